@@ -1,0 +1,36 @@
+"""The command line: the only place that prints and exits."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cxr_edge import __version__
+from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.explore import explore
+from cxr_edge.cli.train import train
+
+__all__ = ["cli", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="cxr-edge")
+def cli() -> None:
+    """Score chest x-rays overnight and put the patients at risk on top.
+
+    Prioritisation aid. Not a diagnosis. Unflagged studies still need reading.
+
+    \b
+    Example:
+      cxr-edge score ./incoming --model cnn3_128.onnx
+    """
+
+
+for command in (train, explore):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the `cxr-edge` script."""
+    sys.exit(run_command(cli))

@@ -1,0 +1,41 @@
+"""The one error boundary: a red line, a tip with the next step, and the documented exit code."""
+
+from __future__ import annotations
+
+import click
+
+from cxr_edge.errors import CxrEdgeError, MissingExtraError
+
+EXIT_INTERRUPTED = 130
+
+
+def run_command(command: click.Command) -> int:
+    """Run a click command; returns the exit code instead of raising.
+
+    Exit codes: 0 done; 1 failed, no report; 2 usage; 3 report complete with unscored files; 4 model
+    or device refused; 130 interrupted. A `CxrEdgeError` carries its own.
+    """
+    try:
+        outcome = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say_error("interrupted; safe to run again")
+        return EXIT_INTERRUPTED
+    except CxrEdgeError as error:
+        say_error(str(error), error.tip)
+        return error.exit_code
+    return outcome if isinstance(outcome, int) else 0
+
+
+def say_error(message: str, tip: str = "") -> None:
+    """One red line on stderr, and a line with the way out."""
+    click.secho(f"error: {message}", fg="red", err=True)
+    if tip:
+        click.secho(f"  tip: {tip}", err=True)
+
+
+def missing_extra(error: ImportError, extra: str) -> MissingExtraError:
+    """Which extra brings the module that could not be imported."""
+    return MissingExtraError(error.name or str(error), extra)

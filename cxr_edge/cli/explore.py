@@ -1,0 +1,33 @@
+"""`cxr-edge explore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cxr_edge.cli.boundary import missing_extra
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    default="exploration.html",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The HTML page to write.",
+)
+def explore(folder: Path, out: Path) -> None:
+    """Look at a labelled data set before modelling: one HTML page about FOLDER.
+
+    \b
+    Example:
+      cxr-edge explore data/ --out exploration.html
+    """
+    try:
+        from cxr_training.explore import explore as run_exploration
+    except ImportError as error:
+        raise missing_extra(error, "training") from error
+    run_exploration(folder, out)
+    click.echo(f"exploration written: {out}", err=True)

@@ -1,0 +1,98 @@
+"""Every error that cxr-edge raises on purpose.
+
+    CxrEdgeError                 exit 1
+    ├── InputError               exit 2   folders, data or options that cannot be used
+    │   ├── MissingExtraError             the command needs an extra that is not installed
+    │   ├── DataError                     a labelled folder cannot be trained on or exported with
+    │   ├── RecipeError                   a recipe does not parse or asks for the impossible
+    │   └── WeightsError                  pre-trained weights that were asked for cannot be had
+    ├── ImageError               a row    one image cannot be scored; carries its `Reason`
+    ├── ModelRefusedError        exit 4   a model does not match its spec or fails its self-test
+    ├── DeviceError              exit 4   the device asked for is not there
+    ├── ReportError              exit 1   the report could not be written
+    └── ExportError              exit 1   a model cannot be exported
+        └── ParityError                   an exported file disagrees with its source
+
+Stages raise; `scoring` alone turns a per-image exception into a row; `cli` alone prints and exits.
+"""
+
+from __future__ import annotations
+
+from cxr_edge.types import Reason
+
+
+class CxrEdgeError(Exception):
+    """Root of the tree.
+
+    Attributes:
+        exit_code: what the command line exits with.
+        tip: the next step for the person who reads the message, or an empty string.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, tip: str = "") -> None:
+        """Keep the message for `str(error)` and the tip beside it."""
+        super().__init__(message)
+        self.tip = tip
+
+
+class InputError(CxrEdgeError):
+    """What was asked for cannot be started."""
+
+    exit_code = 2
+
+
+class MissingExtraError(InputError):
+    """The command needs an optional dependency."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Name what is missing and the extra that brings it."""
+        super().__init__(
+            f"{what} is not installed", tip=f"install it with: pip install 'cxr-edge[{extra}]'"
+        )
+
+
+class DataError(InputError):
+    """A labelled folder cannot be used."""
+
+
+class RecipeError(InputError):
+    """A training recipe cannot be used."""
+
+
+class WeightsError(InputError):
+    """Pre-trained weights cannot be had."""
+
+
+class ImageError(CxrEdgeError):
+    """One image cannot be scored."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        """Keep the closed-vocabulary reason; the detail is for people."""
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+
+
+class ModelRefusedError(CxrEdgeError):
+    """A model will not be run."""
+
+    exit_code = 4
+
+
+class DeviceError(CxrEdgeError):
+    """A device was asked for and is not there."""
+
+    exit_code = 4
+
+
+class ReportError(CxrEdgeError):
+    """The report could not be written."""
+
+
+class ExportError(CxrEdgeError):
+    """A model cannot be exported."""
+
+
+class ParityError(ExportError):
+    """An exported file does not compute what its source computes."""

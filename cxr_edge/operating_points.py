@@ -1,0 +1,138 @@
+"""Operating points: thresholds chosen on labelled scores, and what they measured there. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.types import PROBABILITY_DECIMALS
+
+SCREENING_SENSITIVITY = 0.98
+_Z_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A measured share with its 95 % Wilson score interval.
+
+    Source of the interval: Wilson, J. Am. Stat. Assoc. 22:209 (1927).
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that does not hold its value."""
+        if not (0 <= self.low <= self.value <= self.high <= 1 and self.n > 0):
+            raise ValueError(f"not a proportion with its interval: {self}")
+
+    @classmethod
+    def of(cls, successes: int, n: int) -> Proportion:
+        """From counts; ValueError when n is 0."""
+        if n <= 0:
+            raise ValueError("a proportion of nothing cannot be computed")
+        p = successes / n
+        z2 = _Z_95**2
+        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = _Z_95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+        return cls(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)), n)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold on the probability: flagged means at or above it."""
+
+    threshold: float
+    chosen_by: str
+    sensitivity: Proportion
+    specificity: Proportion
+    data: str
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that flags everything or nothing by construction."""
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold {self.threshold} is not inside (0, 1)")
+
+
+def measure(
+    labels: NDArray[np.generic], probability: NDArray[np.floating], threshold: float
+) -> tuple[Proportion, Proportion]:
+    """Sensitivity and specificity of `probability >= threshold`.
+
+    Args:
+        labels: [N], 1 for pneumonia, 0 for normal.
+        probability: [N].
+        threshold: flagged at or above it.
+
+    Raises:
+        ValueError: a class has no member.
+    """
+    flagged = np.round(probability, PROBABILITY_DECIMALS) >= threshold
+    positive = np.asarray(labels) == 1
+    sensitivity = Proportion.of(int((flagged & positive).sum()), int(positive.sum()))
+    specificity = Proportion.of(int((~flagged & ~positive).sum()), int((~positive).sum()))
+    return sensitivity, specificity
+
+
+def choose(
+    labels: NDArray[np.generic], probability: NDArray[np.floating], data: str
+) -> dict[str, OperatingPoint]:
+    """The two operating points that every model ships with.
+
+    `screening` is the highest threshold whose sensitivity is at least 0.98: a missed pneumonia
+    costs most. `balanced` maximises sensitivity + specificity (Youden, Cancer 3:32, 1950).
+
+    Args:
+        labels: [N], 1 for pneumonia, 0 for normal.
+        probability: [N].
+        data: what these images are, for the record.
+    """
+    rules = {
+        "screening": (
+            f"highest threshold with sensitivity >= {SCREENING_SENSITIVITY}",
+            _highest_with_sensitivity(labels, probability, SCREENING_SENSITIVITY),
+        ),
+        "balanced": ("highest sensitivity + specificity", _youden(labels, probability)),
+    }
+    return {
+        name: OperatingPoint(threshold, rule, *measure(labels, probability, threshold), data)
+        for name, (rule, threshold) in rules.items()
+    }
+
+
+def candidates(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Every threshold that tells two neighbouring scores apart, ascending, inside (0, 1)."""
+    step = 10.0**-PROBABILITY_DECIMALS
+    scores = np.unique(np.round(probability.astype(np.float64), PROBABILITY_DECIMALS))
+    # Half-way between neighbours, rounded as scores are: the decision on what is printed and the
+    # decision on what was computed are the same.
+    between = np.ceil((scores[:-1] + scores[1:]) / 2 / step) * step
+    edges = np.concatenate(([scores[0]], between))
+    return np.unique(np.clip(np.round(edges, PROBABILITY_DECIMALS), step, 1 - step))
+
+
+def _highest_with_sensitivity(
+    labels: NDArray[np.generic], probability: NDArray[np.floating], least: float
+) -> float:
+    positives = np.sort(np.round(probability, PROBABILITY_DECIMALS)[np.asarray(labels) == 1])
+    thresholds = candidates(probability)
+    flagged = len(positives) - np.searchsorted(positives, thresholds, side="left")
+    return float(thresholds[flagged / len(positives) >= least].max())
+
+
+def _youden(labels: NDArray[np.generic], probability: NDArray[np.floating]) -> float:
+    scores = np.round(probability, PROBABILITY_DECIMALS)
+    positives = np.sort(scores[np.asarray(labels) == 1])
+    negatives = np.sort(scores[np.asarray(labels) == 0])
+    thresholds = candidates(probability)
+    sensitivity = 1 - np.searchsorted(positives, thresholds, side="left") / len(positives)
+    specificity = np.searchsorted(negatives, thresholds, side="left") / len(negatives)
+    gain = sensitivity + specificity
+    # Of equally good thresholds the middle one has most room on both sides.
+    best = thresholds[np.isclose(gain, gain.max(), rtol=0, atol=1e-12)]
+    return float(best[len(best) // 2])

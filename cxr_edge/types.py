@@ -1,0 +1,176 @@
+"""The closed vocabularies and the frozen values that flow from stage to stage."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROBABILITY_DECIMALS = 6
+
+
+class Status(StrEnum):
+    """What became of one file."""
+
+    SCORED = "scored"
+    NOT_SCORED = "not_scored"
+    DEFERRED = "deferred"
+
+
+class Reason(StrEnum):
+    """Why a file was not scored."""
+
+    EMPTY = "empty"
+    UNRECOGNISED = "unrecognised"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    COLOUR_SPACE = "colour_space"
+    ALPHA = "alpha"
+    PIXEL_TYPE = "pixel_type"
+    MULTI_FRAME = "multi_frame"
+    TOO_LARGE = "too_large"
+    MISSING = "missing"
+    PERMISSION = "permission"
+    SYMLINK = "symlink"
+    NOT_A_FILE = "not_a_file"
+    UNREADABLE_FOLDER = "unreadable_folder"
+    CHANGED_WHILE_READ = "changed_while_read"
+    IO_ERROR = "io_error"
+    BAD_OUTPUT = "bad_output"
+    INTERNAL_ERROR = "internal_error"
+
+
+class InputWarning(StrEnum):
+    """What a reader should know about a film that was scored all the same."""
+
+    EXTENSION_MISMATCH = "extension_mismatch"
+    ORIENTATION_APPLIED = "orientation_applied"
+    LOW_RESOLUTION = "low_resolution"
+
+
+class Band(StrEnum):
+    """Reading order of the report."""
+
+    ATTENTION = "attention"
+    FLAGGED = "flagged"
+    UNFLAGGED = "unflagged"
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """One thing that discovery met under an INPUT.
+
+    Attributes:
+        path: where it is.
+        display: how reports name it: relative to its INPUT, clean UTF-8.
+        problem: set when discovery already knows that it cannot be read.
+    """
+
+    path: Path
+    display: str
+    problem: Reason | None = None
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """The bytes of one file, with the facts that describe exactly those bytes."""
+
+    data: bytes
+    sha256: str
+    modified_utc: str
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A film as grey levels.
+
+    Attributes:
+        pixels: uint8 [height, width]; 0 is black, bone is bright.
+        format: `JPEG`, `PNG` or `TIFF`.
+        warnings: what decoding noticed.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    warnings: tuple[InputWarning, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse anything but a non-empty uint8 plane."""
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or self.pixels.size == 0:
+            raise ValueError(f"pixels: {self.pixels.dtype} {self.pixels.shape}, not uint8 [H, W]")
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says about a batch of N images.
+
+    Attributes:
+        probability: float32 [N] of pneumonia.
+        evidence: float32 [N, h, w]: each cell's exact share of the logit.
+        bias: float32 [N]: the rest of the logit.
+    """
+
+    probability: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def logit(self) -> NDArray[np.float64]:
+        """Float64 [N]: evidence summed over cells plus bias."""
+        shares: NDArray[np.float64] = self.evidence.astype(np.float64).sum(axis=(1, 2))
+        return shares + self.bias
+
+
+@dataclass(frozen=True)
+class Result:
+    """What scoring knows about one file, before any decision."""
+
+    path: str
+    status: Status
+    reason: Reason | None = None
+    probability: float | None = None
+    warnings: tuple[InputWarning, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    format: str = ""
+    sha256: str = ""
+    modified_utc: str = ""
+    duplicate_of: str = ""
+
+    def __post_init__(self) -> None:
+        """A score exists exactly when the status says so; a reason exactly when it does not."""
+        scored = self.status is Status.SCORED
+        if scored != (self.probability is not None) or scored != (self.reason is None):
+            raise ValueError(f"{self.path}: {self.status} with {self.probability} {self.reason}")
+        if self.probability is not None and not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"{self.path}: probability {self.probability} outside [0, 1]")
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    """A path as clean UTF-8: undecodable bytes and control or bidi characters are escaped."""
+    text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _is_plain(character: str) -> bool:
+    """Printable, and not one of the marks that reorder or hide the text around them."""
+    return character.isprintable() and character not in _INVISIBLE
+
+
+_INVISIBLE = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | frozenset(
+    chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+)

@@ -1,0 +1,1 @@
+"""Turns trained networks into ONNX and TFLite files that the runtime can trust."""

@@ -1,0 +1,1 @@
+"""Fits the networks of the source report; written in Keras 3 alone."""

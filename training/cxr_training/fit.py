@@ -1,0 +1,217 @@
+"""Train one network with one recipe: the driver behind `cxr-edge train`."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge import __version__
+from cxr_training import data, pictures, run
+from cxr_training.augment import TrainingBatches, as_rgb
+from cxr_training.evaluate import validation_metrics
+from cxr_training.nets import NETS
+from cxr_training.nets.resnet50v2_50 import freeze
+from cxr_training.progress import EpochProgress, item_bar
+from cxr_training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What `cxr-edge train` was asked to do."""
+
+    recipe: Recipe
+    data: Path
+    out: Path
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """A job's images, decoded and split."""
+
+    split: data.Split
+    skipped: tuple[data.Skipped, ...]
+
+
+def train(job: TrainingJob) -> run.RunFolder:
+    """Train, or go on training, until RUN is complete.
+
+    Raises:
+        InputError: the data, the recipe or the RUN folder cannot be used.
+    """
+    keras.utils.set_random_seed(job.recipe.seed)
+    loaded = load(job)
+    folder = run.RunFolder(job.out)
+    folder.claim({"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256})
+    model = _fit(job.recipe, loaded.split, folder)
+    _finish(job, loaded, model, folder)
+    return folder
+
+
+def load(job: TrainingJob) -> LoadedData:
+    """Read every image once and split by patient."""
+    files = data.find_labelled(job.data)
+    with item_bar("reading images", len(files)) as advance:
+        images, skipped = data.load_images(files, NETS[job.recipe.net].size, advance)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    return LoadedData(split, skipped)
+
+
+def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
+    """The recipe's network, compiled."""
+    model = NETS[recipe.net].build(recipe.model)
+    if recipe.freeze_base:
+        freeze(model)
+    model.compile(
+        optimizer=_optimizer(recipe, steps_per_epoch),
+        loss=keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["binary_accuracy", keras.metrics.AUC(name="auc")],
+        jit_compile=False,  # measured: XLA makes these convolutions ten times slower on CPU
+    )
+    return model
+
+
+def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Adam or AdamW with the recipe's learning rate."""
+    options = recipe.optimizer
+    rate: Any = options.learning_rate
+    if options.schedule == "cosine":
+        warmup = options.warmup_epochs * steps_per_epoch
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else options.learning_rate,
+            decay_steps=max(1, recipe.epochs * steps_per_epoch - warmup),
+            warmup_target=options.learning_rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if options.name == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
+    """Weights that make both classes count the same: N / (2 N_class)."""
+    return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
+
+
+class _Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Save after every epoch, with its history row."""
+
+    def __init__(self, folder: run.RunFolder, progress: run.Progress) -> None:
+        super().__init__()
+        self._folder = folder
+        self.progress = progress
+        self._started = time.monotonic() - progress.seconds
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
+        seconds = round(time.monotonic() - self._started, 1)
+        self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
+        self._folder.save_epoch(self.model, self.progress)
+        run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
+
+
+def _fit(recipe: Recipe, split: data.Split, folder: run.RunFolder) -> keras.Model:
+    """Train from the last checkpoint to the recipe's last epoch."""
+    done = folder.progress()
+    batches = TrainingBatches(split.train, recipe, done.epochs_done)
+    model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
+    checkpoint = _Checkpoint(folder, done)
+    model.fit(
+        batches,
+        epochs=recipe.epochs,
+        initial_epoch=done.epochs_done,
+        validation_data=(as_rgb(split.validation.pixels), split.validation.labels[:, np.newaxis]),
+        validation_batch_size=128,
+        class_weight=class_weights(split.train.labels) if recipe.class_weights else None,
+        callbacks=[checkpoint, EpochProgress(recipe.epochs, len(batches))],
+        shuffle=False,  # TrainingBatches has its own, reproducible order
+        verbose=0,
+    )
+    return model
+
+
+def _finish(
+    job: TrainingJob, loaded: LoadedData, model: keras.Model, folder: run.RunFolder
+) -> None:
+    """Judge on validation, draw the pictures, write what the run is."""
+    validation = loaded.split.validation
+    predicted = model.predict(as_rgb(validation.pixels), batch_size=128, verbose=0)
+    probability = np.asarray(predicted, dtype=np.float64)[:, 0]
+    metrics = validation_metrics(validation.labels, probability, _data_name(job))
+    progress = folder.progress()
+    _write_predictions(folder, validation, probability)
+    pictures.draw_curves(progress.history, folder.path / "curves.png")
+    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
+    (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
+    folder.finish(
+        _without_optimizer(job.recipe, model),
+        {
+            "schema_version": run.SCHEMA_VERSION,
+            "net": job.recipe.net,
+            "recipe": job.recipe.to_dict(),
+            "recipe_sha256": job.recipe.sha256(),
+            "created_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "seed": job.recipe.seed,
+            "seconds": progress.seconds,
+            "epochs": progress.epochs_done,
+            "data": _describe(job, loaded),
+            "software": software(),
+            "metrics": metrics.to_dict(),
+            "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
+        },
+    )
+
+
+def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same network, never compiled: the optimizer's moments would triple the file."""
+    bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
+    bare.set_weights(model.get_weights())
+    return bare
+
+
+def _write_predictions(
+    folder: run.RunFolder, images: data.ImageSet, probability: NDArray[np.float64]
+) -> None:
+    rows = [
+        {"name": file.name, "label": file.label, "probability": f"{p:.6f}"}
+        for file, p in zip(images.files, probability, strict=True)
+    ]
+    run.write_table(folder.path / run.PREDICTIONS_FILE, rows)
+
+
+def _data_name(job: TrainingJob) -> str:
+    tenths = job.recipe.validation_tenths
+    return f"patient-grouped validation, {tenths}0 % of {job.data.name}, seed {job.recipe.seed}"
+
+
+def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
+    split = loaded.split
+    return {
+        "name": "/".join(job.data.resolve().parts[-2:]),
+        "sha256": split.train.sha256,
+        "train": split.train.counts(),
+        "validation": split.validation.counts(),
+        "skipped": [asdict(item) for item in loaded.skipped],
+    }
+
+
+def software() -> dict[str, str]:
+    """Versions that could change a number."""
+    backend = importlib.import_module(keras.backend.backend())
+    return {
+        "cxr-edge": __version__,
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": f"{backend.__name__} {backend.__version__}",
+        "numpy": version("numpy"),
+        "pillow": version("pillow"),
+    }

@@ -1,0 +1,28 @@
+"""The four networks of the source report: one module each, one table for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from cxr_training.nets import cnn3_50, cnn3_128, cnn4_50, resnet50v2_50
+from cxr_training.nets.blocks import NetOptions
+
+__all__ = ["NETS", "Net", "NetOptions"]
+
+
+@dataclass(frozen=True)
+class Net:
+    """One architecture: its input size and its builder."""
+
+    name: str
+    size: int
+    build: Callable[[NetOptions], keras.Model]
+
+
+NETS = {
+    module.NAME: Net(module.NAME, module.SIZE, module.build)
+    for module in (cnn3_50, cnn4_50, cnn3_128, resnet50v2_50)
+}

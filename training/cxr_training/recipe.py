@@ -1,0 +1,177 @@
+"""Recipes: everything that decides a training run, read from one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cxr_edge.errors import RecipeError
+from cxr_training.nets import NETS, NetOptions
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`adam` or `adamw`; the rate is constant or falls along a cosine after a linear warm-up."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse names that are not implemented and rates that cannot learn."""
+        if self.name not in ("adam", "adamw") or self.schedule not in ("constant", "cosine"):
+            raise ValueError(f"unknown optimizer or schedule: {self.name}, {self.schedule}")
+        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
+            raise ValueError("learning_rate must be positive, decay and warm-up not negative")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a training image; each value is the largest change.
+
+    Attributes:
+        zoom: each axis is scaled by 1 +- zoom (Keras `zoom_range`).
+        shift: each axis is moved by +- shift of the size (Keras `*_shift_range`).
+        rotation: degrees either way.
+        flip: left and right swapped in half of the images.
+        gamma: exponent exp(+-gamma) on grey levels scaled to 0..1.
+        contrast: factor exp(+-contrast) around the image's mean.
+        brightness: offset, as a share of 255.
+        blur: standard deviation of a Gaussian, as a share of the size; half as often a sharpening.
+        noise: standard deviation of Gaussian noise, as a share of 255.
+    """
+
+    zoom: float = 0.0
+    shift: float = 0.0
+    rotation: float = 0.0
+    flip: bool = False
+    gamma: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """A range is a magnitude."""
+        for item in fields(self):
+            if getattr(self, item.name) < 0:
+                raise ValueError(f"{item.name} must not be negative")
+        if self.zoom >= 1:
+            raise ValueError(f"zoom must be below 1: {self.zoom}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. Field names are the TOML keys."""
+
+    name: str
+    net: str
+    epochs: int
+    batch_size: int = 32
+    seed: int = 42
+    shuffle: bool = True
+    validation_tenths: int = 2
+    class_weights: bool = True
+    label_smoothing: float = 0.0
+    freeze_base: bool = False
+    model: NetOptions = field(default_factory=NetOptions)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Refuse a run that cannot train or validate."""
+        if self.net not in NETS:
+            raise ValueError(f"unknown net {self.net!r}; known: {', '.join(NETS)}")
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be at least 1")
+        if not 1 <= self.validation_tenths <= 5:
+            raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    def sha256(self) -> str:
+        """Hash of what decides the run, independent of layout and comments of the TOML."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def with_weights(self, weights: str) -> Recipe:
+        """The same recipe with other pre-trained weights."""
+        return replace(self, model=replace(self.model, weights=weights))
+
+
+def load_recipe(net: str, which: str) -> Recipe:
+    """Read `report` or `tuned` for a network, or a TOML file.
+
+    Raises:
+        RecipeError: no such recipe, not TOML, an unknown key, a value out of range, another net.
+    """
+    path = recipes_dir() / f"{net}.{which}.toml" if "/" not in which else Path(which)
+    if not path.is_file() and Path(which).is_file():
+        path = Path(which)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = sorted(p.name for p in recipes_dir().glob("*.toml"))
+        raise RecipeError(
+            f"no recipe {which!r} for {net}", tip=f"shipped recipes: {', '.join(known)}"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error}") from error
+    recipe: Recipe = _build(Recipe, table, str(path))
+    if recipe.net != net:
+        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+    return recipe
+
+
+def recipes_dir() -> Path:
+    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "recipes"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+_TABLES: dict[str, type] = {
+    "model": NetOptions,
+    "optimizer": Optimizer,
+    "augmentation": Augmentation,
+}
+
+
+def _build(kind: type, table: dict[str, Any], where: str) -> Any:
+    """A dataclass from a TOML table; every key must be known and of the field's type."""
+    defaults = {item.name: item for item in fields(kind)}
+    unknown = sorted(set(table) - set(defaults))
+    if unknown:
+        raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
+    values = {
+        key: _build(_TABLES[key], value, where) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if not isinstance(value, dict) or key in _TABLES
+    }
+    try:
+        built = kind(**values)
+        _check_types(built)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"recipe {where}: {error}") from error
+    return built
+
+
+def _check_types(built: Any) -> None:
+    """TOML has types; a quoted number is a mistake, not a number."""
+    wanted: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+    for item in fields(built):
+        value = getattr(built, item.name)
+        kind = wanted.get(str(item.type), object)
+        if is_dataclass(value):
+            continue
+        if not isinstance(value, kind) or (kind is not bool and type(value) is bool):
+            raise TypeError(f"{item.name} must be {item.type}, not {value!r}")

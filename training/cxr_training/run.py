@@ -1,0 +1,125 @@
+"""A run folder: what a training run leaves behind, and what lets it go on after a kill.
+
+RUN holds:
+    run.json                    recipe, data, seed, versions, metrics, operating points
+    model.keras                 the finished network, without optimizer state
+    history.csv                 one row per epoch
+    predictions.csv             validation images with label and probability
+    curves.png  confusion_matrix.png  classification_report.txt
+    checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from cxr_edge.atomic import write_atomically
+from cxr_edge.errors import InputError
+
+RUN_FILE = "run.json"
+MODEL_FILE = "model.keras"
+HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.csv"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come."""
+
+    epochs_done: int = 0
+    seconds: float = 0.0
+    history: tuple[dict[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One RUN folder on disk."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished run keeps itself."""
+        return self.path / "checkpoint"
+
+    def claim(self, job: dict[str, Any]) -> None:
+        """Make the folder this job's own, or recognise it as this job's.
+
+        Raises:
+            InputError: it is finished, or holds something else.
+        """
+        if (self.path / RUN_FILE).exists():
+            raise InputError(f"{self.path} holds a finished run", tip="choose another --out")
+        job_file = self.checkpoint / "job.json"
+        if job_file.exists():
+            if json.loads(job_file.read_text(encoding="utf-8")) != job:
+                raise InputError(
+                    f"{self.path} holds an unfinished run of another recipe or other data",
+                    tip="choose another --out, or delete that folder",
+                )
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise InputError(f"{self.path} is not empty and no run", tip="choose another --out")
+        self.checkpoint.mkdir(parents=True, exist_ok=True)
+        write_json(job_file, job)
+
+    def progress(self) -> Progress:
+        """What the last complete epoch left; nothing at the start."""
+        state_file = self.checkpoint / "state.json"
+        if not state_file.exists():
+            return Progress()
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        return Progress(state["epochs_done"], state["seconds"], tuple(state["history"]))
+
+    def resume_model(self) -> keras.Model:
+        """The network and its optimizer as they were after `progress().epochs_done` epochs."""
+        return keras.models.load_model(self._epoch_file(self.progress().epochs_done))
+
+    def save_epoch(self, model: keras.Model, progress: Progress) -> None:
+        """Checkpoint; a kill at any moment leaves this epoch or the one before, whole."""
+        target = self._epoch_file(progress.epochs_done)
+        partial = target.with_name("partial.keras")
+        model.save(partial)
+        partial.replace(target)
+        # state.json names the epoch that counts, so it is written only when that file is there.
+        state = {
+            "epochs_done": progress.epochs_done,
+            "seconds": progress.seconds,
+            "history": list(progress.history),
+        }
+        write_json(self.checkpoint / "state.json", state)
+        for old in self.checkpoint.glob("epoch-*.keras"):
+            if old != target:
+                old.unlink()
+
+    def finish(self, model: keras.Model, run: dict[str, Any]) -> None:
+        """Write the finished network, then run.json, then drop the checkpoint."""
+        partial = self.path / "partial.keras"
+        model.save(partial)
+        partial.replace(self.path / MODEL_FILE)
+        write_json(self.path / RUN_FILE, run)
+        shutil.rmtree(self.checkpoint)
+
+    def _epoch_file(self, epoch: int) -> Path:
+        return self.checkpoint / f"epoch-{epoch:04d}.keras"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """JSON with a trailing newline, whole or not at all."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """A CSV file with a header, from dictionaries with equal keys."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
