@@ -8,7 +8,11 @@ import click
 
 from cxr_edge import __version__
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.explore import explore
+from cxr_edge.cli.export import export
+from cxr_edge.cli.models import models
+from cxr_edge.cli.score import score
 from cxr_edge.cli.train import train
 
 __all__ = ["cli", "main"]
@@ -27,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (train, explore):
+for command in (score, models, doctor, explore, train, export):
     cli.add_command(command)
 
 

@@ -19,7 +19,9 @@ from cxr_edge.cli.boundary import missing_extra
     help="The HTML page to write.",
 )
 def explore(folder: Path, out: Path) -> None:
-    """Look at a labelled data set before modelling: one HTML page about FOLDER.
+    """Describe a labelled data set on one HTML page.
+
+    FOLDER holds NORMAL and PNEUMONIA, or several such folders (train, test).
 
     \b
     Example:

@@ -35,7 +35,9 @@ from cxr_edge.cli.boundary import missing_extra
     help="imagenet, none or a weights file, instead of what the recipe says.",
 )
 def train(name: str, data: Path, which: str, out: Path, weights: str | None) -> None:
-    """Train network NAME: cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50.
+    """Train one of the four networks.
+
+    NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
     same command is given again.

@@ -152,7 +152,8 @@ def load_images(
             f"readable images of both classes are needed; {len(kept)} of {len(kept) + len(skipped)}"
             " files could be read"
         )
-    digest = hashlib.sha256("".join(f"{f.name}\0{sha}\n" for f, sha, _ in kept).encode())
+    lines = "".join(f"{file.name}\0{sha}\n" for file, sha, _ in kept)
+    digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape"))  # names need not be UTF-8
     pixels = np.stack([plane for _, _, plane in kept])
     images = ImageSet(tuple(f for f, _, _ in kept), pixels, labels, digest.hexdigest())
     return images, tuple(skipped)

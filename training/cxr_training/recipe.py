@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +91,8 @@ class Recipe:
             raise ValueError(f"unknown net {self.net!r}; known: {', '.join(NETS)}")
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
         if not 1 <= self.validation_tenths <= 5:
             raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
         if not 0 <= self.label_smoothing < 1:
@@ -146,32 +149,31 @@ _TABLES: dict[str, type] = {
 }
 
 
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+
+
 def _build(kind: type, table: dict[str, Any], where: str) -> Any:
     """A dataclass from a TOML table; every key must be known and of the field's type."""
-    defaults = {item.name: item for item in fields(kind)}
-    unknown = sorted(set(table) - set(defaults))
+    known = {item.name: str(item.type) for item in fields(kind)}
+    unknown = sorted(set(table) - set(known))
     if unknown:
         raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
-    values = {
-        key: _build(_TABLES[key], value, where) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if not isinstance(value, dict) or key in _TABLES
-    }
     try:
-        built = kind(**values)
-        _check_types(built)
+        for key, value in table.items():
+            _check_type(key, known[key], value)
+        return kind(
+            **{k: _build(_TABLES[k], v, where) if k in _TABLES else v for k, v in table.items()}
+        )
     except (TypeError, ValueError) as error:
         raise RecipeError(f"recipe {where}: {error}") from error
-    return built
 
 
-def _check_types(built: Any) -> None:
+def _check_type(key: str, annotation: str, value: Any) -> None:
     """TOML has types; a quoted number is a mistake, not a number."""
-    wanted: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
-    for item in fields(built):
-        value = getattr(built, item.name)
-        kind = wanted.get(str(item.type), object)
-        if is_dataclass(value):
-            continue
-        if not isinstance(value, kind) or (kind is not bool and type(value) is bool):
-            raise TypeError(f"{item.name} must be {item.type}, not {value!r}")
+    # What is neither a table nor in _TYPES is text: the dataclass itself checks a `Literal`.
+    wanted = (dict,) if key in _TABLES else _TYPES.get(annotation, (str,))
+    if not isinstance(value, wanted) or (wanted != (bool,) and type(value) is bool):
+        name = "table" if key in _TABLES else wanted[-1].__name__
+        raise TypeError(f"{key} must be {name}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} must be finite: {value}")

@@ -1,0 +1,80 @@
+"""`cxr-edge doctor`."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxr_edge import __version__
+from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
+
+if TYPE_CHECKING:
+    from cxr_edge.catalog import ModelChoice
+    from cxr_edge.spec import ModelSpec
+
+_SOFTWARE = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
+
+
+@click.command()
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def doctor(device: str) -> int:
+    """Will tonight's run work on this machine?
+
+    Shows versions, disk and device, and runs every bundled model's self-test.
+
+    Exit code 0: all is well; 4: a model or the device is refused.
+
+    \b
+    Example:
+      cxr-edge doctor --device cpu
+    """
+    from cxr_edge.catalog import bundled_specs
+    from cxr_edge.runtime.device import usable_cores
+
+    click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
+    for name in _SOFTWARE:
+        click.echo(f"{name} {_installed(name)}")
+    click.echo(
+        f"cores {usable_cores()}, free disk {shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
+    )
+    checks = [_check(spec, kind, device) for spec in bundled_specs() for kind in spec.files]
+    if not any(checks):
+        raise ModelRefusedError("no bundled model could be run here", tip="see the lines above")
+    return 0 if all(passed is not False for passed in checks) else ModelRefusedError.exit_code
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _check(spec: ModelSpec, kind: str, device: str) -> bool | None:
+    """Self-test one file: True, False, or None where its library is not installed."""
+    from cxr_edge.catalog import ModelChoice, models_dir
+
+    choice = ModelChoice(spec, kind, models_dir() / spec.files[kind].name)
+    try:
+        click.echo(f"{choice.path.name}: {_self_test(choice, device)}")
+    except MissingExtraError as error:
+        click.echo(f"{choice.path.name}: not tested, {error}")
+        return None
+    except CxrEdgeError as error:
+        click.secho(f"{choice.path.name}: REFUSED, {error}", fg="red")
+        return False
+    return True
+
+
+def _self_test(choice: ModelChoice, device: str) -> str:
+    from cxr_edge.runtime import Device, load
+    from cxr_edge.runtime.loading import self_test
+
+    runner = load(choice, Device.parse(device))
+    difference = self_test(runner, choice.spec)
+    return f"self-test passed on {runner.device}, off by {difference:.1e}"

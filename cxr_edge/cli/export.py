@@ -1,0 +1,60 @@
+"""`cxr-edge export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cxr_edge.cli.boundary import missing_extra
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", required=True, help="Name of the model and of its files.")
+@click.option(
+    "--calibration",
+    required=True,
+    type=_FOLDER,
+    help="Folder with NORMAL and PNEUMONIA; its x-rays go through the parity gate.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for model files, spec and card.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int8"]),
+    default="float32",
+    show_default=True,
+    help="How weights are stored; they are computed with as float32.",
+)
+@click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
+def export(**options: Any) -> None:
+    """Turn a trained network into ONNX and TFLite.
+
+    SOURCE is the --out folder of cxr-edge train, or a .keras file.
+
+    Nothing is written unless both files compute what the source computes.
+
+    \b
+    Example:
+      cxr-edge export runs/cnn3_50 --name cnn3_50 --calibration train/ --out models/
+    """
+    try:
+        from cxr_export.export import ExportJob
+        from cxr_export.export import export as run_export
+    except ImportError as error:
+        raise missing_extra(error, "export") from error
+    spec = run_export(ExportJob(**options))
+    for file in spec.files.values():
+        click.echo(
+            f"{file.name}: {file.bytes / 1e6:.2f} MB, differs from {file.parity.reference} by "
+            f"{file.parity.max_abs_difference:.1e} on {file.parity.samples} x-rays",
+            err=True,
+        )

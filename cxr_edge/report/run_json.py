@@ -1,0 +1,37 @@
+"""`run.json`: what was run, on what, with which outcome."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from cxr_edge.report.context import BANNER, SCHEMA_VERSION, Report
+
+
+def run_values(report: Report) -> dict[str, Any]:
+    """The run as plain values."""
+    context = report.context
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "banner": BANNER,
+        "counts": asdict(report.counts),
+        "model": {
+            "name": context.spec.name,
+            "version": context.spec.version,
+            "file": context.model_file,
+            "sha256": context.model_sha256,
+            "spec_sha256": context.spec.sha256(),
+        },
+        "operating_point": {"name": context.operating_point, "threshold": context.threshold},
+        "device": {"asked": context.device_asked, "used": context.device_used},
+        "versions": context.versions,
+        "started_utc": context.started_utc,
+        "seconds": context.seconds,
+        "command": list(context.command),
+    }
+
+
+def render_run_json(report: Report) -> bytes:
+    """UTF-8 JSON with a trailing newline."""
+    return (json.dumps(run_values(report), indent=2) + "\n").encode("utf-8")

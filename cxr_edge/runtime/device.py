@@ -1,0 +1,38 @@
+"""Where a network runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from cxr_edge.errors import InputError
+
+_CUDA = re.compile(r"cuda(?::(\d{1,3}))?")
+
+
+@dataclass(frozen=True)
+class Device:
+    """`auto`, `cpu` or `cuda` with an index."""
+
+    kind: str
+    index: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Device:
+        """Read `auto|cpu|cuda[:N]`; InputError for anything else."""
+        if text in ("auto", "cpu"):
+            return cls(text)
+        match = _CUDA.fullmatch(text)
+        if match is None:
+            raise InputError(f"unknown device {text!r}", tip="use auto, cpu, cuda or cuda:N")
+        return cls("cuda", int(match.group(1) or 0))
+
+    def __str__(self) -> str:
+        """As it is written on the command line."""
+        return f"cuda:{self.index}" if self.kind == "cuda" else self.kind
+
+
+def usable_cores() -> int:
+    """Cores this process may run on; a container's affinity mask counts, not the machine."""
+    return len(os.sched_getaffinity(0))

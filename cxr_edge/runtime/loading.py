@@ -1,0 +1,136 @@
+"""From a chosen model to a runner that has proved itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+
+from cxr_edge.catalog import ModelChoice
+from cxr_edge.errors import MissingExtraError, ModelRefusedError
+from cxr_edge.golden import golden_image
+from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.runtime.device import Device
+from cxr_edge.runtime.protocol import Runner, TensorShapes
+from cxr_edge.spec import ModelSpec
+
+
+def load(choice: ModelChoice, device: Device) -> Runner:
+    """Check a model from hash to self-test, before any image is read.
+
+    Raises:
+        ModelRefusedError: bytes, names, types, shapes, embedded spec, preprocessing version or
+            self-test do not match the spec.
+        DeviceError: the device asked for is not there.
+        MissingExtraError: the inference library for this format is not installed.
+    """
+    return start(_pinned_bytes(choice), choice.format, choice.spec, device)
+
+
+def start(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
+    """The checks that need no file: export calls this before there is one.
+
+    Args:
+        content: the model's bytes.
+        kind: `onnx` or `tflite`.
+        spec: what they must match.
+        device: where to run.
+
+    Raises:
+        ModelRefusedError, DeviceError, MissingExtraError: as `load`.
+    """
+    if spec.preprocessing.version != PREPROCESSING_VERSION:
+        raise ModelRefusedError(
+            f"{spec.name} needs preprocessing version {spec.preprocessing.version}, "
+            f"this is {PREPROCESSING_VERSION}"
+        )
+    runner = _create(content, kind, spec, device)
+    _check_signature(runner.signature(), spec)
+    self_test(runner, spec)
+    return runner
+
+
+def self_test(runner: Runner, spec: ModelSpec) -> float:
+    """Run the golden cases on the device in use.
+
+    Returns:
+        The largest difference in probability.
+
+    Raises:
+        ModelRefusedError: a probability is off, or evidence plus bias is not its logit.
+    """
+    cases = spec.golden.cases
+    images = np.stack([golden_image(case.rule, spec.size) for case in cases])
+    predictions = runner.predict(images)
+    expected = np.array([case.probability for case in cases])
+    difference = float(np.abs(predictions.probability - expected).max())
+    identity = 1 / (1 + np.exp(-predictions.logit()))
+    disagreement = float(np.abs(predictions.probability - identity).max())
+    # `not <=` so that NaN fails as well.
+    if not max(difference, disagreement) <= spec.golden.tolerance:
+        raise ModelRefusedError(
+            f"{spec.name} fails its self-test on {runner.device}: off by {difference:.2g}, "
+            f"evidence by {disagreement:.2g}, allowed {spec.golden.tolerance:.2g}",
+            tip="the file is damaged or this device computes wrongly; try --device cpu",
+        )
+    return difference
+
+
+def _pinned_bytes(choice: ModelChoice) -> bytes:
+    try:
+        content = choice.path.read_bytes()
+    except OSError as error:
+        raise ModelRefusedError(f"{choice.path} cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != choice.file.sha256:
+        raise ModelRefusedError(
+            f"{choice.path.name} is not the file that its spec pins (sha256 differs)",
+            tip="copy the model and its .json again from where they came from",
+        )
+    return content
+
+
+def _create(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
+    """The backend for the file's format, imported only now."""
+    try:
+        if kind == "tflite":
+            from cxr_edge.runtime.tflite import TfliteRunner
+
+            return TfliteRunner(content, device)
+        from cxr_edge.runtime.onnx import OnnxRunner
+    except ImportError as error:
+        extra = "tflite" if kind == "tflite" else "cpu"
+        raise MissingExtraError(f"the library that runs .{kind} models", extra) from error
+    runner = OnnxRunner(content, device)
+    _check_embedded(runner.embedded_spec(), spec)
+    return runner
+
+
+def _check_embedded(embedded: str, spec: ModelSpec) -> None:
+    """An ONNX file carries its spec; the two must say the same."""
+    try:
+        same = json.loads(embedded) == json.loads(spec.embedded_json())
+    except ValueError:
+        same = False
+    if not same:
+        raise ModelRefusedError(f"{spec.name}: the spec and what the ONNX file says differ")
+
+
+def _check_signature(found: TensorShapes, spec: ModelSpec) -> None:
+    """Names, types and shapes of the graph against the spec."""
+    tensors = spec.network_data_format
+    size, (height, width) = spec.size, spec.evidence_shape
+    wanted: TensorShapes = {
+        "image": ("uint8", (None, size, size, 1)),
+        "probability": ("float32", (None, 1)),
+        "evidence": ("float32", (None, height, width)),
+        "bias": ("float32", (None, 1)),
+    }
+    for name, (dtype, shape) in wanted.items():
+        declared = {**tensors.inputs, **tensors.outputs}[name].dtype
+        if found.get(name) != (dtype, shape) or declared != dtype:
+            raise ModelRefusedError(
+                f"{spec.name}: tensor {name} is {found.get(name)}, expected {(dtype, shape)}"
+            )
+    if set(found) != set(wanted):
+        raise ModelRefusedError(f"{spec.name}: unexpected tensors {set(found) - set(wanted)}")

@@ -1,0 +1,75 @@
+"""TFLite files on LiteRT, CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from cxr_edge.errors import DeviceError, ModelRefusedError
+from cxr_edge.runtime.device import Device, usable_cores
+from cxr_edge.runtime.protocol import TensorShapes
+from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
+from cxr_edge.types import Predictions
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """LiteRT greets on the C level of stderr, which cron would mail; its errors are raised."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+class TfliteRunner:
+    """One LiteRT interpreter."""
+
+    def __init__(self, content: bytes, device: Device) -> None:
+        """Create an interpreter from bytes that were already checked against their hash.
+
+        Raises:
+            ModelRefusedError: LiteRT does not accept the model, or it has no signature.
+            DeviceError: something else than the CPU was asked for.
+        """
+        if device.kind == "cuda":
+            raise DeviceError(
+                f"{device} was asked for, and TFLite models run on the CPU here",
+                tip="use the .onnx file of the model, or --device cpu",
+            )
+        try:
+            with _silent_stderr():
+                self._interpreter = Interpreter(model_content=content, num_threads=usable_cores())
+                self._runner = self._interpreter.get_signature_runner()
+        except (ValueError, RuntimeError, TypeError) as error:
+            raise ModelRefusedError(f"LiteRT refuses the model: {error}") from error
+        self.device = "cpu"
+        self.backend = f"ai-edge-litert {version('ai-edge-litert')}"
+
+    def signature(self) -> TensorShapes:
+        """Dtype and shape of every input and output by name."""
+        details = {**self._runner.get_input_details(), **self._runner.get_output_details()}
+        return {
+            name: (
+                np.dtype(tensor["dtype"]).name,
+                tuple(d if d >= 0 else None for d in map(int, tensor["shape_signature"])),
+            )
+            for name, tensor in details.items()
+        }
+
+    def predict(self, images: NDArray[np.uint8]) -> Predictions:
+        """Score uint8 [N, S, S, 1]."""
+        outputs = self._runner(**{INPUT_NAME: images})
+        return Predictions(
+            outputs[PROBABILITY_NAME][:, 0], outputs[EVIDENCE_NAME], outputs[BIAS_NAME][:, 0]
+        )

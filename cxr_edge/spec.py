@@ -1,0 +1,317 @@
+"""The model spec `<name>.json`: everything about a model, written by export, read by the runtime.
+
+Field names follow the MONAI bundle metadata where it has them (`network_data_format`,
+`intended_use`, `data_source`, ...).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from cxr_edge.errors import ModelRefusedError
+from cxr_edge.operating_points import OperatingPoint, Proportion
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "cxr_edge_spec"
+DEFAULT_OPERATING_POINT = "screening"
+
+INPUT_NAME = "image"
+PROBABILITY_NAME = "probability"
+EVIDENCE_NAME = "evidence"
+BIAS_NAME = "bias"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported file is from its source, measured on real images."""
+
+    reference: str
+    samples: int
+    batch_sizes: tuple[int, ...]
+    max_abs_difference: float
+    tolerance: float
+    decision_flips: int
+    max_identity_error: float
+
+    def __post_init__(self) -> None:
+        """A file outside its tolerance has no business in a spec."""
+        if self.samples <= 0 or not 0 <= self.max_abs_difference <= self.tolerance:
+            raise ValueError(f"parity that does not hold: {self}")
+        if self.decision_flips != 0:
+            raise ValueError(f"parity with {self.decision_flips} changed decisions")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One exported file of a model.
+
+    Attributes:
+        name: file name beside the spec.
+        weights: how weights are stored: `float32`, or `int8` per output channel.
+        opset: ONNX opset or TFLite schema version.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    weights: str
+    opset: int
+    parity: Parity
+
+    def __post_init__(self) -> None:
+        """The hash pins the file; a name must not leave the spec's folder."""
+        if len(self.sha256) != 64 or self.bytes <= 0:
+            raise ValueError(f"not a pinned file: {self.name}")
+        if "/" in self.name or self.name.startswith("."):
+            raise ValueError(f"file name outside the spec's folder: {self.name!r}")
+
+
+@dataclass(frozen=True)
+class TensorFormat:
+    """One graph input or output; `spatial_shape` leaves out the batch and a single channel."""
+
+    type: str
+    dtype: str
+    num_channels: int
+    spatial_shape: tuple[int, ...]
+    value_range: tuple[float, float] | None
+    description: str
+
+
+@dataclass(frozen=True)
+class NetworkDataFormat:
+    """What goes in and what comes out, by tensor name."""
+
+    inputs: dict[str, TensorFormat]
+    outputs: dict[str, TensorFormat]
+
+    def __post_init__(self) -> None:
+        """The runtime relies on these names."""
+        wanted = ({INPUT_NAME}, {PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME})
+        if (set(self.inputs), set(self.outputs)) != wanted:
+            raise ValueError(f"inputs and outputs must be {wanted}")
+        shape = self.inputs[INPUT_NAME].spatial_shape
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] <= 0:
+            raise ValueError(f"input must be square: {shape}")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What has to happen to a film before the graph sees it."""
+
+    version: int
+    resize_filter: str
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """A rule-made input and what the model must say about it."""
+
+    rule: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The self-test: run at every start, on the device in use."""
+
+    tolerance: float
+    cases: tuple[GoldenCase, ...]
+
+    def __post_init__(self) -> None:
+        """A self-test that tests nothing is refused."""
+        if not self.cases or not 0 < self.tolerance < 0.1:
+            raise ValueError("a self-test needs cases and a tolerance below 0.1")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network of the source report this is."""
+
+    name: str
+    parameters: int
+    trainable_parameters: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """Where the weights come from."""
+
+    data: str
+    data_sha256: str
+    train_counts: dict[str, int]
+    validation_counts: dict[str, int]
+    split: str
+    recipe: str
+    recipe_sha256: str
+    pretrained_weights: str
+    seed: int
+    epochs: int
+    seconds: float
+    created_utc: str
+    software: dict[str, str]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What one operating point measured on a labelled set."""
+
+    accuracy: Proportion
+    sensitivity: Proportion
+    specificity: Proportion
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A labelled set that chose nothing, measured once the model was finished."""
+
+    data: str
+    data_sha256: str
+    counts: dict[str, int]
+    auc: float
+    operating_points: dict[str, Decisions]
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the model is for and what it is not for."""
+
+    intended_use: str
+    population: str
+    age_years: tuple[float, float]
+    views: tuple[str, ...]
+    exclusions: tuple[str, ...]
+    known_failure_modes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model, in all its formats."""
+
+    schema_version: int
+    name: str
+    version: str
+    created: str
+    task: str
+    architecture: Architecture
+    network_data_format: NetworkDataFormat
+    preprocessing: Preprocessing
+    operating_points: dict[str, OperatingPoint]
+    golden: Golden
+    training: Training | None
+    evaluations: tuple[Evaluation, ...]
+    use: Use
+    license: str
+    data_source: str
+    files: dict[str, ModelFile] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a spec this version cannot honour."""
+        if self.schema_version != SCHEMA_VERSION:
+            raise ValueError(f"spec schema {self.schema_version}, this is {SCHEMA_VERSION}")
+        if DEFAULT_OPERATING_POINT not in self.operating_points:
+            raise ValueError(f"no operating point {DEFAULT_OPERATING_POINT}")
+
+    @property
+    def size(self) -> int:
+        """S, pixels a side of the network input."""
+        return self.network_data_format.inputs[INPUT_NAME].spatial_shape[0]
+
+    @property
+    def evidence_shape(self) -> tuple[int, int]:
+        """(h, w) of the evidence map."""
+        height, width = self.network_data_format.outputs[EVIDENCE_NAME].spatial_shape
+        return height, width
+
+    @property
+    def can_point(self) -> bool:
+        """A 1x1 evidence map says how much, never where."""
+        return self.evidence_shape != (1, 1)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> ModelSpec:
+        """Read plain values as `json.loads` gives them.
+
+        Raises:
+            ModelRefusedError: a field is missing, unknown, of another type or out of range.
+        """
+        try:
+            return typing.cast("ModelSpec", _read(cls, values, "spec"))
+        except (TypeError, ValueError) as error:
+            raise ModelRefusedError(f"spec cannot be used: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """The text of `<name>.json`."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def embedded_json(self) -> str:
+        """What an ONNX file carries about itself: the spec without `files`.
+
+        A file cannot hold its own hash.
+        """
+        values = self.to_dict()
+        del values["files"]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+    def sha256(self) -> str:
+        """Hash of the whole spec."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _read(kind: Any, value: Any, where: str) -> Any:
+    """Plain JSON values to the annotated type, strictly: no missing, unknown or coerced field."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(kind) if option is not type(None)]
+        return None if value is None else _read(options[0], value, where)
+    if is_dataclass(kind):
+        return _read_dataclass(typing.cast("type", kind), _typed(value, dict, where), where)
+    if origin is tuple:
+        items = _typed(value, list, where)
+        return tuple(
+            _read(k, v, where) for k, v in zip(_item_types(kind, items), items, strict=True)
+        )
+    if origin is dict:
+        inner = typing.get_args(kind)[1]
+        return {k: _read(inner, v, f"{where}.{k}") for k, v in _typed(value, dict, where).items()}
+    if kind is Any:
+        return value
+    if kind is float:
+        return float(_typed(value, (int, float), where))
+    return _typed(value, kind, where)
+
+
+def _read_dataclass(kind: type, values: dict[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    names = {item.name for item in fields(kind)}
+    if set(values) != names:
+        raise ValueError(f"{where}: fields {sorted(set(values) ^ names)} missing or unknown")
+    return kind(
+        **{key: _read(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    )
+
+
+def _item_types(kind: Any, items: list[Any]) -> list[Any]:
+    """`tuple[int, ...]` repeats its type; `tuple[float, float]` names each."""
+    arguments = typing.get_args(kind)
+    return [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
+
+
+def _typed(value: Any, kind: Any, where: str) -> Any:
+    """A bool is no number, and NaN no figure."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise TypeError(f"{where}: {value!r} is not {getattr(kind, '__name__', kind)}")
+    if isinstance(value, float) and value != value:
+        raise ValueError(f"{where}: not a number")
+    return value

@@ -1,0 +1,30 @@
+"""The model card `<name>.md`, generated from the spec alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+
+from cxr_edge.operating_points import Proportion
+from cxr_edge.spec import ModelSpec
+from cxr_export.about import REPORT_ACCURACY
+
+
+def render_card(spec: ModelSpec) -> str:
+    """Markdown; every figure in it stands in the spec."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=False,  # Markdown, from our own spec
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["share"] = _share
+    mark = REPORT_ACCURACY.get(spec.architecture.name)
+    return environment.get_template("card.md.j2").render(spec=spec, mark=mark)
+
+
+def _share(value: Proportion) -> str:
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"

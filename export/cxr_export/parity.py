@@ -1,0 +1,93 @@
+"""The gate: no file is written that does not compute what its source computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import ParityError
+from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.runtime.protocol import Runner
+from cxr_edge.spec import Parity
+
+BATCH_SIZES = (1, 32)
+TOLERANCE = {"float32": 1e-5, "int8": 2e-2}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a file is held against.
+
+    Attributes:
+        pixels: uint8 [N, S, S, 1], real x-rays.
+        probability: float64 [N], the reference's answers.
+        operating_points: whose decisions must not change.
+        tolerance: largest allowed |difference| of probabilities.
+        reference: what gave the answers, for the record.
+    """
+
+    pixels: NDArray[np.uint8]
+    probability: NDArray[np.float64]
+    operating_points: Mapping[str, OperatingPoint]
+    tolerance: float
+    reference: str
+
+    def check(self, runner: Runner) -> Parity:
+        """Hold one loaded file against the reference: values, evidence identity, decisions.
+
+        Names and shapes were checked when the file was loaded.
+
+        Raises:
+            ParityError: with what was measured.
+        """
+        measured = [self._measure(runner, size) for size in BATCH_SIZES]
+        difference, identity = (max(column) for column in zip(*measured, strict=True))
+        # `not <=` so that NaN fails as well.
+        if not difference <= self.tolerance:
+            raise ParityError(
+                f"{runner.backend} differs from {self.reference} by {difference:.2g}, "
+                f"allowed {self.tolerance:.0e}"
+            )
+        if not identity <= TOLERANCE["float32"]:
+            raise ParityError(f"evidence + bias is not the logit: off by {identity:.2g}")
+        flips = self._flips(runner, difference)
+        if flips:
+            raise ParityError(f"{flips} decisions change outside +-{difference:.2g}")
+        return Parity(
+            reference=self.reference,
+            samples=len(self.pixels),
+            batch_sizes=BATCH_SIZES,
+            max_abs_difference=difference,
+            tolerance=self.tolerance,
+            decision_flips=flips,
+            max_identity_error=identity,
+        )
+
+    def _measure(self, runner: Runner, batch_size: int) -> tuple[float, float]:
+        """Largest |dp|, and largest |sigmoid(evidence + bias) - p|, at one batch size."""
+        difference, identity = [], []
+        for start in range(0, len(self.pixels), batch_size):
+            predicted = runner.predict(self.pixels[start : start + batch_size])
+            expected = self.probability[start : start + batch_size]
+            explained = 1.0 / (1.0 + np.exp(-predicted.logit()))
+            difference.append(np.abs(predicted.probability - expected).max())
+            identity.append(np.abs(predicted.probability - explained).max())
+        return float(np.max(difference)), float(np.max(identity))
+
+    def _flips(self, runner: Runner, margin: float) -> int:
+        """Decisions that change where the reference is further than `margin` from a threshold."""
+        predicted = runner.predict(self.pixels).probability
+        flips = 0
+        for point in self.operating_points.values():
+            clear = np.abs(self.probability - point.threshold) > margin
+            changed = (predicted >= point.threshold) != (self.probability >= point.threshold)
+            flips += int((clear & changed).sum())
+        return flips
+
+
+def sample_evenly(count: int, wanted: int) -> Sequence[int]:
+    """`wanted` positions spread over `count`, always the same."""
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, min(count, wanted)).round())]

@@ -1,0 +1,117 @@
+"""What export starts from: a finished RUN folder, or a `.keras` file of the four networks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import ExportError
+from cxr_training.augment import as_rgb
+from cxr_training.nets import NETS, NetOptions
+from cxr_training.nets.blocks import NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
+from cxr_training.run import MODEL_FILE, RUN_FILE
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network and, from a RUN folder, what its run.json says."""
+
+    model: keras.Model
+    run: dict[str, Any] | None
+
+    @property
+    def size(self) -> int:
+        """S, pixels a side."""
+        return NETS[self.model.name].size
+
+    def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The reference every exported file is held against.
+
+        Args:
+            pixels: uint8 [N, S, S, 1].
+
+        Returns:
+            float64 [N], Keras's own forward pass before the sigmoid.
+        """
+        to_logit = keras.Model(self.model.input, self.model.get_layer(OUTPUT_DENSE_LAYER).output)
+        logits = to_logit.predict(as_rgb(pixels), batch_size=32, verbose=0)
+        return np.asarray(logits, dtype=np.float64)[:, 0]
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probability of a logit."""
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
+def load_source(path: Path) -> Source:
+    """Load a RUN folder or a `.keras` file.
+
+    Raises:
+        ExportError: it is neither, holds code (a Lambda layer), or is none of the four networks.
+    """
+    if path.is_dir():
+        return Source(_load_model(path / MODEL_FILE), _load_run(path / RUN_FILE))
+    return Source(_load_model(path), None)
+
+
+def _load_run(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(
+            f"{path.parent} is not a finished run: {path.name} cannot be read",
+            tip="give the --out folder of cxr-edge train, or a .keras file",
+        ) from error
+    if not isinstance(values, dict) or "operating_points" not in values:
+        raise ExportError(f"{path} is not the run.json of cxr-edge train")
+    return values
+
+
+def _load_model(path: Path) -> keras.Model:
+    """Keras refuses code in files by default (`safe_mode`); that stays on."""
+    if not path.is_file() or path.suffix != ".keras":
+        raise ExportError(
+            f"{path} is neither a run folder nor a .keras file",
+            tip="give the --out folder of cxr-edge train, or a .keras file",
+        )
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # zipfile, json, h5py and Keras errors share no base class
+        if "Lambda" in str(error):
+            raise ExportError(f"{path} holds a Lambda layer, which is code; refused") from error
+        raise ExportError(f"{path} cannot be loaded: {_first_line(error)}") from error
+    _check_architecture(model, path)
+    return model
+
+
+def _check_architecture(model: Any, path: Path) -> None:
+    """Layer names and weight shapes must be those of the network whose name the model has."""
+    net = NETS.get(getattr(model, "name", ""))
+    if net is None:
+        raise ExportError(f"{path} is none of the networks {', '.join(NETS)}")
+    expected = net.build(NetOptions(normalization=_normalization(model)))
+    if _shapes(model) != _shapes(expected) or model.input_shape != expected.input_shape:
+        raise ExportError(f"{path} calls itself {net.name} and has other layers or shapes")
+
+
+def _normalization(model: keras.Model) -> Any:
+    names = [layer.name for layer in model.layers]
+    layer = model.get_layer(NORMALIZATION_LAYER) if NORMALIZATION_LAYER in names else None
+    return "per_image" if isinstance(layer, keras.layers.LayerNormalization) else "rescale"
+
+
+def _shapes(model: keras.Model) -> list[tuple[str, list[tuple[int, ...]]]]:
+    return [
+        (layer.name, [tuple(weight.shape) for weight in layer.get_weights()])
+        for layer in model.layers
+    ]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
