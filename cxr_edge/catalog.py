@@ -10,7 +10,6 @@ from cxr_edge.errors import ModelRefusedError
 from cxr_edge.spec import ModelFile, ModelSpec
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
-DEFAULT_MODEL = "cnn3_128"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
 def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
     """Files named one by one, as `--files-from` reads them; each is shown as it was named."""
     for name in dict.fromkeys(paths):
-        yield FoundFile(Path(name), display_name(name), _problem_of(Path(name)))
+        yield FoundFile(Path(name), display_name(name), _problem(_mode(Path(name), follow=False)))
 
 
 def _prefixes(roots: list[Path]) -> dict[Path, str]:
@@ -65,21 +66,35 @@ def _walk(root: Path) -> Iterator[tuple[Path, Reason | None]]:
     pending = [root]
     while pending:
         path = pending.pop()
-        if path.is_dir() and (path == root or not path.is_symlink()):
-            try:
-                children = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
-            except OSError:
-                yield path, Reason.UNREADABLE_FOLDER
-                continue
-            pending += [Path(child.path) for child in reversed(children)]
-        else:
-            yield path, _problem_of(path)
+        # An INPUT that is a link to a folder was named on purpose; links inside are not followed.
+        mode = _mode(path, follow=path == root)
+        if isinstance(mode, Reason) or not stat.S_ISDIR(mode):
+            yield path, _problem(mode)
+            continue
+        try:
+            children = sorted(os.listdir(path), key=os.fsencode)  # noqa: PTH208 - names, not paths
+        except OSError:
+            yield path, Reason.UNREADABLE_FOLDER
+            continue
+        pending += [path / child for child in reversed(children)]
 
 
-def _problem_of(path: Path) -> Reason | None:
-    """What already rules an entry out; opening it later checks again, without a race."""
-    if path.is_symlink():
-        return Reason.SYMLINK
-    if not os.path.lexists(path):
+def _mode(path: Path, *, follow: bool) -> int | Reason:
+    """File type and permissions, or why they cannot be had."""
+    try:
+        return os.stat(path, follow_symlinks=follow).st_mode  # noqa: PTH116 - no exceptions lost
+    except FileNotFoundError:
         return Reason.MISSING
-    return None if path.is_file() else Reason.NOT_A_FILE
+    except PermissionError:
+        return Reason.PERMISSION
+    except OSError:
+        return Reason.IO_ERROR
+
+
+def _problem(mode: int | Reason) -> Reason | None:
+    """What already rules an entry out; opening it later checks again, without a race."""
+    if isinstance(mode, Reason):
+        return mode
+    if stat.S_ISLNK(mode):
+        return Reason.SYMLINK
+    return None if stat.S_ISREG(mode) else Reason.NOT_A_FILE

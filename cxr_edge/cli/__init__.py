@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -37,4 +38,10 @@ for command in (score, models, doctor, explore, train, export):
 
 def main() -> None:
     """Entry point of the `cxr-edge` script."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run_command(cli))
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Leave through the same clean-up as any error, so that no half report stays behind."""
+    raise SystemExit(128 + number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from cxr_edge.errors import CxrEdgeError, MissingExtraError
@@ -34,6 +36,11 @@ def say_error(message: str, tip: str = "") -> None:
     click.secho(f"error: {message}", fg="red", err=True)
     if tip:
         click.secho(f"  tip: {tip}", err=True)
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's own greetings off stderr; to be called before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def missing_extra(error: ImportError, extra: str) -> MissingExtraError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra
+from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -46,6 +46,7 @@ def export(**options: Any) -> None:
     Example:
       cxr-edge export runs/cnn3_50 --name cnn3_50 --calibration train/ --out models/
     """
+    quiet_tensorflow()
     try:
         from cxr_export.export import ExportJob
         from cxr_export.export import export as run_export

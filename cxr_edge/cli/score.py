@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cxr_edge.types import FoundFile, Result
 
 EXIT_INCOMPLETE = 3
+DEFAULT_MODEL = "cnn3_128"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class ScoreRequest:
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--model",
-    required=True,
+    default=DEFAULT_MODEL,
+    show_default=True,
     help="Bundled name (cnn3_128), bundled file (cnn3_128.tflite) or a path.",
 )
 @click.option(

@@ -22,10 +22,10 @@ from cxr_edge import __version__
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.report import Report, RunContext
 from cxr_edge.report.context import BANNER
-from cxr_edge.report.csv import cells
+from cxr_edge.report.rows import row_values
 from cxr_edge.runtime import Runner
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import Band
+from cxr_edge.types import Band, display_name
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def run_context(
     """Everything the report says about the run, taken when the last score is there."""
     return RunContext(
         spec=choice.spec,
-        model_file=choice.path.name,
+        model_file=display_name(choice.path.name),
         model_sha256=choice.file.sha256,
         operating_point=point[0],
         threshold=point[1],
@@ -102,9 +102,9 @@ def with_progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]
 
 
 def print_jsonl(report: Report) -> None:
-    """The rows on stdout, one JSON object a line, same fields as the CSV."""
+    """The rows on stdout, one JSON object a line, with the columns of the CSV."""
     for row in report.rows:
-        click.echo(json.dumps(cells(row)))
+        click.echo(json.dumps(row_values(row)))
 
 
 def print_report(report: Report, out: Path, *, verbose: bool) -> None:
@@ -125,11 +125,10 @@ def _table(rows: list[TriageRow]) -> Table:
     """File names are Text, so that nothing in them is taken for markup."""
     table = Table("rank", "band", "probability", "file", "remarks")
     for row in rows:
-        cell = cells(row)
-        remarks = cell["reason"] or cell["warnings"]
-        table.add_row(
-            cell["rank"], cell["band"], cell["probability"], Text(cell["path"]), Text(remarks)
-        )
+        result = row.result
+        remarks = result.reason or ", ".join(result.warnings)
+        score = "" if result.probability is None else f"{result.probability:.6f}"
+        table.add_row(str(row.rank), row.band, score, Text(result.path), remarks)
     return table
 
 

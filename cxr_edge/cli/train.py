@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra
+from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 
 
 @click.command()
@@ -46,6 +46,7 @@ def train(name: str, data: Path, which: str, out: Path, weights: str | None) -> 
     Example:
       cxr-edge train cnn3_50 --data train/ --recipe tuned --out runs/cnn3_50
     """
+    quiet_tensorflow()
     try:
         from cxr_training.fit import TrainingJob
         from cxr_training.fit import train as run_training

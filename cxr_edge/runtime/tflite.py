@@ -50,6 +50,7 @@ class TfliteRunner:
         try:
             with _silent_stderr():
                 self._interpreter = Interpreter(model_content=content, num_threads=usable_cores())
+                self._interpreter.allocate_tensors()
                 self._runner = self._interpreter.get_signature_runner()
         except (ValueError, RuntimeError, TypeError) as error:
             raise ModelRefusedError(f"LiteRT refuses the model: {error}") from error

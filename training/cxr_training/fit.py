@@ -148,6 +148,8 @@ def _finish(
     probability = np.asarray(predicted, dtype=np.float64)[:, 0]
     metrics = validation_metrics(validation.labels, probability, _data_name(job))
     progress = folder.progress()
+    # Again: a kill between the last checkpoint and its history row leaves the table short.
+    run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
     _write_predictions(folder, validation, probability)
     pictures.draw_curves(progress.history, folder.path / "curves.png")
     pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")

@@ -66,7 +66,7 @@ class RunFolder:
                     tip="choose another --out, or delete that folder",
                 )
             return
-        if self.path.exists() and any(self.path.iterdir()):
+        if not self._is_new():
             raise InputError(f"{self.path} is not empty and no run", tip="choose another --out")
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         write_json(job_file, job)
@@ -108,6 +108,13 @@ class RunFolder:
         write_json(self.path / RUN_FILE, run)
         shutil.rmtree(self.checkpoint)
 
+    def _is_new(self) -> bool:
+        """Nothing is inside but what a kill during `claim` leaves."""
+        return all(
+            path == self.checkpoint or path.name.startswith(".job.json.")
+            for path in self.path.rglob("*")
+        )
+
     def _epoch_file(self, epoch: int) -> Path:
         return self.checkpoint / f"epoch-{epoch:04d}.keras"
 
@@ -119,7 +126,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """A CSV file with a header, from dictionaries with equal keys."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    # A file name on Linux need not be UTF-8; a finished training must not fail on one.
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -1,0 +1,39 @@
+# `make demo` and `make test` need Python 3.11 or later with venv, and nothing else.
+
+PYTHON ?= python3
+SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
+
+.PHONY: help demo test lint types clean
+
+help:
+	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
+	@echo "make test   everything the tests need in .venv, then all of them"
+	@echo "make lint   ruff;  make types   mypy;  make clean   remove what these made"
+
+demo: .venv-demo/installed
+	@# Exit code 3 is right here: four of the files are no films, and the report lists them.
+	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 || [ $$? -eq 3 ]
+
+test: .venv/installed
+	.venv/bin/python -m pytest
+
+lint: .venv/installed
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/installed
+	.venv/bin/mypy
+
+.venv-demo/installed: setup.cfg setup.py pyproject.toml $(SOURCES)
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
+	.venv-demo/bin/pip install --quiet --disable-pip-version-check ".[cpu]"
+	@touch $@
+
+.venv/installed: setup.cfg setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,82 @@
+"""The project's own pages: figures stand in the specs, links lead somewhere, names are right."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.catalog import bundled_specs, models_dir
+from cxr_edge.spec import ModelSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("*.md"))
+
+MODEL_HEADER = (
+    "| model | parameters | ONNX | AUC | accuracy `balanced` "
+    "| sensitivity, specificity `screening` | `balanced` |"
+)
+
+
+def model_row(spec: ModelSpec) -> str:
+    """The line of the README's model table, from the spec."""
+    test = next(item for item in spec.evaluations if item.data == "test_a")
+    screening, balanced = (test.operating_points[key] for key in ("screening", "balanced"))
+    return (
+        f"| [`{spec.name}`](models/{spec.name}.md) | {spec.architecture.parameters:,} "
+        f"| {spec.files['onnx'].bytes / 1e6:.1f} MB | {test.auc:.3f} "
+        f"| {balanced.accuracy.value:.3f} "
+        f"| {screening.sensitivity.value:.3f}, {screening.specificity.value:.3f} "
+        f"| {balanced.sensitivity.value:.3f}, {balanced.specificity.value:.3f} |"
+    )
+
+
+@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
+def test_readme_prints_the_figures_of_the_specs(spec: ModelSpec) -> None:
+    assert model_row(spec) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_four_models_ship_and_fit() -> None:
+    assert {spec.name for spec in bundled_specs()} == {
+        "cnn3_50",
+        "cnn4_50",
+        "cnn3_128",
+        "resnet50v2_50",
+    }
+    shipped = sum(path.stat().st_size for path in models_dir().rglob("*") if path.is_file())
+    assert shipped < 80e6
+
+
+def test_every_model_file_is_listed_by_a_spec() -> None:
+    listed = {file.name for spec in bundled_specs() for file in spec.files.values()}
+    found = {path.name for path in models_dir().iterdir() if path.suffix in (".onnx", ".tflite")}
+    assert found == listed
+
+
+def test_the_runtime_depends_on_what_the_design_allows_only() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    needs = config["options"]["install_requires"].split()
+    names = {re.split(r"[<>=]", need)[0] for need in needs}
+    assert names <= {"numpy", "pillow", "pydicom", "click", "rich", "jinja2"}
+
+
+def test_every_package_is_listed() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    found = {
+        ".".join(path.parent.relative_to(root).parts)
+        for root in (ROOT, ROOT / "training", ROOT / "export")
+        for path in root.glob("cxr_*/**/__init__.py")
+    }
+    assert listed == found
