@@ -88,6 +88,7 @@ def _prepare(file: FoundFile, size: int) -> _Prepared:
         content = read_file(file.path)
         result = replace(result, sha256=content.sha256, modified_utc=content.modified_utc)
         image = decode(content.data, file.path.name)
+        pixels = to_network_input(image.pixels, size)
     except ImageError as error:
         return _Prepared(replace(result, reason=error.reason))
     except Exception:
@@ -100,7 +101,7 @@ def _prepare(file: FoundFile, size: int) -> _Prepared:
     facts = replace(
         result, width=image.width, height=image.height, format=image.format, warnings=warnings
     )
-    return _Prepared(facts, to_network_input(image.pixels, size))
+    return _Prepared(facts, pixels)
 
 
 def _infer(batch: list[_Prepared], runner: Runner) -> Iterator[Result]:

@@ -6,9 +6,11 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # the command line imports this module and must answer before NumPy is loaded
+    import numpy as np
+    from numpy.typing import NDArray
 
 PROBABILITY_DECIMALS = 6
 
@@ -101,7 +103,7 @@ class DecodedImage:
 
     def __post_init__(self) -> None:
         """Refuse anything but a non-empty uint8 plane."""
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or self.pixels.size == 0:
+        if self.pixels.dtype != "uint8" or self.pixels.ndim != 2 or self.pixels.size == 0:
             raise ValueError(f"pixels: {self.pixels.dtype} {self.pixels.shape}, not uint8 [H, W]")
 
     @property
@@ -131,7 +133,7 @@ class Predictions:
 
     def logit(self) -> NDArray[np.float64]:
         """Float64 [N]: evidence summed over cells plus bias."""
-        shares: NDArray[np.float64] = self.evidence.astype(np.float64).sum(axis=(1, 2))
+        shares: NDArray[np.float64] = self.evidence.astype("float64").sum(axis=(1, 2))
         return shares + self.bias
 
 

@@ -93,6 +93,8 @@ class Recipe:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
+        if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
+            raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
         if not 1 <= self.validation_tenths <= 5:
             raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
         if not 0 <= self.label_smoothing < 1:
@@ -108,8 +110,11 @@ class Recipe:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def with_weights(self, weights: str) -> Recipe:
-        """The same recipe with other pre-trained weights."""
-        return replace(self, model=replace(self.model, weights=weights))
+        """The same recipe with other pre-trained weights; RecipeError where none can fit."""
+        try:
+            return replace(self, model=replace(self.model, weights=weights))
+        except ValueError as error:
+            raise RecipeError(str(error), tip="leave --weights out") from error
 
 
 def load_recipe(net: str, which: str) -> Recipe:

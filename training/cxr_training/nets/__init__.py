@@ -15,14 +15,15 @@ __all__ = ["NETS", "Net", "NetOptions"]
 
 @dataclass(frozen=True)
 class Net:
-    """One architecture: its input size and its builder."""
+    """One architecture: its input size, its builder, and whether pre-trained weights fit it."""
 
     name: str
     size: int
     build: Callable[[NetOptions], keras.Model]
+    has_pretrained_base: bool
 
 
 NETS = {
-    module.NAME: Net(module.NAME, module.SIZE, module.build)
+    module.NAME: Net(module.NAME, module.SIZE, module.build, module is resnet50v2_50)
     for module in (cnn3_50, cnn4_50, cnn3_128, resnet50v2_50)
 }
