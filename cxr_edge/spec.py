@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import types
 import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.strict_json import read
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "cxr_edge_spec"
@@ -243,7 +243,7 @@ class ModelSpec:
             ModelRefusedError: a field is missing, unknown, of another type or out of range.
         """
         try:
-            return typing.cast("ModelSpec", _read(cls, values, "spec"))
+            return typing.cast("ModelSpec", read(cls, values, "spec"))
         except (TypeError, ValueError) as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
@@ -267,51 +267,3 @@ class ModelSpec:
     def sha256(self) -> str:
         """Hash of the whole spec."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-def _read(kind: Any, value: Any, where: str) -> Any:
-    """Plain JSON values to the annotated type, strictly: no missing, unknown or coerced field."""
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
-        return None if value is None else _read(options[0], value, where)
-    if is_dataclass(kind):
-        return _read_dataclass(typing.cast("type", kind), _typed(value, dict, where), where)
-    if origin is tuple:
-        items = _typed(value, list, where)
-        return tuple(
-            _read(k, v, where) for k, v in zip(_item_types(kind, items), items, strict=True)
-        )
-    if origin is dict:
-        inner = typing.get_args(kind)[1]
-        return {k: _read(inner, v, f"{where}.{k}") for k, v in _typed(value, dict, where).items()}
-    if kind is Any:
-        return value
-    if kind is float:
-        return float(_typed(value, (int, float), where))
-    return _typed(value, kind, where)
-
-
-def _read_dataclass(kind: type, values: dict[str, Any], where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    names = {item.name for item in fields(kind)}
-    if set(values) != names:
-        raise ValueError(f"{where}: fields {sorted(set(values) ^ names)} missing or unknown")
-    return kind(
-        **{key: _read(hints[key], value, f"{where}.{key}") for key, value in values.items()}
-    )
-
-
-def _item_types(kind: Any, items: list[Any]) -> list[Any]:
-    """`tuple[int, ...]` repeats its type; `tuple[float, float]` names each."""
-    arguments = typing.get_args(kind)
-    return [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
-
-
-def _typed(value: Any, kind: Any, where: str) -> Any:
-    """A bool is no number, and NaN no figure."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise TypeError(f"{where}: {value!r} is not {getattr(kind, '__name__', kind)}")
-    if isinstance(value, float) and value != value:
-        raise ValueError(f"{where}: not a number")
-    return value

@@ -20,11 +20,13 @@ def check_target(out: Path) -> None:
 
     Raises:
         InputError: it exists and is not an empty folder.
+        ReportError: it could not be made there.
     """
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if os.path.lexists(out):
+    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} already exists", tip="a report is never overwritten: new --out")
+    existing = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise ReportError(f"no report can be written into {existing}", tip="choose another --out")
 
 
 def write_report(report: Report, out: Path) -> None:

@@ -60,13 +60,14 @@ class RunFolder:
             raise InputError(f"{self.path} holds a finished run", tip="choose another --out")
         job_file = self.checkpoint / "job.json"
         if job_file.exists():
-            if json.loads(job_file.read_text(encoding="utf-8")) != job:
+            # Before its first epoch is done a run holds nothing: a mistyped option is no obstacle.
+            started = self.progress().epochs_done > 0
+            if started and json.loads(job_file.read_text(encoding="utf-8")) != job:
                 raise InputError(
                     f"{self.path} holds an unfinished run of another recipe or other data",
                     tip="choose another --out, or delete that folder",
                 )
-            return
-        if not self._is_new():
+        elif not self._is_new():
             raise InputError(f"{self.path} is not empty and no run", tip="choose another --out")
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         write_json(job_file, job)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import keras
 from keras import layers
 
 Normalization = Literal["rescale", "per_image"]
@@ -80,6 +82,17 @@ def conv_block(x: Any, index: int, conv: ConvSpec, options: NetOptions) -> Any:
     )(x)
     x = layers.Dropout(conv.dropout * options.dropout_scale, name=f"conv{index}_dropout")(x)
     return layers.Activation("relu", name=f"conv{index}_relu")(x)
+
+
+def convolutional_net(
+    name: str, size: int, convolutions: Sequence[ConvSpec], options: NetOptions
+) -> keras.Model:
+    """The report's own design: raw grey levels [N, S, S, channels] to probability [N, 1]."""
+    image = keras.Input((size, size, options.channels), name=INPUT_LAYER)
+    x = normalize(image, options)
+    for index, conv in enumerate(convolutions, start=1):
+        x = conv_block(x, index, conv, options)
+    return keras.Model(image, flatten_head(x, options), name=name)
 
 
 def flatten_head(x: Any, options: NetOptions) -> Any:

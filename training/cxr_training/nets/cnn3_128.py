@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from cxr_training.nets.blocks import (
-    INPUT_LAYER,
-    ConvSpec,
-    NetOptions,
-    conv_block,
-    flatten_head,
-    normalize,
-)
+from cxr_training.nets.blocks import ConvSpec, NetOptions, convolutional_net
 
 NAME = "cnn3_128"
 SIZE = 128
@@ -20,8 +13,4 @@ CONVOLUTIONS = (ConvSpec(16, 1, 0.2), ConvSpec(32, 2, 0.4), ConvSpec(64, 2, 0.5)
 
 def build(options: NetOptions) -> keras.Model:
     """The network: raw grey levels [N, 128, 128, channels] to probability [N, 1]."""
-    image = keras.Input((SIZE, SIZE, options.channels), name=INPUT_LAYER)
-    x = normalize(image, options)
-    for index, conv in enumerate(CONVOLUTIONS, start=1):
-        x = conv_block(x, index, conv, options)
-    return keras.Model(image, flatten_head(x, options), name=NAME)
+    return convolutional_net(NAME, SIZE, CONVOLUTIONS, options)

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from cxr_training.nets.blocks import (
-    INPUT_LAYER,
-    ConvSpec,
-    NetOptions,
-    conv_block,
-    flatten_head,
-    normalize,
-)
+from cxr_training.nets.blocks import ConvSpec, NetOptions, convolutional_net
 
 NAME = "cnn4_50"
 SIZE = 50
@@ -25,8 +18,4 @@ CONVOLUTIONS = (
 
 def build(options: NetOptions) -> keras.Model:
     """The network: raw grey levels [N, 50, 50, channels] to probability [N, 1]."""
-    image = keras.Input((SIZE, SIZE, options.channels), name=INPUT_LAYER)
-    x = normalize(image, options)
-    for index, conv in enumerate(CONVOLUTIONS, start=1):
-        x = conv_block(x, index, conv, options)
-    return keras.Model(image, flatten_head(x, options), name=NAME)
+    return convolutional_net(NAME, SIZE, CONVOLUTIONS, options)
