@@ -72,7 +72,7 @@ def measure(
     Raises:
         ValueError: a class has no member.
     """
-    flagged = np.round(probability, PROBABILITY_DECIMALS) >= threshold
+    flagged = _printed(probability) >= threshold
     positive = np.asarray(labels) == 1
     sensitivity = Proportion.of(int((flagged & positive).sum()), int(positive.sum()))
     specificity = Proportion.of(int((~flagged & ~positive).sum()), int((~positive).sum()))
@@ -110,10 +110,15 @@ def choose(
     }
 
 
+def _printed(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Scores as reports print them, in double precision whatever they came in."""
+    return np.round(probability.astype(np.float64), PROBABILITY_DECIMALS)
+
+
 def candidates(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     """Every threshold that tells two neighbouring scores apart, ascending, inside (0, 1)."""
     step = 10.0**-PROBABILITY_DECIMALS
-    scores = np.unique(np.round(probability.astype(np.float64), PROBABILITY_DECIMALS))
+    scores = np.unique(_printed(probability))
     # Half-way between neighbours, rounded as scores are: the decision on what is printed and the
     # decision on what was computed are the same.
     between = np.ceil((scores[:-1] + scores[1:]) / 2 / step) * step
@@ -124,14 +129,16 @@ def candidates(probability: NDArray[np.floating]) -> NDArray[np.float64]:
 def _highest_with_sensitivity(
     labels: NDArray[np.generic], probability: NDArray[np.floating], least: float
 ) -> float:
-    positives = np.sort(np.round(probability, PROBABILITY_DECIMALS)[np.asarray(labels) == 1])
+    positives = np.sort(_printed(probability)[np.asarray(labels) == 1])
     thresholds = candidates(probability)
     flagged = len(positives) - np.searchsorted(positives, thresholds, side="left")
-    return float(thresholds[flagged / len(positives) >= least].max())
+    enough = thresholds[flagged / len(positives) >= least]
+    # A pneumonia scored 0.000000 lies below every threshold; the lowest one misses fewest.
+    return float(enough.max(initial=thresholds[0]))
 
 
 def _near_youden(labels: NDArray[np.generic], probability: NDArray[np.floating]) -> float:
-    scores = np.round(probability, PROBABILITY_DECIMALS)
+    scores = _printed(probability)
     positives = np.sort(scores[np.asarray(labels) == 1])
     negatives = np.sort(scores[np.asarray(labels) == 0])
     thresholds = candidates(probability)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from cxr_edge import __version__
 from cxr_training import data, pictures, run
 from cxr_training.augment import TrainingBatches, as_rgb
+from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.nets.resnet50v2_50 import freeze
-from cxr_training.progress import EpochProgress, item_bar
+from cxr_training.progress import item_bar
 from cxr_training.recipe import Recipe
 
 
@@ -191,8 +192,8 @@ def _write_predictions(
 
 
 def _data_name(job: TrainingJob) -> str:
-    tenths = job.recipe.validation_tenths
-    return f"patient-grouped validation, {tenths}0 % of {job.data.name}, seed {job.recipe.seed}"
+    share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}"
+    return f"patient-grouped validation, {share}, seed {job.recipe.seed}"
 
 
 def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:

@@ -1,55 +1,22 @@
-"""Progress on stderr: a bar on a terminal, a line per step elsewhere."""
+"""Progress on stderr; without Keras, because `explore` trains nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import keras
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
 
 @contextmanager
 def item_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
     """A bar over `total` items; yields what to call after each."""
-    with Progress(console=_console(), transient=True) as bar:
+    with Progress(console=console(), transient=True) as bar:
         task = bar.add_task(title, total=total)
         yield lambda: bar.advance(task)
 
 
-class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """One bar per epoch while it runs, one line when it is done."""
-
-    def __init__(self, epochs: int, steps: int) -> None:
-        """For `epochs` epochs of `steps` batches."""
-        super().__init__()
-        self._epochs = epochs
-        self._steps = steps
-        self._console = _console()
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the bar."""
-        if self._console.is_terminal:
-            self._bar = Progress(console=self._console, transient=True)
-            self._bar.start()
-            title = f"epoch {epoch + 1}/{self._epochs}"
-            self._task = self._bar.add_task(title, total=self._steps)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """One batch further."""
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Replace the bar with its result."""
-        if self._bar is not None:
-            self._bar.stop()
-        figures = "  ".join(f"{key} {value:.4f}" for key, value in (logs or {}).items())
-        self._console.print(f"epoch {epoch + 1}/{self._epochs}  {figures}", soft_wrap=True)
-
-
-def _console() -> Console:
+def console() -> Console:
+    """Where people read: stderr, so that stdout stays data."""
     return Console(stderr=True, highlight=False)

@@ -1,0 +1,197 @@
+"""Recipes: the shipped ones say what the report says, and mistakes are refused by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.errors import RecipeError
+from cxr_training.nets import NETS
+from cxr_training.recipe import Augmentation, Optimizer, Recipe, load_recipe, recipes_dir
+
+# From the report: epochs, image size (its divisor), learning rate.
+REPORT = {
+    "cnn3_50": (300, 50.0, 3e-6),
+    "cnn4_50": (300, 50.0, 3e-6),
+    "cnn3_128": (200, 128.0, 3e-6),
+    "resnet50v2_50": (40, 50.0, 3e-3),
+}
+MINIMAL = 'name = "x"\nnet = "cnn3_50"\nepochs = 1\n'
+
+
+def load(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe("cnn3_50", str(path))
+
+
+def test_every_network_has_both_recipes() -> None:
+    shipped = {path.name for path in recipes_dir().glob("*.toml")}
+    assert shipped == {f"{net}.{which}.toml" for net in NETS for which in ("report", "tuned")}
+
+
+@pytest.mark.parametrize("which", ["report", "tuned"])
+@pytest.mark.parametrize("net", NETS)
+def test_shipped_recipes_load(net: str, which: str) -> None:
+    recipe = load_recipe(net, which)
+    assert (recipe.net, recipe.name) == (net, which)
+
+
+@pytest.mark.parametrize("net", REPORT)
+def test_report_recipes_keep_the_reports_quirks(net: str) -> None:
+    epochs, size, rate = REPORT[net]
+    recipe = load_recipe(net, "report")
+    assert recipe.epochs == epochs
+    assert (recipe.model.normalization, recipe.model.rescale_divisor) == ("rescale", size)
+    assert recipe.optimizer == Optimizer(name="adam", learning_rate=rate)
+    assert recipe.augmentation == Augmentation(zoom=0.1, shift=0.1)
+    assert (recipe.batch_size, recipe.seed, recipe.shuffle) == (32, 42, False)
+    assert (recipe.validation_tenths, recipe.class_weights) == (3, False)
+    assert (recipe.label_smoothing, recipe.model.dropout_scale) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("net", REPORT)
+def test_only_the_resnet_of_the_report_is_frozen_and_pretrained(net: str) -> None:
+    recipe = load_recipe(net, "report")
+    resnet = net == "resnet50v2_50"
+    assert recipe.freeze_base is resnet
+    assert recipe.model.weights == ("imagenet" if resnet else "none")
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_tuned_recipes_need_no_download(net: str) -> None:
+    assert load_recipe(net, "tuned").model.weights == "none"
+
+
+def test_a_file_in_the_working_folder_needs_no_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(MINIMAL, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("cnn3_50", "mine.toml").name == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (MINIMAL + "epoch = 2\n", "unknown keys epoch"),
+        (MINIMAL + "[optimiser]\nlearning_rate = 1.0\n", "unknown keys optimiser"),
+        (MINIMAL + "[optimizer]\nlearning_rat = 1.0\n", "unknown keys learning_rat"),
+        (MINIMAL + "[seed]\nvalue = 1\n", "seed must be int"),
+        (MINIMAL + "optimizer = 3\n", "optimizer must be"),
+        (MINIMAL + "[[augmentation]]\nzoom = 0.1\n", "augmentation must be"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = "ten"\n', "epochs must be int, not 'ten'"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = 2.0\n', "epochs must be int, not 2.0"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = true\n', "epochs must be int, not True"),
+        ('name = 1\nnet = "cnn3_50"\nepochs = 1\n', "name must be str, not 1"),
+        ('name = "x"\nnet = ["cnn3_50"]\nepochs = 1\n', "net must be str"),
+        (MINIMAL + "shuffle = 1\n", "shuffle must be bool, not 1"),
+        (MINIMAL + 'class_weights = "yes"\n', "class_weights must be bool"),
+        (MINIMAL + "[augmentation]\nzoom = true\n", "zoom must be float, not True"),
+        (MINIMAL + '[augmentation]\nzoom = "0.1"\n', "zoom must be float, not '0.1'"),
+        (MINIMAL + "[optimizer]\nname = 3\n", "name must be"),
+        ('net = "cnn3_50"\nepochs = 1\n', "name"),
+        ('name = "x"\nnet = "vgg"\nepochs = 1\n', "unknown net 'vgg'; known: cnn3_50"),
+        ('name = "x"\nnet = "cnn4_50"\nepochs = 1\n', "is for cnn4_50, not for cnn3_50"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = 0\n', "at least 1"),
+        (MINIMAL + "batch_size = 0\n", "at least 1"),
+        (MINIMAL + "seed = -1\n", "seed"),
+        (MINIMAL + "seed = 4294967296\n", "seed"),
+        (MINIMAL + "validation_tenths = 0\n", "validation_tenths must be 1 to 5"),
+        (MINIMAL + "validation_tenths = 6\n", "validation_tenths must be 1 to 5"),
+        (MINIMAL + "label_smoothing = 1.0\n", r"label_smoothing must be in \[0, 1\)"),
+        (MINIMAL + "[model]\nweights = 'imagenet'\n", "cnn3_50 has no base that pre-trained"),
+        (MINIMAL + "[model]\nchannels = 4\n", "channels must be 1 or 3"),
+        (MINIMAL + '[model]\nnormalization = "max"\n', "normalization must be"),
+        (MINIMAL + "[model]\nrescale_divisor = inf\n", "rescale_divisor must be finite"),
+        (MINIMAL + '[optimizer]\nname = "sgd"\n', "unknown optimizer or schedule: sgd"),
+        (MINIMAL + '[optimizer]\nschedule = "step"\n', "unknown optimizer or schedule: adam, step"),
+        (MINIMAL + "[optimizer]\nlearning_rate = 0.0\n", "learning_rate must be positive"),
+        (MINIMAL + "[optimizer]\nlearning_rate = nan\n", "learning_rate must be finite"),
+        (MINIMAL + "[optimizer]\nweight_decay = -1.0\n", "not negative"),
+        (MINIMAL + "[optimizer]\nwarmup_epochs = -1\n", "not negative"),
+        (MINIMAL + "[augmentation]\nzoom = -0.1\n", "zoom must not be negative"),
+        (MINIMAL + "[augmentation]\nzoom = 1.0\n", "zoom must be below 1"),
+        (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
+        ("name = \n", "cannot be read: Invalid value"),
+        (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
+    ],
+    ids=lambda value: value.removeprefix(MINIMAL).strip().replace("\n", "; "),
+)
+def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says) as refused:
+        load(tmp_path, text)
+    assert "mine.toml" in str(refused.value)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe("cnn3_50", str(path))
+
+
+@pytest.mark.parametrize("which", ["best", "./none.toml", "none.toml"])
+def test_a_missing_recipe_names_the_shipped_ones(which: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(f"no recipe {which!r} for cnn3_50")) as refused:
+        load_recipe("cnn3_50", which)
+    assert "cnn3_50.tuned.toml" in refused.value.tip
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe("cnn3_50", f"{tmp_path}/")
+
+
+def test_an_unknown_network_has_no_recipe() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'tuned' for vgg"):
+        load_recipe("vgg", "tuned")
+
+
+def test_the_hash_ignores_layout_and_comments(tmp_path: Path) -> None:
+    plain = load(tmp_path, MINIMAL + "[optimizer]\nlearning_rate = 0.001\n")
+    text = "# a comment\nepochs=1\nnet   = 'cnn3_50'\n\nname = 'x'\n"
+    laid_out = load(tmp_path, text + "optimizer = {learning_rate = 1e-3}")
+    assert laid_out.sha256() == plain.sha256()
+
+
+def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + "seed = 42\n").sha256() == load(tmp_path, MINIMAL).sha256()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed = 43",
+        "shuffle = false",
+        "[model]\ndropout_scale = 0.5",
+        "[optimizer]\nlearning_rate = 2e-3",
+        "[augmentation]\nflip = true",
+    ],
+)
+def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
+    assert load(tmp_path, MINIMAL + change).sha256() != load(tmp_path, MINIMAL).sha256()
+
+
+def test_hashes_of_the_shipped_recipes_differ() -> None:
+    hashes = {load_recipe(net, which).sha256() for net in NETS for which in ("report", "tuned")}
+    assert len(hashes) == 2 * len(NETS)
+
+
+def test_other_weights_are_part_of_the_recipe() -> None:
+    recipe = load_recipe("resnet50v2_50", "report")
+    other = recipe.with_weights("none")
+    assert other.model.weights == "none"
+    assert other.sha256() != recipe.sha256()
+    assert other.with_weights("imagenet") == recipe
+
+
+@pytest.mark.parametrize("net", ["cnn3_50", "cnn4_50", "cnn3_128"])
+def test_pretrained_weights_fit_only_the_resnet(net: str) -> None:
+    recipe = load_recipe(net, "tuned")
+    assert recipe.with_weights("none") == recipe
+    with pytest.raises(RecipeError, match=f"{net} has no base") as refused:
+        recipe.with_weights("imagenet")
+    assert refused.value.tip == "leave --weights out"
