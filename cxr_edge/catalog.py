@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +46,11 @@ def load_spec(path: Path) -> ModelSpec:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        return ModelSpec.from_dict(values)
     except (OSError, ValueError, RecursionError) as error:
         raise ModelRefusedError(f"spec {path} cannot be read: {error}") from error
-    return ModelSpec.from_dict(values)
+    except ModelRefusedError as error:
+        raise ModelRefusedError(f"{path}: {error}", error.tip) from error
 
 
 def choose_model(model: str) -> ModelChoice:
@@ -79,9 +82,14 @@ def choose_model(model: str) -> ModelChoice:
 def _model_path(model: str) -> Path:
     bundled = models_dir()
     for name in (model, model + SUFFIXES["onnx"]):
-        if Path(model).name == model and (bundled / name).is_file() and Path(name).suffix:
+        if Path(model).name == model and _is_file(bundled / name) and Path(name).suffix:
             return bundled / name
-    if not Path(model).is_file():
+    if not _is_file(Path(model)):
         names = ", ".join(spec.name for spec in bundled_specs())
         raise ModelRefusedError(f"no model {model!r}", tip=f"bundled models: {names}")
     return Path(model)
+
+
+def _is_file(path: Path) -> bool:
+    """Unlike `Path.is_file`, also when the name is too long or a folder on the way is closed."""
+    return os.path.isfile(path)  # noqa: PTH113

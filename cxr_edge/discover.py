@@ -44,14 +44,11 @@ def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
 
 
 def _prefixes(roots: list[Path]) -> dict[Path, str]:
-    """Several INPUTs are told apart by their last name, or by their whole path if that repeats."""
+    """Several INPUTs are told apart by their last name, or by their whole path if one repeats."""
     if len(roots) == 1:
         return {roots[0]: ""}
-    names = [root.name for root in roots]
-    return {
-        root: (root.name if names.count(root.name) == 1 else str(root).lstrip("/"))
-        for root in roots
-    }
+    distinct = len({root.name for root in roots}) == len(roots)
+    return {root: root.name if distinct else str(root).lstrip("/") for root in roots}
 
 
 def _display(path: Path, root: Path, prefix: str) -> str:
@@ -83,7 +80,7 @@ def _mode(path: Path, *, follow: bool) -> int | Reason:
     """File type and permissions, or why they cannot be had."""
     try:
         return os.stat(path, follow_symlinks=follow).st_mode  # noqa: PTH116 - no exceptions lost
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: no file name has a null byte in it
         return Reason.MISSING
     except PermissionError:
         return Reason.PERMISSION

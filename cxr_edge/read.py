@@ -20,7 +20,6 @@ _OPEN_ERRORS = {
     errno.EPERM: Reason.PERMISSION,
     errno.ELOOP: Reason.SYMLINK,
     errno.ENXIO: Reason.NOT_A_FILE,
-    errno.EISDIR: Reason.NOT_A_FILE,
 }
 
 
@@ -35,11 +34,14 @@ def read_file(path: Path) -> FileContent:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags)
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             before = os.fstat(descriptor)
             _check(before)
-            data = stream.read(MAX_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                data = stream.read(MAX_BYTES + 1)
             after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         reason = _OPEN_ERRORS.get(error.errno or 0, Reason.IO_ERROR)
         raise ImageError(reason, error.strerror or "") from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,21 +64,26 @@ def score(files: Iterable[FoundFile], runner: Runner, options: ScoringOptions) -
     Yields:
         Exactly one `Result` per file: a probability, or the reason why there is none.
     """
-    prepared = _prepare_ahead(files, options)
-    while batch := list(itertools.islice(prepared, options.batch_size)):
-        yield from _infer(batch, runner)
+    with closing(_prepare_ahead(files, options)) as prepared:
+        while batch := list(itertools.islice(prepared, options.batch_size)):
+            yield from _infer(batch, runner)
 
 
-def _prepare_ahead(files: Iterable[FoundFile], options: ScoringOptions) -> Iterator[_Prepared]:
+def _prepare_ahead(
+    files: Iterable[FoundFile], options: ScoringOptions
+) -> Generator[_Prepared, None, None]:
     """Decode in threads, at most two batches ahead of inference."""
     window: deque[Future[_Prepared]] = deque()
-    with ThreadPoolExecutor(options.workers) as pool:
+    pool = ThreadPoolExecutor(options.workers)
+    try:
         for file in files:
             window.append(pool.submit(_prepare, file, options.size))
             if len(window) >= 2 * options.batch_size:
                 yield window.popleft().result()
         while window:
             yield window.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted run does not decode what nobody reads
 
 
 def _prepare(file: FoundFile, size: int) -> _Prepared:
@@ -91,9 +98,11 @@ def _prepare(file: FoundFile, size: int) -> _Prepared:
         pixels = to_network_input(image.pixels, size)
     except ImageError as error:
         return _Prepared(replace(result, reason=error.reason))
-    except Exception:
-        # A defect of ours must cost one row and say so, not the night.
-        _log.exception("unexpected failure while reading %s", file.display)
+    except Exception as error:
+        # A defect of ours must cost one row and say so, not the night. Its message may quote the
+        # file, so it stays out of the log.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("unexpected %s while reading %s\n%s", type(error).__name__, file.display, where)
         return _Prepared(result)
     warnings = image.warnings
     if min(image.width, image.height) < size:
@@ -107,9 +116,12 @@ def _prepare(file: FoundFile, size: int) -> _Prepared:
 def _infer(batch: list[_Prepared], runner: Runner) -> Iterator[Result]:
     """One forward pass over the decodable part of a batch."""
     images = [item.pixels for item in batch if item.pixels is not None]
-    probability = iter(runner.predict(np.stack(images)).probability if images else ())
+    said = runner.predict(np.stack(images)).probability.tolist() if images else []
+    if len(said) != len(images):
+        raise RuntimeError(f"{len(said)} scores for {len(images)} films")
+    probability = iter(said)
     for item in batch:
-        yield item.result if item.pixels is None else _scored(item.result, float(next(probability)))
+        yield item.result if item.pixels is None else _scored(item.result, next(probability))
 
 
 def _scored(facts: Result, probability: float) -> Result:

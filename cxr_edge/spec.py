@@ -67,7 +67,7 @@ class ModelFile:
         """The hash pins the file; a name must not leave the spec's folder."""
         if len(self.sha256) != 64 or self.bytes <= 0:
             raise ValueError(f"not a pinned file: {self.name}")
-        if "/" in self.name or self.name.startswith("."):
+        if not self.name or set("/\0") & set(self.name) or self.name.startswith("."):
             raise ValueError(f"file name outside the spec's folder: {self.name!r}")
 
 
@@ -96,8 +96,11 @@ class NetworkDataFormat:
         if (set(self.inputs), set(self.outputs)) != wanted:
             raise ValueError(f"inputs and outputs must be {wanted}")
         shape = self.inputs[INPUT_NAME].spatial_shape
-        if len(shape) != 2 or shape[0] != shape[1] or shape[0] <= 0:
+        if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 2:
             raise ValueError(f"input must be square: {shape}")
+        evidence = self.outputs[EVIDENCE_NAME].spatial_shape
+        if len(evidence) != 2 or min(evidence) <= 0:
+            raise ValueError(f"evidence must be a map: {evidence}")
 
 
 @dataclass(frozen=True)
@@ -244,12 +247,13 @@ class ModelSpec:
         """
         try:
             return typing.cast("ModelSpec", read(cls, values, "spec"))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+        """Plain values, as `json.loads` gives them."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
     def to_json(self) -> str:
         """The text of `<name>.json`."""

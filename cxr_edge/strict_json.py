@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import types
 import typing
 from dataclasses import fields, is_dataclass
@@ -18,7 +20,8 @@ def read(kind: Any, value: Any, where: str) -> Any:
 
     Raises:
         TypeError: a value of another type.
-        ValueError: a field missing, unknown or refused by its dataclass; NaN.
+        ValueError: a field missing, unknown or refused by its dataclass; NaN, infinity.
+        OverflowError: an integer that no float can hold.
     """
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
@@ -33,8 +36,12 @@ def read(kind: Any, value: Any, where: str) -> Any:
         )
     if origin is dict:
         inner = typing.get_args(kind)[1]
-        return {k: read(inner, v, f"{where}.{k}") for k, v in _typed(value, dict, where).items()}
+        return {
+            _typed(k, str, where): read(inner, v, f"{where}.{k}")
+            for k, v in _typed(value, dict, where).items()
+        }
     if kind is Any:
+        json.dumps(value, allow_nan=False)
         return value
     if kind is float:
         return float(_typed(value, (int, float), where))
@@ -56,9 +63,11 @@ def _item_types(kind: Any, items: list[Any]) -> list[Any]:
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
-    """A bool is no number, and NaN no figure."""
+    """A bool is no number, NaN and infinity no figures, half a character no text."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise TypeError(f"{where}: {value!r} is not {getattr(kind, '__name__', kind)}")
-    if isinstance(value, float) and value != value:
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{where}: not a number")
+    if isinstance(value, str):
+        value.encode()  # a page that quotes a lone surrogate could not be written
     return value

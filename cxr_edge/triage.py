@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,8 @@ class TriageRow:
             raise ValueError(f"{self.result.path}: flagged {self.flagged} at {self.result.status}")
         if not scored and self.band is not Band.ATTENTION:
             raise ValueError(f"{self.result.path}: {self.result.status} in band {self.band}")
+        if self.band is not Band.ATTENTION and self.flagged != (self.band is Band.FLAGGED):
+            raise ValueError(f"{self.result.path}: flagged {self.flagged} in band {self.band}")
 
 
 @dataclass(frozen=True)
@@ -99,19 +100,16 @@ def _band(result: Result, threshold: float) -> Band:
 _BAND_ORDER = {band: position for position, band in enumerate(Band)}
 
 
-def _key(band: Band, result: Result) -> tuple[int, float, str, bytes]:
-    path = os.fsencode(result.path)
-    if result.probability is None:
-        return _BAND_ORDER[band], 0.0, result.modified_utc, path
-    if band is Band.UNFLAGGED:
-        return _BAND_ORDER[band], 0.0, result.modified_utc, path
+def _key(band: Band, result: Result) -> tuple[int, float, str, str]:
+    if result.probability is None or band is Band.UNFLAGGED:
+        return _BAND_ORDER[band], 0.0, result.modified_utc, result.path
     # A probability of 0 still sorts before what has none: -p - 1 is never above -1.
-    return _BAND_ORDER[band], -result.probability - 1, "", path
+    return _BAND_ORDER[band], -result.probability - 1, "", result.path
 
 
 def _mark_duplicates(results: Iterable[Result]) -> list[Result]:
     """The same bytes under several names: each keeps its row and names the first by path."""
-    by_path = sorted(results, key=lambda result: os.fsencode(result.path))
+    by_path = sorted(results, key=lambda result: result.path)
     first: dict[str, str] = {}
     for result in by_path:
         if result.sha256:

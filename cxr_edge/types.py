@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -131,6 +132,12 @@ class Predictions:
     evidence: NDArray[np.float32]
     bias: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        """One number, one map and one number per image."""
+        shapes = self.probability.shape, self.evidence.shape[:1], self.bias.shape
+        if self.evidence.ndim != 3 or set(shapes) != {(len(self.evidence),)}:
+            raise ValueError(f"predictions of shapes {shapes}")
+
     def logit(self) -> NDArray[np.float64]:
         """Float64 [N]: evidence summed over cells plus bias."""
         shares: NDArray[np.float64] = self.evidence.astype("float64").sum(axis=(1, 2))
@@ -154,7 +161,9 @@ class Result:
     duplicate_of: str = ""
 
     def __post_init__(self) -> None:
-        """A score exists exactly when the status says so; a reason exactly when it does not."""
+        """A printable name; a score exactly when the status says so, a reason when it does not."""
+        if not self.path.isprintable():
+            raise ValueError(f"a path that was not made fit to print: {self.path!r}")
         scored = self.status is Status.SCORED
         if scored != (self.probability is not None) or scored != (self.reason is None):
             raise ValueError(f"{self.path}: {self.status} with {self.probability} {self.reason}")
@@ -163,16 +172,21 @@ class Result:
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
-    """A path as clean UTF-8: undecodable bytes and control or bidi characters are escaped."""
-    text = os.fspath(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    """A path as clean UTF-8: undecodable bytes and control or bidi characters are escaped.
+
+    So is the backslash: two names never look the same. The outcome does not depend on the locale.
+    """
+    text = os.fspath(path)
+    with contextlib.suppress(UnicodeEncodeError):  # no file name: nothing to undo
+        text = os.fsencode(text).decode("utf-8", "surrogateescape")
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _is_plain(character: str) -> bool:
-    """Printable, and not one of the marks that reorder or hide the text around them."""
-    return character.isprintable() and character not in _INVISIBLE
+    """Printable, and not one of the marks that escape, reorder or hide the text around them."""
+    return character.isprintable() and character not in _SPECIAL
 
 
-_INVISIBLE = frozenset("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | frozenset(
+_SPECIAL = frozenset("\\\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | frozenset(
     chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )

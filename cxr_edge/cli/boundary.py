@@ -18,7 +18,7 @@ def run_command(command: click.Command) -> int:
     or device refused; 130 interrupted. A `CxrEdgeError` carries its own.
     """
     try:
-        outcome = command.main(standalone_mode=False)
+        outcome = command.main(prog_name="cxr-edge", standalone_mode=False, color=_colour())
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -33,9 +33,14 @@ def run_command(command: click.Command) -> int:
 
 def say_error(message: str, tip: str = "") -> None:
     """One red line on stderr, and a line with the way out."""
-    click.secho(f"error: {message}", fg="red", err=True)
+    click.secho(f"error: {message}", fg="red", err=True, color=_colour())
     if tip:
-        click.secho(f"  tip: {tip}", err=True)
+        click.echo(f"  tip: {tip}", err=True)
+
+
+def _colour() -> bool | None:
+    """Off where NO_COLOR is set (https://no-color.org), else click's choice: on a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def quiet_tensorflow() -> None:

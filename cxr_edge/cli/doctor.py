@@ -14,6 +14,7 @@ from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
 
 if TYPE_CHECKING:
     from cxr_edge.catalog import ModelChoice
+    from cxr_edge.runtime import Device
     from cxr_edge.spec import ModelSpec
 
 _SOFTWARE = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
@@ -33,15 +34,16 @@ def doctor(device: str) -> int:
       cxr-edge doctor --device cpu
     """
     from cxr_edge.catalog import bundled_specs
-    from cxr_edge.runtime.device import usable_cores
+    from cxr_edge.runtime.device import Device, usable_cores
 
+    asked = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name in _SOFTWARE:
         click.echo(f"{name} {_installed(name)}")
     click.echo(
         f"cores {usable_cores()}, free disk {shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
     )
-    checks = [_check(spec, kind, device) for spec in bundled_specs() for kind in spec.files]
+    checks = [_check(spec, kind, asked) for spec in bundled_specs() for kind in spec.files]
     if not any(checks):
         raise ModelRefusedError("no bundled model could be run here", tip="see the lines above")
     return 0 if all(passed is not False for passed in checks) else ModelRefusedError.exit_code
@@ -56,11 +58,14 @@ def _installed(package: str) -> str:
         return "not installed"
 
 
-def _check(spec: ModelSpec, kind: str, device: str) -> bool | None:
-    """Self-test one file: True, False, or None where its library is not installed."""
+def _check(spec: ModelSpec, kind: str, device: Device) -> bool | None:
+    """Self-test one file: True, False, or None where it could not run in any case."""
     from cxr_edge.catalog import ModelChoice, models_dir
 
     choice = ModelChoice(spec, kind, models_dir() / spec.files[kind].name)
+    if kind == "tflite" and device.kind == "cuda":
+        click.echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
+        return None
     try:
         click.echo(f"{choice.path.name}: {_self_test(choice, device)}")
     except MissingExtraError as error:
@@ -72,10 +77,10 @@ def _check(spec: ModelSpec, kind: str, device: str) -> bool | None:
     return True
 
 
-def _self_test(choice: ModelChoice, device: str) -> str:
-    from cxr_edge.runtime import Device, load
+def _self_test(choice: ModelChoice, device: Device) -> str:
+    from cxr_edge.runtime import load
     from cxr_edge.runtime.loading import self_test
 
-    runner = load(choice, Device.parse(device))
+    runner = load(choice, device)
     difference = self_test(runner, choice.spec)
     return f"self-test passed on {runner.device}, off by {difference:.1e}"

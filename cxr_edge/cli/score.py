@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,15 +146,11 @@ def _files(request: ScoreRequest) -> list[FoundFile]:
 def _lines(source: str) -> Iterator[str]:
     """Paths, one a line; empty lines do not count."""
     try:
-        text = sys.stdin.read() if source == "-" else _read_list(Path(source))
+        names = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"--files-from {source} cannot be read: {error.strerror}") from error
-    return (line for line in text.split("\n") if line)
-
-
-def _read_list(path: Path) -> str:
-    """File names need not be UTF-8."""
-    return path.read_bytes().decode("utf-8", "surrogateescape")
+    lines = os.fsdecode(names).split("\n")  # file names need not be UTF-8
+    return (line.removesuffix("\r") for line in lines if line.strip())
 
 
 def _score(

@@ -15,7 +15,7 @@ from typing import TypeVar
 import click
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from cxr_edge import __version__
@@ -123,7 +123,7 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
 
 def _table(rows: list[TriageRow]) -> Table:
     """File names are Text, so that nothing in them is taken for markup."""
-    table = Table("rank", "band", "probability", "file", "remarks")
+    table = Table("rank", "band", "probability", Column("file", overflow="fold"), "remarks")
     for row in rows:
         result = row.result
         remarks = result.reason or ", ".join(result.warnings)

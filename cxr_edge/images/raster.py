@@ -27,19 +27,26 @@ _WHITE_IS_ZERO = 0
 _EXIF_ORIENTATION = 0x0112
 _STORED_BITS = (8, 10, 12, 14, 16)
 
+# Pillow warns about odd metadata and goes on; the pixels are checked here instead. Once for the
+# process: `catch_warnings` swaps a global, which films decoded side by side would mix up.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 
 def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
     """Open, check, load and turn to grey; every Pillow error becomes an `ImageError`."""
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES must stay False")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns about odd metadata and goes on; the pixels are checked here instead.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
-                _check_header(image, image_format)
-                image.load()
-                pixels, oriented = _oriented_grey(image)
+        if image_format == "PNG":
+            with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+                image.verify()  # the checksums, which loading the pixels does not look at
+        with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
+            _check_header(image, image_format)
+            # Asked before loading: Pillow turns a TIFF while it loads, and then forgets.
+            oriented = image.getexif().get(_EXIF_ORIENTATION, 1) in range(2, 9)
+            image.load()
+            upright = ImageOps.exif_transpose(image) if oriented else image
+            pixels = _grey(upright, inverted=_is_white_zero_16bit(image))
     except ImageError:
         raise
     except (MemoryError, Image.DecompressionBombError) as error:
@@ -60,8 +67,8 @@ def _read_jpeg(data: bytes, name: str) -> DecodedImage:
 
 
 def _read_png(data: bytes, name: str) -> DecodedImage:
-    if b"IEND\xaeB`\x82" not in data[-1024:]:
-        raise ImageError(Reason.TRUNCATED, "no IEND chunk at the end")
+    if b"IEND\xaeB`\x82" not in data:
+        raise ImageError(Reason.TRUNCATED, "no IEND chunk")
     return _read(data, name, "PNG")
 
 
@@ -74,35 +81,33 @@ SIGNATURES: dict[bytes, Callable[[bytes, str], DecodedImage]] = {
     b"\x89PNG\r\n\x1a\n": _read_png,
     b"II*\x00": _read_tiff,
     b"MM\x00*": _read_tiff,
+    b"II+\x00": _read_tiff,  # BigTIFF
+    b"MM\x00+": _read_tiff,
 }
 
 
 def _check_header(image: Image.Image, image_format: str) -> None:
     """What the header alone rules out, before a pixel is decoded."""
-    if image.format != image_format or getattr(image, "n_frames", 1) != 1:
+    # Not `n_frames`, which walks the whole file: minutes for a TIFF of a hundred thousand pages.
+    if image.format != image_format or getattr(image, "is_animated", False):
         raise ImageError(Reason.MULTI_FRAME, f"{image.format} with several frames")
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels")
 
 
-def _oriented_grey(image: Image.Image) -> tuple[NDArray[np.uint8], bool]:
-    """Grey levels uint8 [H, W], turned upright as EXIF says; and whether that was needed."""
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    oriented = orientation in range(2, 9)
-    upright = ImageOps.exif_transpose(image) if oriented else image
-    return _grey(upright, inverted=_is_white_zero_16bit(image)), oriented
-
-
 def _grey(image: Image.Image, *, inverted: bool) -> NDArray[np.uint8]:
-    """One rule per pixel mode; `Image.convert` alone would clip 16 bits to white."""
+    """Uint8 [H, W], one rule per pixel mode; `Image.convert` would clip 16 bits to white."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        levels = np.array(image)
+        if np.any(levels == image.info.get("transparency")):
+            raise ImageError(Reason.ALPHA, "partly transparent")
+        return _eight_bits(levels, inverted=inverted)
     if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
         image = _opaque(image)
     if image.mode == "L":
         return np.array(image)
     if image.mode in ("RGB", "P"):
         return np.array(image.convert("RGB").convert("L"))
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return _eight_bits(np.array(image), inverted=inverted)
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         raise ImageError(Reason.COLOUR_SPACE, image.mode)
     raise ImageError(Reason.PIXEL_TYPE, f"pixel mode {image.mode}")

@@ -12,7 +12,7 @@ from cxr_edge.triage import TriageRow
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 # What spreadsheets take for the start of a formula, with the full-width forms that they fold.
-_FORMULA_STARTS = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
 def render_csv(rows: Iterable[TriageRow]) -> bytes:
@@ -39,5 +39,9 @@ def _cell(value: Any) -> str:
 
 
 def _defused(text: str) -> str:
-    """A leading quote keeps a spreadsheet from running a file name as a formula."""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
+    """A leading quote keeps a spreadsheet from running a file name as a formula.
+
+    A name that starts with a quote gets another one, so that taking one off gives the name back.
+    """
+    risky = text.startswith(("'", "\t", "\r")) or text.lstrip().startswith(_FORMULA_STARTS)
+    return f"'{text}" if risky else text

@@ -22,11 +22,26 @@ def check_target(out: Path) -> None:
         InputError: it exists and is not an empty folder.
         ReportError: it could not be made there.
     """
-    if os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir())):
+    if os.path.lexists(out) and not _is_replaceable(out):
         raise InputError(f"{out} already exists", tip="a report is never overwritten: new --out")
-    existing = next(folder for folder in out.absolute().parents if folder.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise ReportError(f"no report can be written into {existing}", tip="choose another --out")
+    existing = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
+    try:
+        # Tried, not asked: permissions, a read-only disk and a name too long all show here.
+        Path(tempfile.mkdtemp(dir=existing, prefix=f".{out.name}.")).rmdir()
+    except OSError as error:
+        raise ReportError(
+            f"no report can be written into {existing}: {error.strerror}",
+            tip="choose another --out",
+        ) from error
+
+
+def _is_replaceable(out: Path) -> bool:
+    """An empty folder, and none that a rename cannot take the place of: a link, a mount, `.`."""
+    try:
+        fixed = out.is_symlink() or out.is_mount() or out.samefile(Path.cwd())
+        return not fixed and not any(out.iterdir())
+    except OSError:
+        return False
 
 
 def write_report(report: Report, out: Path) -> None:

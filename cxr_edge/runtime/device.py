@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cxr_edge.errors import InputError
 
-_CUDA = re.compile(r"cuda(?::(\d{1,3}))?")
+_CUDA = re.compile(r"cuda(?::([0-9]{1,3}))?")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.errors import MissingExtraError, ModelRefusedError
 from cxr_edge.golden import golden_image
-from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import Runner, TensorShapes
 from cxr_edge.spec import ModelSpec
@@ -40,10 +40,11 @@ def start(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
     Raises:
         ModelRefusedError, DeviceError, MissingExtraError: as `load`.
     """
-    if spec.preprocessing.version != PREPROCESSING_VERSION:
+    needed = (spec.preprocessing.version, spec.preprocessing.resize_filter)
+    if needed != (PREPROCESSING_VERSION, RESIZE_FILTER):
         raise ModelRefusedError(
-            f"{spec.name} needs preprocessing version {spec.preprocessing.version}, "
-            f"this is {PREPROCESSING_VERSION}"
+            f"{spec.name} needs preprocessing version {needed[0]} ({needed[1]}), "
+            f"this is {PREPROCESSING_VERSION} ({RESIZE_FILTER})"
         )
     runner = _create(content, kind, spec, device)
     _check_signature(runner.signature(), spec)
@@ -62,13 +63,17 @@ def self_test(runner: Runner, spec: ModelSpec) -> float:
     """
     cases = spec.golden.cases
     images = np.stack([golden_image(case.rule, spec.size) for case in cases])
-    predictions = runner.predict(images)
-    expected = np.array([case.probability for case in cases])
-    difference = float(np.abs(predictions.probability - expected).max())
-    identity = 1 / (1 + np.exp(-predictions.logit()))
+    try:
+        predictions = runner.predict(images)
+        expected = np.array([case.probability for case in cases])
+        difference = float(np.abs(predictions.probability - expected).max())
+    except Exception as error:  # the libraries' exceptions share no public base class
+        raise ModelRefusedError(f"{spec.name} fails its self-test: {error}") from error
+    with np.errstate(all="ignore"):  # a logit that overflows is a finding, not a warning
+        identity = 1 / (1 + np.exp(-predictions.logit()))
     disagreement = float(np.abs(predictions.probability - identity).max())
-    # `not <=` so that NaN fails as well.
-    if not max(difference, disagreement) <= spec.golden.tolerance:
+    # `not <=` so that NaN fails as well; NumPy's maximum keeps a NaN, Python's may drop it.
+    if not np.maximum(difference, disagreement) <= spec.golden.tolerance:
         raise ModelRefusedError(
             f"{spec.name} fails its self-test on {runner.device}: off by {difference:.2g}, "
             f"evidence by {disagreement:.2g}, allowed {spec.golden.tolerance:.2g}",
@@ -128,7 +133,9 @@ def _check_signature(found: TensorShapes, spec: ModelSpec) -> None:
     }
     for name, (dtype, shape) in wanted.items():
         declared = {**tensors.inputs, **tensors.outputs}[name].dtype
-        if found.get(name) != (dtype, shape) or declared != dtype:
+        if declared != dtype:
+            raise ModelRefusedError(f"{spec.name}: tensor {name} of {declared}, not {dtype}")
+        if found.get(name) != (dtype, shape):
             raise ModelRefusedError(
                 f"{spec.name}: tensor {name} is {found.get(name)}, expected {(dtype, shape)}"
             )

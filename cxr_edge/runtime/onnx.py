@@ -15,6 +15,7 @@ from cxr_edge.types import Predictions
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+Provider = str | tuple[str, dict[str, str]]
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
@@ -31,9 +32,9 @@ class OnnxRunner:
         check_self_contained(content)
         providers = _providers(device)
         try:
-            self._session = onnxruntime.InferenceSession(
-                content, _session_options(), providers=providers
-            )
+            self._session = _open_session(content, providers, device)
+            self._tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
+            self._metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise ModelRefusedError(f"onnxruntime refuses the model: {error}") from error
         used = self._session.get_providers()[0]
@@ -44,19 +45,17 @@ class OnnxRunner:
 
     def signature(self) -> TensorShapes:
         """Dtype and shape of every input and output by name."""
-        tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
         return {
             tensor.name: (
                 _DTYPES.get(tensor.type, tensor.type),
                 tuple(d if isinstance(d, int) else None for d in tensor.shape),
             )
-            for tensor in tensors
+            for tensor in self._tensors
         }
 
     def embedded_spec(self) -> str:
         """The spec that the file carries about itself, or an empty string."""
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        return str(metadata.get(METADATA_KEY, ""))
+        return str(self._metadata.get(METADATA_KEY, ""))
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
@@ -71,6 +70,24 @@ class OnnxRunner:
         return Predictions(probability[:, 0], evidence, bias[:, 0])
 
 
+def _open_session(
+    content: bytes, providers: list[Provider], device: Device
+) -> onnxruntime.InferenceSession:
+    """Only `auto` may end up on another device than the one that was tried first.
+
+    onnxruntime's own fallback is off: it prints to stdout, and it would leave the GPU in the middle
+    of a run while the report still names it.
+    """
+    try:
+        return onnxruntime.InferenceSession(
+            content, _session_options(), providers=providers, enable_fallback=0
+        )
+    except Exception:  # onnxruntime's exceptions share no public base class
+        if device.kind != "auto" or providers == [_CPU]:
+            raise
+        return _open_session(content, [_CPU], device)
+
+
 def _session_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
@@ -80,7 +97,7 @@ def _session_options() -> onnxruntime.SessionOptions:
     return options
 
 
-def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
+def _providers(device: Device) -> list[Provider]:
     """Execution providers in order of preference."""
     if device.kind == "cpu" or (device.kind == "auto" and not _has_cuda()):
         return [_CPU]

@@ -17,7 +17,7 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 9: "opset"},
+    "function": {7: "node", 9: "opset", 11: "attribute"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
@@ -49,7 +49,8 @@ def _check(kind: str, message: memoryview, depth: int) -> None:
         if isinstance(value, int):
             continue
         if number == _DOMAIN_FIELD.get(kind) and bytes(value) not in _STANDARD_DOMAINS:
-            raise ModelRefusedError(f"the model needs operators of domain {bytes(value)!r}")
+            domain = bytes(value).decode("utf-8", "replace")
+            raise ModelRefusedError(f"the model needs operators of domain {domain!r}")
         child = _CHILDREN.get(kind, {}).get(number)
         if child is not None:
             _check(child, value, depth + 1)

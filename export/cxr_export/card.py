@@ -6,13 +6,18 @@ from pathlib import Path
 
 import jinja2
 
+from cxr_edge.errors import ExportError
 from cxr_edge.operating_points import Proportion
 from cxr_edge.spec import ModelSpec
 from cxr_export.about import REPORT_ACCURACY
 
 
 def render_card(spec: ModelSpec) -> str:
-    """Markdown; every figure in it stands in the spec."""
+    """Markdown; every figure in it stands in the spec.
+
+    Raises:
+        ExportError: the spec lacks a figure that a card has to show.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=False,  # Markdown, from our own spec
@@ -23,7 +28,10 @@ def render_card(spec: ModelSpec) -> str:
     )
     environment.filters["share"] = _share
     mark = REPORT_ACCURACY.get(spec.architecture.name)
-    return environment.get_template("card.md.j2").render(spec=spec, mark=mark)
+    try:
+        return environment.get_template("card.md.j2").render(spec=spec, mark=mark)
+    except jinja2.UndefinedError as error:
+        raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error
 
 
 def _share(value: Proportion) -> str:

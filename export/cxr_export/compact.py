@@ -9,6 +9,7 @@ other as closely as float32 files do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import flatbuffers
 import keras
@@ -17,6 +18,9 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from onnx import numpy_helper
+
+from cxr_export.graph import affine
+from cxr_training.nets.blocks import HEAD_BATCHNORM_LAYER, HEAD_DENSE_LAYER
 
 LEVELS = 127
 MIN_ELEMENTS = 10_000  # smaller tensors have nothing to win and precision to lose
@@ -57,11 +61,27 @@ def _along(scale: NDArray[np.float32], axis: int, ndim: int) -> NDArray[np.float
 
 
 def snap(model: keras.Model) -> None:
-    """Move every large kernel of a network onto its int8 grid, in place."""
+    """Move every large kernel of a network onto the int8 grid of its folded form, in place."""
     for weight in model.weights:
         values = np.asarray(weight)
         if _is_kernel(values):
-            weight.assign(pack(values, values.ndim - 1).unpacked())
+            scale = _input_scale(model, weight)
+            weight.assign(pack(values * scale, values.ndim - 1).unpacked() / scale)
+
+
+def _input_scale(model: keras.Model, weight: keras.Variable) -> Any:
+    """What folding will multiply each row of a kernel with.
+
+    A factor per output channel keeps a kernel on its grid. Only the batch normalisation in front
+    of the first dense layer brings one per input channel.
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    batchnorm = layers.get(HEAD_BATCHNORM_LAYER)
+    if batchnorm is None or weight is not layers[HEAD_DENSE_LAYER].kernel:
+        return np.float32(1.0)
+    scale, _ = affine(batchnorm)
+    rows = np.tile(scale, weight.shape[0] // len(scale))[:, np.newaxis]
+    return np.where(rows == 0, np.float32(1.0), rows)
 
 
 def _is_kernel(values: NDArray[np.generic]) -> bool:
@@ -112,6 +132,8 @@ def pack_tflite(content: bytes) -> bytes:
         expand.opcodeIndex = dequantize
         expand.inputs, expand.outputs = [len(graph.tensors) - 1], [index]
         expanding.append(expand)
+    if not expanding:
+        return content
     graph.operators = [*expanding, *graph.operators]
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), b"TFL3")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -22,10 +23,8 @@ from cxr_edge.spec import (
     NetworkDataFormat,
     Preprocessing,
     TensorFormat,
-    Training,
 )
 from cxr_export.about import DATA_SOURCE, LICENSE, TASK, USE
-from cxr_export.graph import InferenceGraph
 from cxr_export.source import Source, sigmoid
 from cxr_training.data import ImageSet
 
@@ -33,32 +32,38 @@ MODEL_VERSION = "1.0.0"
 GOLDEN_TOLERANCE = 1e-4
 
 
-def draft_spec(
-    name: str, source: Source, graph: InferenceGraph, labelled: ImageSet, tests: list[Evaluation]
-) -> ModelSpec:
+@dataclass(frozen=True)
+class Measured:
+    """Operating points, and what was measured at them on sets that chose nothing."""
+
+    operating_points: dict[str, OperatingPoint]
+    evaluations: tuple[Evaluation, ...]
+
+
+def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Measured) -> ModelSpec:
     """Everything but the files.
 
     Args:
         name: the model's name.
         source: the network, and its run if there is one.
-        graph: its folded form.
-        labelled: calibration images; a network without a run chooses its operating points there.
-        tests: what was measured on sets that chose nothing.
+        cells: (h, w) of the evidence map.
+        measured: what it decides by, and how well.
     """
     run = source.run
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return ModelSpec(
         schema_version=SCHEMA_VERSION,
         name=name,
         version=MODEL_VERSION,
-        created=run["created_utc"] if run else datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=run.training.created_utc if run else now,
         task=TASK,
         architecture=_architecture(source),
-        network_data_format=_tensors(source.size, graph.head.cells),
+        network_data_format=_tensors(source.size, cells),
         preprocessing=Preprocessing(PREPROCESSING_VERSION, RESIZE_FILTER),
-        operating_points=operating_points(source, labelled),
+        operating_points=measured.operating_points,
         golden=_golden(source),
-        training=_training(run) if run else None,
-        evaluations=tuple(tests),
+        training=run.training if run else None,
+        evaluations=measured.evaluations,
         use=USE,
         license=LICENSE,
         data_source=DATA_SOURCE,
@@ -70,30 +75,23 @@ def operating_points(source: Source, labelled: ImageSet) -> dict[str, OperatingP
     if source.run is None:
         probability = sigmoid(source.logits(labelled.pixels))
         return choose(labelled.labels, probability, f"calibration, {len(labelled.labels)} images")
-    return {
-        name: OperatingPoint(
-            threshold=point["threshold"],
-            chosen_by=point["chosen_by"],
-            sensitivity=Proportion(**point["sensitivity"]),
-            specificity=Proportion(**point["specificity"]),
-            data=point["data"],
-        )
-        for name, point in source.run["operating_points"].items()
-    }
+    return source.run.operating_points
 
 
-def evaluate(source: Source, images: ImageSet, name: str, spec_points: Any) -> Evaluation:
+def evaluate(
+    source: Source, images: ImageSet, name: str, points: Mapping[str, OperatingPoint]
+) -> Evaluation:
     """Measure the finished network on a labelled set; nothing is chosen.
 
     Args:
         source: the network as it will be exported.
         images: the labelled set.
         name: what the set is called in spec and card.
-        spec_points: operating points by name.
+        points: operating points by name.
     """
     probability = sigmoid(source.logits(images.pixels))
     decisions = {}
-    for key, point in spec_points.items():
+    for key, point in points.items():
         sensitivity, specificity = measure(images.labels, probability, point.threshold)
         right = round(sensitivity.value * sensitivity.n) + round(specificity.value * specificity.n)
         accuracy = Proportion.of(right, len(images.labels))
@@ -133,22 +131,3 @@ def _golden(source: Source) -> Golden:
         for rule, p, logit in zip(RULES, sigmoid(logits), logits, strict=True)
     ]
     return Golden(GOLDEN_TOLERANCE, tuple(cases))
-
-
-def _training(run: dict[str, Any]) -> Training:
-    return Training(
-        data=run["data"]["name"],
-        data_sha256=run["data"]["sha256"],
-        train_counts=run["data"]["train"],
-        validation_counts=run["data"]["validation"],
-        split=f"{run['recipe']['validation_tenths']}0 % of patients held out, seed {run['seed']}",
-        recipe=run["recipe"]["name"],
-        recipe_sha256=run["recipe_sha256"],
-        pretrained_weights=run["recipe"]["model"]["weights"],
-        seed=run["seed"],
-        epochs=run["epochs"],
-        seconds=run["seconds"],
-        created_utc=run["created_utc"],
-        software=run["software"],
-        metrics=run["metrics"],
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,17 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.atomic import write_atomically
-from cxr_edge.errors import ExportError
+from cxr_edge.atomic import sync_folder, write_atomically
+from cxr_edge.errors import ExportError, ModelRefusedError, ParityError
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.runtime import Device, start
 from cxr_edge.spec import ModelFile, ModelSpec
 from cxr_export import compact, onnx, tflite
 from cxr_export.card import render_card
-from cxr_export.draft import draft_spec, evaluate, operating_points
+from cxr_export.draft import Measured, draft_spec, evaluate, operating_points
 from cxr_export.graph import InferenceGraph
 from cxr_export.parity import TOLERANCE, Gate, sample_evenly
-from cxr_export.source import Source, load_source, sigmoid
+from cxr_export.source import Source, load_source
 from cxr_training.data import ImageSet, find_labelled, load_images
 
 CALIBRATION_IMAGES = 256
@@ -72,14 +73,14 @@ def export(job: ExportJob) -> ModelSpec:
     tests = []
     if job.test is not None:
         held_back = _labelled(job.test, source.size, None)
-        tests.append(evaluate(source, held_back, job.test.name, points))
-    spec = draft_spec(job.name, source, graph, images, tests)
+        tests.append(evaluate(source, held_back, job.test.resolve().name, points))
+    spec = draft_spec(job.name, source, graph.head.cells, Measured(points, tuple(tests)))
     contents = _convert(graph, spec, job.weights)
     files = {
         kind: _checked_file(kind, content, spec, gate, job.weights)
         for kind, content in contents.items()
     }
-    spec = replace(spec, operating_points=points, files=files)
+    spec = replace(spec, files=files)
     _write(job.out, spec, contents)
     return spec
 
@@ -96,7 +97,7 @@ def _gate(
     source: Source, pixels: NDArray[np.uint8], points: Mapping[str, OperatingPoint], weights: str
 ) -> Gate:
     """The reference is the trained network, before any rounding of its weights."""
-    return Gate(pixels, sigmoid(source.logits(pixels)), points, TOLERANCE[weights], "Keras float32")
+    return Gate(pixels, source.probability(pixels), points, TOLERANCE[weights], "Keras float32")
 
 
 def _convert(graph: InferenceGraph, spec: ModelSpec, weights: str) -> dict[str, bytes]:
@@ -112,7 +113,10 @@ def _checked_file(
     kind: str, content: bytes, spec: ModelSpec, gate: Gate, weights: str
 ) -> ModelFile:
     """Names, shapes and self-test as the runtime will check them; then the gate."""
-    runner = start(content, kind, spec, Device("cpu"))
+    try:
+        runner = start(content, kind, spec, Device("cpu"))
+    except ModelRefusedError as error:
+        raise ParityError(f"the runtime would refuse the {kind} file: {error}") from error
     return ModelFile(
         name=f"{spec.name}.{kind}",
         bytes=len(content),
@@ -124,11 +128,18 @@ def _checked_file(
 
 
 def _write(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:
-    """The spec last: without it no file is ever run."""
-    out.mkdir(parents=True, exist_ok=True)
-    for kind, content in contents.items():
-        write_atomically(out / spec.files[kind].name, content)
-    write_atomically(out / f"{spec.name}.md", render_card(spec).encode())
-    write_atomically(out / f"{spec.name}.json", spec.to_json().encode())
-    for path in out.glob(f"{spec.name}.*"):
-        path.chmod(0o644)  # models are public, unlike reports
+    """All files beside their targets first, then over them; the spec last, as it pins the rest."""
+    files = {spec.files[kind].name: content for kind, content in contents.items()}
+    files[f"{spec.name}.md"] = render_card(spec).encode()
+    files[f"{spec.name}.json"] = spec.to_json().encode()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=f".{spec.name}.") as staged:
+            for name, content in files.items():
+                write_atomically(Path(staged, name), content)
+                Path(staged, name).chmod(0o644)  # models are public, unlike reports
+            for name in files:
+                Path(staged, name).replace(out / name)
+        sync_folder(out)
+    except OSError as error:
+        raise ExportError(f"{out} cannot be written: {error.strerror}") from error

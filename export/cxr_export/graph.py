@@ -77,14 +77,21 @@ class InferenceGraph(tf.Module):  # type: ignore[misc]  # tensorflow is untyped 
         """uint8 [N, S, S, 1] to the three outputs of the model contract."""
         x = tf.cast(image, tf.float32)
         if self._per_image:
-            x = x - tf.reduce_mean(x, axis=[1, 2], keepdims=True)
-            variance = tf.reduce_mean(tf.square(x), axis=[1, 2], keepdims=True)
-            x = x * tf.math.rsqrt(variance + 1.0)
+            x = x - _mean(x)
+            x = x * tf.math.rsqrt(_mean(tf.square(x)) + 1.0)
         return _explained_head(self._features(x), self.head)
 
     def signature(self) -> Any:
         """The one input: any number of grey images."""
         return tf.TensorSpec([None, self.size, self.size, 1], tf.uint8, name="image")
+
+
+def _mean(x: Any) -> Any:
+    """Mean of each image: rows first, then over rows.
+
+    LiteRT adds up in sequence; in one sum over 16,384 float32 pixels the last digits are lost.
+    """
+    return tf.reduce_mean(tf.reduce_mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
 
 
 def _explained_head(features: Any, head: Head) -> dict[str, Any]:
@@ -117,16 +124,18 @@ def _head(layers: Layers) -> Head:
     kernel, bias = layers[HEAD_DENSE_LAYER].get_weights()
     output_kernel, output_bias = layers[OUTPUT_DENSE_LAYER].get_weights()
     if HEAD_BATCHNORM_LAYER in layers:
-        scale, offset = _affine(layers[HEAD_BATCHNORM_LAYER])
+        scale, offset = affine(layers[HEAD_BATCHNORM_LAYER])
         kernel = kernel.reshape(height * width, channels, -1)
-        bias = bias + np.einsum("c,pcu->u", offset, kernel)
+        # Thousands of terms: in float64, so that every processor's order of adding gives the same.
+        moved = np.einsum("c,pcu->u", offset, kernel, dtype=np.float64)
+        bias = (bias + moved).astype(np.float32)
         kernel = kernel * scale[np.newaxis, :, np.newaxis]
     else:
         kernel = kernel[np.newaxis] / (height * width)
     return Head(kernel, bias, output_kernel[:, 0], output_bias[0], (height, width))
 
 
-def _affine(batchnorm: Any) -> tuple[Weights, Weights]:
+def affine(batchnorm: Any) -> tuple[Weights, Weights]:
     """Batch normalisation at inference as y = scale * x + offset, per channel."""
     gamma, beta, mean, variance = batchnorm.get_weights()
     scale: Weights = gamma / np.sqrt(variance + batchnorm.epsilon)
@@ -157,6 +166,8 @@ class ResNetFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is untyped 
         super().__init__()
         self._base = build_base(NetOptions(channels=1))
         for layer, source in zip(self._base.layers, layers[BASE_LAYER].layers, strict=True):
+            # Keras numbers unnamed layers over the whole process, and TFLite files carry the names.
+            layer.name = source.name
             weights = source.get_weights()
             if source.name == "conv1_conv":
                 weights[0] = _grey_kernel(weights[0], layers)
@@ -171,7 +182,7 @@ def _convolutions(layers: Layers) -> list[Convolution]:
     folded = []
     for index in range(1, 1 + sum(name.endswith("_relu") for name in layers if "conv" in name)):
         kernel, bias = layers[f"conv{index}"].get_weights()
-        scale, offset = _affine(layers[f"conv{index}_batchnorm"])
+        scale, offset = affine(layers[f"conv{index}_batchnorm"])
         if index == 1:
             kernel = _grey_kernel(kernel, layers)
         stride = layers[f"conv{index}"].strides[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError
+from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.spec import Training
+from cxr_edge.strict_json import read
 from cxr_training.augment import as_rgb
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
-from cxr_training.run import MODEL_FILE, RUN_FILE
+from cxr_training.run import MODEL_FILE, RUN_FILE, SCHEMA_VERSION
+
+_TIP = "give the --out folder of cxr-edge train, or a .keras file"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a spec takes from the run.json of `cxr-edge train`."""
+
+    net: str
+    training: Training
+    operating_points: dict[str, OperatingPoint]
 
 
 @dataclass(frozen=True)
@@ -23,7 +38,7 @@ class Source:
     """A trained network and, from a RUN folder, what its run.json says."""
 
     model: keras.Model
-    run: dict[str, Any] | None
+    run: Run | None
 
     @property
     def size(self) -> int:
@@ -31,17 +46,25 @@ class Source:
         return NETS[self.model.name].size
 
     def logits(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The reference every exported file is held against.
+        """Keras's own forward pass, before the sigmoid.
 
         Args:
             pixels: uint8 [N, S, S, 1].
 
         Returns:
-            float64 [N], Keras's own forward pass before the sigmoid.
+            float64 [N].
         """
         to_logit = keras.Model(self.model.input, self.model.get_layer(OUTPUT_DENSE_LAYER).output)
-        logits = to_logit.predict(as_rgb(pixels), batch_size=32, verbose=0)
-        return np.asarray(logits, dtype=np.float64)[:, 0]
+        return _predict(to_logit, pixels)
+
+    def probability(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The reference every exported file is held against: the network's own last word."""
+        return _predict(self.model, pixels)
+
+
+def _predict(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    answers = model.predict(as_rgb(pixels), batch_size=32, verbose=0)
+    return np.asarray(answers, dtype=np.float64)[:, 0]
 
 
 def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,37 +78,64 @@ def load_source(path: Path) -> Source:
     Raises:
         ExportError: it is neither, holds code (a Lambda layer), or is none of the four networks.
     """
-    if path.is_dir():
-        return Source(_load_model(path / MODEL_FILE), _load_run(path / RUN_FILE))
-    return Source(_load_model(path), None)
+    if not path.is_dir():
+        return Source(_load_model(path), None)
+    run = _load_run(path / RUN_FILE)
+    model = _load_model(path / MODEL_FILE)
+    if model.name != run.net:
+        raise ExportError(f"{path}: {RUN_FILE} is about {run.net}, {MODEL_FILE} is {model.name}")
+    return Source(model, run)
 
 
-def _load_run(path: Path) -> dict[str, Any]:
+def _load_run(path: Path) -> Run:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ExportError(
-            f"{path.parent} is not a finished run: {path.name} cannot be read",
-            tip="give the --out folder of cxr-edge train, or a .keras file",
+            f"{path.parent} is not a finished run: {path.name} cannot be read", tip=_TIP
         ) from error
-    if not isinstance(values, dict) or "operating_points" not in values:
-        raise ExportError(f"{path} is not the run.json of cxr-edge train")
-    return values
+    try:
+        return _read_run(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error
+
+
+def _read_run(values: dict[str, Any]) -> Run:
+    """KeyError, TypeError or ValueError when something is missing or of another type."""
+    if values["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema {values['schema_version']}, this is {SCHEMA_VERSION}")
+    recipe, data = values["recipe"], values["data"]
+    training = {
+        "data": data["name"],
+        "data_sha256": data["sha256"],
+        "train_counts": data["train"],
+        "validation_counts": data["validation"],
+        "split": f"{recipe['validation_tenths']}0 % of patients held out, seed {values['seed']}",
+        "recipe": recipe["name"],
+        "pretrained_weights": recipe["model"]["weights"],
+        **{key: values[key] for key in _COPIED},
+    }
+    points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
+    if missing := {"screening", "balanced"} - set(points):
+        raise ValueError(f"no operating point {', '.join(sorted(missing))}")
+    return Run(values["net"], read(Training, training, "training"), points)
+
+
+_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")
 
 
 def _load_model(path: Path) -> keras.Model:
-    """Keras refuses code in files by default (`safe_mode`); that stays on."""
+    """Keras refuses code in files by default (`safe_mode`); a Lambda layer does not get so far."""
     if not path.is_file() or path.suffix != ".keras":
-        raise ExportError(
-            f"{path} is neither a run folder nor a .keras file",
-            tip="give the --out folder of cxr-edge train, or a .keras file",
-        )
+        raise ExportError(f"{path} is neither a run folder nor a .keras file", tip=_TIP)
     try:
-        model = keras.models.load_model(path, compile=False)
+        with zipfile.ZipFile(path) as archive:
+            holds_code = b'"Lambda"' in archive.read("config.json")
+        model = None if holds_code else keras.models.load_model(path, compile=False)
     except Exception as error:  # zipfile, json, h5py and Keras errors share no base class
-        if "Lambda" in str(error):
-            raise ExportError(f"{path} holds a Lambda layer, which is code; refused") from error
         raise ExportError(f"{path} cannot be loaded: {_first_line(error)}") from error
+    if holds_code:
+        raise ExportError(f"{path} holds a Lambda layer, which is code; refused")
     _check_architecture(model, path)
     return model
 

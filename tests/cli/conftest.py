@@ -1,0 +1,41 @@
+"""Runs commands in this process, with the arguments, streams and exit code of a real run."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from cxr_edge.cli import cli
+from cxr_edge.cli.boundary import run_command
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a shell would see."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("score", folder, "-q")`; everything but strings is turned into one."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run_here(*arguments: object, stdin: bytes = b"") -> Outcome:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["cxr-edge", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = run_command(cli)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run_here

@@ -1,0 +1,128 @@
+"""`cxr-edge doctor` tests what tonight's run will use."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+HEAD = re.compile(
+    r"cxr-edge \S+, Python 3\.\S+\n"
+    r"numpy [\d.]+\n"
+    r"pillow [\d.]+\n"
+    r"onnxruntime (\S+|not installed)\n"
+    r"onnxruntime-gpu (\S+|not installed)\n"
+    r"ai-edge-litert (\S+|not installed)\n"
+    r"cores \d+, free disk [\d.]+ GB\n"
+)
+
+
+def models(out: str) -> list[str]:
+    """What is said about the models, behind the head."""
+    match = HEAD.match(out)
+    assert match is not None, out
+    return out[match.end() :].splitlines()
+
+
+@pytest.fixture
+def onnx_alone(bundle: Path) -> Path:
+    """A bundle whose only file is right."""
+    values = json.loads((bundle / "tiny.json").read_text())
+    del values["files"]["tflite"]
+    (bundle / "tiny.json").write_text(json.dumps(values))
+    return bundle
+
+
+def test_all_is_well(run: Run, onnx_alone: Path) -> None:
+    made = run("doctor", "--device", "cpu")
+    assert (made.code, made.err) == (0, "")
+    (line,) = models(made.out)
+    assert re.fullmatch(r"tiny\.onnx: self-test passed on cpu, off by \d\.\de-\d\d", line)
+
+
+def test_one_bad_file(run: Run, bundle: Path) -> None:
+    made = run("doctor")
+    assert (made.code, made.err) == (4, "")
+    good, bad = models(made.out)
+    assert good.startswith("tiny.onnx: self-test passed on ")
+    assert bad.startswith("tiny.tflite: REFUSED, LiteRT refuses the model")
+
+
+@pytest.mark.parametrize("damage", [b"", b"damaged"], ids=["empty", "other bytes"])
+def test_damaged_file(damage: bytes, run: Run, onnx_alone: Path) -> None:
+    (onnx_alone / "tiny.onnx").write_bytes(damage)
+    made = run("doctor")
+    assert made.code == 4
+    assert models(made.out) == [
+        "tiny.onnx: REFUSED, tiny.onnx is not the file that its spec pins (sha256 differs)"
+    ]
+    assert made.err == "error: no bundled model could be run here\n  tip: see the lines above\n"
+
+
+def test_missing_file(run: Run, onnx_alone: Path) -> None:
+    (onnx_alone / "tiny.onnx").unlink()
+    made = run("doctor")
+    assert made.code == 4
+    assert "tiny.onnx: REFUSED, " in made.out
+
+
+def test_a_missing_library_is_not_the_model_s_fault(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cxr_edge.runtime.tflite", None)
+    made = run("doctor")
+    assert made.code == 0
+    assert models(made.out)[1] == (
+        "tiny.tflite: not tested, the library that runs .tflite models is not installed"
+    )
+
+
+def test_nothing_can_be_run(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("onnx", "tflite"):
+        monkeypatch.setitem(sys.modules, f"cxr_edge.runtime.{name}", None)
+    made = run("doctor")
+    assert made.code == 4
+    assert made.err.startswith("error: no bundled model could be run here")
+
+
+def test_no_models(run: Run, bundle: Path) -> None:
+    (bundle / "tiny.json").unlink()
+    assert run("doctor").code == 4
+
+
+def test_cuda_on_a_machine_without(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    made = run("doctor", "--device", "cuda:1")
+    assert made.code == 4
+    onnx, tflite = models(made.out)
+    assert onnx.startswith("tiny.onnx: REFUSED, cuda:1 was asked for")
+    assert tflite == "tiny.tflite: not tested, TFLite models run on the CPU"
+
+
+def test_unknown_device_is_a_usage_error(run: Run, bundle: Path) -> None:
+    made = run("doctor", "--device", "tpu")
+    assert (made.code, made.out) == (2, "")
+    assert made.err == "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n"
+
+
+def test_a_library_that_is_not_there_is_named(
+    run: Run, onnx_alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from importlib import metadata
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert "ai-edge-litert not installed\n" in run("doctor").out
+
+
+def test_the_bundled_models_of_this_checkout_pass(run: Run) -> None:
+    made = run("doctor", "--device", "cpu")
+    assert made.code == 0
+    assert all("self-test passed on cpu" in line for line in models(made.out))

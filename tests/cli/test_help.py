@@ -1,0 +1,74 @@
+"""Every command explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from cxr_edge import __version__
+from cxr_edge.cli import cli
+from tests.cli.conftest import Run
+
+
+def commands(group: click.Group, *way: str) -> Iterator[tuple[str, ...]]:
+    """The words that lead to each command, groups included."""
+    yield way
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *way, name)
+        else:
+            yield (*way, name)
+
+
+COMMANDS = list(commands(cli))
+
+
+def test_the_commands_of_the_design() -> None:
+    assert {" ".join(way) for way in COMMANDS} == {
+        "",
+        "score",
+        "models",
+        "models list",
+        "models show",
+        "doctor",
+        "explore",
+        "train",
+        "export",
+    }
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("way", COMMANDS, ids=" ".join)
+def test_help_has_an_example(way: tuple[str, ...], option: str, run: Run) -> None:
+    made = run(*way, option)
+    assert (made.code, made.err) == (0, "")
+    assert made.out.startswith("Usage: ")
+    example = made.out.split("Example:\n")[1].splitlines()[0]
+    assert example.strip().startswith("cxr-edge ")
+    assert example.split()[1 : len(way) + 1] == list(way) or not way or way == ("models",)
+
+
+def test_every_option_is_explained() -> None:
+    for way in COMMANDS:
+        command: click.Command = cli
+        for name in way:
+            assert isinstance(command, click.Group)
+            command = command.commands[name]
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.name != "batch_size":
+                assert parameter.help, (way, parameter.name)
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"cxr-edge, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["scare"], ["models", "lost"], ["--fast"], ["models", "show"]], ids=" ".join
+)
+def test_usage_error(arguments: list[str], run: Run) -> None:
+    made = run(*arguments)
+    assert (made.code, made.out) == (2, "")
+    assert made.err.startswith("Usage: cxr-edge")

@@ -1,0 +1,234 @@
+"""The installed `cxr-edge`, as cron runs it: real processes, real streams, real signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_edge import __version__
+from cxr_edge.catalog import bundled_specs
+from tests.factories import names_in, write_tree
+from tests.images.films import jpeg, png
+from tests.tiny import write_tiny
+
+BINARY = Path(sys.executable).with_name("cxr-edge")
+
+pytestmark = pytest.mark.skipif(not BINARY.exists(), reason="cxr-edge is not installed here")
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Warnings are errors here too; nothing of the caller's terminal."""
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ
+    }
+    return {**kept, "PYTHONWARNINGS": "error", "LC_ALL": "C.UTF-8", **more}
+
+
+def cxr_edge(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """A real run, to its end."""
+    options.setdefault("env", environment())
+    command = [str(BINARY), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=120, **options)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "in", {"a.png": png(), "Größe.jpg": jpeg(), "sub/b.png": png()})
+
+
+def test_version() -> None:
+    made = cxr_edge("--version")
+    assert made.stdout.decode() == f"cxr-edge, version {__version__}\n"
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "cxr_edge", "models", "lost"]
+    made = subprocess.run(command, capture_output=True, env=environment(), timeout=60)
+    assert made.returncode == 2
+    assert made.stderr.startswith(b"Usage: cxr-edge models")
+
+
+def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
+    made = cxr_edge("score", films, "--model", tiny, "--out", tmp_path / "out", "-q")
+    assert (made.returncode, made.stdout, made.stderr) == (0, b"", b"")
+    assert names_in(tmp_path / "out") == ["run.json", "triage.csv", "triage.html"]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_bundled_model(kind: str, films: Path, tmp_path: Path) -> None:
+    spec = bundled_specs()[0]
+    model = spec.files[kind].name
+    made = cxr_edge("score", films, "--model", model, "--out", tmp_path / "out", cwd=tmp_path)
+    # The small one is smaller than any network's input: its row carries a warning and its score.
+    assert (made.returncode, made.stdout) == (0, b"")
+    assert b"3 found = 3 scored + 0 not scored + 0 deferred" in made.stderr
+    assert b"\x1b" not in made.stderr
+
+
+def test_some_not_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
+    (films / "empty.png").touch()
+    made = cxr_edge("score", films, "--model", tiny, "--out", tmp_path / "out", "-q")
+    assert (made.returncode, made.stderr) == (3, b"")
+
+
+def test_usage() -> None:
+    made = cxr_edge("score")
+    assert (made.returncode, made.stdout) == (2, b"")
+    assert made.stderr == b"error: give INPUTs or --files-from, one of the two\n"
+
+
+def test_refused(films: Path, tmp_path: Path) -> None:
+    model = write_tiny(tmp_path / "model", content=lambda content: content[:100])
+    made = cxr_edge("score", films, "--model", model, "--out", tmp_path / "out")
+    assert (made.returncode, made.stdout) == (4, b"")
+    assert made.stderr == b"error: the file is not an ONNX model\n"
+
+
+def test_no_report(films: Path, tiny: Path) -> None:
+    made = cxr_edge("score", films, "--model", tiny, "--out", "/proc/report")
+    assert (made.returncode, made.stdout) == (1, b"")
+    assert made.stderr.startswith(b"error: no report can be written into /proc: ")
+
+
+def interrupted(arguments: list[str], number: int, pipe: Path) -> tuple[int, bytes, bytes]:
+    """Send a signal while the command waits for the list of files that comes through a pipe."""
+    command = [str(BINARY), *arguments, "--files-from", str(pipe)]
+    # A signal that comes while the pipe is being opened leaves it to the garbage collector.
+    env = environment(PYTHONWARNINGS="error,ignore::ResourceWarning")
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+    ) as process:
+        with pipe.open("wb"):  # opens when the command has opened its end
+            process.send_signal(number)
+            out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [
+        (signal.SIGINT, 130, b"error: interrupted; safe to run again"),
+        (signal.SIGTERM, 143, b""),
+    ],
+    ids=["SIGINT", "SIGTERM"],
+)
+def test_signal(number: int, code: int, text: bytes, tiny: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list")
+    arguments = ["score", "--model", str(tiny), "--out", str(tmp_path / "out")]
+    made = interrupted(arguments, number, tmp_path / "list")
+    assert (made[0], made[1], made[2].strip()) == (code, b"", text)
+    assert names_in(tmp_path) == ["list"]
+
+
+LOCALES = {
+    "C": {"LC_ALL": "C"},
+    "C without UTF-8": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "UTF-8, strict streams": {"PYTHONIOENCODING": "utf-8:strict"},
+    "German": {"LC_ALL": "de_DE.UTF-8"},
+    "Turkish": {"LC_ALL": "tr_TR.UTF-8"},
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
+    """Films with names of all kinds, and CSV and HTML rows of them in the plain UTF-8 locale."""
+    folder = tmp_path_factory.mktemp("names")
+    for name in ("Größe.png", "I.png", "ı.png", "胸部.png", os.fsdecode(b"latin\xff.png")):
+        (folder / name).write_bytes(png())
+        os.utime(folder / name, (0, 0))
+    out = tmp_path_factory.mktemp("out") / "report"
+    assert cxr_edge("score", folder, "--model", tiny, "--out", out).returncode == 0
+    return folder, *csv_and_rows(out)
+
+
+def csv_and_rows(out: Path) -> tuple[bytes, bytes]:
+    page = (out / "triage.html").read_bytes()
+    return (out / "triage.csv").read_bytes(), page[page.index(b"<section") :]
+
+
+@pytest.mark.parametrize("way", ["folder", "list"])
+@pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES)
+def test_report_does_not_depend_on_the_locale(
+    locale: dict[str, str],
+    way: str,
+    reference: tuple[Path, bytes, bytes],
+    tiny: Path,
+    tmp_path: Path,
+) -> None:
+    folder, *expected = reference
+    names = b"\n".join(os.fsencode(name) for name in sorted(os.listdir(folder)))  # noqa: PTH208
+    inputs = ["."] if way == "folder" else ["--files-from", "-"]
+    made = cxr_edge(
+        "score",
+        *inputs,
+        "--model",
+        tiny,
+        "--out",
+        tmp_path / "out",
+        cwd=folder,
+        input=names,
+        env=environment(**locale),
+    )
+    assert made.returncode == 0, made.stderr.decode()
+    assert list(csv_and_rows(tmp_path / "out")) == expected
+
+
+def on_a_terminal(*arguments: object, **more: str) -> bytes:
+    """What a person sees: both streams on a pseudo-terminal."""
+    ours, theirs = pty.openpty()
+    command = [str(BINARY), *map(str, arguments)]
+    env = environment(TERM="xterm-256color", **more)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while part := os.read(ours, 4096):
+                seen += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        process.wait(timeout=60)
+    return seen
+
+
+def test_errors_are_red_on_a_terminal() -> None:
+    assert b"\x1b[31merror: " in on_a_terminal("score")
+
+
+@pytest.mark.parametrize("command", ["error", "score", "doctor"])
+def test_no_color_is_honoured(command: str, films: Path, tiny: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny, tmp_path / "broken.onnx")
+    arguments = {
+        "error": ["score"],
+        "score": ["score", films, "--model", tiny, "--out", tmp_path / "out"],
+        "doctor": ["doctor", "--device", "cuda"],
+    }
+    seen = on_a_terminal(*arguments[command], NO_COLOR="1")
+    assert seen
+    assert b"\x1b[3" not in seen, "a colour"
+
+
+def test_scores_survive_a_reader_that_leaves(films: Path, tiny: Path, tmp_path: Path) -> None:
+    """`cxr-edge score --jsonl | head -0`: no traceback, and the report is there."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    made = subprocess.run(
+        [str(BINARY), "score", films, "--model", tiny, "--out", tmp_path / "out", "--jsonl", "-q"],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        timeout=60,
+    )
+    os.close(theirs)
+    assert b"Traceback" not in made.stderr
+    assert len(names_in(tmp_path / "out")) == 3

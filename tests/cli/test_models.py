@@ -1,0 +1,84 @@
+"""`cxr-edge models`, whole outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.catalog import bundled_specs
+from cxr_edge.cli.models import describe
+from cxr_edge.spec import ModelSpec
+from tests.cli.conftest import Run
+from tests.factories import changed, set_value
+from tests.tiny import tiny_values
+
+SHOWN = """\
+tiny 1.0.0, Testing
+  network: 5 parameters, input 8x8
+  intended use: testing
+  population: nobody
+  evidence map: 2x2
+  onnx: tiny.onnx, 0.0 MB, weights float32, parity 0.0e+00 on 5 images
+  tflite: tiny.tflite, 0.0 MB, weights float32, parity 0.0e+00 on 5 images
+  screening: threshold 0.250000, sensitivity 0.900 (0.850-0.950), specificity 0.800 (0.750-0.850), \
+nothing real
+  balanced: threshold 0.500000, sensitivity 0.900 (0.850-0.950), specificity 0.800 (0.750-0.850), \
+nothing real
+  licence: Apache-2.0; data: made up
+"""
+
+
+def test_list(run: Run, bundle: Path) -> None:
+    made = run("models", "list")
+    assert (made.code, made.err) == (0, "")
+    assert made.out == "tiny  8x8  tiny.onnx (0.0 MB), tiny.tflite (0.0 MB)\n"
+
+
+def test_list_as_json(run: Run, bundle: Path) -> None:
+    made = run("models", "list", "--json")
+    assert json.loads(made.out) == [json.loads((bundle / "tiny.json").read_text())]
+
+
+def test_list_without_models(run: Run, bundle: Path) -> None:
+    (bundle / "tiny.json").unlink()
+    assert run("models", "list").out == ""
+    assert run("models", "list", "--json").out == "[]\n"
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny.onnx", "tiny.tflite", "../models/tiny.onnx"])
+def test_show(model: str, run: Run, bundle: Path) -> None:
+    made = run("models", "show", model)
+    assert (made.code, made.out, made.err) == (0, SHOWN, "")
+
+
+def test_show_as_json(run: Run, bundle: Path) -> None:
+    made = run("models", "show", "tiny", "--json")
+    assert json.loads(made.out) == json.loads((bundle / "tiny.json").read_text())
+
+
+def test_show_nothing(run: Run, bundle: Path) -> None:
+    made = run("models", "show", "huge")
+    assert (made.code, made.out) == (4, "")
+    assert made.err == "error: no model 'huge'\n  tip: bundled models: tiny\n"
+
+
+def test_a_damaged_spec_is_named(run: Run, bundle: Path) -> None:
+    (bundle / "other.json").write_text("{}")
+    made = run("models", "list")
+    assert made.code == 4
+    assert made.err.startswith(f"error: {bundle / 'other.json'}: spec cannot be used: ")
+
+
+def test_a_model_that_cannot_point_says_so() -> None:
+    one = set_value("network_data_format.outputs.evidence.spatial_shape", [1, 1])
+    text = describe(ModelSpec.from_dict(changed(tiny_values(), one)))
+    assert "  evidence map: 1x1 (this model cannot point)\n" in text
+
+
+@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
+def test_bundled_model_is_listed_and_shown(spec: ModelSpec, run: Run) -> None:
+    assert f"{spec.name}  {spec.size}x{spec.size}  " in run("models", "list").out
+    assert run("models", "show", spec.name).out == describe(spec) + "\n"
+    assert ModelSpec.from_dict(json.loads(run("models", "show", spec.name, "--json").out)) == spec

@@ -1,0 +1,424 @@
+"""`cxr-edge score`, from the command line to the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from cxr_edge import discover, scoring
+from cxr_edge.catalog import choose_model
+from cxr_edge.cli.score import DEFAULT_MODEL, ScoreRequest
+from cxr_edge.report.context import BANNER
+from cxr_edge.runtime.onnx import OnnxRunner
+from tests.cli.conftest import Run
+from tests.factories import bundled_choices, file_name, names_in, write_tree
+from tests.images.films import in_16_bits, jpeg, png, scene, tiff
+from tests.runtime.broken import BROKEN
+from tests.tiny import write_tiny
+
+INCOMING = Path(__file__).parent.parent / "data/incoming"
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Three films: the first is flagged at either operating point or below, the others are not."""
+    return write_tree(
+        tmp_path / "in",
+        {
+            "bright.png": png(np.fliplr(scene())),
+            "sub/film.jpg": jpeg(),
+            "wide.tif": tiff(in_16_bits(12)),
+        },
+    )
+
+
+@pytest.fixture
+def mixed(films: Path) -> Path:
+    """And three files that cannot."""
+    return write_tree(films, {"cut.jpg": jpeg()[:500], "empty.png": b"", "notes.txt": b"hello"})
+
+
+def csv_rows(out: Path) -> list[dict[str, str]]:
+    with (out / "triage.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def run_values(out: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((out / "run.json").read_text())
+    return values
+
+
+def test_quiet_run(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out, "-q")
+    assert (made.code, made.out, made.err) == (0, "", "")
+    assert names_in(out) == ["run.json", "triage.csv", "triage.html"]
+    assert [row["path"] for row in csv_rows(out)] == ["bright.png", "sub/film.jpg", "wide.tif"]
+    assert [row["band"] for row in csv_rows(out)] == ["flagged", "unflagged", "unflagged"]
+
+
+def test_usual_run_talks_on_stderr(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = run("score", mixed, "--model", tiny, "--out", out)
+    assert (made.code, made.out) == (3, "")
+    lines = [re.sub(r"[┃│|]", "", line).split() for line in made.err.splitlines()]
+    table = [line for line in lines if line and line[0].isdigit()][:4]
+    scores = {row["path"]: row["probability"] for row in csv_rows(out)}
+    assert table == [
+        ["1", "attention", "cut.jpg", "truncated"],
+        ["2", "attention", "empty.png", "empty"],
+        ["3", "attention", "notes.txt", "unrecognised"],
+        ["4", "flagged", scores["bright.png"], "bright.png"],
+    ]
+    assert made.err.splitlines()[-4:] == [
+        "6 found = 3 scored + 3 not scored + 0 deferred",
+        "3 need attention, 1 flagged, 2 unflagged",
+        f"report: {out / 'triage.html'}",
+        BANNER,
+    ]
+
+
+def test_verbose_says_what_was_used(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out", "-v")
+    assert re.search(
+        r"^tiny\.onnx on cpu, screening at 0\.250000, [\d.]+ s, \d+ files/s; cxr-edge \S+, "
+        r"python \S+, numpy \S+, pillow \S+, onnxruntime \S+$",
+        made.err,
+        re.MULTILINE,
+    )
+
+
+def test_run_json(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("score", mixed, "--model", tiny, "--out", out, "-q", "--device", "auto")
+    values = run_values(out)
+    assert values["device"] == {"asked": "auto", "used": "cpu"}
+    assert values["operating_point"] == {"name": "screening", "threshold": 0.25}
+    assert values["model"]["file"] == "tiny.onnx"
+    assert values["model"]["sha256"] == choose_model(str(tiny)).file.sha256
+    assert values["counts"]["found"] == 6
+    assert values["command"][:2] == ["cxr-edge", "score"]
+
+
+def test_report_lands_in_reports_by_default(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("score", films, "--model", tiny, "-q").code == 0
+    (name,) = names_in(tmp_path / "reports")
+    assert re.fullmatch(r"\d{8}T\d{6}Z", name)
+
+
+def test_jsonl_is_the_csv_on_stdout(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = run("score", mixed, "--model", tiny, "--out", out, "--jsonl")
+    rows = [json.loads(line) for line in made.out.splitlines()]
+    assert made.out.endswith("}\n")
+    assert "found" in made.err
+
+    def as_cell(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.6f}"
+        if isinstance(value, bool):
+            return str(value).lower()
+        return ";".join(value) if isinstance(value, list) else str("" if value is None else value)
+
+    assert [{key: as_cell(value) for key, value in row.items()} for row in rows] == csv_rows(out)
+    assert {type(row["probability"]) for row in rows} == {float, type(None)}
+
+
+def test_empty_folder(run: Run, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
+    assert made.code == 0
+    assert "0 found = 0 scored + 0 not scored + 0 deferred" in made.err
+    assert csv_rows(tmp_path / "out") == []
+
+
+POINTS = {
+    "default": ([], "screening", 0.25),
+    "named": (["--operating-point", "balanced"], "balanced", 0.5),
+    "by hand": (["--threshold", "0.9"], "custom", 0.9),
+}
+
+
+@pytest.mark.parametrize(("options", "name", "threshold"), POINTS.values(), ids=POINTS)
+def test_operating_point(
+    options: list[str],
+    name: str,
+    threshold: float,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    run("score", films, "--model", tiny, "--out", out, "-q", *options)
+    assert run_values(out)["operating_point"] == {"name": name, "threshold": threshold}
+    for row in csv_rows(out):
+        assert row["flagged"] == str(float(row["probability"]) >= threshold).lower()
+
+
+USAGE = {
+    "no input": ([], "give INPUTs or --files-from, one of the two"),
+    "input and list": (["in", "--files-from", "list"], "give INPUTs or --files-from"),
+    "both thresholds": (
+        ["in", "--threshold", "0.5", "--operating-point", "balanced"],
+        "give --operating-point or --threshold, one of the two",
+    ),
+    "threshold 0": (["in", "--threshold", "0"], "--threshold must lie between 0 and 1: 0.0"),
+    "threshold 1": (["in", "--threshold", "1"], "--threshold must lie between 0 and 1: 1.0"),
+    "threshold NaN": (["in", "--threshold", "nan"], "--threshold must lie between 0 and 1: nan"),
+    "threshold text": (["in", "--threshold", "high"], "not a valid float"),
+    "unknown point": (
+        ["in", "--operating-point", "rule-out"],
+        "tiny has no operating point 'rule-out'\n  tip: it has: screening, balanced",
+    ),
+    "unknown device": (["in", "--device", "tpu"], "unknown device 'tpu'\n  tip: use auto, cpu"),
+    "missing input": (["in", "nowhere"], "input does not exist: "),
+    "missing list": (["--files-from", "nowhere"], "--files-from nowhere cannot be read: No such"),
+    "no workers": (["in", "--workers", "0"], "0 is not in the range"),
+    "no batch": (["in", "--batch-size", "0"], "0 is not in the range"),
+    "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
+    "unknown option": (["in", "--sieve"], "No such option"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE.values(), ids=USAGE)
+def test_usage_error(
+    arguments: list[str],
+    message: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = run("score", *arguments, "--model", tiny)
+    assert (made.code, made.out) == (2, "")
+    assert message in made.err
+    assert names_in(tmp_path) == ["in"]
+
+
+def test_default_model() -> None:
+    """It is a bundled name, and the help says so."""
+    assert DEFAULT_MODEL == "cnn3_128"
+
+
+LISTS = {
+    "lines": b"in/bright.png\nin/sub/film.jpg\n",
+    "no last newline": b"in/bright.png\nin/sub/film.jpg",
+    "empty lines": b"\n\nin/bright.png\n\nin/sub/film.jpg\n\n",
+    "made on Windows": b"in/bright.png\r\nin/sub/film.jpg\r\n",
+    "twice": b"in/bright.png\nin/sub/film.jpg\nin/bright.png\n",
+}
+
+
+@pytest.mark.parametrize("source", ["-", "list"])
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+def test_files_from(
+    text: bytes,
+    source: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("list").write_bytes(text)
+    made = run("score", "--files-from", source, "--model", tiny, "--out", "out", "-q", stdin=text)
+    assert made.code == 0
+    assert {row["path"] for row in csv_rows(Path("out"))} == {"in/bright.png", "in/sub/film.jpg"}
+
+
+def test_files_from_takes_any_name(
+    run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [b"Gr\xc3\xb6\xc3\x9fe.png", b"latin\xff.png", b" space.png", b"nowhere.png"]
+    for name in names[:3]:
+        Path(os.fsdecode(name)).write_bytes(png())
+    text = b"\n".join(names)
+    made = run("score", "--files-from", "-", "--model", tiny, "--out", "out", "-q", stdin=text)
+    assert made.code == 3
+    assert {row["path"]: row["reason"] for row in csv_rows(Path("out"))} == {
+        "Größe.png": "",
+        r"latin\udcff.png": "",
+        " space.png": "",
+        "nowhere.png": "missing",
+    }
+
+
+def must_not_happen(*_: Any) -> NoReturn:
+    pytest.fail("a film was looked for")
+
+
+@pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
+def test_broken_model_is_refused_before_any_film(
+    changes: dict[str, Any],
+    message: str,
+    run: Run,
+    films: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discover, "discover", must_not_happen)
+    monkeypatch.setattr(scoring, "read_file", must_not_happen)
+    path = write_tiny(tmp_path / "model", **changes)
+    made = run("score", films, "--model", path, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (4, "")
+    assert re.match(f"error: .*({message})", made.err)
+    assert names_in(tmp_path) == ["in", "model"]
+
+
+REFUSED = {
+    "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled models: "),
+    "keras": (
+        "net.keras",
+        "error: net.keras is neither .onnx nor .tflite\n  tip: convert it first",
+    ),
+    "no spec": ("alone.onnx", "error: alone.onnx has no spec alone.json beside it\n  tip: "),
+    "no GPU": ("tiny.onnx", "error: cuda:0 was asked for"),
+}
+
+
+@pytest.mark.parametrize(("model", "message"), REFUSED.values(), ids=REFUSED)
+def test_model_or_device_is_refused(
+    model: str,
+    message: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discover, "discover", must_not_happen)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.keras", "alone.onnx"):
+        Path(name).write_bytes(b"x")
+    for suffix in (".onnx", ".json"):
+        shutil.copy(tiny.with_suffix(suffix), ".")
+    made = run("score", films, "--model", model, "--device", "cuda")
+    assert made.code == 4
+    assert made.err.startswith(message)
+    assert not Path("reports").exists()
+
+
+def test_missing_library_names_its_extra(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cxr_edge.runtime.onnx", None)
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.err) == (
+        2,
+        "error: the library that runs .onnx models is not installed\n"
+        "  tip: install it with: pip install 'cxr-edge[cpu]'\n",
+    )
+
+
+def raising(error: BaseException) -> Any:
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise error
+
+    return fail
+
+
+def test_report_that_cannot_be_written(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "rename", raising(OSError(28, "No space left on device")))
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (1, "")
+    assert made.err.startswith("error: the report could not be written to ")
+    assert names_in(tmp_path) == ["in"]
+
+
+def test_interruption_while_scoring(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = OnnxRunner.predict, []
+
+    def predict(self: OnnxRunner, images: Any) -> Any:
+        calls.append(len(images))
+        if len(calls) > 1:  # the first is the self-test
+            raise KeyboardInterrupt
+        return real(self, images)
+
+    monkeypatch.setattr(OnnxRunner, "predict", predict)
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.err.strip()) == (130, "error: interrupted; safe to run again")
+    assert names_in(tmp_path) == ["in"]
+
+
+def test_names_are_no_markup(run: Run, tiny: Path, tmp_path: Path) -> None:
+    write_tree(tmp_path / "in", {"[red]x[bold].jpg": png(), "a\x1b[31mb.txt": b"hello"})
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
+    assert "[red]x[bold].jpg" in made.err
+    assert r"a\x1b[31mb.txt" in made.err
+    assert "\x1b" not in made.err
+
+
+def test_long_lists_are_cut_and_say_so(run: Run, tiny: Path, tmp_path: Path) -> None:
+    write_tree(tmp_path / "in", {f"{number:02}.png": b"" for number in range(25)})
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
+    assert "... and 5 more to read first, see triage.csv" in made.err
+    assert "19.png" in made.err
+    assert "20.png" not in made.err
+
+
+@pytest.mark.parametrize("choice", bundled_choices(), ids=file_name)
+def test_same_bytes_whatever_the_batches_and_workers(choice: Any, run: Run, tmp_path: Path) -> None:
+    """Real films and broken files; `triage.csv` byte for byte."""
+    names = sorted(path for path in INCOMING.iterdir())
+    made = []
+    for number, options in enumerate(([], ["--batch-size", "3", "--workers", "1"])):
+        out = tmp_path / str(number)
+        done = run("score", INCOMING, "--model", choice.path, "--out", out, "-q", *options)
+        assert done.code == 3
+        made.append((out / "triage.csv").read_bytes())
+    random.Random(1).shuffle(names)
+    text = "\n".join(str(name) for name in names)
+    run(
+        "score",
+        "--files-from",
+        "-",
+        "--model",
+        choice.path,
+        "--out",
+        tmp_path / "list",
+        "-q",
+        stdin=text.encode(),
+    )
+    listed = (tmp_path / "list/triage.csv").read_bytes().replace(f"{INCOMING}/".encode(), b"")
+    assert made[0] == made[1] == listed
+
+
+def test_the_sample_has_four_files_that_are_no_films(run: Run, tmp_path: Path, tiny: Path) -> None:
+    run("score", INCOMING, "--model", tiny, "--out", tmp_path / "out", "-q")
+    reasons = {row["path"]: row["reason"] for row in csv_rows(tmp_path / "out") if row["reason"]}
+    assert reasons == {
+        "empty.png": "empty",
+        "half-copied.jpeg": "truncated",
+        "preallocated.jpeg": "truncated",
+        "worklist.txt": "unrecognised",
+    }
+
+
+def test_request_is_one_field_per_option() -> None:
+    from cxr_edge.cli.score import score as command
+
+    fields = {parameter.name for parameter in command.params}
+    assert set(ScoreRequest.__dataclass_fields__) == fields

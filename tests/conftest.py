@@ -1,0 +1,72 @@
+"""What all tests share: the tiny model, bundled runners, and a closed network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from cxr_edge import catalog
+from cxr_edge.catalog import ModelChoice, choose_model
+from cxr_edge.runtime import Device, Runner, load
+from tests.tiny import file_entry, write_tiny
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Pytest puts its own warning filters on top of the one in `cxr_edge.images.raster`."""
+    config.addinivalue_line("filterwarnings", r"ignore::Warning:PIL\.")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test, and nothing under test, opens a connection."""
+
+    def refuse(self: socket.socket, address: Any) -> NoReturn:
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny.onnx` with its spec beside it; not to be changed."""
+    return write_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_runner(tiny: Path) -> Runner:
+    """The tiny model on the CPU."""
+    return load(choose_model(str(tiny)), Device("cpu"))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder that holds `tiny` in two formats; the current directory is another one.
+
+    The TFLite file is the one that its spec pins, and no network.
+    """
+    folder = tmp_path / "models"
+    entry = file_entry(b"flat", "tiny.tflite")
+    write_tiny(folder, beside=lambda values: values["files"].update(tflite=entry))
+    (folder / "tiny.tflite").write_bytes(b"flat")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(catalog, "models_dir", lambda: folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runner_of() -> Callable[[ModelChoice], Runner]:
+    """Loads a model once for all tests."""
+    loaded: dict[Path, Runner] = {}
+
+    def load_once(choice: ModelChoice) -> Runner:
+        if choice.path not in loaded:
+            loaded[choice.path] = load(choice, Device("cpu"))
+        return loaded[choice.path]
+
+    return load_once

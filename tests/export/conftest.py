@@ -1,0 +1,107 @@
+"""Fixtures of the export tests, and one reason to skip them all: no TensorFlow or tf2onnx.
+
+Every network is built and converted at most once per session. Nothing here imports TensorFlow
+before a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.export.films import write_labelled
+
+if TYPE_CHECKING:
+    import keras
+
+    from tests.export.networks import Converted
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_MISSING = [name for name in ("tensorflow", "tf2onnx") if find_spec(name) is None]
+
+
+class _NotInstalled(pytest.Module):
+    """Stands in for a test module whose imports would fail."""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip(f"{', '.join(_MISSING)} is not installed: pip install 'cxr-edge[export]'")
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> _NotInstalled | None:
+    """Skip each module here, with the reason, where the exporter cannot be imported."""
+    return _NotInstalled.from_parent(parent, path=module_path) if _MISSING else None
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labelled folder: the x-rays of the checkout, or grey films."""
+    return write_labelled(tmp_path_factory.mktemp("data") / "labelled")
+
+
+@pytest.fixture(scope="session")
+def network() -> Callable[[str, str], keras.Model]:
+    """`network(name, normalization)`: one of the eight randomised networks; not to be changed."""
+    from tests.export.networks import random_network
+
+    return cache(random_network)
+
+
+@pytest.fixture(scope="session")
+def saved(
+    network: Callable[[str, str], keras.Model], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """`saved(name)`: a randomised network as a `.keras` file."""
+    folder = tmp_path_factory.mktemp("saved")
+
+    @cache
+    def save(name: str) -> Path:
+        path = folder / f"{name}.keras"
+        network(name, _normalization(name)).save(path)
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
+    """`converted(name)`: a saved network in both formats; the ResNet on its int8 grid."""
+    from cxr_export import compact, onnx, tflite
+    from cxr_export.graph import InferenceGraph
+    from cxr_export.source import load_source
+    from tests.export.networks import RESNET, Converted
+
+    @cache
+    def convert(name: str) -> Converted:
+        model = load_source(saved(name)).model
+        if name == RESNET:
+            compact.snap(model)
+        graph = InferenceGraph(model)
+        return Converted(model, graph, onnx.convert(graph), tflite.convert(graph))
+
+    return convert
+
+
+def _normalization(name: str) -> str:
+    """Both normalisations go through the converters."""
+    return "per_image" if name in ("cnn3_50", "cnn3_128") else "rescale"
+
+
+@pytest.fixture(scope="session")
+def run_folder(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished RUN of two epochs of `cnn3_50`; not to be changed."""
+    from cxr_training.fit import TrainingJob, train
+    from cxr_training.nets import NetOptions
+    from cxr_training.recipe import Recipe
+
+    options = NetOptions("per_image", batchnorm_momentum=0.5)
+    recipe = Recipe("tiny", "cnn3_50", epochs=2, validation_tenths=5, model=options)
+    return train(TrainingJob(recipe, labelled, tmp_path_factory.mktemp("runs") / "run")).path

@@ -1,0 +1,250 @@
+"""The card says what the spec says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cxr_edge.catalog import bundled_specs, models_dir
+from cxr_edge.errors import ExportError
+from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.spec import (
+    Decisions,
+    Evaluation,
+    ModelFile,
+    ModelSpec,
+    Parity,
+    TensorFormat,
+    Training,
+)
+from cxr_export.about import REPORT_ACCURACY
+from cxr_export.card import render_card
+from cxr_training.nets import NETS
+from tests.tiny import tiny_spec
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def file(kind: str, size: int, off: float) -> ModelFile:
+    """One exported file."""
+    parity = Parity("Keras float32", 256, (1, 32), off, 1e-5, 0, off / 7)
+    return ModelFile(f"fancy.{kind}", size, "ab" * 32, "float32", 17, parity)
+
+
+def points() -> dict[str, OperatingPoint]:
+    """Two, with figures that occur nowhere else."""
+    return {
+        "screening": OperatingPoint(
+            0.123457, "by rule A", Proportion.of(761, 776), Proportion.of(251, 268), "set A"
+        ),
+        "balanced": OperatingPoint(
+            0.467891, "by rule B", Proportion.of(737, 776), Proportion.of(259, 268), "set A"
+        ),
+    }
+
+
+def evaluation(right: int = 268) -> Evaluation:
+    """312 films, `right` of them right at `balanced`."""
+    decisions = {
+        name: Decisions(Proportion.of(n, 312), Proportion.of(188, 195), Proportion.of(80, 117))
+        for name, n in (("screening", 259), ("balanced", right))
+    }
+    counts = {"NORMAL": 117, "PNEUMONIA": 195, "patients": 211}
+    return Evaluation("test_x", "cd" * 32, counts, 0.943217, decisions)
+
+
+def training() -> Training:
+    """A run."""
+    return Training(
+        data="kermany224/train",
+        data_sha256="0123456789abcdef" * 4,
+        train_counts={"NORMAL": 1073, "PNEUMONIA": 3099, "patients": 2107},
+        validation_counts={"NORMAL": 269, "PNEUMONIA": 777, "patients": 528},
+        split="20 % of patients held out, seed 42",
+        recipe="tuned",
+        recipe_sha256="fedcba9876543210" * 4,
+        pretrained_weights="imagenet",
+        seed=42,
+        epochs=97,
+        seconds=2341.5,
+        created_utc="2026-11-22T20:51:10Z",
+        software={"keras": "3.15.1", "numpy": "2.4.6"},
+        metrics={"auc": 0.996096, "accuracy_at_0.5": 0.965517},
+    )
+
+
+def spec(**fields: Any) -> ModelSpec:
+    """A `cnn3_128` with everything that a card can show."""
+    plain = tiny_spec()
+    full = replace(
+        plain,
+        name="fancy",
+        architecture=replace(plain.architecture, name="cnn3_128", parameters=868961),
+        operating_points=points(),
+        training=training(),
+        evaluations=(evaluation(),),
+        files={"onnx": file("onnx", 3476840, 1.37e-6), "tflite": file("tflite", 3477700, 4.2e-6)},
+    )
+    return replace(full, **fields)
+
+
+def leaves(values: Any) -> Iterator[Any]:
+    """Every plain value of nested dicts and lists, keys too."""
+    if isinstance(values, dict):
+        yield from values
+        values = values.values()
+    if isinstance(values, str | int | float) or values is None:
+        yield values
+        return
+    for value in values:
+        yield from leaves(value)
+
+
+def unknown_numbers(card: str, known: ModelSpec) -> list[str]:
+    """Numbers of the card that no value of the spec rounds to.
+
+    Sizes are printed in MB and durations in minutes; hashes by their first 16 digits.
+    """
+    numbers, texts = [], []
+    for value in leaves(known.to_dict()):
+        (texts if isinstance(value, str) else numbers).append(value)
+    figures = [float(n) for n in numbers if n is not None]
+    figures += [n / 1e6 for n in figures] + [n / 60 for n in figures]
+    for text in sorted(texts, key=len, reverse=True):
+        for shown in (text, text[:16]):
+            card = card.replace(shown, " ") if len(shown) > 2 else card
+    return [number for number in NUMBER.findall(card) if not is_rounded(number, figures)]
+
+
+def is_rounded(shown: str, figures: list[float]) -> bool:
+    """Whether one of the figures prints like that."""
+    plain = shown.replace(",", "")
+    if "e" in plain:
+        return any(f"{figure:.1e}" == plain for figure in figures)
+    decimals = len(plain.partition(".")[2])
+    return any(f"{figure:.{decimals}f}" == plain for figure in figures)
+
+
+def tables(card: str) -> str:
+    """The lines that hold figures."""
+    return "\n".join(line for line in card.splitlines() if line.startswith("|"))
+
+
+CARDS = {
+    "everything": spec(),
+    "nothing measured": spec(evaluations=(), training=None),
+    "two tests": spec(evaluations=(evaluation(), replace(evaluation(300), data="test_y"))),
+    **{item.name: item for item in bundled_specs()},
+}
+
+
+@pytest.mark.parametrize("shown", CARDS.values(), ids=CARDS.keys())
+def test_every_figure_of_the_tables_stands_in_the_spec(shown: ModelSpec) -> None:
+    text = tables(render_card(shown)).replace("accuracy at 0.5", "accuracy")
+    assert unknown_numbers(text, shown) == []
+
+
+def test_a_figure_from_nowhere_is_seen() -> None:
+    """A test of the test."""
+    card = render_card(spec())
+    for right, wrong in (("0.981", "0.777"), ("1.4e-06", "1.5e-06"), ("3099", "3,098")):
+        text = tables(card).replace("accuracy at 0.5", "accuracy").replace(right, wrong)
+        assert set(unknown_numbers(text, spec())) == {wrong}
+
+
+def test_every_figure_that_matters_is_shown() -> None:
+    text = render_card(spec())
+    for line in (
+        "868,961 parameters, input 8x8 grey pixels.",
+        "| `screening` | 0.123457 | by rule A | 0.981 (0.968 to 0.988) | 0.937 (0.901 to 0.960) "
+        "| set A |",
+        "| `balanced` | 0.859 (0.816 to 0.893) | 0.964 (0.928 to 0.983) | 0.684 (0.595 to 0.761) |",
+        "117 normal and 195 pneumonia films of 211 patients, which chose nothing.",
+        "Area under the ROC curve 0.943.",
+        "| trained on | 1073 normal, 3099 pneumonia, 2107 patients |",
+        "| length | 97 epochs, 39 minutes, finished 2026-11-22T20:51:10Z |",
+        "| pre-trained weights | imagenet |",
+        "| validation | AUC 0.996096, accuracy at 0.5 0.965517 |",
+        "| onnx | `fancy.onnx` | 3.48 MB | float32 | 1.4e-06 on 256 x-rays | 2.0e-07 | 0 |",
+    ):
+        assert line in text.splitlines(), line
+
+
+def test_without_a_run_the_training_is_unknown() -> None:
+    text = render_card(spec(training=None))
+    assert "Unknown: exported from a `.keras` file without its run." in text
+    assert "validated on" not in text
+
+
+@pytest.mark.parametrize(
+    ("right", "wording"),
+    [
+        (312, "At `balanced` this model reaches that mark on `test_x`."),
+        (271, "At `balanced` this model reaches that mark on `test_x`."),
+        (268, "At `balanced` this model **misses that mark by 0.008** on `test_x`."),
+        (200, "At `balanced` this model **misses that mark by 0.226** on `test_x`."),
+    ],
+)
+def test_the_mark_of_the_report(right: int, wording: str) -> None:
+    lines = render_card(spec(evaluations=(evaluation(right),))).splitlines()
+    assert wording in lines
+    assert any("prints an accuracy of 0.867 for this network" in line for line in lines)
+
+
+def test_no_mark_for_an_unknown_network_or_without_a_test() -> None:
+    other = replace(spec().architecture, name="another")
+    for shown in (spec(architecture=other), spec(evaluations=())):
+        assert "mark" not in render_card(shown)
+
+
+def test_every_network_has_its_mark() -> None:
+    assert REPORT_ACCURACY.keys() == NETS.keys()
+
+
+@pytest.mark.parametrize(
+    ("cells", "wording"),
+    [
+        ((1, 1), "the last feature map is 1x1: this model cannot point at anything"),
+        ((14, 14), "the evidence map has 14x14 cells: it shows what moved this score, not where"),
+    ],
+)
+def test_whether_it_can_point(cells: tuple[int, int], wording: str) -> None:
+    tensors = spec().network_data_format
+    evidence: TensorFormat = replace(tensors.outputs["evidence"], spatial_shape=cells)
+    outputs = {**tensors.outputs, "evidence": evidence}
+    text = render_card(spec(network_data_format=replace(tensors, outputs=outputs)))
+    assert wording in text
+    assert ("cannot point" in text) == (cells == (1, 1))
+
+
+def test_the_banner_the_use_and_the_sources_are_always_there() -> None:
+    shown = spec()
+    text = render_card(shown)
+    assert "**Prioritisation aid. Not a diagnosis. Unflagged studies still need reading.**" in text
+    for sentence in (
+        shown.use.intended_use,
+        shown.use.population,
+        *shown.use.exclusions,
+        *shown.use.known_failure_modes,
+        shown.license,
+        shown.data_source,
+    ):
+        assert sentence in text
+
+
+@pytest.mark.parametrize("missing", ["auc", "accuracy_at_0.5"])
+def test_a_missing_figure_is_an_error_not_a_blank(missing: str) -> None:
+    metrics = {key: value for key, value in training().metrics.items() if key != missing}
+    with pytest.raises(ExportError, match="the card of fancy lacks a figure"):
+        render_card(spec(training=replace(training(), metrics=metrics)))
+
+
+@pytest.mark.parametrize("shown", bundled_specs(), ids=lambda shown: shown.name)
+def test_the_cards_that_ship_are_those_of_their_specs(shown: ModelSpec) -> None:
+    assert (models_dir() / f"{shown.name}.md").read_text() == render_card(shown)
+    assert json.loads((models_dir() / f"{shown.name}.json").read_text()) == shown.to_dict()

@@ -1,0 +1,163 @@
+"""The spec before it has files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+
+from cxr_edge.golden import RULES, golden_image
+from cxr_edge.operating_points import OperatingPoint, Proportion, choose
+from cxr_edge.spec import ModelSpec
+from cxr_export.draft import (
+    GOLDEN_TOLERANCE,
+    Measured,
+    draft_spec,
+    evaluate,
+    operating_points,
+)
+from cxr_export.source import Source, load_source
+from cxr_training.data import ImageSet, find_labelled, load_images
+from tests.export.networks import (
+    CELLS,
+    NAMES,
+    RESNET,
+    logits,
+    probability,
+    random_network,
+    reads_keras_variables,
+)
+
+pytestmark = reads_keras_variables
+
+HALF = Proportion.of(1, 2)
+POINTS = {
+    name: OperatingPoint(threshold, "by hand", HALF, HALF, "nothing")
+    for name, threshold in (("screening", 0.4), ("balanced", 0.55))
+}
+
+
+@pytest.fixture(scope="module")
+def source(saved: Callable[[str], Path]) -> Source:
+    """A `cnn3_50` without a run."""
+    return load_source(saved("cnn3_50"))
+
+
+@pytest.fixture(scope="module")
+def images(labelled: Path) -> ImageSet:
+    """The labelled folder at 50 x 50."""
+    return load_images(find_labelled(labelled), 50)[0]
+
+
+def drafted(source: Source) -> ModelSpec:
+    """A spec as good as measured."""
+    return draft_spec("mine", source, CELLS[source.model.name], Measured(POINTS, ()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_spec_is_one_that_the_runtime_reads(name: str, saved: Callable[[str], Path]) -> None:
+    source = load_source(saved(name))
+    spec = drafted(source)
+    assert ModelSpec.from_dict(json.loads(spec.to_json())) == spec
+    assert (spec.name, spec.size, spec.evidence_shape) == ("mine", source.size, CELLS[name])
+    assert spec.can_point == (name != "cnn4_50")
+    assert spec.architecture.name == name
+    assert spec.architecture.parameters == source.model.count_params()
+    assert (spec.training, spec.files, spec.evaluations) == (None, {}, ())
+
+
+def test_golden_cases_are_what_keras_says(source: Source) -> None:
+    golden = drafted(source).golden
+    made = np.stack([golden_image(rule, source.size) for rule in RULES])
+    assert [case.rule for case in golden.cases] == list(RULES)
+    assert golden.tolerance == GOLDEN_TOLERANCE
+    for key, expected in (("probability", probability), ("logit", logits)):
+        got = [getattr(case, key) for case in golden.cases]
+        np.testing.assert_allclose(got, expected(source.model, made), rtol=0, atol=2e-5)
+
+
+def test_golden_cases_tell_networks_apart(source: Source) -> None:
+    other = Source(random_network("cnn3_50", "rescale"), None)
+    pairs = zip(drafted(source).golden.cases, drafted(other).golden.cases, strict=True)
+    assert max(abs(a.probability - b.probability) for a, b in pairs) > 10 * GOLDEN_TOLERANCE
+
+
+def test_a_frozen_base_counts_as_not_trainable() -> None:
+    from cxr_training.nets import NETS, NetOptions
+    from cxr_training.nets.resnet50v2_50 import freeze
+
+    model = NETS[RESNET].build(NetOptions())
+    freeze(model)
+    assert drafted(Source(model, None)).architecture.trainable_parameters == 65
+
+
+def test_operating_points_of_a_run_are_its_own(run_folder: Path, images: ImageSet) -> None:
+    source = load_source(run_folder)
+    written = json.loads((run_folder / "run.json").read_text())["operating_points"]
+    points = operating_points(source, images)
+    assert {name: point.threshold for name, point in points.items()} == {
+        name: point["threshold"] for name, point in written.items()
+    }
+    assert points["screening"].sensitivity.n == written["screening"]["sensitivity"]["n"]
+    assert points["screening"].data == written["screening"]["data"]
+
+
+def test_operating_points_without_a_run_come_from_calibration(
+    source: Source, images: ImageSet
+) -> None:
+    expected = choose(
+        images.labels,
+        probability(source.model, images.pixels),
+        f"calibration, {len(images.labels)} images",
+    )
+    points = operating_points(source, images)
+    assert points.keys() == expected.keys() == {"screening", "balanced"}
+    for name, point in points.items():
+        assert point.threshold == pytest.approx(expected[name].threshold, abs=2e-6)
+        assert point.data == expected[name].data
+        assert point.sensitivity.n == int(images.labels.sum())
+
+
+def test_created_is_when_training_ended_or_now(source: Source, run_folder: Path) -> None:
+    run = load_source(run_folder)
+    assert run.run is not None
+    assert drafted(run).created == run.run.training.created_utc
+    assert drafted(source).created > "2026-"
+
+
+def test_evaluation_is_what_scikit_learn_says(source: Source, images: ImageSet) -> None:
+    evaluation = evaluate(source, images, "held back", POINTS)
+    scores = np.round(probability(source.model, images.pixels), 6)
+    assert evaluation.data == "held back"
+    assert evaluation.data_sha256 == images.sha256
+    assert evaluation.counts == images.counts()
+    assert evaluation.auc == pytest.approx(roc_auc_score(images.labels, scores), abs=1e-6)
+    assert evaluation.operating_points.keys() == POINTS.keys()
+    for name, decisions in evaluation.operating_points.items():
+        flagged = scores >= POINTS[name].threshold
+        (tn, fp), (fn, tp) = confusion_matrix(images.labels, flagged, labels=[0, 1])
+        assert decisions.accuracy.value == accuracy_score(images.labels, flagged)
+        assert decisions.sensitivity.value == tp / (tp + fn)
+        assert decisions.specificity.value == tn / (tn + fp)
+        assert decisions.accuracy.n == len(images.labels)
+        assert decisions.sensitivity.n + decisions.specificity.n == len(images.labels)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sensitivity", "specificity"), [(1e-6, 1, 0), (1 - 1e-6, 0, 1)], ids=["all", "no"]
+)
+def test_evaluation_at_the_ends(
+    source: Source, images: ImageSet, threshold: float, sensitivity: float, specificity: float
+) -> None:
+    points = {"screening": replace(POINTS["screening"], threshold=threshold)}
+    decisions = evaluate(source, images, "x", points).operating_points["screening"]
+    got: NDArray[np.float64] = np.array([decisions.sensitivity.value, decisions.specificity.value])
+    np.testing.assert_array_equal(got, [sensitivity, specificity])
+    share = (images.labels == 1).mean() if sensitivity else (images.labels == 0).mean()
+    assert decisions.accuracy.value == pytest.approx(share)

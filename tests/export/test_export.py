@@ -1,0 +1,426 @@
+"""The driver: four files that the runtime accepts, or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from cxr_edge.atomic import write_atomically
+from cxr_edge.catalog import choose_model
+from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
+from cxr_edge.runtime import Device, load
+from cxr_edge.spec import ModelSpec
+from cxr_export import export as driver
+from cxr_export import parity
+from cxr_export.export import CALIBRATION_IMAGES, ExportJob, export
+from cxr_export.graph import InferenceGraph
+from cxr_export.source import load_source
+from cxr_training.data import find_labelled
+from tests.export.films import films
+from tests.export.networks import RESNET, Converted, probability, reads_keras_variables
+from tests.factories import set_value
+
+pytestmark = reads_keras_variables
+
+FILES = {f"mine.{suffix}" for suffix in ("onnx", "tflite", "json", "md")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file, hidden ones and those in folders too."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportJob:
+    """A run, measured on a labelled folder."""
+    out = tmp_path_factory.mktemp("models") / "not" / "there"
+    return ExportJob(run_folder, "mine", labelled, out, test=labelled)
+
+
+@pytest.fixture(scope="module")
+def exported(job: ExportJob) -> ModelSpec:
+    """What a whole export leaves in `job.out`; not to be changed."""
+    old = os.umask(0o077)
+    try:
+        return export(job)
+    finally:
+        os.umask(old)
+
+
+def elsewhere(job: ExportJob, tmp_path: Path, **changes: Any) -> ExportJob:
+    """The same export into an empty folder."""
+    return replace(job, out=tmp_path / "out", **changes)
+
+
+def test_it_writes_four_files_for_everyone_to_read(exported: ModelSpec, job: ExportJob) -> None:
+    assert {path.name for path in job.out.iterdir()} == FILES
+    assert {path.stat().st_mode & 0o777 for path in job.out.iterdir()} == {0o644}
+
+
+def test_the_spec_on_disk_pins_the_files(exported: ModelSpec, job: ExportJob) -> None:
+    spec = ModelSpec.from_dict(json.loads((job.out / "mine.json").read_text()))
+    assert spec == exported
+    assert set(spec.files) == {"onnx", "tflite"}
+    for kind, file in spec.files.items():
+        content = (job.out / f"mine.{kind}").read_bytes()
+        assert (file.name, file.bytes) == (f"mine.{kind}", len(content))
+        assert file.sha256 == hashlib.sha256(content).hexdigest()
+        assert (file.weights, file.opset) == ("float32", {"onnx": 17, "tflite": 3}[kind])
+
+
+def test_the_gate_saw_every_calibration_image(exported: ModelSpec, job: ExportJob) -> None:
+    seen = min(CALIBRATION_IMAGES, len(find_labelled(job.calibration)))
+    for file in exported.files.values():
+        assert (file.parity.samples, file.parity.decision_flips) == (seen, 0)
+        assert 0 < file.parity.max_abs_difference <= file.parity.tolerance == 1e-5
+        assert 0 < file.parity.max_identity_error <= 1e-5
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite"])
+def test_the_runtime_runs_it(exported: ModelSpec, job: ExportJob, kind: str) -> None:
+    choice = choose_model(str(job.out / f"mine.{kind}"))
+    assert choice.spec == exported
+    images = films(40, exported.size, 11)
+    predicted = load(choice, Device("cpu")).predict(images)
+    expected = probability(load_source(job.source).model, images)
+    np.testing.assert_allclose(predicted.probability, expected, rtol=0, atol=1e-5)
+
+
+def test_the_onnx_file_carries_the_spec(exported: ModelSpec, job: ExportJob) -> None:
+    (embedded,) = onnx.load(job.out / "mine.onnx").metadata_props
+    assert embedded.value == exported.embedded_json()
+
+
+def test_training_and_evaluation_are_recorded(exported: ModelSpec, job: ExportJob) -> None:
+    assert exported.training is not None
+    assert exported.training.recipe == "tiny"
+    (evaluation,) = exported.evaluations
+    assert evaluation.data == "labelled"
+    assert sum(evaluation.counts[c] for c in ("NORMAL", "PNEUMONIA")) == len(
+        find_labelled(job.calibration)
+    )
+    assert "Measured on `labelled`" in (job.out / "mine.md").read_text()
+
+
+def test_the_same_run_gives_the_same_bytes(
+    exported: ModelSpec, job: ExportJob, tmp_path: Path
+) -> None:
+    again = elsewhere(job, tmp_path)
+    export(again)
+    assert contents(again.out) == contents(job.out)
+
+
+# What fails leaves nothing behind.
+
+
+def spoiled_graph(model: Any) -> InferenceGraph:
+    """A fold that is a little wrong: the golden cases pass, the gate must not."""
+    graph = InferenceGraph(model)
+    graph.head = replace(graph.head, output_bias=graph.head.output_bias + np.float32(1e-4))
+    return graph
+
+
+def broken_graph(model: Any) -> InferenceGraph:
+    """A fold that is so wrong that the runtime would refuse the file."""
+    graph = InferenceGraph(model)
+    graph.head = replace(graph.head, output_bias=graph.head.output_bias + np.float32(1))
+    return graph
+
+
+Sabotage = Callable[[pytest.MonkeyPatch], None]
+
+FAILURES: dict[str, tuple[Sabotage, type[ExportError], str]] = {
+    "wrong by a little": (
+        lambda patch: patch.setattr(driver, "InferenceGraph", spoiled_graph),
+        ParityError,
+        r"differs from Keras float32 by .*, allowed 1e-05",
+    ),
+    "wrong by a lot": (
+        lambda patch: patch.setattr(driver, "InferenceGraph", broken_graph),
+        ParityError,
+        "the runtime would refuse the onnx file: mine fails its self-test",
+    ),
+    "no tolerance": (
+        lambda patch: patch.setitem(parity.TOLERANCE, "float32", 0.0),
+        ParityError,
+        "allowed 0e",
+    ),
+    "no TFLite": (
+        lambda patch: patch.setattr("cxr_export.tflite.convert", lambda _: b"not a model"),
+        ParityError,
+        "the runtime would refuse the tflite file",
+    ),
+    "a file of another network": (
+        lambda patch: patch.setattr("cxr_export.onnx.with_spec", lambda model, spec: b"\x08\x08"),
+        ParityError,
+        "the runtime would refuse the onnx file",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sabotage", "kind", "sentence"), FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.usefixtures("exported")
+def test_a_failed_export_changes_nothing(
+    sabotage: Sabotage,
+    kind: type[ExportError],
+    sentence: str,
+    job: ExportJob,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(job.out, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    sabotage(monkeypatch)
+    with pytest.raises(kind, match=sentence) as caught:
+        export(elsewhere(job, tmp_path))
+    assert caught.value.exit_code == 1
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_failed_export_makes_no_folder(
+    job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "InferenceGraph", spoiled_graph)
+    with pytest.raises(ParityError):
+        export(elsewhere(job, tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_last_layer_is_seen_by_the_gate(
+    job: ExportJob, network: Callable[[str, str], Any], tmp_path: Path
+) -> None:
+    """Names and shapes are right, and what comes out is no sigmoid."""
+    import keras
+
+    model = network("cnn3_50", "per_image")
+    logit = model.get_layer("output_dense").output
+    answer = keras.layers.Activation("tanh", name="probability")(logit)
+    keras.Model(model.input, answer, name="cnn3_50").save(tmp_path / "tanh.keras")
+    with pytest.raises(ParityError, match="differs from Keras float32"):
+        export(elsewhere(job, tmp_path, source=tmp_path / "tanh.keras"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_that_the_card_lacks_stops_the_export(job: ExportJob, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(job.source, tmp_path / "run"))
+    values = json.loads((run / "run.json").read_text())
+    del values["metrics"]["auc"]
+    (run / "run.json").write_text(json.dumps(values))
+    with pytest.raises(ExportError, match="the card of mine lacks a figure"):
+        export(elsewhere(job, tmp_path, source=run))
+    assert not (tmp_path / "out").exists()
+
+
+class _Failing:
+    """Passes calls on, but for the k-th."""
+
+    def __init__(self, function: Callable[..., Any], fail_at: int) -> None:
+        self.function = function
+        self.left = fail_at
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(28, "No space left on device")
+        return self.function(*arguments)
+
+
+@pytest.fixture
+def conversions(exported: ModelSpec, job: ExportJob, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
+    """`export` of the same job without converting again."""
+    made = {kind: (job.out / f"mine.{kind}").read_bytes() for kind in ("onnx", "tflite")}
+    monkeypatch.setattr(driver, "_convert", lambda *_: made)
+    return exported
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3, 4])
+@pytest.mark.usefixtures("conversions")
+def test_a_full_disk_leaves_the_old_model_as_it_was(
+    fail_at: int, job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in FILES:
+        (out / name).write_text("the old one")
+    monkeypatch.setattr(driver, "write_atomically", _Failing(write_atomically, fail_at))
+    with pytest.raises(ExportError, match="out cannot be written: No space left on device"):
+        export(elsewhere(job, tmp_path))
+    assert contents(out) == dict.fromkeys(FILES, b"the old one")
+    assert [path for path in out.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3, 4])
+@pytest.mark.usefixtures("conversions")
+def test_half_an_update_is_never_run(
+    fail_at: int, job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spec comes last: new files under an old spec are refused by their hash."""
+    out = tmp_path / "out"
+    shutil.copytree(job.out, out)
+    old = json.loads((out / "mine.json").read_text())
+    for kind in ("onnx", "tflite"):
+        (out / f"mine.{kind}").write_bytes(b"old")
+        set_value(f"files.{kind}.sha256", hashlib.sha256(b"old").hexdigest())(old)
+    (out / "mine.json").write_text(json.dumps(old))
+    failing = _Failing(Path.replace, fail_at)
+    monkeypatch.setattr(Path, "replace", lambda *arguments: failing(*arguments))
+    with pytest.raises(ExportError, match="cannot be written"):
+        export(elsewhere(job, tmp_path))
+    assert json.loads((out / "mine.json").read_text()) == old
+    assert {path.name for path in out.iterdir()} == FILES
+    replaced = [kind for kind in ("onnx", "tflite") if len((out / f"mine.{kind}").read_bytes()) > 3]
+    assert replaced == ["onnx", "tflite"][: fail_at - 1]
+    for kind in replaced:
+        with pytest.raises(ModelRefusedError, match="sha256 differs"):
+            load(choose_model(str(out / f"mine.{kind}")), Device("cpu"))
+
+
+@pytest.mark.usefixtures("conversions")
+def test_a_test_folder_keeps_its_name_however_it_is_given(
+    job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(job.calibration)
+    spec = export(elsewhere(job, tmp_path, test=Path()))
+    assert spec.evaluations[0].data == "labelled"
+
+
+@pytest.mark.usefixtures("conversions")
+def test_other_files_in_the_folder_are_left_alone(job: ExportJob, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("mine.txt", "other.onnx"):
+        (out / name).write_text("somebody's")
+        (out / name).chmod(0o600)
+    export(elsewhere(job, tmp_path))
+    for name in ("mine.txt", "other.onnx"):
+        assert (out / name).read_text() == "somebody's"
+        assert (out / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.usefixtures("conversions")
+def test_an_out_that_cannot_be_is_a_sentence(job: ExportJob, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ExportError, match="cannot be written"):
+        export(replace(job, out=tmp_path / "file" / "out"))
+
+
+# What it is asked for.
+
+
+@pytest.mark.parametrize("name", ["a", "cnn3_50", "Site-7_v2", "0", "x" * 64])
+def test_names_that_make_good_file_names(name: str, tmp_path: Path) -> None:
+    assert ExportJob(tmp_path, name, tmp_path, tmp_path).name == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../up",
+        "a/b",
+        ".hidden",
+        "-x",
+        "_x",
+        "a b",
+        "a.onnx",
+        "naïve",
+        "a\n",
+        "x" * 65,
+    ],
+    ids=repr,
+)
+def test_names_that_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="letters, digits, _ and - only"):
+        ExportJob(tmp_path, name, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("role", ["calibration", "test"])
+def test_a_folder_without_classes_is_refused(job: ExportJob, tmp_path: Path, role: str) -> None:
+    with pytest.raises(DataError, match="has no folder NORMAL"):
+        export(elsewhere(job, tmp_path, **{role: tmp_path}))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("conversions")
+def test_many_calibration_images_are_thinned_evenly(
+    job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "CALIBRATION_IMAGES", 9)
+    spec = export(elsewhere(job, tmp_path))
+    assert spec.files["onnx"].parity.samples == 9
+    counts = spec.evaluations[0].counts
+    assert counts["NORMAL"] + counts["PNEUMONIA"] > 9  # measuring takes every film
+
+
+# int8
+
+
+def test_int8_of_a_bare_network(
+    job: ExportJob, saved: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Its points are chosen before its weights are rounded, in the spec and in the file."""
+    float32 = export(elsewhere(job, tmp_path / "float32", source=saved("cnn3_50")))
+    int8 = elsewhere(job, tmp_path, source=saved("cnn3_50"), weights="int8")
+    spec = export(int8)
+    assert spec.operating_points == float32.operating_points
+    assert spec.training is None
+    for kind, file in spec.files.items():
+        assert file.weights == "int8"
+        assert file.bytes < 0.3 * float32.files[kind].bytes
+        assert 1e-5 < file.parity.max_abs_difference <= file.parity.tolerance == 2e-2
+        load(choose_model(str(int8.out / file.name)), Device("cpu"))
+
+
+def test_int8_of_the_resnet(
+    job: ExportJob,
+    saved: Callable[[str], Path],
+    converted: Callable[[str], Converted],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the conversions of the session, which are of the same snapped weights."""
+    snapped = converted(RESNET)
+    model = onnx.ModelProto()
+    model.CopyFrom(snapped.onnx)
+
+    def convert_onnx(graph: InferenceGraph) -> onnx.ModelProto:
+        for ours, theirs in zip(
+            graph._features._base.get_weights(),
+            snapped.graph._features._base.get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(graph.head.kernel, snapped.graph.head.kernel)
+        return model
+
+    monkeypatch.setattr("cxr_export.onnx.convert", convert_onnx)
+    monkeypatch.setattr("cxr_export.tflite.convert", lambda _: snapped.tflite)
+    int8 = elsewhere(job, tmp_path, source=saved(RESNET), weights="int8")
+    spec = export(int8)
+    images = films(5, spec.size, 12)
+    for kind, file in spec.files.items():
+        assert file.weights == "int8"
+        assert file.bytes == pytest.approx(snapped.model.count_params(), rel=0.03)
+        assert 1e-5 < file.parity.max_abs_difference <= 2e-2
+        predicted = load(choose_model(str(int8.out / f"mine.{kind}")), Device("cpu")).predict(
+            images
+        )
+        np.testing.assert_allclose(
+            predicted.probability, probability(snapped.model, images), rtol=0, atol=1e-5
+        )

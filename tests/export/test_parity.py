@@ -1,0 +1,167 @@
+"""The gate: what passes, what is refused, and with which figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cxr_edge.errors import ExportError, ParityError
+from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.types import Predictions
+from cxr_export.parity import BATCH_SIZES, TOLERANCE, Gate, sample_evenly
+
+COUNT = 40
+HALF = Proportion.of(1, 2)
+# The pixel of an image is its number; its true probability stands here.
+PROBABILITY = np.linspace(0.02, 0.99, COUNT)
+PIXELS = np.arange(COUNT, dtype=np.uint8).reshape(COUNT, 1, 1, 1)
+
+Change = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
+
+
+def point(threshold: float) -> OperatingPoint:
+    """A threshold; what it measured does not matter here."""
+    return OperatingPoint(threshold, "by hand", HALF, HALF, "nothing")
+
+
+def gate(**fields: Any) -> Gate:
+    """The gate of a float32 file with one operating point far from every answer."""
+    points = {"screening": point(float(PROBABILITY[20] + PROBABILITY[21]) / 2)}
+    plain = Gate(PIXELS, PROBABILITY, points, TOLERANCE["float32"], "the truth")
+    return replace(plain, **fields)
+
+
+@dataclass
+class Runner:
+    """Answers with the truth, in float64, except for what is changed."""
+
+    change: Change = lambda probability, _: probability
+    off_logit: float = 0.0
+    only_at: int | None = None
+    device: str = "cpu"
+    backend: str = "fake 1.0"
+    batches: list[int] = field(default_factory=list)
+
+    def signature(self) -> Any:
+        """The gate leaves names and shapes to the loader."""
+        raise NotImplementedError
+
+    def predict(self, images: NDArray[np.uint8]) -> Predictions:
+        """Evidence holds the logit but for a bias of 1."""
+        self.batches.append(len(images))
+        probability: Any = self.change(PROBABILITY[images[:, 0, 0, 0]], len(images))
+        logit = np.log(probability / (1 - probability))
+        if self.only_at in (None, len(images)):
+            logit += self.off_logit
+        evidence = np.repeat((logit - 1)[:, np.newaxis, np.newaxis] / 4, 2, axis=1)
+        evidence = np.repeat(evidence, 2, axis=2)
+        return Predictions(probability, evidence, np.ones(len(images), np.float32))
+
+
+def test_a_correct_runner_passes() -> None:
+    parity = gate().check(Runner())
+    assert parity.max_abs_difference == 0
+    assert parity.max_identity_error < 1e-12
+    assert (parity.samples, parity.batch_sizes, parity.decision_flips) == (COUNT, (1, 32), 0)
+    assert (parity.reference, parity.tolerance) == ("the truth", 1e-5)
+
+
+@pytest.mark.parametrize("off", [9e-6, -9e-6])
+def test_what_was_measured_is_reported(off: float) -> None:
+    parity = gate().check(Runner(lambda p, _: np.where(p == p[-1], p + off, p)))
+    assert parity.max_abs_difference == pytest.approx(9e-6, rel=1e-3)
+
+
+def test_both_batch_sizes_are_used() -> None:
+    runner = Runner()
+    gate().check(runner)
+    assert runner.batches.count(1) == COUNT
+    assert {32, COUNT - 32} <= set(runner.batches)
+
+
+def at_batch_size(size: int, off: float) -> Change:
+    """Wrong at one batch size only."""
+    return lambda p, n: p + off * (n == size)
+
+
+WRONG: dict[str, tuple[Runner, str]] = {
+    "everywhere": (Runner(lambda p, _: p + 1.1e-5), "differs from the truth by 1.1e-05"),
+    "too low": (Runner(lambda p, _: p - 2e-5), "by 2e-05, allowed 1e-05"),
+    "in one image": (Runner(lambda p, _: p + 1e-3 * (p == PROBABILITY[7])), "by 0.001"),
+    "in the last image": (Runner(lambda p, _: p - 1e-3 * (p == PROBABILITY[-1])), "by 0.001"),
+    "alone": (Runner(at_batch_size(1, 1e-3)), "by 0.001"),
+    "in full batches": (Runner(at_batch_size(32, 1e-3)), "by 0.001"),
+    "in the rest of a batch": (Runner(at_batch_size(COUNT - 32, 1e-3)), "by 0.001"),
+    # rtol of np.allclose would let this pass: 1.2e-5 * p + 1e-5 > 1.2e-5 * p.
+    "in proportion": (Runner(lambda p, _: p * (1 + 1.2e-5)), "by 1.2e-05"),
+    "not a number": (Runner(lambda p, _: p * np.nan), "differs from the truth by nan"),
+    "one not a number": (Runner(lambda p, _: np.where(p == p[0], np.nan, p)), "by nan"),
+    "not a number in full batches": (Runner(at_batch_size(32, np.nan)), "by nan"),
+    "evidence": (Runner(off_logit=1e-3), "evidence + bias is not the logit: off by 0.00025"),
+    "evidence in full batches": (Runner(off_logit=1e-3, only_at=32), "off by 0.00025"),
+    "evidence not a number in full batches": (Runner(off_logit=np.nan, only_at=32), "by nan"),
+    "evidence not a number": (Runner(off_logit=np.nan), "is not the logit: off by nan"),
+    "evidence all the way": (Runner(off_logit=np.inf), "is not the logit"),
+}
+
+
+@pytest.mark.parametrize(("runner", "figure"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_runner_is_refused_with_the_figure(runner: Runner, figure: str) -> None:
+    with pytest.raises(ParityError, match=figure.replace("+", r"\+")) as caught:
+        gate().check(runner)
+    assert isinstance(caught.value, ExportError)
+    assert caught.value.exit_code == 1
+
+
+def test_int8_is_allowed_more_but_not_in_the_identity() -> None:
+    wide = gate(tolerance=TOLERANCE["int8"])
+    assert wide.check(Runner(lambda p, _: p - 0.015)).max_abs_difference == pytest.approx(0.015)
+    with pytest.raises(ParityError, match="not the logit"):
+        wide.check(Runner(off_logit=1e-3))
+
+
+def one_off(index: int, off: float, sizes: tuple[int, ...]) -> Change:
+    """One image's answer is off in batches of these sizes."""
+    return lambda p, n: p + off * ((p == PROBABILITY[index]) & (n in sizes))
+
+
+ALL_SIZES = (1, COUNT - 32, 32, COUNT)
+
+
+def test_a_flip_inside_the_margin_is_allowed() -> None:
+    near = point(PROBABILITY[20] + 4e-6)
+    runner = Runner(one_off(20, 8e-6, ALL_SIZES))
+    assert gate(operating_points={"screening": near}).check(runner).decision_flips == 0
+
+
+def test_a_flip_outside_the_margin_is_refused() -> None:
+    """It takes another answer in the third batch size, all at once, to get there."""
+    points = {"screening": point(PROBABILITY[20] + 4e-6), "balanced": point(0.5)}
+    runner = Runner(one_off(20, 8e-6, (COUNT,)))
+    with pytest.raises(ParityError, match=r"1 decisions change outside \+-0"):
+        gate(operating_points=points).check(runner)
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "positions"),
+    [
+        (5, 5, [0, 1, 2, 3, 4]),
+        (3, 256, [0, 1, 2]),
+        (10, 2, [0, 9]),
+        (9, 3, [0, 4, 8]),
+        (1, 5, [0]),
+        (10, 1, [0]),
+    ],
+)
+def test_samples_are_spread_evenly(count: int, wanted: int, positions: list[int]) -> None:
+    assert sample_evenly(count, wanted) == positions
+
+
+def test_tolerances_are_those_of_the_design() -> None:
+    assert TOLERANCE == {"float32": 1e-5, "int8": 2e-2}
+    assert len(set(BATCH_SIZES)) == 2

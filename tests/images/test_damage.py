@@ -1,0 +1,223 @@
+"""Damaged and hostile files: refused, or at worst harmless, and always soon."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images import decode
+from cxr_edge.types import DecodedImage, Reason
+from tests.images.films import (
+    in_16_bits,
+    jpeg,
+    oriented,
+    palette_image,
+    png,
+    raw_png,
+    raw_tiff,
+    scene,
+    tiff,
+    with_alpha,
+)
+
+MARKED = {
+    "jpeg baseline": jpeg(),
+    "jpeg progressive": jpeg(progressive=True),
+    "jpeg optimised": jpeg(optimize=True),
+    "jpeg restart markers": jpeg(restart_marker_rows=1),
+    "jpeg with EXIF": oriented("JPEG", 6),
+    "png 8 bit": png(),
+    "png 16 bit": png(in_16_bits()),
+    "png palette": png(palette_image()),
+}
+UNMARKED = {
+    "tiff": tiff(),
+    "tiff 16 bit": tiff(in_16_bits()),
+    "tiff directory last": raw_tiff(scene()),
+    "tiff lzw": tiff(compression="tiff_lzw"),
+    "tiff deflate": tiff(compression="tiff_adobe_deflate"),
+}
+
+
+def cuts(data: bytes, count: int = 60) -> list[int]:
+    """Lengths from nothing to all but the last byte."""
+    return sorted({*np.linspace(1, len(data) - 1, count).astype(int).tolist(), len(data) - 2})
+
+
+def outcome(data: bytes) -> DecodedImage | Reason:
+    """What decoding gives; anything but an `ImageError` is the test's failure."""
+    try:
+        return decode(data, "film")
+    except ImageError as error:
+        return error.reason
+
+
+@pytest.mark.parametrize("data", MARKED.values(), ids=MARKED)
+def test_short_file_is_refused_at_every_cut(data: bytes) -> None:
+    outcomes = {outcome(data[:cut]) for cut in cuts(data)[1:]}
+    assert outcomes <= {Reason.TRUNCATED, Reason.UNRECOGNISED}
+
+
+@pytest.mark.parametrize("data", MARKED.values(), ids=MARKED)
+def test_zero_filled_tail_is_refused_at_every_cut(data: bytes) -> None:
+    """What a copy that reserved its space first leaves behind when it is interrupted."""
+    outcomes = {outcome(data[:cut].ljust(len(data), b"\0")) for cut in cuts(data)[1:-2]}
+    assert outcomes <= {Reason.TRUNCATED, Reason.CORRUPT, Reason.UNRECOGNISED}
+
+
+@pytest.mark.parametrize("data", UNMARKED.values(), ids=UNMARKED)
+def test_short_tiff_never_gives_other_pixels(data: bytes) -> None:
+    for cut in cuts(data):
+        made = outcome(data[:cut])
+        assert isinstance(made, Reason) or np.array_equal(made.pixels, scene()), cut
+
+
+@pytest.mark.parametrize("name", ["tiff lzw", "tiff deflate"])
+def test_zero_filled_compressed_tiff_never_gives_other_pixels(name: str) -> None:
+    data = UNMARKED[name]
+    for cut in cuts(data):
+        made = outcome(data[:cut].ljust(len(data), b"\0"))
+        assert isinstance(made, Reason) or np.array_equal(made.pixels, scene()), cut
+
+
+@pytest.mark.parametrize("name", ["png 8 bit", "png 16 bit", "png palette"])
+def test_flipped_bit_in_a_png_never_gives_other_pixels(name: str) -> None:
+    rng = random.Random(1)
+    for _ in range(150):
+        data = bytearray(MARKED[name])
+        data[rng.randrange(8, len(data))] ^= 1 << rng.randrange(8)
+        made = outcome(bytes(data))
+        assert isinstance(made, Reason) or np.array_equal(made.pixels, scene())
+
+
+def png_of_zeros(side: int) -> bytes:
+    """A square of 8 bits that is small on disk."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + side)
+    packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    whole = raw_png(side, side, (8, 0), b"")
+    empty = zlib.compress(b"")
+    old = struct.pack(">I", len(empty)) + b"IDAT" + empty
+    new = struct.pack(">I", len(packed)) + b"IDAT" + packed
+    crc = struct.pack(">I", zlib.crc32(b"IDAT" + packed))
+    start = whole.index(old)
+    return whole[:start] + new + crc + whole[start + len(old) + 4 :]
+
+
+def jpeg_claiming(height: int, width: int) -> bytes:
+    data = jpeg()
+    frame = data.index(b"\xff\xc0") + 5
+    return data[:frame] + struct.pack(">HH", height, width) + data[frame + 4 :]
+
+
+def tiff_claiming(height: int, width: int) -> bytes:
+    data = raw_tiff(scene())
+    for tag, old, new in ((256, 64, width), (257, 48, height), (278, 48, height)):
+        entry = struct.pack("<HHI", tag, 4, 1)
+        data = data.replace(entry + struct.pack("<I", old), entry + struct.pack("<I", new))
+    return data
+
+
+BOMBS = {
+    "png 64 megapixels": lambda: png_of_zeros(8000),
+    "png 400 megapixels": lambda: raw_png(20000, 20000, (8, 0), b""),
+    "png 10^18 pixels": lambda: raw_png(2**30, 2**30, (8, 0), b""),
+    "jpeg 4 gigapixels": lambda: jpeg_claiming(65500, 65500),
+    "jpeg 49 megapixels": lambda: jpeg_claiming(7000, 7000),
+    "tiff 49 megapixels": lambda: tiff_claiming(7000, 7000),
+    "tiff 10^18 pixels": lambda: tiff_claiming(2**30, 2**30),
+}
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
+def test_bomb_is_refused_by_its_header(make: Callable[[], bytes]) -> None:
+    data = make()
+    began = time.monotonic()
+    assert outcome(data) is Reason.TOO_LARGE
+    assert time.monotonic() - began < 1
+
+
+def test_tiff_of_many_pages_is_not_walked() -> None:
+    """Each page costs Pillow a third of a millisecond: half a minute for this file of 6 MB."""
+    first = raw_tiff(scene())
+    (start,) = struct.unpack("<I", first[4:8])
+    directory = first[start:-4]
+    data = bytearray(first[:start])
+    for page in range(50_000):
+        position = len(data) + len(directory) + 4
+        data += directory + struct.pack("<I", position if page < 49_999 else 0)
+    began = time.monotonic()
+    assert outcome(bytes(data)) is Reason.MULTI_FRAME
+    assert time.monotonic() - began < 1
+
+
+def test_decoding_side_by_side_leaves_the_warning_filters_alone() -> None:
+    before = list(warnings.filters)
+    film = jpeg(np.kron(scene(), np.ones((10, 10), np.uint8)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode(film, "film.jpg"), range(40)))
+    assert warnings.filters == before
+
+
+FUZZ_SEED = int(os.environ.get("CXR_FUZZ_SEED", "20261122"))
+FUZZ_FILMS = {
+    **MARKED,
+    **UNMARKED,
+    "png alpha": png(with_alpha("LA", 255)),
+    "tiff turned": oriented("TIFF", 6),
+    "tiff big": tiff(big_tiff=True),
+}
+
+
+def flip(data: bytearray, rng: random.Random) -> None:
+    for _ in range(rng.randint(1, 8)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+
+
+def damage_header(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(min(200, len(data)))
+    data[start : start + 4] = rng.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", rng.randbytes(4)))
+
+
+def cut_out(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    del data[start : start + rng.randint(1, 64)]
+
+
+def insert(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    data[start:start] = rng.randbytes(rng.randint(1, 64))
+
+
+def zero_out(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    length = min(rng.randint(1, 256), len(data) - start)
+    data[start : start + length] = bytes(length)
+
+
+MUTATIONS = (flip, damage_header, cut_out, insert, zero_out)
+
+
+@pytest.mark.parametrize("seed", [FUZZ_SEED])
+@pytest.mark.parametrize("name", FUZZ_FILMS)
+def test_mutants_are_refused_or_decoded(name: str, seed: int) -> None:
+    rng = random.Random(f"{seed} {name}")
+    for number in range(40):
+        data = bytearray(FUZZ_FILMS[name])
+        for mutate in rng.choices(MUTATIONS, k=rng.randint(1, 3)):
+            mutate(data, rng)
+        began = time.monotonic()
+        made = outcome(bytes(data))
+        assert time.monotonic() - began < 5, number
+        if isinstance(made, DecodedImage):
+            assert made.format in ("JPEG", "PNG", "TIFF")

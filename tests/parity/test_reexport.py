@@ -1,0 +1,104 @@
+"""What ships can be made again from what ships beside it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cxr_edge.catalog import bundled_specs, models_dir
+from cxr_edge.spec import ModelSpec
+from tests.export.films import write_labelled
+
+if TYPE_CHECKING:
+    from cxr_edge.spec import GoldenCase
+
+SOURCES = models_dir() / "sources"
+MEASURED = ("files", "evaluations", "golden")  # elsewhere, or on other images
+
+pytestmark = [
+    pytest.mark.skipif(
+        not (find_spec("tensorflow") and find_spec("tf2onnx")),
+        reason="tensorflow or tf2onnx is not installed: pip install 'cxr-edge[export]'",
+    ),
+    # Keras 3.15 reads its variables with np.array(x); they do not know NumPy 2's `copy` yet.
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=bundled_specs(), ids=lambda spec: spec.name)
+def shipped(request: pytest.FixtureRequest) -> ModelSpec:
+    """A bundled model whose source ships too."""
+    spec: ModelSpec = request.param
+    if not (SOURCES / spec.name).is_dir():
+        pytest.skip(f"{spec.name} has no source in models/sources")
+    return spec
+
+
+@pytest.fixture(scope="module")
+def made_again(
+    shipped: ModelSpec, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ModelSpec, Path]:
+    """The same model exported now, through the gate on the films of the checkout."""
+    from cxr_export.export import ExportJob, export
+
+    folder = tmp_path_factory.mktemp(shipped.name)
+    labelled = write_labelled(folder / "labelled")
+    weights = shipped.files["onnx"].weights
+    out = folder / "models"
+    source = SOURCES / shipped.name
+    return export(ExportJob(source, shipped.name, labelled, out, weights)), out
+
+
+def test_tflite_is_the_file_that_ships(
+    shipped: ModelSpec, made_again: tuple[ModelSpec, Path]
+) -> None:
+    name = shipped.files["tflite"].name
+    assert (made_again[1] / name).read_bytes() == (models_dir() / name).read_bytes()
+
+
+def test_onnx_is_the_network_that_ships(
+    shipped: ModelSpec, made_again: tuple[ModelSpec, Path]
+) -> None:
+    """Byte for byte but for the spec inside, which tells what was measured on other films."""
+    name = shipped.files["onnx"].name
+    assert network(made_again[1] / name) == network(models_dir() / name)
+
+
+def network(path: Path) -> bytes:
+    """An ONNX file without its metadata."""
+    import onnx
+
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def test_the_spec_says_the_same(shipped: ModelSpec, made_again: tuple[ModelSpec, Path]) -> None:
+    assert unmeasured(made_again[0]) == unmeasured(shipped)
+
+
+def test_the_golden_cases_are_those_that_ship(
+    shipped: ModelSpec, made_again: tuple[ModelSpec, Path]
+) -> None:
+    """Another processor adds up in another order: within a tenth of the tolerance."""
+    golden = made_again[0].golden
+    assert golden.tolerance == shipped.golden.tolerance
+    for ours, theirs in zip(golden.cases, shipped.golden.cases, strict=True):
+        assert ours.rule == theirs.rule
+        assert near(ours, theirs, golden.tolerance / 10)
+
+
+def near(ours: GoldenCase, theirs: GoldenCase, within: float) -> bool:
+    """Whether two cases expect the same."""
+    return ours.probability == pytest.approx(theirs.probability, abs=within)
+
+
+def unmeasured(spec: ModelSpec) -> dict[str, Any]:
+    """What follows from the run alone."""
+    return {key: value for key, value in spec.to_dict().items() if key not in MEASURED}

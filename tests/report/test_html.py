@@ -1,0 +1,242 @@
+"""`triage.html`, parsed: complete, offline, and names stay text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+
+import jinja2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxr_edge.report import Report, html
+from cxr_edge.report.context import BANNER
+from cxr_edge.report.html import render_html
+from cxr_edge.types import InputWarning, Reason, Result, Status, display_name
+from tests.factories import ANY_TEXT, report, result
+from tests.tiny import tiny_spec
+
+
+@dataclass
+class Page(HTMLParser):
+    """Tags with attributes in order, all text, and the cells of each section's rows."""
+
+    tags: list[tuple[str, tuple[tuple[str, str | None], ...]]] = field(default_factory=list)
+    text: str = ""
+    sections: dict[str, list[list[str]]] = field(default_factory=dict)
+    in_cell: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(attrs)))
+        if tag == "section":
+            self.sections[str(dict(attrs)["id"])] = []
+        elif tag == "tr" and self.sections:
+            self._rows().append([])
+        elif tag == "td":
+            self.in_cell = True
+            self._rows()[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.in_cell = self.in_cell and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self.in_cell:
+            self._rows()[-1][-1] += data
+
+    def _rows(self) -> list[list[str]]:
+        return list(self.sections.values())[-1]
+
+
+def page(made: Report) -> Page:
+    parser = Page()
+    parser.feed(render_html(made).decode("utf-8"))
+    parser.close()
+    parser.sections = {name: [row for row in rows if row] for name, rows in parser.sections.items()}
+    return parser
+
+
+def table(made: Report) -> dict[str, list[list[str]]]:
+    return {
+        band: [[" ".join(cell.split()) for cell in row] for row in rows]
+        for band, rows in page(made).sections.items()
+    }
+
+
+MIXED = report(
+    result("broken.jpg", None, reason=Reason.TRUNCATED),
+    result(
+        "small.png", 0.75, warnings=(InputWarning.LOW_RESOLUTION,), width=5, height=4, format="PNG"
+    ),
+    result("ill.png", 0.9, width=64, height=48, format="PNG", sha256="1"),
+    result("ill-again.png", 0.9, width=64, height=48, format="PNG", sha256="1"),
+    result("well.png", 0.1, width=64, height=48, format="TIFF"),
+    Result("late.png", Status.DEFERRED, Reason.CHANGED_WHILE_READ),
+)
+
+
+def test_every_row_once_in_three_sections() -> None:
+    assert list(table(MIXED).items()) == [
+        (
+            "attention",
+            [
+                [
+                    "1",
+                    "small.png",
+                    "0.750000",
+                    "flagged",
+                    "scoredwarning: low resolution",
+                    "5 × 4 PNG",
+                ],
+                ["2", "broken.jpg", "no score", "unknown", "not scored: truncated", "–"],  # noqa: RUF001
+                ["3", "late.png", "no score", "unknown", "deferred: changed while read", "–"],  # noqa: RUF001
+            ],
+        ),
+        (
+            "flagged",
+            [
+                ["4", "ill-again.png", "0.900000", "flagged", "scored", "64 × 48 PNG"],
+                [
+                    "5",
+                    "ill.pngsame bytes as ill-again.png",
+                    "0.900000",
+                    "flagged",
+                    "scored",
+                    "64 × 48 PNG",
+                ],
+            ],
+        ),
+        ("unflagged", [["6", "well.png", "0.100000", "no", "scored", "64 × 48 TIFF"]]),
+    ]
+
+
+def test_banner_and_counts() -> None:
+    text = " ".join(page(MIXED).text.split())
+    assert BANNER == ("Prioritisation aid. Not a diagnosis. Unflagged studies still need reading.")
+    assert BANNER in text
+    assert "6 found = 4 scored + 1 not scored + 1 deferred." in text
+    assert "3 need attention, 2 flagged, 1 unflagged." in text
+    assert [
+        f"{title} ({number})" in text
+        for title, number in (("Attention", 3), ("Flagged", 2), ("Unflagged", 1))
+    ] == [True] * 3
+
+
+def test_the_banner_comes_first() -> None:
+    assert page(MIXED).text.split("}")[-1].strip().startswith(BANNER)
+
+
+FACTS = {
+    "model": "tiny 1.0.0 (tiny.onnx, sha256 abababababababab)",
+    "operating point": "screening: flagged at 0.500000 or above",
+    "sensitivity": "sensitivity 0.900 (95 % interval 0.850 to 0.950, n = 100)",
+    "specificity": "specificity 0.800 (95 % interval 0.750 to 0.850, n = 100); nothing real",
+    "population": "Intended for nobody",
+    "device": "cpu (asked for: auto)",
+    "start": "2026-11-22T20:00:00Z, 1.5 s",
+}
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
+def test_the_run_is_described(fact: str) -> None:
+    text = re.sub(r"\s+", " ", page(MIXED).text.replace("Intended for", "Intended for "))
+    assert fact in text
+
+
+def test_a_threshold_by_hand_has_no_figures() -> None:
+    text = page(report(result(), operating_point="custom", threshold=0.3)).text
+    assert "custom: flagged at 0.300000 or above" in text
+    assert "sensitivity" not in text
+
+
+def test_nothing_found() -> None:
+    made = page(report())
+    assert list(made.sections.values()) == [[], [], []]
+    assert made.text.count("None.") == 3
+
+
+ALLOWED_TAGS = set(
+    "html head meta title style body p h1 h2 dl dt dd section div table thead tbody tr th td br span".split()
+)
+ALLOWED_ATTRIBUTES = set("lang charset http-equiv content name class role id scope".split())
+
+
+def test_no_script_and_no_reference() -> None:
+    made = page(MIXED)
+    assert {tag for tag, _ in made.tags} <= ALLOWED_TAGS
+    assert {name for _, attributes in made.tags for name, _ in attributes} <= ALLOWED_ATTRIBUTES
+    source = render_html(MIXED).decode()
+    assert not re.search(r"https?:|//|url\(|@import|javascript:", source, re.IGNORECASE)
+
+
+def test_policy_allows_the_page_its_own_style_alone() -> None:
+    source = render_html(MIXED)
+    policy = next(
+        dict(attributes)["content"]
+        for tag, attributes in page(MIXED).tags
+        if dict(attributes).get("http-equiv") == "Content-Security-Policy"
+    )
+    (style,) = re.findall(rb"<style>(.*?)</style>", source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert b"style=" not in source
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</td></tr></table></section>",
+    "<!-- ",
+    "\"' onmouseover=alert(1)",
+    "{{ 7 * 7 }} {% raw %}",
+    "&lt;&amp;&#60;",
+    "javascript:alert(1)",
+    "]]><![CDATA[",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_name_is_text(name: str) -> None:
+    plain = page(report(result("name"), result("copy", sha256="1"), result("twin", sha256="1")))
+    made = report(result(name), result(name + "1", sha256="1"), result(name + "2", sha256="1"))
+    assert page(made).tags == plain.tags
+    paths = [row[1] for rows in page(made).sections.values() for row in rows]
+    assert any(path == name for path in paths)
+    assert any(path.startswith(name) and name + "1" in path for path in paths)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ANY_TEXT | st.text("<>&;\"'=/!-{}%# a"), unique=True, min_size=20, max_size=40))
+def test_any_name_is_text(raw: list[str]) -> None:
+    """Many names a page: a page takes longer than a name."""
+    names = [display_name(name) for name in raw]
+    made = page(report(*map(result, names)))
+    assert made.tags == page(report(*(result(str(n)) for n in range(len(names))))).tags
+    assert sorted(row[1] for row in made.sections["flagged"]) == sorted(names)
+
+
+def test_hostile_spec_is_text() -> None:
+    spec = replace(tiny_spec(), name="<b>", version="</title>")
+    made = page(report(result(), spec=spec, model_file="<i>.onnx"))
+    assert made.tags == page(report(result())).tags
+    assert "<b> </title> (<i>.onnx" in made.text
+
+
+def test_a_variable_that_the_template_misses_is_an_error(
+    tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "templates"  # type: ignore[operator]
+    folder.mkdir()
+    (folder / "triage.css").write_text("")
+    (folder / "triage.html.j2").write_text("{{ context.radiologist }}")
+    monkeypatch.setattr(html, "_TEMPLATES", folder)
+    with pytest.raises(jinja2.UndefinedError, match="radiologist"):
+        render_html(MIXED)

@@ -1,0 +1,46 @@
+"""`run.json`: what was run, for programs."""
+
+from __future__ import annotations
+
+import json
+
+from cxr_edge.report.context import BANNER
+from cxr_edge.report.run_json import render_run_json
+from tests.factories import report, result
+from tests.tiny import tiny_spec
+
+
+def test_whole_file() -> None:
+    made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
+    assert json.loads(render_run_json(made)) == {
+        "schema_version": 1,
+        "banner": BANNER,
+        "counts": {
+            "found": 3,
+            "scored": 2,
+            "not_scored": 1,
+            "deferred": 0,
+            "attention": 1,
+            "flagged": 1,
+            "unflagged": 1,
+        },
+        "model": {
+            "name": "tiny",
+            "version": "1.0.0",
+            "file": "tiny.onnx",
+            "sha256": "ab" * 32,
+            "spec_sha256": tiny_spec().sha256(),
+        },
+        "operating_point": {"name": "screening", "threshold": 0.5},
+        "device": {"asked": "auto", "used": "cpu"},
+        "versions": {"cxr-edge": "0.1.0"},
+        "started_utc": "2026-11-22T20:00:00Z",
+        "seconds": 1.5,
+        "command": ["x", "ü\udcff"],
+    }
+
+
+def test_it_is_text_with_a_last_newline() -> None:
+    made = render_run_json(report(command=("\udcff",)))
+    assert made.endswith(b"}\n")
+    assert made.isascii()

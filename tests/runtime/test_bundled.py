@@ -1,0 +1,171 @@
+"""What the shipped models promise, for each of them in each format."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.errors import DeviceError, ModelRefusedError
+from cxr_edge.golden import RULES, golden_image
+from cxr_edge.images import decode
+from cxr_edge.preprocess import to_network_input
+from cxr_edge.runtime import Device, Runner, start
+from cxr_edge.runtime.loading import self_test
+from cxr_edge.spec import ModelSpec
+from cxr_edge.types import PROBABILITY_DECIMALS
+from tests.factories import bundled_choices, changed, file_name, set_value
+from tests.images.films import jpeg, scene
+
+CHOICES = bundled_choices()
+TFLITE = [choice for choice in CHOICES if choice.format == "tflite"]
+RunnerOf = Callable[[ModelChoice], Runner]
+Images = NDArray[np.uint8]
+
+each_file = pytest.mark.parametrize("choice", CHOICES, ids=file_name)
+each_tflite = pytest.mark.parametrize("choice", TFLITE, ids=file_name)
+
+
+def images_of(size: int) -> Images:
+    """Golden images, noise, constants and the made scene: 37 in all."""
+    rng = np.random.default_rng(7)
+    golden = [golden_image(rule, size) for rule in RULES]
+    constant = [np.full((size, size, 1), level, np.uint8) for level in (0, 128, 255)]
+    film = to_network_input(decode(jpeg(scene(300, 260)), "film.jpg").pixels, size)
+    noise = list(rng.integers(0, 256, (28, size, size, 1), np.uint8))
+    return np.stack([*golden, *constant, film, *noise])
+
+
+def in_batches(images: Images, size: int) -> Iterator[Images]:
+    for start_at in range(0, len(images), size):
+        yield images[start_at : start_at + size]
+
+
+def scores(runner: Runner, images: Images, batch: int) -> list[float]:
+    """Probabilities as they are recorded."""
+    made = [runner.predict(part).probability.tolist() for part in in_batches(images, batch)]
+    return [round(score, PROBABILITY_DECIMALS) for score in itertools.chain(*made)]
+
+
+@each_file
+def test_self_test_passes(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    assert self_test(runner_of(choice), choice.spec) <= choice.spec.golden.tolerance
+
+
+@each_file
+def test_evidence_and_bias_are_the_logit(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    made = runner_of(choice).predict(images_of(choice.spec.size))
+    identity = 1 / (1 + np.exp(-made.logit()))
+    assert np.allclose(identity, made.probability, rtol=0, atol=1e-5)
+    assert made.evidence.shape[1:] == choice.spec.evidence_shape
+
+
+@each_file
+def test_golden_logits(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    """The probability saturates; the logit shows what a tolerance on it would not."""
+    cases = choice.spec.golden.cases
+    images = np.stack([golden_image(case.rule, choice.spec.size) for case in cases])
+    expected = [case.logit for case in cases]
+    assert np.allclose(runner_of(choice).predict(images).logit(), expected, rtol=1e-3, atol=1e-3)
+
+
+@each_file
+def test_scores_do_not_depend_on_the_batch(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    runner, images = runner_of(choice), images_of(choice.spec.size)
+    alone = scores(runner, images, 1)
+    for batch in (2, 3, 5, 7, 32):
+        assert scores(runner, images, batch) == alone, batch
+
+
+@each_file
+def test_scores_do_not_depend_on_the_order(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    runner, images = runner_of(choice), images_of(choice.spec.size)
+    order = np.random.default_rng(8).permutation(len(images))
+    shuffled = scores(runner, images[order], 32)
+    assert [shuffled[position] for position in np.argsort(order)] == scores(runner, images, 32)
+
+
+@each_file
+def test_an_answer_is_not_overwritten_by_the_next(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    runner, images = runner_of(choice), images_of(choice.spec.size)
+    first = runner.predict(images[:2])
+    kept = first.probability.copy(), first.evidence.copy(), first.bias.copy()
+    runner.predict(images[5:7])
+    for now, then in zip((first.probability, first.evidence, first.bias), kept, strict=True):
+        assert np.array_equal(now, then)
+
+
+@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
+def test_both_formats_say_the_same(spec: ModelSpec, runner_of: RunnerOf) -> None:
+    images = images_of(spec.size)
+    onnx, tflite = (
+        np.array(
+            scores(
+                runner_of(ModelChoice(spec, kind, models_dir() / spec.files[kind].name)), images, 32
+            )
+        )
+        for kind in ("onnx", "tflite")
+    )
+    assert np.abs(onnx - tflite).max() <= 1e-4
+    for name, point in spec.operating_points.items():
+        assert np.array_equal(onnx >= point.threshold, tflite >= point.threshold), name
+
+
+@each_tflite
+def test_tflite_runs_on_the_cpu_alone(choice: ModelChoice) -> None:
+    with pytest.raises(DeviceError, match=r"cuda:0 was asked for.*TFLite") as caught:
+        start(choice.path.read_bytes(), "tflite", choice.spec, Device("cuda"))
+    assert "--device cpu" in caught.value.tip
+
+
+@each_tflite
+def test_tflite_says_what_runs_it(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    runner = runner_of(choice)
+    assert runner.device == "cpu"
+    assert runner.backend.startswith("ai-edge-litert ")
+
+
+DAMAGED: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in half": lambda content: content[: len(content) // 2],
+    "text": lambda content: b"not a model" * 100,
+    "zeros": lambda content: bytes(len(content)),
+    "onnx": lambda content: TFLITE[0].path.with_suffix(".onnx").read_bytes(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_tflite_is_refused(
+    damage: Callable[[bytes], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    choice = TFLITE[0]
+    with pytest.raises(ModelRefusedError, match="LiteRT refuses the model"):
+        start(damage(choice.path.read_bytes()), "tflite", choice.spec, Device("cpu"))
+    assert capfd.readouterr().err == ""
+
+
+DISAGREEING = {
+    "another size": (
+        set_value("network_data_format.inputs.image.spatial_shape", [64, 64]),
+        "tensor image",
+    ),
+    "another map": (
+        set_value("network_data_format.outputs.evidence.spatial_shape", [9, 9]),
+        "tensor evidence",
+    ),
+    "another golden figure": (set_value("golden.cases.0.probability", 0.123), "self-test"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), DISAGREEING.values(), ids=DISAGREEING)
+def test_tflite_that_disagrees_with_its_spec_is_refused(
+    change: Callable[[dict[str, object]], None], message: str
+) -> None:
+    choice = TFLITE[0]
+    spec = ModelSpec.from_dict(changed(choice.spec.to_dict(), change))
+    with pytest.raises(ModelRefusedError, match=message):
+        start(choice.path.read_bytes(), "tflite", spec, Device("cpu"))

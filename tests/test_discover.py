@@ -1,0 +1,204 @@
+"""Everything under the INPUTs is found once, in a fixed order, whatever it is called."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_edge.discover import discover, listed
+from cxr_edge.errors import InputError
+from cxr_edge.types import Reason
+from tests.factories import write_tree
+
+
+def shown(*inputs: Path) -> list[str]:
+    """What discovery finds, by the names that reports print."""
+    return [file.display for file in discover(inputs)]
+
+
+def problems(*inputs: Path) -> dict[str, Reason | None]:
+    return {file.display: file.problem for file in discover(inputs)}
+
+
+def tree(root: Path, *names: str) -> Path:
+    return write_tree(root, dict.fromkeys(names, b""))
+
+
+def test_depth_first_by_name(tmp_path: Path) -> None:
+    tree(tmp_path, "b.png", "a/2.png", "a/10.png", "a/deep/er/x", "B.png", "c/1", ".hidden")
+    assert shown(tmp_path) == [
+        ".hidden",
+        "B.png",
+        "a/10.png",
+        "a/2.png",
+        "a/deep/er/x",
+        "b.png",
+        "c/1",
+    ]
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    assert shown(tmp_path) == []
+
+
+def test_single_file(tmp_path: Path) -> None:
+    assert shown(tree(tmp_path, "a.png") / "a.png") == ["a.png"]
+
+
+def test_paths_lead_to_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, "in/a.png")
+    monkeypatch.chdir(tmp_path)
+    (file,) = discover([Path("in")])
+    assert (file.path, file.display, file.problem) == (tmp_path / "in/a.png", "a.png", None)
+
+
+INPUTS: dict[str, tuple[list[str], list[str]]] = {
+    "two folders": (["x", "y"], ["x/1", "x/s/2", "y/1"]),
+    "in the order given": (["y", "x"], ["y/1", "x/1", "x/s/2"]),
+    "folder and file": (["y", "x/1"], ["y/1", "1"]),
+    "same folder twice": (["x", "x"], ["1", "s/2"]),
+    "same folder under two names": (["x", "y/../x/."], ["1", "s/2"]),
+    "same file twice": (["x/1", "x/1"], ["1"]),
+    "folder inside another": (["x", "x/s"], ["x/1", "x/s/2"]),
+    "folder around another": (["x/s", "x"], ["s/2", "x/1"]),
+    "folder and a file in it": (["x", "x/1"], ["x/1", "x/s/2"]),
+}
+
+
+@pytest.mark.parametrize(("inputs", "expected"), INPUTS.values(), ids=INPUTS)
+def test_several_inputs(inputs: list[str], expected: list[str], tmp_path: Path) -> None:
+    tree(tmp_path, "x/1", "x/s/2", "y/1")
+    assert shown(*(tmp_path / name for name in inputs)) == expected
+
+
+def test_same_last_name(tmp_path: Path) -> None:
+    """Then whole paths tell them apart, also from a third INPUT that would look alike."""
+    tree(tmp_path, "north/in/1", "south/in/1", "q/north/in/1")
+    names = shown(tmp_path / "north/in", tmp_path / "south/in", tmp_path / "q/north")
+    prefix = str(tmp_path).lstrip("/")
+    assert names == [f"{prefix}/north/in/1", f"{prefix}/south/in/1", f"{prefix}/q/north/in/1"]
+
+
+def test_missing_input_is_an_error_before_any_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"input does not exist: .*no\\nwhere"):
+        next(discover([tree(tmp_path, "a.png"), tmp_path / "no\nwhere"]))
+
+
+SPECIAL: dict[str, tuple[Callable[[Path], Any], Reason]] = {
+    "pipe": (os.mkfifo, Reason.NOT_A_FILE),
+    "link to a file": (lambda path: path.symlink_to("/etc/hostname"), Reason.SYMLINK),
+    "link to a folder": (lambda path: path.symlink_to("/etc"), Reason.SYMLINK),
+    "link to nothing": (lambda path: path.symlink_to("nothing"), Reason.SYMLINK),
+    "link to itself": (lambda path: path.symlink_to(path.name), Reason.SYMLINK),
+    "link to its folder": (lambda path: path.symlink_to("."), Reason.SYMLINK),
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), SPECIAL.values(), ids=SPECIAL)
+def test_entry_that_is_no_film(make: Callable[[Path], Any], reason: Reason, tmp_path: Path) -> None:
+    make(tmp_path / "thing")
+    expected = {"thing": reason, "a.png": None}
+    assert problems(tree(tmp_path, "a.png")) == expected
+
+
+def test_input_that_is_a_link_to_a_folder_was_named_on_purpose(tmp_path: Path) -> None:
+    tree(tmp_path, "real/a.png")
+    (tmp_path / "link").symlink_to("real")
+    assert problems(tmp_path / "link") == {"a.png": None}
+
+
+def test_input_that_is_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nothing")
+    assert problems(tmp_path / "link") == {"link": Reason.MISSING}
+
+
+def denied(real: Callable[..., Any], name: str, code: int = errno.EACCES) -> Callable[..., Any]:
+    """A system call that fails on everything below `name`."""
+
+    def call(path: Any, **options: Any) -> Any:
+        if name in str(path):
+            raise OSError(code, os.strerror(code))
+        return real(path, **options)
+
+    return call
+
+
+def test_unreadable_folder_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, "closed/1", "open/1")
+    monkeypatch.setattr(os, "listdir", denied(os.listdir, "closed"))
+    assert problems(tmp_path) == {"closed": Reason.UNREADABLE_FOLDER, "open/1": None}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(errno.EACCES, Reason.PERMISSION), (errno.EIO, Reason.IO_ERROR)],
+    ids=["permission", "disk"],
+)
+def test_entry_that_cannot_be_looked_at_is_a_row(
+    code: int, reason: Reason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may be listed but not entered; a share that went away."""
+    tree(tmp_path, "closed.png", "open.png")
+    monkeypatch.setattr(os, "stat", denied(os.stat, "closed", code))
+    assert problems(tmp_path) == {"closed.png": reason, "open.png": None}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_really_unreadable_folder(tmp_path: Path) -> None:
+    (tree(tmp_path, "closed/1") / "closed").chmod(0)
+    assert problems(tmp_path) == {"closed": Reason.UNREADABLE_FOLDER}
+
+
+HOSTILE = {
+    "newline": (b"a\nb.png", r"a\nb.png"),
+    "not UTF-8": (b"a\xffb.png", r"a\udcffb.png"),
+    "formula": (b"=cmd|'C calc'!A0", "=cmd|'C calc'!A0"),
+    "markup": (b"<script>alert(1)", "<script>alert(1)"),
+    "255 bytes": (b"n" * 255, "n" * 255),
+    "option": (b"--help", "--help"),
+    "backslash": (rb"C:\film.png", r"C:\\film.png"),
+}
+
+
+@pytest.mark.parametrize(("name", "display"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_name(name: bytes, display: str, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    path.write_bytes(b"")
+    (file,) = discover([tmp_path])
+    assert (file.path, file.display, file.problem) == (path, display, None)
+
+
+def test_listed_files_are_shown_as_they_were_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, "a.png", "s/b.png")
+    monkeypatch.chdir(tmp_path)
+    names = ["s/b.png", str(tmp_path / "a.png"), "s/b.png", "./a.png"]
+    found = [(file.path, file.display, file.problem) for file in listed(names)]
+    assert found == [(Path(name), name, None) for name in dict.fromkeys(names)]
+
+
+LISTED = {
+    "missing": ("nothing.png", Reason.MISSING),
+    "below a file": ("a.png/b.png", Reason.IO_ERROR),
+    "folder": ("s", Reason.NOT_A_FILE),
+    "link": ("link", Reason.SYMLINK),
+    "too long": ("n" * 5000, Reason.IO_ERROR),
+    "null bytes, as find -print0 writes": ("a.png\0s/b.png\0", Reason.MISSING),
+}
+
+
+@pytest.mark.parametrize(("name", "reason"), LISTED.values(), ids=LISTED)
+def test_listed_name_that_is_no_film(
+    name: str, reason: Reason, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, "a.png", "s/b.png")
+    (tmp_path / "link").symlink_to("a.png")
+    monkeypatch.chdir(tmp_path)
+    (file,) = listed([name])
+    assert file.problem is reason

@@ -1,0 +1,56 @@
+"""The one preprocessing; its outcome is part of the model contract, so the numbers are pinned."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from cxr_edge import preprocess
+from cxr_edge.golden import golden_image
+from cxr_edge.preprocess import to_network_input
+from tests.images.films import scene
+
+
+@pytest.mark.parametrize("size", [1, 8, 50, 128])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3), (64, 64)], ids=str)
+def test_shape_and_type(shape: tuple[int, int], size: int) -> None:
+    made = to_network_input(np.zeros(shape, np.uint8), size)
+    assert (made.shape, made.dtype) == ((size, size, 1), np.uint8)
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+@pytest.mark.parametrize("shape", [(7, 9), (513, 300)], ids=str)
+def test_constant_stays_constant(shape: tuple[int, int], level: int) -> None:
+    assert np.all(to_network_input(np.full(shape, level, np.uint8), 50) == level)
+
+
+def test_aspect_is_not_kept() -> None:
+    half = np.zeros((40, 80), np.uint8)
+    half[:, 40:] = 255
+    made = to_network_input(half, 20)[:, :, 0]
+    assert np.all(made[:, :9] == 0)
+    assert np.all(made[:, 11:] == 255)
+
+
+def test_shrinking_averages() -> None:
+    """A board of single pixels turns grey; an interpolation that skips would leave stripes."""
+    board = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    inner = to_network_input(board, 32)[2:-2, 2:-2]
+    assert np.all(np.abs(inner.astype(int) - 127) <= 2)
+
+
+def test_same_size_changes_nothing() -> None:
+    image = golden_image("rings", 50)
+    assert np.array_equal(to_network_input(image[:, :, 0], 50), image)
+
+
+def test_the_version_names_these_very_pixels() -> None:
+    """A change here needs a new version, or every threshold in every spec silently drifts."""
+    assert (preprocess.PREPROCESSING_VERSION, preprocess.RESIZE_FILTER) == (
+        1,
+        "bilinear_antialiased",
+    )
+    digest = hashlib.sha256(to_network_input(scene(480, 641), 50).tobytes()).hexdigest()
+    assert digest[:16] == "348a13be8aecac5f"

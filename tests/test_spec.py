@@ -1,0 +1,200 @@
+"""A spec is read strictly: what it says is used as it stands, or it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from cxr_edge.catalog import bundled_specs
+from cxr_edge.errors import ModelRefusedError
+from cxr_edge.spec import ModelSpec
+from tests.factories import Change, changed, drop, set_value
+from tests.tiny import SIZE, file_entry, tiny_spec, tiny_values
+
+SPECS = [*bundled_specs(), tiny_spec()]
+
+
+def whole() -> dict[str, Any]:
+    """The tiny spec with everything that a spec can have."""
+    values = tiny_values()
+    values["files"] = {"onnx": file_entry(b"model")}
+    values["training"] = {
+        "data": "nothing",
+        "data_sha256": "00",
+        "train_counts": {"NORMAL": 1},
+        "validation_counts": {"NORMAL": 1},
+        "split": "none",
+        "recipe": "none",
+        "recipe_sha256": "00",
+        "pretrained_weights": "none",
+        "seed": 1,
+        "epochs": 1,
+        "seconds": 1.5,
+        "created_utc": "2026-11-22T00:00:00Z",
+        "software": {"python": "3.11"},
+        "metrics": {"auc": 0.5, "confusion": [[1, 0], [0, 1]]},
+    }
+    point = values["operating_points"]["screening"]
+    decisions = {
+        "accuracy": point["sensitivity"],
+        "sensitivity": point["sensitivity"],
+        "specificity": point["specificity"],
+    }
+    values["evaluations"] = [
+        {
+            "data": "nothing",
+            "data_sha256": "00",
+            "counts": {"NORMAL": 1},
+            "auc": 0.5,
+            "operating_points": {"screening": decisions},
+        }
+    ]
+    return values
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_round_trip(spec: ModelSpec) -> None:
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    assert ModelSpec.from_dict(json.loads(spec.to_json())) == spec
+
+
+def test_every_field_survives() -> None:
+    assert ModelSpec.from_dict(whole()).to_dict() == whole()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_embedded_json_is_the_spec_without_files(spec: ModelSpec) -> None:
+    without = spec.to_dict()
+    del without["files"]
+    assert json.loads(spec.embedded_json()) == without
+
+
+def test_sha256_is_of_the_text() -> None:
+    spec = tiny_spec()
+    assert spec.sha256() == hashlib.sha256(spec.to_json().encode()).hexdigest()
+
+
+def test_short_cuts() -> None:
+    spec = tiny_spec()
+    assert (spec.size, spec.evidence_shape, spec.can_point) == (SIZE, (2, 2), True)
+
+
+def test_a_single_cell_cannot_point() -> None:
+    one = set_value("network_data_format.outputs.evidence.spatial_shape", [1, 1])
+    assert not ModelSpec.from_dict(changed(whole(), one)).can_point
+
+
+OUTPUTS = "network_data_format.outputs"
+SHARE = "operating_points.screening.sensitivity"
+PARITY = "files.onnx.parity"
+BIAS = tiny_values()["network_data_format"]["outputs"]["bias"]
+
+REFUSED: dict[str, Change] = {
+    # missing or unknown
+    "missing name": drop("name"),
+    "missing inner field": drop("use.population"),
+    "missing optional part": drop("training"),
+    "unknown field": set_value("comment", "hello"),
+    "unknown inner field": set_value("golden.rounds", 3),
+    "no screening point": drop("operating_points.screening"),
+    "missing input": drop("network_data_format.inputs.image"),
+    "missing output": drop(f"{OUTPUTS}.bias"),
+    "unknown output": set_value(f"{OUTPUTS}.logit", BIAS),
+    # of another type
+    "name is a number": set_value("name", 7),
+    "name is null": set_value("name", None),
+    "parameters are text": set_value("architecture.parameters", "many"),
+    "parameters are a fraction": set_value("architecture.parameters", 1.5),
+    "parameters are true": set_value("architecture.parameters", True),
+    "threshold is text": set_value("operating_points.screening.threshold", "0.5"),
+    "threshold is true": set_value("operating_points.screening.threshold", True),
+    "threshold is null": set_value("operating_points.screening.threshold", None),
+    "views are text": set_value("use.views", "ap"),
+    "a view is a number": set_value("use.views", [1]),
+    "ages are three": set_value("use.age_years", [1, 2, 3]),
+    "ages are one": set_value("use.age_years", [1]),
+    "points are a list": set_value("operating_points", []),
+    "golden is null": set_value("golden", None),
+    "training is a list": set_value("training", []),
+    "an evaluation is text": set_value("evaluations", ["good"]),
+    # out of range
+    "another schema": set_value("schema_version", 2),
+    "threshold 0": set_value("operating_points.screening.threshold", 0),
+    "threshold 1": set_value("operating_points.screening.threshold", 1.0),
+    "interval beside its value": set_value(f"{SHARE}.low", 0.95),
+    "share above one": set_value(f"{SHARE}.high", 1.1),
+    "share of nothing": set_value(f"{SHARE}.n", 0),
+    "not square": set_value("network_data_format.inputs.image.spatial_shape", [8, 9]),
+    "no size": set_value("network_data_format.inputs.image.spatial_shape", [0, 0]),
+    "one pixel": set_value("network_data_format.inputs.image.spatial_shape", [1, 1]),
+    "three sides": set_value("network_data_format.inputs.image.spatial_shape", [8, 8, 8]),
+    "evidence is a line": set_value(f"{OUTPUTS}.evidence.spatial_shape", [2]),
+    "evidence is empty": set_value(f"{OUTPUTS}.evidence.spatial_shape", [0, 2]),
+    "no golden cases": set_value("golden.cases", []),
+    "tolerance 0": set_value("golden.tolerance", 0),
+    "tolerance that lets all pass": set_value("golden.tolerance", 1.0),
+    "short hash": set_value("files.onnx.sha256", "ab"),
+    "no bytes": set_value("files.onnx.bytes", 0),
+    "parity on nothing": set_value(f"{PARITY}.samples", 0),
+    "parity outside its tolerance": set_value(f"{PARITY}.max_abs_difference", 0.1),
+    "negative parity": set_value(f"{PARITY}.max_abs_difference", -1e-9),
+    "changed decisions": set_value(f"{PARITY}.decision_flips", 1),
+    # no figures, no text
+    "NaN": set_value("golden.cases.0.probability", float("nan")),
+    "infinity": set_value("training.seconds", float("inf")),
+    "more than a float holds": set_value("training.seconds", 10**400),
+    "NaN among free metrics": set_value("training.metrics.auc", float("nan")),
+    "half a character": set_value("use.population", "\ud800"),
+    "half a character as a key": set_value("training.software.\ud800", "1"),
+    # files that leave the folder
+    "file name that climbs": set_value("files.onnx.name", "../tiny.onnx"),
+    "file name that is absolute": set_value("files.onnx.name", "/tmp/tiny.onnx"),
+    "file name that is hidden": set_value("files.onnx.name", ".tiny.onnx"),
+    "file name that is the parent": set_value("files.onnx.name", ".."),
+    "file name that is empty": set_value("files.onnx.name", ""),
+    "file name with a null byte": set_value("files.onnx.name", "tiny\0.onnx"),
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+def test_refused(change: Change) -> None:
+    with pytest.raises(ModelRefusedError, match=r"^spec cannot be used: "):
+        ModelSpec.from_dict(changed(whole(), change))
+
+
+@pytest.mark.parametrize("values", [None, [], "spec", 1, True], ids=str)
+def test_refused_as_a_whole(values: Any) -> None:
+    with pytest.raises(ModelRefusedError, match="is not dict"):
+        ModelSpec.from_dict(values)
+
+
+NAMED = {
+    "missing": (drop("use.population"), r"spec\.use: fields \['population'\] missing or unknown"),
+    "type": (set_value("use.views", [1]), r"spec\.use\.views: 1 is not str"),
+    "point": (set_value(f"{SHARE}.n", "x"), r"spec\.operating_points\.screening\.sensitivity\.n"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), NAMED.values(), ids=NAMED)
+def test_the_refusal_names_the_field(change: Change, message: str) -> None:
+    with pytest.raises(ModelRefusedError, match=message):
+        ModelSpec.from_dict(changed(whole(), change))
+
+
+ACCEPTED: dict[str, Change] = {
+    "whole numbers as figures": set_value("use.age_years", [1, 5]),
+    "no training": set_value("training", None),
+    "no evaluations": set_value("evaluations", []),
+    "more operating points": set_value(
+        "operating_points.rule-out", tiny_values()["operating_points"]["balanced"]
+    ),
+}
+
+
+@pytest.mark.parametrize("change", ACCEPTED.values(), ids=ACCEPTED)
+def test_accepted(change: Change) -> None:
+    values = changed(whole(), change)
+    assert ModelSpec.from_dict(values).to_dict() == values

@@ -1,0 +1,218 @@
+"""The reading list: bands, ranks, duplicates, and what must never change them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxr_edge.triage import Counts, TriageRow, count, triage
+from cxr_edge.types import Band, InputWarning, Reason, Result, Status, display_name
+from tests.factories import result
+
+WARNED = (InputWarning.LOW_RESOLUTION,)
+
+
+def paths(results: list[Result], threshold: float = 0.5) -> list[str]:
+    return [row.result.path for row in triage(results, threshold)]
+
+
+def test_bands_in_order() -> None:
+    rows = triage(
+        [
+            result("unflagged", 0.1),
+            result("flagged", 0.9),
+            result("broken", None),
+            result("warned", 0.2, warnings=WARNED),
+            Result("later", Status.DEFERRED, Reason.CHANGED_WHILE_READ),
+        ],
+        0.5,
+    )
+    assert [(row.rank, row.band, row.flagged, row.result.path) for row in rows] == [
+        (1, Band.ATTENTION, False, "warned"),
+        (2, Band.ATTENTION, None, "broken"),
+        (3, Band.ATTENTION, None, "later"),
+        (4, Band.FLAGGED, True, "flagged"),
+        (5, Band.UNFLAGGED, False, "unflagged"),
+    ]
+
+
+def test_attention_puts_scores_first_highest_on_top() -> None:
+    rows = [
+        result("no score", None),
+        result("zero", 0.0, warnings=WARNED),
+        result("low", 0.2, warnings=WARNED),
+        result("high", 0.9, warnings=WARNED),
+    ]
+    assert paths(rows) == ["high", "low", "zero", "no score"]
+
+
+def test_flagged_by_probability_then_path() -> None:
+    rows = [result("b", 0.8), result("c", 0.9), result("a", 0.8), result("B", 0.8)]
+    assert paths(rows) == ["c", "B", "a", "b"]
+
+
+def test_unflagged_in_order_of_arrival_then_path() -> None:
+    rows = [
+        result("late", 0.4, modified_utc="2026-11-22T03:00:00Z"),
+        result("b", 0.1, modified_utc="2026-11-22T01:00:00Z"),
+        result("a", 0.3, modified_utc="2026-11-22T01:00:00Z"),
+        result("no stamp", 0.2),
+    ]
+    assert paths(rows) == ["no stamp", "a", "b", "late"]
+
+
+@pytest.mark.parametrize(
+    ("probability", "flagged"),
+    [(0.205073, False), (0.205074, True), (0.205075, True), (0.0, False), (1.0, True)],
+)
+def test_at_the_threshold_is_flagged(probability: float, flagged: bool) -> None:
+    (row,) = triage([result(probability=probability)], 0.205074)
+    assert row.flagged is flagged
+    assert row.band is (Band.FLAGGED if flagged else Band.UNFLAGGED)
+
+
+def test_duplicates_name_the_first_by_path() -> None:
+    rows = triage(
+        [
+            result("c", 0.9, sha256="1"),
+            result("a", 0.9, sha256="1"),
+            result("b", None, sha256="2"),
+            result("d", None, sha256="2"),
+            result("e", None),
+            result("f", None),
+        ],
+        0.5,
+    )
+    named = {row.result.path: row.result.duplicate_of for row in rows}
+    assert named == {"a": "", "b": "", "c": "a", "d": "b", "e": "", "f": ""}
+
+
+BAD_ROWS: dict[str, tuple[Band, bool | None, Result]] = {
+    "flagged without a score": (Band.ATTENTION, True, result(probability=None)),
+    "scored and undecided": (Band.UNFLAGGED, None, result()),
+    "no score, unflagged": (Band.UNFLAGGED, None, result(probability=None)),
+    "no score, flagged band": (Band.FLAGGED, None, result(probability=None)),
+    "flagged among the unflagged": (Band.UNFLAGGED, True, result()),
+    "unflagged among the flagged": (Band.FLAGGED, False, result()),
+}
+
+
+@pytest.mark.parametrize(("band", "flagged", "item"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_row_refuses(band: Band, flagged: bool | None, item: Result) -> None:
+    with pytest.raises(ValueError, match=r"a\.png"):
+        TriageRow(1, band, flagged, item)
+
+
+RIGHT = {
+    "found": 6,
+    "scored": 3,
+    "not_scored": 2,
+    "deferred": 1,
+    "attention": 4,
+    "flagged": 1,
+    "unflagged": 1,
+}
+
+
+def test_counts_add_up() -> None:
+    assert Counts(**RIGHT).found == 6
+
+
+@pytest.mark.parametrize("field", RIGHT)
+def test_counts_refuse_any_single_change(field: str) -> None:
+    with pytest.raises(ValueError, match="do not add up"):
+        Counts(**{**RIGHT, field: RIGHT[field] + 1})
+
+
+def test_count() -> None:
+    rows = triage([result("a", 0.9), result("b", 0.1), result("c", None)], 0.5)
+    assert count(rows) == Counts(3, 2, 1, 0, 1, 1, 1)
+    assert not count(rows).complete
+    assert count(rows[1:]).complete
+
+
+def test_nothing_found() -> None:
+    assert count(triage([], 0.5)) == Counts(0, 0, 0, 0, 0, 0, 0)
+    assert count([]).complete
+
+
+probabilities = st.integers(0, 10**6).map(lambda millionths: millionths / 10**6)
+stamps = st.sampled_from(["", "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"])
+hashes = st.sampled_from(["", "1", "2", "3"])
+warnings = st.lists(st.sampled_from(InputWarning), max_size=2, unique=True).map(tuple)
+
+
+@st.composite
+def any_result(draw: st.DrawFn, path: str) -> Result:
+    facts: dict[str, Any] = {"sha256": draw(hashes), "modified_utc": draw(stamps)}
+    status = draw(st.sampled_from(Status))
+    if status is Status.SCORED:
+        return result(path, draw(probabilities), warnings=draw(warnings), **facts)
+    return Result(path, status, draw(st.sampled_from(Reason)), **facts)
+
+
+names = st.text(min_size=1, max_size=3).map(display_name)
+folders = st.lists(names, unique=True, max_size=12).flatmap(
+    lambda names: st.tuples(*(any_result(name) for name in names))
+)
+
+
+@given(folders, probabilities, st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_matter(
+    results: tuple[Result, ...], threshold: float, rng: Any
+) -> None:
+    shuffled = list(results)
+    rng.shuffle(shuffled)
+    assert triage(shuffled, threshold) == triage(results, threshold)
+
+
+@given(folders, probabilities)
+def test_every_file_has_one_row(results: tuple[Result, ...], threshold: float) -> None:
+    rows = triage(results, threshold)
+    assert [row.rank for row in rows] == list(range(1, len(results) + 1))
+    assert sorted(row.result.path for row in rows) == sorted(item.path for item in results)
+    order = list(Band)
+    bands = [order.index(row.band) for row in rows]
+    assert bands == sorted(bands)
+    assert count(rows).found == len(results)
+
+
+def decisions(rows: list[TriageRow]) -> dict[str, Any]:
+    """What was decided on each path, and the order, without the ranks."""
+    return {row.result.path: (row.band, row.flagged, row.result) for row in rows}
+
+
+@given(folders, probabilities, st.sampled_from(Reason))
+def test_a_broken_file_changes_no_other_row(
+    results: tuple[Result, ...], threshold: float, reason: Reason
+) -> None:
+    before = triage(results, threshold)
+    after = triage([*results, result("broken file", None, reason=reason)], threshold)
+    rest = [row for row in after if row.result.path != "broken file"]
+    assert list(decisions(rest).items()) == list(decisions(before).items())
+
+
+@given(folders, probabilities)
+def test_a_second_copy_changes_no_score(results: tuple[Result, ...], threshold: float) -> None:
+    copies = [replace(item, path=f"{item.path} copy") for item in results]
+    rows = decisions(triage([*results, *copies], threshold))
+    for path, (band, flagged, item) in decisions(triage(results, threshold)).items():
+        copied_band, copied_flag, copied = rows[f"{path} copy"]
+        assert (copied_band, copied_flag, copied.probability) == (band, flagged, item.probability)
+        assert rows[path][:2] == (band, flagged)
+        assert rows[path][2].probability == item.probability
+
+
+@given(folders, probabilities, probabilities)
+def test_a_lower_threshold_never_flags_less(
+    results: tuple[Result, ...], one: float, other: float
+) -> None:
+    strict, lenient = (
+        {row.result.path for row in triage(results, threshold) if row.flagged}
+        for threshold in (max(one, other), min(one, other))
+    )
+    assert strict <= lenient

@@ -1,0 +1,154 @@
+"""Invariants of the values that flow, and file names made fit to print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxr_edge.types import DecodedImage, Predictions, Reason, Result, Status, display_name
+from tests.factories import ANY_TEXT
+
+BAD_PIXELS = {
+    "floats": np.zeros((2, 2), np.float32),
+    "16 bit": np.zeros((2, 2), np.uint16),
+    "three channels": np.zeros((2, 2, 3), np.uint8),
+    "a line": np.zeros(4, np.uint8),
+    "no rows": np.zeros((0, 2), np.uint8),
+    "no columns": np.zeros((2, 0), np.uint8),
+}
+
+BAD_RESULTS: dict[str, dict[str, Any]] = {
+    "scored without a score": {"status": Status.SCORED},
+    "scored with a reason": {
+        "status": Status.SCORED,
+        "probability": 0.5,
+        "reason": Reason.CORRUPT,
+    },
+    "not scored without a reason": {"status": Status.NOT_SCORED},
+    "not scored with a score": {
+        "status": Status.NOT_SCORED,
+        "reason": Reason.CORRUPT,
+        "probability": 0.5,
+    },
+    "deferred with a score": {"status": Status.DEFERRED, "probability": 0.5},
+    "below zero": {"status": Status.SCORED, "probability": -1e-9},
+    "above one": {"status": Status.SCORED, "probability": 1.000001},
+    "not a number": {"status": Status.SCORED, "probability": float("nan")},
+}
+BAD_PATHS = ["a\nb", "a\rb", "a\tb", "a\x1b[31m", "a\ud800"]
+
+NAMES = {
+    "plain": ("a/b.png", "a/b.png"),
+    "umlauts": ("Müller/Größe.jpeg", "Müller/Größe.jpeg"),
+    "other scripts": ("胸部/ر.png", "胸部/ر.png"),
+    "space and quotes": ("a 'b' \"c\".png", "a 'b' \"c\".png"),
+    "newline": ("a\nb", r"a\nb"),
+    "carriage return": ("a\rb", r"a\rb"),
+    "tab": ("a\tb", r"a\tb"),
+    "escape": ("a\x1b[31mb", r"a\x1b[31mb"),
+    "no-break space": ("a\xa0b", r"a\xa0b"),
+    "line separator": ("a\u2028b", r"a\u2028b"),
+    "undecodable byte": (os.fsdecode(b"a\xffb"), r"a\udcffb"),
+    "half a character": ("a\ud800b", r"a\ud800b"),
+    "right-to-left override": ("a\u202egnp.exe", r"a\u202egnp.exe"),
+    "isolate": ("a\u2066b", r"a\u2066b"),
+    "zero width": ("a\u200bb", r"a\u200bb"),
+    "byte order mark": ("\ufeffa", r"\ufeffa"),
+    "backslash": (r"a\nb", r"a\\nb"),
+}
+
+
+@pytest.mark.parametrize("pixels", BAD_PIXELS.values(), ids=BAD_PIXELS)
+def test_decoded_image_is_a_grey_plane(pixels: Any) -> None:
+    with pytest.raises(ValueError, match="pixels"):
+        DecodedImage(pixels, "PNG")
+
+
+def test_decoded_image_knows_its_size() -> None:
+    image = DecodedImage(np.zeros((3, 5), np.uint8), "PNG")
+    assert (image.width, image.height) == (5, 3)
+
+
+@pytest.mark.parametrize("fields", BAD_RESULTS.values(), ids=BAD_RESULTS)
+def test_result_refuses(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"a\.png"):
+        Result("a.png", **fields)
+
+
+@pytest.mark.parametrize("path", BAD_PATHS, ids=ascii)
+def test_result_refuses_a_name_that_cannot_be_printed(path: str) -> None:
+    with pytest.raises(ValueError, match="not made fit to print"):
+        Result(path, Status.SCORED, probability=0.5)
+    assert Result(display_name(path), Status.SCORED, probability=0.5).path == display_name(path)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_result_takes_the_whole_range(probability: float) -> None:
+    assert Result("a", Status.SCORED, probability=probability).probability == probability
+
+
+@pytest.mark.parametrize(
+    ("probability", "evidence", "bias"),
+    [
+        ((3,), (2, 1, 1), (2,)),
+        ((2,), (2, 1, 1), (3,)),
+        ((2, 1), (2, 1, 1), (2,)),
+        ((2,), (2, 1), (2,)),
+    ],
+    ids=["more scores", "more biases", "a column", "no map"],
+)
+def test_predictions_are_one_per_image(
+    probability: tuple[int, ...], evidence: tuple[int, ...], bias: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="predictions of shapes"):
+        Predictions(*(np.zeros(shape, np.float32) for shape in (probability, evidence, bias)))
+
+
+def test_logit_is_evidence_plus_bias() -> None:
+    evidence = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    bias = np.array([0.5, -1], np.float32)
+    logit = Predictions(bias, evidence, bias).logit()
+    assert logit.tolist() == [6.5, 21.0]
+    assert logit.dtype == np.float64
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
+def test_display_name(name: str, shown: str) -> None:
+    assert display_name(name) == shown
+
+
+@given(ANY_TEXT | st.binary().map(os.fsdecode))
+def test_display_name_can_always_be_printed(name: str) -> None:
+    shown = display_name(name)
+    assert shown.encode("utf-8").decode("utf-8") == shown
+    assert shown.isprintable()
+
+
+@given(st.binary(max_size=6), st.binary(max_size=6))
+def test_two_names_never_look_the_same(one: bytes, other: bytes) -> None:
+    same = display_name(os.fsdecode(one)) == display_name(os.fsdecode(other))
+    assert same == (one == other)
+
+
+def test_display_name_does_not_depend_on_the_locale() -> None:
+    code = (
+        "import os; from cxr_edge.types import display_name\n"
+        "print(ascii(display_name(os.fsdecode(b'Gr\\xc3\\xb6\\xc3\\x9fe\\xff'))))"
+    )
+    shown = {
+        subprocess.run(
+            [sys.executable, "-X", f"utf8={mode}", "-c", code],
+            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for mode in (0, 1)
+    }
+    assert shown == {ascii(r"Größe\udcff").encode() + b"\n"}
