@@ -112,7 +112,7 @@ def choose(
 
 def _printed(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     """Scores as reports print them, in double precision whatever they came in."""
-    return np.round(probability.astype(np.float64), PROBABILITY_DECIMALS)
+    return probability.astype(np.float64).round(PROBABILITY_DECIMALS)
 
 
 def candidates(probability: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from cxr_edge import catalog
 from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.runtime import Device, Runner, load
 from tests.tiny import file_entry, write_tiny
+
+# No deadline: the machines that run this are busy. A failure prints how to repeat it.
+settings.register_profile("cxr-edge", deadline=None, print_blob=True)
+settings.load_profile("cxr-edge")
 
 
 def pytest_configure(config: pytest.Config) -> None:

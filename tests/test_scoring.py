@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,10 +258,11 @@ def test_nobody_reads_on_when_the_run_is_given_up() -> None:
 def test_an_interrupted_run_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits in the queue is not decoded any more."""
     begun, threads = [], threading.active_count()
+    never = threading.Event()
 
     def slow(path: Path) -> NoReturn:
         begun.append(path)
-        time.sleep(0.01)
+        never.wait(0.5 if len(begun) > 25 else 0.001)
         raise ImageError(Reason.EMPTY)
 
     monkeypatch.setattr(scoring, "read_file", slow)

@@ -21,7 +21,11 @@ from cxr_edge.types import Predictions
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
     """LiteRT greets on the C level of stderr, which cron would mail; its errors are raised."""
-    kept = os.dup(2)
+    try:
+        kept = os.dup(2)
+    except OSError:  # somebody closed it, as in `2>&-`
+        yield
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

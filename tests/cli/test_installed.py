@@ -141,7 +141,13 @@ LOCALES = {
 def reference(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes]:
     """Films with names of all kinds, and CSV and HTML rows of them in the plain UTF-8 locale."""
     folder = tmp_path_factory.mktemp("names")
-    for name in ("Größe.png", "I.png", "ı.png", "胸部.png", os.fsdecode(b"latin\xff.png")):
+    for name in (
+        "Größe.png",
+        "I.png",
+        "\N{LATIN SMALL LETTER DOTLESS I}.png",
+        "胸部.png",
+        os.fsdecode(b"latin\xff.png"),
+    ):
         (folder / name).write_bytes(png())
         os.utime(folder / name, (0, 0))
     out = tmp_path_factory.mktemp("out") / "report"

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from cxr_edge import discover, scoring
 from cxr_edge.catalog import choose_model
@@ -361,6 +363,28 @@ def test_interruption_while_scoring(
     made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
     assert (made.code, made.err.strip()) == (130, "error: interrupted; safe to run again")
     assert names_in(tmp_path) == ["in"]
+
+
+def test_what_a_file_says_about_the_patient_goes_nowhere(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    secret = "DOE^JANE"
+    text = PngInfo()
+    text.add_text("PatientName", secret)
+    exif = Image.Exif()
+    exif[0x010E] = secret
+    files = {
+        "text.png": png(pnginfo=text),
+        "exif.jpg": jpeg(exif=exif),
+        "cut.jpg": jpeg(exif=exif)[:-2],
+        "note.txt": f"patient: {secret}".encode(),
+    }
+    assert sum(secret.encode() in data for data in files.values()) == 4
+    write_tree(tmp_path / "in", files)
+    out = tmp_path / "out"
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", out, "-v", "--jsonl")
+    written = [path.read_text() for path in out.iterdir()]
+    assert not any(secret in text for text in (made.out, made.err, *written))
 
 
 def test_names_are_no_markup(run: Run, tiny: Path, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ class Page(HTMLParser):
             self.sections[str(dict(attrs)["id"])] = []
         elif tag == "tr" and self.sections:
             self._rows().append([])
+        elif tag == "br":
+            self.handle_data("\n")
         elif tag == "td":
             self.in_cell = True
             self._rows()[-1].append("")
@@ -82,39 +84,38 @@ MIXED = report(
 )
 
 
+NONE = "no score", "unknown"
+DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+FILM = f"64 {TIMES} 48"
+
+
 def test_every_row_once_in_three_sections() -> None:
-    assert list(table(MIXED).items()) == [
-        (
-            "attention",
-            [
-                [
-                    "1",
-                    "small.png",
-                    "0.750000",
-                    "flagged",
-                    "scoredwarning: low resolution",
-                    "5 × 4 PNG",
-                ],
-                ["2", "broken.jpg", "no score", "unknown", "not scored: truncated", "–"],  # noqa: RUF001
-                ["3", "late.png", "no score", "unknown", "deferred: changed while read", "–"],  # noqa: RUF001
-            ],
-        ),
-        (
+    made = table(MIXED)
+    assert list(made) == ["attention", "flagged", "unflagged"]
+    assert made["attention"] == [
+        [
+            "1",
+            "small.png",
+            "0.750000",
             "flagged",
-            [
-                ["4", "ill-again.png", "0.900000", "flagged", "scored", "64 × 48 PNG"],
-                [
-                    "5",
-                    "ill.pngsame bytes as ill-again.png",
-                    "0.900000",
-                    "flagged",
-                    "scored",
-                    "64 × 48 PNG",
-                ],
-            ],
-        ),
-        ("unflagged", [["6", "well.png", "0.100000", "no", "scored", "64 × 48 TIFF"]]),
+            "scored warning: low resolution",
+            f"5 {TIMES} 4 PNG",
+        ],
+        ["2", "broken.jpg", *NONE, "not scored: truncated", DASH],
+        ["3", "late.png", *NONE, "deferred: changed while read", DASH],
     ]
+    assert made["flagged"] == [
+        ["4", "ill-again.png", "0.900000", "flagged", "scored", f"{FILM} PNG"],
+        [
+            "5",
+            "ill.png same bytes as ill-again.png",
+            "0.900000",
+            "flagged",
+            "scored",
+            f"{FILM} PNG",
+        ],
+    ]
+    assert made["unflagged"] == [["6", "well.png", "0.100000", "no", "scored", f"{FILM} TIFF"]]
 
 
 def test_banner_and_counts() -> None:
@@ -123,10 +124,8 @@ def test_banner_and_counts() -> None:
     assert BANNER in text
     assert "6 found = 4 scored + 1 not scored + 1 deferred." in text
     assert "3 need attention, 2 flagged, 1 unflagged." in text
-    assert [
-        f"{title} ({number})" in text
-        for title, number in (("Attention", 3), ("Flagged", 2), ("Unflagged", 1))
-    ] == [True] * 3
+    for title in ("Attention (3)", "Flagged (2)", "Unflagged (1)"):
+        assert title in text
 
 
 def test_the_banner_comes_first() -> None:
@@ -162,16 +161,20 @@ def test_nothing_found() -> None:
     assert made.text.count("None.") == 3
 
 
-ALLOWED_TAGS = set(
-    "html head meta title style body p h1 h2 dl dt dd section div table thead tbody tr th td br span".split()
+# Nothing that runs, loads, links or sends.
+TAGS = (
+    "html head meta title style body p h1 h2 dl dt dd section div table thead tbody tr th td br "
+    "span"
 )
-ALLOWED_ATTRIBUTES = set("lang charset http-equiv content name class role id scope".split())
+ATTRIBUTES = "lang charset http-equiv content name class role id scope"
 
 
 def test_no_script_and_no_reference() -> None:
     made = page(MIXED)
-    assert {tag for tag, _ in made.tags} <= ALLOWED_TAGS
-    assert {name for _, attributes in made.tags for name, _ in attributes} <= ALLOWED_ATTRIBUTES
+    assert {tag for tag, _ in made.tags} <= set(TAGS.split())
+    assert {name for _, attributes in made.tags for name, _ in attributes} <= set(
+        ATTRIBUTES.split()
+    )
     source = render_html(MIXED).decode()
     assert not re.search(r"https?:|//|url\(|@import|javascript:", source, re.IGNORECASE)
 
@@ -213,7 +216,7 @@ def test_hostile_name_is_text(name: str) -> None:
     assert any(path.startswith(name) and name + "1" in path for path in paths)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(ANY_TEXT | st.text("<>&;\"'=/!-{}%# a"), unique=True, min_size=20, max_size=40))
 def test_any_name_is_text(raw: list[str]) -> None:
     """Many names a page: a page takes longer than a name."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from cxr_edge.errors import DeviceError, ModelRefusedError
 from cxr_edge.golden import RULES, golden_image
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input
-from cxr_edge.runtime import Device, Runner, start
+from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
 from cxr_edge.spec import ModelSpec
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -54,6 +57,18 @@ def scores(runner: Runner, images: Images, batch: int) -> list[float]:
 @each_file
 def test_self_test_passes(choice: ModelChoice, runner_of: RunnerOf) -> None:
     assert self_test(runner_of(choice), choice.spec) <= choice.spec.golden.tolerance
+
+
+@each_file
+def test_any_changed_bit_is_refused(choice: ModelChoice, tmp_path: Path) -> None:
+    content, rng = choice.path.read_bytes(), random.Random(4)
+    for position in rng.sample(range(len(content)), 5):
+        mutant = bytearray(content)
+        mutant[position] ^= 1 << rng.randrange(8)
+        path = tmp_path / choice.path.name
+        path.write_bytes(mutant)
+        with pytest.raises(ModelRefusedError, match="sha256 differs"):
+            load(ModelChoice(choice.spec, choice.format, path), Device("cpu"))
 
 
 @each_file
@@ -127,6 +142,15 @@ def test_tflite_says_what_runs_it(choice: ModelChoice, runner_of: RunnerOf) -> N
     runner = runner_of(choice)
     assert runner.device == "cpu"
     assert runner.backend.startswith("ai-edge-litert ")
+
+
+def test_tflite_loads_where_stderr_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(descriptor: int) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", closed)
+    choice = TFLITE[0]
+    assert load(choice, Device("cpu")).device == "cpu"
 
 
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {

@@ -1,0 +1,111 @@
+"""`train`, `explore` and `export` hand over to packages that are imported only then."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.tiny import file_entry
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """Stand-ins for the packages, which remember what they were asked."""
+    made: list[Any] = []
+
+    def stand_in(name: str, **members: Any) -> None:
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def recipe(*names: str) -> SimpleNamespace:
+        return SimpleNamespace(names=names, with_weights=lambda weights: (*names, "with", weights))
+
+    entry = file_entry(b"x" * 1_234_567)
+    exported = SimpleNamespace(
+        **{**entry, "parity": SimpleNamespace(**entry["parity"])},
+    )
+    stand_in("cxr_training")
+    stand_in("cxr_training.recipe", load_recipe=recipe)
+    stand_in(
+        "cxr_training.fit",
+        TrainingJob=lambda *parts: parts,
+        train=lambda job: made.append(job) or SimpleNamespace(path=job[2]),
+    )
+    stand_in("cxr_training.explore", explore=lambda *parts: made.append(parts))
+    stand_in("cxr_export")
+    stand_in(
+        "cxr_export.export",
+        ExportJob=lambda **parts: parts,
+        export=lambda job: made.append(job) or SimpleNamespace(files={"onnx": exported}),
+    )
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def test_train(run: Run, calls: list[Any]) -> None:
+    made = run("train", "cnn3_50", "--data", ".", "--out", "runs/x")
+    assert (made.code, made.out, made.err) == (0, "", "run complete: runs/x\n")
+    ((recipe, data, out),) = calls
+    assert (recipe.names, data, out) == (("cnn3_50", "tuned"), Path(), Path("runs/x"))
+
+
+def test_train_with_other_weights(run: Run, calls: list[Any]) -> None:
+    arguments = ["--data", ".", "--out", "x", "--recipe", "report", "--weights", "none"]
+    assert run("train", "resnet50v2_50", *arguments).code == 0
+    assert calls[0][0] == ("resnet50v2_50", "report", "with", "none")
+
+
+def test_explore(run: Run, calls: list[Any]) -> None:
+    made = run("explore", ".", "--out", "page.html")
+    assert (made.code, made.out, made.err) == (0, "", "exploration written: page.html\n")
+    assert calls == [(Path(), Path("page.html"))]
+
+
+def test_export(run: Run, calls: list[Any]) -> None:
+    made = run("export", ".", "--name", "x", "--calibration", ".", "--out", "m")
+    assert (made.code, made.out) == (0, "")
+    assert made.err == "tiny.onnx: 1.23 MB, differs from numpy by 0.0e+00 on 5 x-rays\n"
+    assert calls == [
+        {
+            "source": Path(),
+            "name": "x",
+            "calibration": Path(),
+            "out": Path("m"),
+            "weights": "float32",
+            "test": None,
+        }
+    ]
+
+
+USAGE = {
+    "train without data": ["train", "cnn3_50", "--out", "x"],
+    "train on nothing": ["train", "cnn3_50", "--out", "x", "--data", "nowhere"],
+    "explore nothing": ["explore", "nowhere"],
+    "export nothing": ["export", "nowhere", "--name", "x", "--calibration", ".", "--out", "m"],
+    "export as int4": [
+        *["export", ".", "--name", "x", "--calibration", ".", "--out", "m"],
+        *["--weights", "int4"],
+    ],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_usage_error(arguments: list[str], run: Run, calls: list[Any]) -> None:
+    assert (run(*arguments).code, calls) == (2, [])
+
+
+def test_tensorflow_is_told_to_keep_quiet(
+    run: Run, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    run("train", "cnn3_50", "--data", ".", "--out", "x")
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
