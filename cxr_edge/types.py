@@ -172,7 +172,7 @@ class Result:
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
-    """A path as clean UTF-8: undecodable bytes and control or bidi characters are escaped.
+    """A path as clean UTF-8: undecodable bytes, control, bidi and invisible marks are escaped.
 
     So is the backslash: two names never look the same. The outcome does not depend on the locale.
     """
@@ -183,10 +183,5 @@ def display_name(path: str | os.PathLike[str]) -> str:
 
 
 def _is_plain(character: str) -> bool:
-    """Printable, and not one of the marks that escape, reorder or hide the text around them."""
-    return character.isprintable() and character not in _SPECIAL
-
-
-_SPECIAL = frozenset("\\\u200b\u200c\u200d\u200e\u200f\u2060\ufeff") | frozenset(
-    chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
-)
+    """Letters, marks, digits, punctuation, symbols and the space; all but the backslash."""
+    return character.isprintable() and character != "\\"

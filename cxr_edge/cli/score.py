@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_edge.errors import InputError
+from cxr_edge.types import PROBABILITY_DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ class ScoreRequest:
             raise InputError("give INPUTs or --files-from, one of the two")
         if self.operating_point is not None and self.threshold is not None:
             raise InputError("give --operating-point or --threshold, one of the two")
-        if self.threshold is not None and not 0 < self.threshold < 1:
+        if self.threshold is not None and not 0 < round(self.threshold, PROBABILITY_DECIMALS) < 1:
             raise InputError(f"--threshold must lie between 0 and 1: {self.threshold}")
 
 
@@ -123,7 +124,8 @@ def _operating_point(request: ScoreRequest, choice: ModelChoice) -> tuple[str, f
     from cxr_edge.spec import DEFAULT_OPERATING_POINT
 
     if request.threshold is not None:
-        return "custom", request.threshold
+        # As many decimals as a probability has: the threshold that is printed is the one used.
+        return "custom", round(request.threshold, PROBABILITY_DECIMALS)
     name = request.operating_point or DEFAULT_OPERATING_POINT
     points = choice.spec.operating_points
     if name not in points:

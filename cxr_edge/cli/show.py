@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import time
@@ -103,8 +104,13 @@ def with_progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]
 
 def print_jsonl(report: Report) -> None:
     """The rows on stdout, one JSON object a line, with the columns of the CSV."""
-    for row in report.rows:
-        click.echo(json.dumps(row_values(row)))
+    try:
+        for row in report.rows:
+            click.echo(json.dumps(row_values(row)))
+    except BrokenPipeError:
+        # The reader has seen enough; the report is complete all the same. What Python would still
+        # flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_report(report: Report, out: Path, *, verbose: bool) -> None:

@@ -238,3 +238,20 @@ def test_scores_survive_a_reader_that_leaves(films: Path, tiny: Path, tmp_path: 
     os.close(theirs)
     assert b"Traceback" not in made.stderr
     assert len(names_in(tmp_path / "out")) == 3
+
+
+def test_a_reader_that_stops_early_costs_nothing(tmp_path: Path) -> None:
+    many = write_tree(tmp_path / "in", {f"{i}.png": b"" for i in range(3000)})
+    out = tmp_path / "out"
+    command = [str(BINARY), "score", str(many), "--out", str(out), "--jsonl", "-q"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        if process.stdout is None or process.stderr is None:
+            raise RuntimeError("no pipes")
+        first = process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert first.startswith(b'{"rank": 1,')
+    assert (process.returncode, said) == (3, b"")
+    assert len((out / "triage.csv").read_text().splitlines()) == 3001

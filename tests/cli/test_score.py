@@ -151,6 +151,7 @@ POINTS = {
     "default": ([], "screening", 0.25),
     "named": (["--operating-point", "balanced"], "balanced", 0.5),
     "by hand": (["--threshold", "0.9"], "custom", 0.9),
+    "as many decimals as a score": (["--threshold", "0.12345678"], "custom", 0.123457),
 }
 
 
@@ -177,6 +178,10 @@ USAGE = {
     "both thresholds": (
         ["in", "--threshold", "0.5", "--operating-point", "balanced"],
         "give --operating-point or --threshold, one of the two",
+    ),
+    "threshold that rounds to 0": (
+        ["in", "--threshold", "0.0000004"],
+        "--threshold must lie between 0 and 1: 4e-07",
     ),
     "threshold 0": (["in", "--threshold", "0"], "--threshold must lie between 0 and 1: 0.0"),
     "threshold 1": (["in", "--threshold", "1"], "--threshold must lie between 0 and 1: 1.0"),

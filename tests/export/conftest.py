@@ -60,12 +60,14 @@ def saved(
     network: Callable[[str, str], keras.Model], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     """`saved(name)`: a randomised network as a `.keras` file."""
+    from tests.export.networks import saved_normalization
+
     folder = tmp_path_factory.mktemp("saved")
 
     @cache
     def save(name: str) -> Path:
         path = folder / f"{name}.keras"
-        network(name, _normalization(name)).save(path)
+        network(name, saved_normalization(name)).save(path)
         return path
 
     return save
@@ -88,11 +90,6 @@ def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
         return Converted(model, graph, onnx.convert(graph), tflite.convert(graph))
 
     return convert
-
-
-def _normalization(name: str) -> str:
-    """Both normalisations go through the converters."""
-    return "per_image" if name in ("cnn3_50", "cnn3_128") else "rescale"
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,11 @@ class Converted:
     tflite: bytes
 
 
+def saved_normalization(name: str) -> str:
+    """Which of its two normalisations is saved and converted: both kinds occur."""
+    return "per_image" if name in ("cnn3_50", "cnn3_128") else "rescale"
+
+
 def random_network(name: str, normalization: Any) -> keras.Model:
     """A network whose every weight matters, with probabilities around one half.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -34,6 +35,7 @@ from tests.export.networks import (
     logits,
     probability,
     reads_keras_variables,
+    saved_normalization,
 )
 
 pytestmark = reads_keras_variables
@@ -93,13 +95,27 @@ def test_a_channel_of_zeros_stays_zero() -> None:
     assert (packed.scale > 0).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_snap_moves_large_kernels_only(name: str, saved: Callable[[str], Path]) -> None:
-    model = load_source(saved(name)).model
-    before = [np.array(weight) for weight in model.weights]
+@pytest.fixture(params=NAMES)
+def snapped(
+    request: pytest.FixtureRequest,
+    saved: Callable[[str], Path],
+    converted: Callable[[str], Converted],
+) -> keras.Model:
+    """A saved network moved onto its grid."""
+    if request.param == RESNET:
+        return converted(RESNET).model
+    model = load_source(saved(request.param)).model
     snap(model)
+    return model
+
+
+def test_snap_moves_large_kernels_only(
+    snapped: keras.Model, network: Callable[[str, str], keras.Model]
+) -> None:
+    source = network(snapped.name, saved_normalization(snapped.name))
     moved = 0
-    for old, weight in zip(before, model.weights, strict=True):
+    for original, weight in zip(source.weights, snapped.weights, strict=True):
+        old = np.asarray(original)
         if old.ndim >= 2 and old.size >= MIN_ELEMENTS:
             assert not np.array_equal(old, weight), weight.path
             assert np.abs(old - np.asarray(weight)).max() <= np.abs(old).max() / 50, weight.path

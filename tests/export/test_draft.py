@@ -26,8 +26,8 @@ from cxr_export.source import Source, load_source
 from cxr_training.data import ImageSet, find_labelled, load_images
 from tests.export.networks import (
     CELLS,
-    NAMES,
     RESNET,
+    SMALL_NAMES,
     logits,
     probability,
     random_network,
@@ -60,7 +60,7 @@ def drafted(source: Source) -> ModelSpec:
     return draft_spec("mine", source, CELLS[source.model.name], Measured(POINTS, ()))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SMALL_NAMES)
 def test_the_spec_is_one_that_the_runtime_reads(name: str, saved: Callable[[str], Path]) -> None:
     source = load_source(saved(name))
     spec = drafted(source)

@@ -21,7 +21,7 @@ from cxr_edge.errors import ExportError
 from cxr_edge.operating_points import OperatingPoint
 from cxr_export.source import load_source, sigmoid
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER, ConvSpec, conv_block, flatten_head
+from cxr_training.nets.blocks import ConvSpec, conv_block, flatten_head
 from tests.export.films import films
 from tests.export.networks import logits, probability, reads_keras_variables
 from tests.factories import Change, drop, set_value
@@ -33,16 +33,22 @@ pytestmark = reads_keras_variables
 
 
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("kind", ["rescale", "per_image"])
-def test_a_keras_file_of_each_network_loads(
-    name: str, kind: str, network: Callable[[str, str], keras.Model], tmp_path: Path
-) -> None:
-    model = network(name, kind)
-    model.save(tmp_path / "any-name.keras")
-    source = load_source(tmp_path / "any-name.keras")
+def test_a_keras_file_of_each_network_loads(name: str, saved: Callable[[str], Path]) -> None:
+    source = load_source(saved(name))
     assert (source.model.name, source.size, source.run) == (name, NETS[name].size, None)
-    for loaded, original in zip(source.model.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(loaded, original)
+
+
+@pytest.mark.parametrize("kind", ["rescale", "per_image"])
+def test_weights_and_normalisation_come_along(
+    kind: str, network: Callable[[str, str], keras.Model], tmp_path: Path
+) -> None:
+    model = network("cnn3_50", kind)
+    model.save(tmp_path / "any-name.keras")
+    loaded = load_source(tmp_path / "any-name.keras").model
+    for ours, theirs in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images = films(3, 50)
+    np.testing.assert_array_equal(probability(loaded, images), probability(model, images))
 
 
 def test_a_run_brings_what_run_json_says(run_folder: Path) -> None:
@@ -361,9 +367,3 @@ def test_the_command_says_it_in_a_line(
     assert sentence in shown.err
     assert "Traceback" not in shown.err
     assert not (tmp_path / "out").exists()
-
-
-def test_the_output_layer_is_where_logits_come_from() -> None:
-    """`Source.logits` asks for it by name in all four networks."""
-    for net in NETS.values():
-        assert net.build(NetOptions()).get_layer(OUTPUT_DENSE_LAYER).units == 1

@@ -72,6 +72,9 @@ EXTERNAL: dict[str, GraphChange] = {
     "attribute, one of several": with_node(
         make_node("Any", [], ["c"], all=[tensor(external=False), tensor(external=True)])
     ),
+    "attribute, one of several sparse": with_node(
+        make_node("Any", [], ["c"], all=[sparse(external=False), sparse(external=True)])
+    ),
     "branch": in_a_branch(initializers=[tensor(external=True)]),
     "branch in a branch": in_a_branch(
         make_node("Loop", [], ["out"], body=graph_of(initializers=[tensor(external=True)]))
