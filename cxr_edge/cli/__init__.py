@@ -8,7 +8,7 @@ import sys
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.boundary import run_command, say_error
 from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
@@ -44,4 +44,5 @@ def main() -> None:
 
 def _terminate(number: int, frame: object) -> None:
     """Leave through the same clean-up as any error, so that no half report stays behind."""
+    say_error("terminated; safe to run again")
     raise SystemExit(128 + number)

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from cxr_edge.errors import CxrEdgeError, MissingExtraError
+from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 
 EXIT_INTERRUPTED = 130
 
@@ -48,8 +48,13 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def missing_extra(error: ImportError, extra: str) -> MissingExtraError:
+def missing_extra(error: ImportError, extra: str) -> InputError:
     """Which extra brings the module that could not be imported."""
     if (error.name or "").startswith("cxr_"):
         raise error  # a defect of ours, not a missing dependency
+    if error.name in ("jax", "torch"):
+        return InputError(
+            f"KERAS_BACKEND asks for {error.name}, which is not installed",
+            tip=f"install {error.name}, or unset KERAS_BACKEND",
+        )
     return MissingExtraError(error.name or str(error), extra)

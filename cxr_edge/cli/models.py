@@ -79,5 +79,13 @@ def describe(spec: ModelSpec) -> str:
             f"{point.specificity.value:.3f} ({point.specificity.low:.3f}-"
             f"{point.specificity.high:.3f}), {point.data}"
         )
+    for test in spec.evaluations:
+        for name, found in test.operating_points.items():
+            lines.append(
+                f"  {name} on {test.data}, which chose nothing: sensitivity "
+                f"{found.sensitivity.value:.3f} ({found.sensitivity.low:.3f}-"
+                f"{found.sensitivity.high:.3f}), specificity {found.specificity.value:.3f} "
+                f"({found.specificity.low:.3f}-{found.specificity.high:.3f})"
+            )
     lines.append(f"  licence: {spec.license}; data: {spec.data_source}")
     return "\n".join(lines)

@@ -29,7 +29,7 @@ DEFAULT_MODEL = "cnn3_128"
 class ScoreRequest:
     """The command line of `score`, one field per parameter."""
 
-    inputs: tuple[Path, ...]
+    inputs: tuple[str, ...]
     model: str
     out: Path | None
     operating_point: str | None
@@ -44,6 +44,9 @@ class ScoreRequest:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
+        if "" in self.inputs:
+            # Path("") is the current folder, and "$UNSET" is a likely way to get there.
+            raise InputError("an INPUT is an empty string", tip="is the shell variable set?")
         if bool(self.inputs) == (self.files_from is not None):
             raise InputError("give INPUTs or --files-from, one of the two")
         if self.operating_point is not None and self.threshold is not None:
@@ -53,7 +56,7 @@ class ScoreRequest:
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, type=click.Path())
 @click.option(
     "--model",
     default=DEFAULT_MODEL,
@@ -71,7 +74,7 @@ class ScoreRequest:
 @click.option(
     "--workers", type=click.IntRange(1, 256), help="Decoding threads.  [default: usable cores]"
 )
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True)
 @click.option("--files-from", metavar="FILE", help="Read paths from FILE, one a line; - is stdin.")
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -113,7 +116,9 @@ def _run(request: ScoreRequest) -> Report:
     report = Report(tuple(triage(results, threshold)), context)
     write_report(report, out)
     if request.jsonl:
-        show.print_jsonl(report)
+        show.print_jsonl(report, out)
+    if not files:
+        show.warn_nothing_found()
     if not request.quiet:
         show.print_report(report, out, verbose=request.verbose)
     return report
@@ -141,7 +146,7 @@ def _files(request: ScoreRequest) -> list[FoundFile]:
     from cxr_edge.discover import discover, listed
 
     if request.files_from is None:
-        return list(discover(request.inputs))
+        return list(discover(map(Path, request.inputs)))
     return list(listed(_lines(request.files_from)))
 
 

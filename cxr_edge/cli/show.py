@@ -21,6 +21,8 @@ from rich.text import Text
 
 from cxr_edge import __version__
 from cxr_edge.catalog import ModelChoice
+from cxr_edge.cli.boundary import say_error
+from cxr_edge.errors import ReportError
 from cxr_edge.report import Report, RunContext
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
@@ -102,15 +104,29 @@ def with_progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]
             console.print(f"{done} of {total} files")
 
 
-def print_jsonl(report: Report) -> None:
-    """The rows on stdout, one JSON object a line, with the columns of the CSV."""
+def warn_nothing_found() -> None:
+    """Said even when quiet: a share that was not mounted looks like a night without films."""
+    say_error("no file was found", "is the folder mounted, and the right one?")
+
+
+def print_jsonl(report: Report, out: Path) -> None:
+    """The rows on stdout, one JSON object a line, with the columns of the CSV.
+
+    Raises:
+        ReportError: stdout takes no more; the report in `out` is complete all the same.
+    """
     try:
         for row in report.rows:
             click.echo(json.dumps(row_values(row)))
-    except BrokenPipeError:
-        # The reader has seen enough; the report is complete all the same. What Python would still
-        # flush at exit goes nowhere.
+    except OSError as error:
+        # What Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return  # the reader has seen enough
+        raise ReportError(
+            f"the rows could not be written to stdout: {error.strerror}",
+            tip=f"the report itself is complete: {out}",
+        ) from error
 
 
 def print_report(report: Report, out: Path, *, verbose: bool) -> None:

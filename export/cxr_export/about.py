@@ -1,41 +1,60 @@
-"""What every model of this data set is for, in words; specs and cards carry it."""
+"""What a model is for, in words; specs and cards carry it.
+
+Only a model trained on the public Kermany films is said to be about them.
+"""
 
 from __future__ import annotations
 
 from cxr_edge.spec import Use
 
+KERMANY_TRAIN_SHA256 = "eeee78c97d066f7d5d51133d36ccbed15d67649cda4f26388383305a849cbb25"
 TASK = "Probability of pneumonia on a frontal chest x-ray"
 LICENSE = "Apache-2.0"
-DATA_SOURCE = (
+KERMANY = (
     "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images "
     "for Classification, Mendeley Data (2018), doi:10.17632/rscbjbr9sj, CC BY 4.0; described in "
     "Kermany et al., Cell 172:1122 (2018). Every image was resized to 224x224 for this project."
 )
 
-USE = Use(
-    intended_use=(
-        "Sorting a list of unread frontal chest x-rays so that likely pneumonia is read first. "
-        "Every study is still read by a physician."
-    ),
+_INTENDED_USE = (
+    "Sorting a list of unread frontal chest x-rays so that likely pneumonia is read first. "
+    "Every study is still read by a physician."
+)
+_EXCLUSIONS = (
+    "lateral views",
+    "any finding other than pneumonia",
+    "use as a diagnosis, or to leave a study unread",
+)
+_FAILURE_MODES = (
+    "films from another scanner or another series can score higher or lower than in validation",
+    "films with inverted grey levels, blank films and photographs still get a score",
+    "burned-in letters, borders and collimation can move a score",
+    "the aspect ratio is not kept, and small opacities can vanish at this resolution",
+)
+
+KERMANY_USE = Use(
+    intended_use=_INTENDED_USE,
     population=(
         "children aged 1 to 5 of one hospital (Guangzhou Women and Children's Medical Center), "
         "poor films removed beforehand"
     ),
     age_years=(1.0, 5.0),
     views=("anterior-posterior", "posterior-anterior"),
-    exclusions=(
-        "adults and older children",
-        "infants under one year",
-        "lateral views",
-        "any finding other than pneumonia",
-        "use as a diagnosis, or to leave a study unread",
-    ),
+    exclusions=("adults and older children", "infants under one year", *_EXCLUSIONS),
     known_failure_modes=(
-        "normal films from another scanner or another series score higher than in validation",
-        "films with inverted grey levels, blank films and photographs still get a score",
-        "burned-in letters, borders and collimation can move a score",
-        "the aspect ratio is not kept, and small opacities can vanish at this resolution",
+        "normal films from another series of the same hospital score higher than in validation",
+        *_FAILURE_MODES,
     ),
+)
+
+# Nothing is known but what every chest film model of this kind has in common.
+UNKNOWN_USE = Use(
+    intended_use=_INTENDED_USE,
+    population="not stated: the people in the training data named under training",
+    age_years=(0.0, 120.0),
+    views=("not stated",),
+    exclusions=_EXCLUSIONS,
+    known_failure_modes=_FAILURE_MODES,
 )
 
 # Test accuracies that the source report prints (n = 596), the mark for the balanced point.

@@ -9,7 +9,7 @@ import jinja2
 from cxr_edge.errors import ExportError
 from cxr_edge.operating_points import Proportion
 from cxr_edge.spec import ModelSpec
-from cxr_export.about import REPORT_ACCURACY
+from cxr_export.about import KERMANY, REPORT_ACCURACY
 
 
 def render_card(spec: ModelSpec) -> str:
@@ -27,9 +27,10 @@ def render_card(spec: ModelSpec) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["share"] = _share
-    mark = REPORT_ACCURACY.get(spec.architecture.name)
+    kermany = spec.data_source == KERMANY
+    mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     try:
-        return environment.get_template("card.md.j2").render(spec=spec, mark=mark)
+        return environment.get_template("card.md.j2").render(spec=spec, mark=mark, kermany=kermany)
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error
 

@@ -24,7 +24,14 @@ from cxr_edge.spec import (
     Preprocessing,
     TensorFormat,
 )
-from cxr_export.about import DATA_SOURCE, LICENSE, TASK, USE
+from cxr_export.about import (
+    KERMANY,
+    KERMANY_TRAIN_SHA256,
+    KERMANY_USE,
+    LICENSE,
+    TASK,
+    UNKNOWN_USE,
+)
 from cxr_export.source import Source, sigmoid
 from cxr_training.data import ImageSet
 
@@ -50,6 +57,7 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         measured: what it decides by, and how well.
     """
     run = source.run
+    kermany = run is not None and run.training.data_sha256 == KERMANY_TRAIN_SHA256
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return ModelSpec(
         schema_version=SCHEMA_VERSION,
@@ -64,9 +72,9 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         golden=_golden(source),
         training=run.training if run else None,
         evaluations=measured.evaluations,
-        use=USE,
+        use=KERMANY_USE if kermany else UNKNOWN_USE,
         license=LICENSE,
-        data_source=DATA_SOURCE,
+        data_source=KERMANY if kermany else "not stated",
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.atomic import sync_folder, write_atomically
-from cxr_edge.errors import ExportError, ModelRefusedError, ParityError
+from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.runtime import Device, start
 from cxr_edge.spec import ModelFile, ModelSpec
@@ -86,10 +86,16 @@ def export(job: ExportJob) -> ModelSpec:
 
 
 def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:
-    """A labelled folder's images, at most `most` of them, spread evenly."""
+    """A labelled folder's images, at most `most` of them, spread evenly.
+
+    A sample may lack what cannot be read; a figure about the whole folder may not.
+    """
     files = find_labelled(folder)
     chosen = sample_evenly(len(files), most or len(files))
-    images, _ = load_images([files[i] for i in chosen], size)
+    images, skipped = load_images([files[i] for i in chosen], size)
+    if skipped and most is None:
+        names = ", ".join(item.name for item in skipped[:5])
+        raise DataError(f"{len(skipped)} films of {folder} cannot be read: {names}")
     return images
 
 

@@ -103,8 +103,13 @@ def interrupted(arguments: list[str], number: int, pipe: Path) -> tuple[int, byt
     command = [str(BINARY), *arguments, "--files-from", str(pipe)]
     # A signal that comes while the pipe is being opened leaves it to the garbage collector.
     env = environment(PYTHONWARNINGS="error,ignore::ResourceWarning")
+
+    def listen() -> None:
+        # A test run in the background of a shell ignores SIGINT, and hands that on.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=listen
     ) as process:
         with pipe.open("wb"):  # opens when the command has opened its end
             process.send_signal(number)
@@ -116,7 +121,7 @@ def interrupted(arguments: list[str], number: int, pipe: Path) -> tuple[int, byt
     ("number", "code", "text"),
     [
         (signal.SIGINT, 130, b"error: interrupted; safe to run again"),
-        (signal.SIGTERM, 143, b""),
+        (signal.SIGTERM, 143, b"error: terminated; safe to run again"),
     ],
     ids=["SIGINT", "SIGTERM"],
 )
@@ -255,3 +260,33 @@ def test_a_reader_that_stops_early_costs_nothing(tmp_path: Path) -> None:
     assert first.startswith(b'{"rank": 1,')
     assert (process.returncode, said) == (3, b"")
     assert len((out / "triage.csv").read_text().splitlines()) == 3001
+
+
+def test_a_full_disk_behind_stdout_is_said_and_the_report_is_there(
+    films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with Path("/dev/full").open("wb") as full:
+        command = [str(BINARY), "score", str(films), "--out", str(out), "--jsonl", "-q"]
+        made = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env=environment(), check=False
+        )
+    assert made.returncode == 1
+    assert made.stderr.decode() == (
+        "error: the rows could not be written to stdout: No space left on device\n"
+        f"  tip: the report itself is complete: {out}\n"
+    )
+    assert names_in(out) == ["run.json", "triage.csv", "triage.html"]
+
+
+def test_a_folder_without_files_is_said_even_when_quiet(tmp_path: Path) -> None:
+    (tmp_path / "unmounted").mkdir()
+    made = cxr_edge("score", tmp_path / "unmounted", "--out", tmp_path / "out", "-q")
+    assert made.returncode == 0
+    assert made.stderr.startswith(b"error: no file was found\n")
+
+
+def test_an_unset_variable_does_not_score_the_current_folder(tmp_path: Path) -> None:
+    made = cxr_edge("score", "", "--out", tmp_path / "out", cwd=tmp_path)
+    assert made.returncode == 2
+    assert made.stderr.startswith(b"error: an INPUT is an empty string\n")

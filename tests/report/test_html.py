@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr_edge.operating_points import Proportion
 from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.html import render_html
+from cxr_edge.spec import Decisions, Evaluation
 from cxr_edge.types import InputWarning, Reason, Result, Status, display_name
 from tests.factories import ANY_TEXT, report, result
 from tests.tiny import tiny_spec
@@ -153,6 +155,14 @@ def test_a_threshold_by_hand_has_no_figures() -> None:
     text = page(report(result(), operating_point="custom", threshold=0.3)).text
     assert "custom: flagged at 0.300000 or above" in text
     assert "sensitivity" not in text
+
+
+def test_what_other_films_measured_stands_beside_what_the_choice_measured() -> None:
+    share = Proportion.of(67, 117)
+    found = Evaluation("test_x", "0" * 64, {}, 0.9, {"screening": Decisions(share, share, share)})
+    text = page(report(result(), spec=replace(tiny_spec(), evaluations=(found,)))).text
+    measured = "specificity 0.573 (95 % interval 0.482 to 0.659, n = 117); test_x"
+    assert measured in re.sub(r"\s+", " ", text)
 
 
 def test_nothing_found() -> None:
