@@ -26,7 +26,6 @@ types: .venv/installed
 
 .venv-demo/installed: setup.cfg setup.py pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .
 	.venv-demo/bin/pip install --quiet --disable-pip-version-check ".[cpu]"
 	@touch $@
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cxr_edge.errors import ImageError
 from cxr_edge.types import FileContent, Reason
+from cxr_edge.utc import utc_text
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -64,6 +65,6 @@ def _state(facts: os.stat_result) -> tuple[int, int, int]:
 def _utc(seconds: float) -> str:
     """ISO 8601 to the second; a stamp that no calendar holds is left out."""
     try:
-        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_text(datetime.fromtimestamp(int(seconds), UTC))
     except (OverflowError, ValueError, OSError):
         return ""

@@ -29,6 +29,7 @@ from cxr_edge.report.rows import row_values
 from cxr_edge.runtime import Runner
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band, display_name
+from cxr_edge.utc import utc_text
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Clock:
     @property
     def started_utc(self) -> str:
         """ISO 8601 to the second."""
-        return self._began.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_text(self._began)
 
     @property
     def folder_name(self) -> str:

@@ -20,6 +20,11 @@ _BAND_TITLES = {
 }
 
 
+def style_hash(style: str) -> str:
+    """What a page's security policy names its own style sheet by."""
+    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+
 def render_html(report: Report) -> bytes:
     """The report page.
 
@@ -44,6 +49,6 @@ def render_html(report: Report) -> bytes:
         counts=report.counts,
         point=report.context.spec.operating_points.get(report.context.operating_point),
         style=style,
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        style_hash=style_hash(style),
     )
     return page.encode("utf-8")

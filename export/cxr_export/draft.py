@@ -24,6 +24,7 @@ from cxr_edge.spec import (
     Preprocessing,
     TensorFormat,
 )
+from cxr_edge.utc import utc_text
 from cxr_export.about import (
     KERMANY,
     KERMANY_TRAIN_SHA256,
@@ -58,12 +59,11 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
     """
     run = source.run
     kermany = run is not None and run.training.data_sha256 == KERMANY_TRAIN_SHA256
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return ModelSpec(
         schema_version=SCHEMA_VERSION,
         name=name,
         version=MODEL_VERSION,
-        created=run.training.created_utc if run else now,
+        created=run.training.created_utc if run else utc_text(datetime.now(UTC)),
         task=TASK,
         architecture=_architecture(source),
         network_data_format=_tensors(source.size, cells),

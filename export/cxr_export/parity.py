@@ -12,6 +12,7 @@ from cxr_edge.errors import ParityError
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.spec import Parity
+from cxr_export.source import sigmoid
 
 BATCH_SIZES = (1, 32)
 TOLERANCE = {"float32": 1e-5, "int8": 2e-2}
@@ -72,7 +73,7 @@ class Gate:
         for start in range(0, len(self.pixels), batch_size):
             predicted = runner.predict(self.pixels[start : start + batch_size])
             expected = self.probability[start : start + batch_size]
-            explained = 1.0 / (1.0 + np.exp(-predicted.logit()))
+            explained = sigmoid(predicted.logit())
             difference.append(np.abs(predicted.probability - expected).max())
             identity.append(np.abs(predicted.probability - explained).max())
         return float(np.max(difference)), float(np.max(identity))

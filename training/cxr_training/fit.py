@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge import __version__
+from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run
 from cxr_training.augment import TrainingBatches, as_rgb
 from cxr_training.epoch_progress import EpochProgress
@@ -162,7 +163,7 @@ def _finish(
             "net": job.recipe.net,
             "recipe": job.recipe.to_dict(),
             "recipe_sha256": job.recipe.sha256(),
-            "created_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "created_utc": utc_text(datetime.now(UTC)),
             "seed": job.recipe.seed,
             "seconds": progress.seconds,
             "epochs": progress.epochs_done,

@@ -1,0 +1,10 @@
+"""The one spelling of a moment in CSV, JSON, specs and reports."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second: `2026-11-22T21:15:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
