@@ -52,8 +52,8 @@ class Clock:
 
     @property
     def folder_name(self) -> str:
-        """The start as a file name."""
-        return self._began.strftime("%Y%m%dT%H%M%SZ")
+        """The start as a file name; to the microsecond, because runs can take under a second."""
+        return self._began.strftime("%Y%m%dT%H%M%S.%fZ")
 
     @property
     def seconds(self) -> float:

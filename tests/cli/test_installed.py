@@ -290,3 +290,15 @@ def test_an_unset_variable_does_not_score_the_current_folder(tmp_path: Path) -> 
     made = cxr_edge("score", "", "--out", tmp_path / "out", cwd=tmp_path)
     assert made.returncode == 2
     assert made.stderr.startswith(b"error: an INPUT is an empty string\n")
+
+
+def test_runs_in_one_second_have_a_report_each(films: Path, tmp_path: Path) -> None:
+    """By default each goes into its own new folder, also when they run side by side."""
+    command = [str(BINARY), "score", str(films), "-q"]
+    runs = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    assert ([run.returncode for run in runs], said) == ([0, 0, 0], [b"", b"", b""])
+    assert len(names_in(tmp_path / "reports")) == 3

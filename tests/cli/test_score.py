@@ -118,7 +118,7 @@ def test_report_lands_in_reports_by_default(
     monkeypatch.chdir(tmp_path)
     assert run("score", films, "--model", tiny, "-q").code == 0
     (name,) = names_in(tmp_path / "reports")
-    assert re.fullmatch(r"\d{8}T\d{6}Z", name)
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z", name)
 
 
 def test_jsonl_is_the_csv_on_stdout(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:

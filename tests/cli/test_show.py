@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -60,4 +61,6 @@ def test_a_clock_does_not_follow_the_wall(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert 0 <= clock.seconds < 60
     assert clock.started_utc == started
-    assert clock.folder_name == started.replace("-", "").replace(":", "")
+    to_the_second, microseconds = clock.folder_name.split(".")
+    assert f"{to_the_second}Z" == started.replace("-", "").replace(":", "")
+    assert re.fullmatch(r"\d{6}Z", microseconds)
