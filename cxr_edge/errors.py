@@ -10,6 +10,9 @@
     ├── ModelRefusedError        exit 4   a model does not match its spec or fails its self-test
     ├── DeviceError              exit 4   the device asked for is not there
     ├── ReportError              exit 1   the report could not be written
+    ├── StateError               exit 1   the ledger cannot be read or written
+    │   └── StateBusyError       exit 75  another run holds this state folder
+    ├── RunInterruptedError      exit 130, 143   stopped by a signal; what is scored is safe
     └── ExportError              exit 1   a model cannot be exported
         └── ParityError                   an exported file disagrees with its source
 
@@ -88,6 +91,28 @@ class DeviceError(CxrEdgeError):
 
 class ReportError(CxrEdgeError):
     """The report could not be written."""
+
+
+class StateError(CxrEdgeError):
+    """The state folder cannot be used."""
+
+
+class StateBusyError(StateError):
+    """Another run holds the state folder."""
+
+    exit_code = 75
+
+
+class RunInterruptedError(CxrEdgeError):
+    """A signal ended the run after its last batch was recorded."""
+
+    def __init__(self, signal_number: int, recorded: int) -> None:
+        """128 plus the signal, as a shell reports it."""
+        super().__init__(
+            f"stopped by a signal; {recorded} files of this run are safe",
+            tip="the same command goes on from here",
+        )
+        self.exit_code = 128 + signal_number
 
 
 class ExportError(CxrEdgeError):

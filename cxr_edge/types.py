@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the command line imports this module and must answer before NumPy is loaded
     import numpy as np
@@ -30,6 +30,11 @@ class Reason(StrEnum):
     EMPTY = "empty"
     UNRECOGNISED = "unrecognised"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    NOT_AN_IMAGE = "not_an_image"
+    NO_PIXEL_DATA = "no_pixel_data"
+    MODALITY = "modality"
+    TRANSFER_SYNTAX = "transfer_syntax"
+    VOI_UNSUPPORTED = "voi_unsupported"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     COLOUR_SPACE = "colour_space"
@@ -42,10 +47,40 @@ class Reason(StrEnum):
     SYMLINK = "symlink"
     NOT_A_FILE = "not_a_file"
     UNREADABLE_FOLDER = "unreadable_folder"
-    CHANGED_WHILE_READ = "changed_while_read"
+    STILL_CHANGING = "still_changing"
+    TEMPORARY_NAME = "temporary_name"
+    IMPLAUSIBLE_TIME = "implausible_time"
     IO_ERROR = "io_error"
+    DECODER_CRASHED = "decoder_crashed"
+    TIMEOUT = "timeout"
     BAD_OUTPUT = "bad_output"
     INTERNAL_ERROR = "internal_error"
+
+
+# Not damage: the file is on its way, and the next run will score it.
+DEFERRED_REASONS = frozenset(
+    {Reason.STILL_CHANGING, Reason.TEMPORARY_NAME, Reason.IMPLAUSIBLE_TIME}
+)
+
+# What the same bytes will say again tomorrow. Everything else is tried again at every run.
+DETERMINISTIC_REASONS = frozenset(
+    {
+        Reason.EMPTY,
+        Reason.UNRECOGNISED,
+        Reason.UNSUPPORTED_FORMAT,
+        Reason.NOT_AN_IMAGE,
+        Reason.NO_PIXEL_DATA,
+        Reason.MODALITY,
+        Reason.TRANSFER_SYNTAX,
+        Reason.VOI_UNSUPPORTED,
+        Reason.TRUNCATED,
+        Reason.CORRUPT,
+        Reason.COLOUR_SPACE,
+        Reason.ALPHA,
+        Reason.PIXEL_TYPE,
+        Reason.MULTI_FRAME,
+    }
+)
 
 
 class InputWarning(StrEnum):
@@ -54,6 +89,17 @@ class InputWarning(StrEnum):
     EXTENSION_MISMATCH = "extension_mismatch"
     ORIENTATION_APPLIED = "orientation_applied"
     LOW_RESOLUTION = "low_resolution"
+    ASPECT = "aspect"
+    BLANK = "blank"
+    INVERTED = "inverted"
+    COLOUR = "colour"
+    MODALITY = "modality"
+    BODY_PART = "body_part"
+    VIEW_POSITION = "view_position"
+    PATIENT_AGE = "patient_age"
+    NO_WINDOW = "no_window"
+    FOR_PROCESSING = "for_processing"
+    EXECUTABLE_PREAMBLE = "executable_preamble"
 
 
 class Band(StrEnum):
@@ -65,6 +111,28 @@ class Band(StrEnum):
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """What a file system says about a file: when nothing of it changed, the bytes did not either.
+
+    Attributes:
+        size: bytes.
+        mtime_ns: last change of the bytes, as their writer set it.
+        ctime_ns: last change of bytes, name or permissions; no program can set it.
+        inode: another file under the same name has another one.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Stamp:
+        """The stamp of an open or a named file."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+
+
+@dataclass(frozen=True)
 class FoundFile:
     """One thing that discovery met under an INPUT.
 
@@ -72,11 +140,15 @@ class FoundFile:
         path: where it is.
         display: how reports name it: relative to its INPUT, clean UTF-8.
         problem: set when discovery already knows that it cannot be read.
+        stamp: what it looked like then, for a regular file.
+        seen_ns: when that was; 0 for long ago.
     """
 
     path: Path
     display: str
     problem: Reason | None = None
+    stamp: Stamp | None = None
+    seen_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +157,26 @@ class FileContent:
 
     data: bytes
     sha256: str
-    modified_utc: str
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a DICOM header says about the film; empty where it says nothing.
+
+    Attributes:
+        modality: (0008,0060), upper case.
+        body_part: (0018,0015), upper case.
+        view_position: (0018,5101), upper case.
+        age_years: (0010,1010), or birth date to study date; None where neither can be read.
+        identifier: the text of the tag that the user asked for by name.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    view_position: str = ""
+    age_years: float | None = None
+    identifier: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,13 +185,15 @@ class DecodedImage:
 
     Attributes:
         pixels: uint8 [height, width]; 0 is black, bone is bright.
-        format: `JPEG`, `PNG` or `TIFF`.
+        format: `JPEG`, `PNG`, `TIFF` or `DICOM`.
         warnings: what decoding noticed.
+        study: the header's facts, where the format has any.
     """
 
     pixels: NDArray[np.uint8]
     format: str
     warnings: tuple[InputWarning, ...] = ()
+    study: Study | None = None
 
     def __post_init__(self) -> None:
         """Refuse anything but a non-empty uint8 plane."""
@@ -159,6 +252,7 @@ class Result:
     sha256: str = ""
     modified_utc: str = ""
     duplicate_of: str = ""
+    identifier: str = ""
 
     def __post_init__(self) -> None:
         """A printable name; a score exactly when the status says so, a reason when it does not."""
@@ -167,8 +261,16 @@ class Result:
         scored = self.status is Status.SCORED
         if scored != (self.probability is not None) or scored != (self.reason is None):
             raise ValueError(f"{self.path}: {self.status} with {self.probability} {self.reason}")
+        if (self.status is Status.DEFERRED) != (self.reason in DEFERRED_REASONS):
+            raise ValueError(f"{self.path}: {self.status} because of {self.reason}")
         if self.probability is not None and not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"{self.path}: probability {self.probability} outside [0, 1]")
+
+    @classmethod
+    def without_score(cls, path: str, reason: Reason, **facts: Any) -> Result:
+        """Deferred or not scored, as the reason says."""
+        status = Status.DEFERRED if reason in DEFERRED_REASONS else Status.NOT_SCORED
+        return cls(path, status, reason, **facts)
 
 
 def display_name(path: str | os.PathLike[str]) -> str:

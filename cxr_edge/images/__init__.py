@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from cxr_edge.errors import ImageError
 from cxr_edge.images import raster
 from cxr_edge.types import DecodedImage, Reason
 
-__all__ = ["decode"]
+__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
 
-_READERS = {**raster.SIGNATURES}
+DECODING_VERSION = 1  # raised when decoding changes a pixel
+
+_DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 
 
-def decode(data: bytes, name: str) -> DecodedImage:
+def decode(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
     """Decode one film by what its bytes are, whatever its name says.
 
     Args:
         data: the whole file.
         name: its name; only a wrong extension is read from it.
+        id_tag: keyword of the DICOM element whose text becomes `Study.identifier`.
 
     Raises:
         ImageError: with the reason, for anything that cannot be turned into grey levels safely.
     """
     if not data:
         raise ImageError(Reason.EMPTY)
-    for signature, read in _READERS.items():
+    if data[128:132] == b"DICM":  # first: the 128 bytes before it may pose as something else
+        from cxr_edge.images import dicom
+
+        return dicom.read(data, name, id_tag)
+    for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
             return read(data, name)
     raise ImageError(_unknown(data))
 
 
+def decoder_versions() -> dict[str, str]:
+    """Versions of the packages that decode; none of them is imported."""
+    return {package: version(package) for package in _DECODERS}
+
+
+def is_id_tag(keyword: str) -> bool:
+    """Whether `decode` can read a film's identifier from the DICOM element of this keyword."""
+    from cxr_edge.images import dicom_study
+
+    return dicom_study.is_id_tag(keyword)
+
+
 def _unknown(data: bytes) -> Reason:
     """Tell a foreign image format from bytes that are no image at all."""
     foreign = (b"GIF8", b"BM", b"RIFF", b"8BPS", b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51")
-    if data.startswith(foreign) or data[128:132] == b"DICM":
+    if data.startswith(foreign):
         return Reason.UNSUPPORTED_FORMAT
     return Reason.UNRECOGNISED

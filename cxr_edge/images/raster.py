@@ -10,9 +10,11 @@ from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images.tail import has_jpeg_end
+from cxr_edge.images.tiff import check_complete
 from cxr_edge.types import DecodedImage, InputWarning, Reason
 
 MAX_PIXELS = 36_000_000  # 6,000 x 6,000: above any radiography detector
@@ -26,7 +28,12 @@ _PHOTOMETRIC_INTERPRETATION = 262
 _WHITE_IS_ZERO = 0
 _EXIF_ORIENTATION = 0x0112
 _STORED_BITS = (8, 10, 12, 14, 16)
+_TOO_LARGE = (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_COLOUR_CELLS = 64  # a side
+_COLOUR_SPREAD = 24  # levels between the channels of a cell; JPEG noise of a grey film: below 20
+_LEVELS_AT_ONCE = 2**20  # an index array of NumPy takes eight bytes a level
 
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # Pillow warns about odd metadata and goes on; the pixels are checked here instead. Once for the
 # process: `catch_warnings` swaps a global, which films decoded side by side would mix up.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -42,34 +49,52 @@ def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
                 image.verify()  # the checksums, which loading the pixels does not look at
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_header(image, image_format)
+            if isinstance(image, TiffImagePlugin.TiffImageFile):
+                check_complete(image, data)
             # Asked before loading: Pillow turns a TIFF while it loads, and then forgets.
             oriented = image.getexif().get(_EXIF_ORIENTATION, 1) in range(2, 9)
             image.load()
-            upright = ImageOps.exif_transpose(image) if oriented else image
+            upright = _opaque(ImageOps.exif_transpose(image) if oriented else image)
+            coloured = upright.mode == "RGB" and _is_coloured(upright)
             pixels = _grey(upright, inverted=_is_white_zero_16bit(image))
     except ImageError:
         raise
-    except (MemoryError, Image.DecompressionBombError) as error:
+    except _TOO_LARGE as error:
         raise ImageError(Reason.TOO_LARGE, str(error)) from error
     except UnidentifiedImageError as error:
         raise ImageError(Reason.CORRUPT, "header cannot be read") from error
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ...
         raise ImageError(_damage(error), str(error)) from error
-    return DecodedImage(pixels, image_format, _warnings(name, image_format, oriented))
+    noticed = {
+        InputWarning.EXTENSION_MISMATCH: _is_misnamed(name, image_format),
+        InputWarning.ORIENTATION_APPLIED: oriented,
+        InputWarning.COLOUR: coloured,
+    }
+    warned = tuple(warning for warning, holds in noticed.items() if holds)
+    return DecodedImage(pixels, image_format, warned)
 
 
 def _read_jpeg(data: bytes, name: str) -> DecodedImage:
-    # A half-copied, preallocated JPEG decodes without an error: its tail is grey. The end-of-image
-    # marker must come after the last start-of-scan marker.
-    if data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda"):
+    if not has_jpeg_end(data):
         raise ImageError(Reason.TRUNCATED, "no end-of-image marker")
     return _read(data, name, "JPEG")
 
 
 def _read_png(data: bytes, name: str) -> DecodedImage:
-    if b"IEND\xaeB`\x82" not in data:
+    if not _has_png_end(data):
         raise ImageError(Reason.TRUNCATED, "no IEND chunk")
     return _read(data, name, "PNG")
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Whether the chain of chunks ends in a whole `IEND`."""
+    position = len(b"\x89PNG\r\n\x1a\n")
+    while position + 8 <= len(data) and data[position + 4 : position + 8].isalpha():
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IEND":
+            return bool(position <= len(data))
+    return False
 
 
 def _read_tiff(data: bytes, name: str) -> DecodedImage:
@@ -95,30 +120,43 @@ def _check_header(image: Image.Image, image_format: str) -> None:
         raise ImageError(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels")
 
 
-def _grey(image: Image.Image, *, inverted: bool) -> NDArray[np.uint8]:
-    """Uint8 [H, W], one rule per pixel mode; `Image.convert` would clip 16 bits to white."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        levels = np.array(image)
-        if np.any(levels == image.info.get("transparency")):
-            raise ImageError(Reason.ALPHA, "partly transparent")
-        return _eight_bits(levels, inverted=inverted)
-    if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
-        image = _opaque(image)
-    if image.mode == "L":
-        return np.array(image)
-    if image.mode in ("RGB", "P"):
-        return np.array(image.convert("RGB").convert("L"))
-    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-        raise ImageError(Reason.COLOUR_SPACE, image.mode)
-    raise ImageError(Reason.PIXEL_TYPE, f"pixel mode {image.mode}")
-
-
 def _opaque(image: Image.Image) -> Image.Image:
-    """Drop an alpha channel that hides nothing."""
-    rgba = image.convert("RGBA")
+    """Drop an alpha channel that hides nothing; colours instead of palette indices."""
+    if image.mode.startswith("I") or not (
+        image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
+    ):
+        return image.convert("RGB") if image.mode == "P" else image
+    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
     if rgba.getchannel("A").getextrema() != (255, 255):
         raise ImageError(Reason.ALPHA, "partly transparent")
     return rgba.convert("RGB")
+
+
+def _is_coloured(image: Image.Image) -> bool:
+    """A photograph, a screenshot or a tinted film: the channels of some area differ to the eye.
+
+    The noise that JPEG adds to the colour of a grey film is gone in the mean of an area.
+    """
+    cells = (_COLOUR_CELLS, _COLOUR_CELLS)
+    small = image.resize(cells, Image.Resampling.BOX, reducing_gap=1.0)
+    return bool(np.ptp(np.asarray(small), axis=2).max() > _COLOUR_SPREAD)
+
+
+def _grey(image: Image.Image, *, inverted: bool) -> NDArray[np.uint8]:
+    """Uint8 [H, W], one rule per pixel mode; `Image.convert` would clip 16 bits to white."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        levels = np.asarray(image)
+        transparent = image.info.get("transparency")
+        if transparent is not None and np.any(levels == transparent):
+            raise ImageError(Reason.ALPHA, "partly transparent")
+        return _eight_bits(levels, inverted=inverted)
+    if image.mode == "L":
+        return np.array(image)
+    if image.mode == "RGB":
+        return np.array(image.convert("L"))
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        raise ImageError(Reason.COLOUR_SPACE, image.mode)
+    raise ImageError(Reason.PIXEL_TYPE, f"pixel mode {image.mode}")
 
 
 def _eight_bits(levels: NDArray[np.generic], *, inverted: bool) -> NDArray[np.uint8]:
@@ -127,15 +165,18 @@ def _eight_bits(levels: NDArray[np.generic], *, inverted: bool) -> NDArray[np.ui
     Detectors store 10 to 14 bits in 16-bit files without saying so; dividing those by 257 would
     leave a nearly black film.
     """
-    wide = levels.astype(np.int64)
-    lowest, highest = int(wide.min()), int(wide.max())
+    lowest, highest = int(levels.min()), int(levels.max())
     if lowest < 0 or highest > 0xFFFF:
         raise ImageError(Reason.PIXEL_TYPE, f"grey levels {lowest} to {highest}")
     full = next(2**bits - 1 for bits in _STORED_BITS if highest < 2**bits)
+    table = ((np.arange(full + 1) * 255 + full // 2) // full).astype(np.uint8)
     if inverted:
-        wide = full - wide
-    grey: NDArray[np.int64] = (wide * 255 + full // 2) // full
-    return grey.astype(np.uint8)
+        table = table[::-1]
+    pixels = np.empty(levels.shape, np.uint8)
+    rows = 1 + _LEVELS_AT_ONCE // levels.shape[1]
+    for start in range(0, len(levels), rows):
+        pixels[start : start + rows] = table[levels[start : start + rows]]
+    return pixels
 
 
 def _is_white_zero_16bit(image: Image.Image) -> bool:
@@ -153,11 +194,6 @@ def _damage(error: Exception) -> Reason:
     return Reason.TRUNCATED if cut else Reason.CORRUPT
 
 
-def _warnings(name: str, image_format: str, oriented: bool) -> tuple[InputWarning, ...]:
-    found = []
+def _is_misnamed(name: str, image_format: str) -> bool:
     suffix = PurePath(name).suffix.lower()
-    if suffix and suffix not in _EXTENSIONS[image_format]:
-        found.append(InputWarning.EXTENSION_MISMATCH)
-    if oriented:
-        found.append(InputWarning.ORIENTATION_APPLIED)
-    return tuple(found)
+    return bool(suffix) and suffix not in _EXTENSIONS[image_format]

@@ -114,6 +114,34 @@ def raw_tiff(levels: Levels, *, white_is_zero: bool = False, order: str = "<") -
     return header + data + directory + struct.pack(f"{order}I", 0)
 
 
+def tiff_by_hand(
+    tags: dict[int, int | tuple[int, ...]], strips: list[bytes], order: str = "<"
+) -> bytes:
+    """A TIFF with its directory in front, as a copy leaves it whole: every value is a LONG.
+
+    Args:
+        tags: tag -> its value or values; what they leave out (size, strips) is as in `scene()`.
+        strips: one behind the other.
+        order: `<` or `>`.
+    """
+    counts = tuple(len(strip) for strip in strips)
+    height, width = scene().shape
+    known = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: counts, 277: 1, 279: counts}
+    values = {tag: value if isinstance(value, tuple) else (value,) for tag, value in known.items()}
+    values |= {tag: value if isinstance(value, tuple) else (value,) for tag, value in tags.items()}
+    outside = 8 + 2 + 12 * len(values) + 4
+    start = outside + 4 * sum(len(value) for value in values.values() if len(value) > 1)
+    if 273 not in tags:
+        values[273] = tuple(start + sum(counts[:index]) for index in range(len(counts)))
+    directory, arrays = struct.pack(f"{order}H", len(values)), b""
+    for tag, value in sorted(values.items()):
+        inline = value[0] if len(value) == 1 else outside + len(arrays)
+        directory += struct.pack(f"{order}HHII", tag, 4, len(value), inline)
+        arrays += struct.pack(f"{order}{len(value)}I", *value) if len(value) > 1 else b""
+    header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    return header + directory + bytes(4) + arrays + b"".join(strips)
+
+
 def oriented(image_format: str, orientation: int) -> bytes:
     """The scene with an EXIF orientation."""
     exif = Image.Exif()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import random
 import struct
+import subprocess
+import sys
 import time
 import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
@@ -23,6 +27,7 @@ from tests.images.films import (
     oriented,
     palette_image,
     png,
+    png_chunk,
     raw_png,
     raw_tiff,
     scene,
@@ -145,6 +150,70 @@ def test_bomb_is_refused_by_its_header(make: Callable[[], bytes]) -> None:
     began = time.monotonic()
     assert outcome(data) is Reason.TOO_LARGE
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
+def test_bomb_is_refused_alike_where_warnings_are_errors(make: Callable[[], bytes]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert outcome(make()) is Reason.TOO_LARGE
+
+
+END = png()[-12:]
+CHAINS = {
+    "IEND in a text, cut behind it": png()[:33] + png_chunk(b"tEXt", b"a\0" + END),
+    "IEND in a text, cut in the pixels": png()[:33] + png_chunk(b"tEXt", END) + png()[33:-40],
+    "IEND without its checksum": png()[:-4],
+    "IEND with half its checksum": png()[:-2],
+    "IEND zeroed": png()[:-12] + bytes(12),
+    "chunk longer than the file": png()[:33] + b"\x7f\xff\xff\xffIDAT",
+}
+
+
+@pytest.mark.parametrize("data", CHAINS.values(), ids=CHAINS)
+def test_png_whose_chain_of_chunks_has_no_end(data: bytes) -> None:
+    assert outcome(data) is Reason.TRUNCATED
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+from pathlib import Path
+from cxr_edge.images import decode
+for path in sys.argv[1:]:
+    print(decode(Path(path).read_bytes(), path).pixels[-1, :5].tolist())
+"""
+
+
+def large_png(bits: int, colour: int, sample: bytes) -> bytes:
+    """36 megapixels, all alike."""
+    packer = zlib.compressobj(1)
+    rows = (b"\0" + sample * 6000) * 100
+    body = b"".join(packer.compress(rows) for _ in range(60)) + packer.flush()
+    header = struct.pack(">IIBBBBB", 6000, 6000, bits, colour, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def test_largest_films_fit_into_a_gigabyte(tmp_path: Path) -> None:
+    """The address space that a decoder gets."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    films = {
+        "grey16.png": large_png(16, 0, b"\x40\x00"),
+        "rgb.png": large_png(8, 2, b"\x40\x40\x40"),
+        "turned.tif": tiff(np.full((6000, 6000), 0x4000, np.int32), exif=exif),
+    }
+    for name, data in films.items():
+        (tmp_path / name).write_bytes(data)
+    made = subprocess.run(
+        [sys.executable, "-c", LIMITED, *(str(tmp_path / name) for name in films)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines() == [str([64] * 5)] * 3
 
 
 def test_tiff_of_many_pages_is_not_walked() -> None:

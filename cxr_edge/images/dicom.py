@@ -1,0 +1,68 @@
+"""DICOM: one single-frame radiograph to grey levels, and the few header facts that scoring needs.
+
+This module and its siblings `dicom_*` are imported when the first DICOM file is met: pydicom costs
+a quarter of a second and 40 MB. `docs/dicom.md` says what is read, from what, and what is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import PurePath
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images import dicom_frame, dicom_grey, dicom_header, dicom_study
+from cxr_edge.images.dicom_header import Header
+from cxr_edge.types import DecodedImage, InputWarning, Reason
+
+_EXTENSIONS = {"", ".dcm", ".dicom", ".dic", ".ima"}
+_EXECUTABLE = (b"MZ", b"\x7fELF")
+
+
+def read(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
+    """Decode one DICOM file.
+
+    Args:
+        data: the whole file.
+        name: its name; only a wrong extension is read from it.
+        id_tag: keyword of the element whose text becomes `Study.identifier`; empty for none.
+
+    Raises:
+        ImageError: with the reason; its detail never quotes a value of the patient's.
+    """
+    try:
+        return _read(data, name, id_tag)
+    except ImageError:
+        raise
+    # `from None`: the messages of pydicom and of the codecs quote values.
+    except MemoryError:
+        raise ImageError(Reason.TOO_LARGE, "out of memory") from None
+    except (EOFError, OSError, struct.error):
+        raise ImageError(Reason.TRUNCATED, "the file ends inside an element") from None
+    except Exception as error:  # pydicom and the codecs raise anything
+        raise ImageError(Reason.CORRUPT, type(error).__name__) from None
+
+
+def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
+    header = dicom_header.read_header(data, id_tag)
+    study = dicom_study.study(header.dataset, id_tag)
+    image = dicom_header.check_image(header, study.modality)
+    greys, windowed = dicom_grey.grey_table(header.dataset, image)
+    pixels = dicom_grey.look_up(greys, dicom_frame.samples(data, header, image))
+    found = _warnings(data, name, header, study.modality)
+    if not windowed and image.bits_stored > 8:
+        found.append(InputWarning.NO_WINDOW)
+    return DecodedImage(pixels, "DICOM", tuple(found), study)
+
+
+def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:
+    found = []
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in _EXTENSIONS and not suffix[1:].isdigit():  # named by UID: 1.2.840.99
+        found.append(InputWarning.EXTENSION_MISMATCH)
+    if not dicom_header.is_radiograph(header, modality):
+        found.append(InputWarning.MODALITY)
+    if dicom_header.is_for_processing(header):
+        found.append(InputWarning.FOR_PROCESSING)
+    if data.startswith(_EXECUTABLE):
+        found.append(InputWarning.EXECUTABLE_PREAMBLE)
+    return found

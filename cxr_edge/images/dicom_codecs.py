@@ -1,0 +1,243 @@
+"""One compressed frame to samples. A code stream must state the size that the header states.
+
+Samples come back as unsigned words: two's complement where they are signed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import ImageError
+from cxr_edge.types import Reason
+
+Words = NDArray[np.unsignedinteger[Any]]
+
+_END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
+_START_OF_SCAN = b"\xff\xda"
+_LOSSY_FRAME = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
+_START_OF_FRAME = _LOSSY_FRAME | {0xC3, 0xF7}  # lossless, JPEG-LS
+# Tables, restart interval, JPEG-LS parameters, applications, comment.
+_SEGMENTS = _START_OF_FRAME | {0xC4, 0xDB, 0xDD, 0xF8, *range(0xE0, 0xF0), 0xFE}
+_SIZ = b"\xff\x4f\xff\x51"
+_START_OF_TILE = b"\xff\x90"
+_RLE_HEADER = 64
+# GDCM tries its 16-bit decoder first, then decodes correctly (python-gdcm issue 35).
+_NO_COMPLAINT = b"Unsupported JPEG data precision 12\n"
+_CODECS = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImagePixel:
+    """The Image Pixel module (PS3.3 C.7.6.3) of a grey image."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    photometric: str
+
+
+@dataclass(frozen=True)
+class _CodeStream:
+    """What a code stream says about itself."""
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+
+
+def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel) -> Words:
+    """JPEG of 8 to 16 bits, lossy and lossless, through GDCM.
+
+    pydicom's own plugin for GDCM refuses 12-bit lossy JPEG, which GDCM decodes.
+    """
+    import gdcm
+
+    precision = _checked(_jpeg_frame(stream), stream, image)
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(stream)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    source = gdcm.Image()
+    source.SetNumberOfDimensions(2)
+    source.SetDimensions((image.columns, image.rows, 1))
+    source.SetDataElement(element)
+    grey = gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
+    source.SetPhotometricInterpretation(grey)
+    source.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(uid)))
+    bits = 8 if precision <= 8 else 16
+    source.SetPixelFormat(gdcm.PixelFormat(1, bits, precision, precision - 1, image.is_signed))
+    with _heeding_complaints():
+        text = source.GetBuffer()
+    if text is None:
+        raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
+    # GDCM's wrapper gives out bytes as a string.
+    return _words(text.encode("utf-8", "surrogateescape"), precision, image)
+
+
+def charls(stream: bytes, image: ImagePixel) -> Words:
+    """JPEG-LS, lossless and near-lossless, through CharLS."""
+    import jpeg_ls
+
+    precision = _checked(_jpeg_frame(stream), stream, image)
+    with _heeding_complaints():
+        decoded, _ = jpeg_ls.decode_pixel_data(stream)
+    return _words(decoded, precision, image)
+
+
+def openjpeg(stream: bytes, image: ImagePixel) -> Words:
+    """JPEG 2000 and High-Throughput JPEG 2000 through OpenJPEG."""
+    from openjpeg.utils import decode_pixel_data
+
+    precision = _checked(_jpeg2000_frame(stream), stream, image)
+    _check_tiles(stream)
+    with _heeding_complaints():
+        decoded = decode_pixel_data(stream, version=2)
+    return _words(bytearray(decoded), precision, image)
+
+
+def rle(stream: bytes, image: ImagePixel) -> Words:
+    """RLE (PS3.5 annex G): a segment a byte of the samples, the most significant one first.
+
+    pydicom's decoder cuts off what is too much for the header's size; here nothing may be left.
+    """
+    count = image.bits_allocated // 8
+    header = struct.unpack_from("<16L", stream)
+    offsets = [*header[1 : 1 + count], len(stream)]
+    if header[0] != count or offsets[0] != _RLE_HEADER or offsets != sorted(set(offsets)):
+        raise ImageError(Reason.CORRUPT, "RLE header")
+    planes = np.empty((image.rows * image.columns, count), np.uint8)
+    for plane, (start, end) in enumerate(itertools.pairwise(offsets)):
+        planes[:, plane] = _unpack_bits(stream[start:end], len(planes))
+    return planes.view(f">u{count}")
+
+
+def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
+    """So many bytes of a segment, which then is at its end but for padding."""
+    unpacked, position = bytearray(), 0
+    while len(unpacked) < size and position < len(segment):
+        control = segment[position]
+        if control < 128:
+            unpacked += segment[position + 1 : position + 2 + control]
+            position += 2 + control
+        else:  # 128 means nothing
+            unpacked += segment[position + 1 : position + 2] * ((257 - control) % 129)
+            position += 1 if control == 128 else 2
+    if len(unpacked) != size or segment[position:].strip(b"\0\x80"):
+        raise ImageError(Reason.CORRUPT, "an RLE segment of another size than the header")
+    return np.frombuffer(unpacked, np.uint8)
+
+
+def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
+    """Bits of precision of a code stream that is whole and of the size that the header states.
+
+    Often they are those allocated, not those stored. Signed samples of any other precision would
+    need their sign extended, and what the writer meant is not known.
+    """
+    if not stream[-16:].rstrip(b"\0\xff").endswith(_END):  # padded to an even length
+        raise ImageError(Reason.TRUNCATED, "no end marker")
+    if (frame.rows, frame.columns, frame.components) != (image.rows, image.columns, 1):
+        raise ImageError(Reason.CORRUPT, "the code stream has another size than the header")
+    if image.high_bit != image.bits_stored - 1:
+        raise ImageError(Reason.PIXEL_TYPE, f"high bit {image.high_bit} of compressed samples")
+    expected = (image.bits_stored, image.bits_allocated)
+    if frame.precision > image.bits_allocated or (
+        image.is_signed and frame.precision not in expected
+    ):
+        raise ImageError(Reason.PIXEL_TYPE, f"code stream of {frame.precision} bits")
+    return frame.precision
+
+
+def _jpeg_frame(stream: bytes) -> _CodeStream:
+    """The frame header of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (ITU-T T.87 C.2.2).
+
+    Anything but well-formed segments up to the first scan is refused: GDCM would end the process.
+    """
+    position, frame = 2, None
+    while stream[position : position + 2] != _START_OF_SCAN:
+        start, marker, length = struct.unpack_from(">BBH", stream, position)
+        if start != 0xFF or marker not in _SEGMENTS:
+            raise ImageError(Reason.CORRUPT, "JPEG header")
+        if marker in _START_OF_FRAME:
+            precision, rows, columns, count = struct.unpack_from(">BHHB", stream, position + 4)
+            frame = _CodeStream(rows, columns, count, precision)
+            if marker in _LOSSY_FRAME and precision not in (8, 12):  # GDCM writes 16, and errs
+                raise ImageError(Reason.PIXEL_TYPE, f"lossy JPEG of {precision} bits")
+        position += 2 + length
+    if frame is None:
+        raise ImageError(Reason.CORRUPT, "JPEG without a frame header")
+    return frame
+
+
+def _jpeg2000_frame(stream: bytes) -> _CodeStream:
+    """The SIZ segment (ITU-T T.800 A.5.1) of a bare code stream."""
+    if not stream.startswith(_SIZ):
+        raise ImageError(Reason.CORRUPT, "not a JPEG 2000 code stream")
+    right, bottom, left, top = struct.unpack_from(">4L", stream, 8)
+    components, depth = struct.unpack_from(">HB", stream, 40)
+    return _CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1)
+
+
+def _check_tiles(stream: bytes) -> None:
+    """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black."""
+    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
+    tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
+    position, found = 2, set()
+    while stream[position : position + 2] != _START_OF_TILE:
+        position += 2 + struct.unpack_from(">H", stream, position + 2)[0]
+    while stream[position : position + 2] == _START_OF_TILE:
+        tile, length = struct.unpack_from(">HL", stream, position + 4)
+        found.add(tile)
+        position += length or len(stream)  # 0: the last one, up to the end
+    if len(found) != tiles:
+        raise ImageError(Reason.TRUNCATED, f"{tiles - len(found)} tiles are missing")
+
+
+def _words(decoded: bytes | bytearray, precision: int, image: ImagePixel) -> Words:
+    """Flat samples, none of them outside what the header says is stored."""
+    words = np.frombuffer(decoded, "u1" if precision <= 8 else "<u2")
+    lowest, highest = 0, 2**image.bits_stored - 1
+    if image.is_signed:
+        lowest, highest = -(2 ** (image.bits_stored - 1)), 2 ** (image.bits_stored - 1) - 1
+    samples = words.view(f"i{words.itemsize}") if image.is_signed else words
+    if precision != image.bits_stored and not lowest <= samples.min() <= samples.max() <= highest:
+        raise ImageError(Reason.CORRUPT, f"a sample of more than {image.bits_stored} bits")
+    return words
+
+
+@contextlib.contextmanager
+def _heeding_complaints() -> Iterator[None]:
+    """Refuse what a codec complains about: C libraries print on standard error and go on.
+
+    One frame at a time, for file descriptor 2 belongs to the whole process. Into a pipe: a decoder
+    process may not write a file, and what a pipe does not hold is not needed.
+    """
+    with _CODECS:
+        listen, said = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        kept = os.dup(2)
+        os.dup2(said, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(said)
+            with os.fdopen(listen, "rb") as stream:
+                complaint = stream.read()
+        if complaint.replace(_NO_COMPLAINT, b""):
+            raise ImageError(Reason.CORRUPT, "the code stream is damaged")

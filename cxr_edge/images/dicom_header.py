@@ -1,0 +1,206 @@
+"""A DICOM file up to its pixels: what kind of object it is, and how its samples are stored."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images.dicom_codecs import ImagePixel
+from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, read_dataset, tag_for_keyword
+from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
+from cxr_edge.images.raster import MAX_PIXELS
+from cxr_edge.types import Reason
+
+# What is read from a file; everything else in its header stays there.
+KEYWORDS = (
+    *("SOPClassUID", "Modality", "PresentationIntentType", "SpecificCharacterSet"),
+    *("BodyPartExamined", "ViewPosition", "PatientAge", "PatientBirthDate"),
+    *("StudyDate", "AcquisitionDate"),
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
+    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
+)
+UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_META_START = 132
+_PIXEL_DATA = 0x7FE00010
+_FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
+_UNREGISTERED = "unregistered UID"
+_FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_RADIOGRAPHS = {
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+    _FOR_PROCESSING_CLASS,
+}
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_SECONDARY_CAPTURES = {
+    _SECONDARY_CAPTURE,
+    *(f"{_SECONDARY_CAPTURE}.{kind}" for kind in range(1, 5)),
+}
+_STATED = {"CR", "DX"}
+_NOT_STATED = {"", "OT", "RG"}  # other; film
+
+
+@dataclass(frozen=True)
+class Header:
+    """A data set up to its pixels, and where these begin.
+
+    Attributes:
+        dataset: the elements of `KEYWORDS`, and the one that identifies the film.
+        sop_class: UID, or empty where the file does not say.
+        syntax: how the file is encoded.
+        pixels_vr: value representation of Pixel Data; empty where it is implicit.
+        pixels_at: offset of its value in the file.
+        pixels_length: as the element says, bytes.
+    """
+
+    dataset: Dataset
+    sop_class: str
+    syntax: Syntax
+    pixels_vr: str
+    pixels_at: int
+    pixels_length: int
+
+
+class _UpTo:
+    """Ends pydicom's reading where the pixels begin, and remembers that place."""
+
+    def __init__(self, file: io.BytesIO, first: int, end: int) -> None:
+        self.found: tuple[int, str, int, int] | None = None
+        self._file = file
+        self._first, self._end = first, end
+        self._size = len(file.getbuffer())
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        position = self._file.tell()
+        if not self._first <= int(tag) < self._end:
+            self.found = (int(tag), vr or "", position, length)
+            return True
+        if length != UNDEFINED_LENGTH and position + length > self._size:
+            raise ImageError(Reason.TRUNCATED, "the header is cut off")
+        return False
+
+
+def read_header(data: bytes, id_tag: str) -> Header:
+    """Read a file up to its pixels; nothing is inflated, no other object is opened.
+
+    Raises:
+        ImageError: not an image, another modality by its class, a transfer syntax that is not in
+            `SYNTAXES`, no pixels, cut off.
+    """
+    file = io.BytesIO(data)
+    file.seek(_META_START)
+    stop = _UpTo(file, 0x00020000, 0x00030000)
+    meta = read_dataset(file, False, True, stop_when=stop)
+    _check_class(str(meta.get("MediaStorageSOPClassUID", "")))
+    if stop.found is None or stop.found[0] == 0:
+        raise ImageError(Reason.TRUNCATED, "the file meta information is cut off")
+    uid = str(meta.get("TransferSyntaxUID", ""))
+    if uid not in SYNTAXES:
+        raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
+    syntax = SYNTAXES[uid]
+    stop = _UpTo(file, 0x00080000, min(_FLOAT_PIXELS))
+    tags: list[BaseTag | int] = [_tag(word) for word in (*KEYWORDS, id_tag or KEYWORDS[0])]
+    dataset = read_dataset(
+        file, syntax.is_implicit_vr, syntax.is_little_endian, stop_when=stop, specific_tags=tags
+    )
+    sop_class = str(dataset.get("SOPClassUID", "") or meta.get("MediaStorageSOPClassUID", ""))
+    _check_class(sop_class)
+    vr, position, length = _pixels(stop)
+    return Header(dataset, sop_class, syntax, vr, position, length)
+
+
+def check_image(header: Header, modality: str) -> ImagePixel:
+    """What the header alone rules out, before a pixel is decoded."""
+    if modality not in _STATED | _NOT_STATED:
+        raise ImageError(Reason.MODALITY, "not CR or DX")
+    if (header.dataset.get("NumberOfFrames") or 1) != 1:
+        raise ImageError(Reason.MULTI_FRAME, "more than one frame")
+    photometric = str(header.dataset.get("PhotometricInterpretation", ""))
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise ImageError(Reason.COLOUR_SPACE, "not MONOCHROME1 or MONOCHROME2")
+    image = ImagePixel(
+        rows=_whole(header, "Rows"),
+        columns=_whole(header, "Columns"),
+        bits_allocated=_whole(header, "BitsAllocated"),
+        bits_stored=_whole(header, "BitsStored"),
+        high_bit=_whole(header, "HighBit"),
+        is_signed=_whole(header, "PixelRepresentation") == 1,
+        photometric=photometric,
+    )
+    _check_samples(header, image)
+    return image
+
+
+def is_radiograph(header: Header, modality: str) -> bool:
+    """Both the class and the modality say so: no secondary capture, no other or unstated one."""
+    return modality in _STATED and header.sop_class in _RADIOGRAPHS
+
+
+def is_for_processing(header: Header) -> bool:
+    """Not made to be looked at: without the maker's contrast and edge enhancement."""
+    intent = str(header.dataset.get("PresentationIntentType", "")).upper()
+    return intent == "FOR PROCESSING" or header.sop_class == _FOR_PROCESSING_CLASS
+
+
+def _check_class(uid: str) -> None:
+    """Refuse a registered SOP class that is no radiograph; an unregistered one has a modality."""
+    if not uid or uid in _RADIOGRAPHS | _SECONDARY_CAPTURES:
+        return
+    name = _name(uid)
+    if "Image Storage" in name:
+        raise ImageError(Reason.MODALITY, name)
+    if name != _UNREGISTERED:
+        raise ImageError(Reason.NOT_AN_IMAGE, name)
+
+
+def _name(uid: str) -> str:
+    """What the standard calls it; never the file's own text."""
+    name = UID(uid).name if uid else "not stated"
+    return _UNREGISTERED if name == uid else name
+
+
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"no DICOM keyword: {keyword}")
+    return tag
+
+
+def _pixels(stop: _UpTo) -> tuple[str, int, int]:
+    """Value representation, position and length of Pixel Data."""
+    if stop.found is None:
+        raise ImageError(Reason.NO_PIXEL_DATA, "the file ends before any")
+    tag, vr, position, length = stop.found
+    if tag == 0:
+        raise ImageError(Reason.TRUNCATED, "zeros in place of the header")
+    if tag in _FLOAT_PIXELS:
+        raise ImageError(Reason.PIXEL_TYPE, "floating point samples")
+    if tag < _PIXEL_DATA:
+        raise ImageError(Reason.CORRUPT, "elements out of order")
+    if tag != _PIXEL_DATA:
+        raise ImageError(Reason.NO_PIXEL_DATA)
+    return vr, position, length
+
+
+def _whole(header: Header, keyword: str) -> int:
+    value = header.dataset.get(keyword)
+    if not isinstance(value, int):
+        raise ImageError(Reason.CORRUPT, f"{keyword} is missing")
+    return value
+
+
+def _check_samples(header: Header, image: ImagePixel) -> None:
+    if header.dataset.get("SamplesPerPixel", 1) != 1:
+        raise ImageError(Reason.COLOUR_SPACE, "several samples per pixel")
+    if image.rows * image.columns == 0:
+        raise ImageError(Reason.CORRUPT, "no rows or no columns")
+    if image.rows * image.columns > MAX_PIXELS:
+        raise ImageError(Reason.TOO_LARGE, f"{image.columns} x {image.rows} pixels")
+    if image.bits_allocated not in (8, 16) or not 8 <= image.bits_stored <= image.bits_allocated:
+        detail = f"{image.bits_stored} bits stored in {image.bits_allocated}"
+        raise ImageError(Reason.PIXEL_TYPE, detail)
+    if not image.bits_stored <= image.high_bit + 1 <= image.bits_allocated:
+        raise ImageError(Reason.PIXEL_TYPE, f"high bit {image.high_bit}")

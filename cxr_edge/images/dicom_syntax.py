@@ -1,0 +1,52 @@
+"""The transfer syntaxes that are read, each with the one decoder that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from cxr_edge.images.dicom_codecs import ImagePixel, Words, charls, gdcm_jpeg, openjpeg, rle
+
+Decode = Callable[[bytes, ImagePixel], Words]
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """One transfer syntax (PS3.5 section 10).
+
+    Attributes:
+        name: as in PS3.6 annex A, shortened.
+        package: the distribution that decodes it.
+        decode: None where samples are stored as they are.
+    """
+
+    name: str
+    package: str
+    decode: Decode | None = None
+    is_implicit_vr: bool = False
+    is_little_endian: bool = True
+
+
+def _jpeg(uid: str, name: str) -> dict[str, Syntax]:
+    return {uid: Syntax(name, "python-gdcm", partial(gdcm_jpeg, uid))}
+
+
+# Deflated ones are left out on purpose: a megabyte can hold a gigabyte.
+SYNTAXES: dict[str, Syntax] = {
+    "1.2.840.10008.1.2": Syntax("Implicit VR Little Endian", "numpy", is_implicit_vr=True),
+    "1.2.840.10008.1.2.1": Syntax("Explicit VR Little Endian", "numpy"),
+    "1.2.840.10008.1.2.2": Syntax("Explicit VR Big Endian", "numpy", is_little_endian=False),
+    "1.2.840.10008.1.2.5": Syntax("RLE Lossless", "numpy", rle),
+    **_jpeg("1.2.840.10008.1.2.4.50", "JPEG Baseline, 8 bit"),
+    **_jpeg("1.2.840.10008.1.2.4.51", "JPEG Extended, 8 and 12 bit"),
+    **_jpeg("1.2.840.10008.1.2.4.57", "JPEG Lossless"),
+    **_jpeg("1.2.840.10008.1.2.4.70", "JPEG Lossless, selection value 1"),
+    "1.2.840.10008.1.2.4.80": Syntax("JPEG-LS Lossless", "pyjpegls", charls),
+    "1.2.840.10008.1.2.4.81": Syntax("JPEG-LS Near-Lossless", "pyjpegls", charls),
+    "1.2.840.10008.1.2.4.90": Syntax("JPEG 2000 Lossless", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.91": Syntax("JPEG 2000", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.201": Syntax("HTJ2K Lossless", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.202": Syntax("HTJ2K Lossless RPCL", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.203": Syntax("HTJ2K", "pylibjpeg-openjpeg", openjpeg),
+}

@@ -1,0 +1,77 @@
+"""What a half-copied file lacks: its end marker, or samples where the format has none.
+
+A copy that reserves its space first and is interrupted leaves zeros behind: an uncompressed TIFF
+or a native DICOM decodes all the same, black (or white) from some sample on. Films with a black
+border exist too; what tells them apart is where and how the picture stops.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import ImageError
+from cxr_edge.types import Reason
+
+_ROWS = 8  # compared with the row where the picture stops
+_LIT = 0.25  # of the film's mean: above the noise of a dark border, below most anatomy
+_ENOUGH = 0.02  # of the columns: fewer lit samples than that prove nothing
+_BORDER = 2  # a bottom border up to so many times the top one is still a border
+
+
+def check_tail(levels: NDArray[np.generic]) -> None:
+    """Refuse a film that stops in the middle of a row, or at its end without a border on top.
+
+    Args:
+        levels: integers [H, W], the samples as stored and in stored order; the samples of a
+            pixel side by side or plane below plane.
+
+    Raises:
+        ImageError: `truncated`.
+    """
+    rows = np.flatnonzero(levels.any(axis=1))
+    first, last = (int(rows[0]), int(rows[-1])) if rows.size else (0, -1)
+    missing = len(levels) - 1 - last
+    if 2 * missing > len(levels):
+        raise ImageError(Reason.TRUNCATED, f"the last {missing} rows are zero")
+    film = levels[first : last + 1]
+    if len(film) <= _ROWS:
+        return  # too few rows to compare
+    step = 1 + max(film.shape) // 256
+    threshold = _LIT * _magnitude(film[::step, ::step]).mean()
+    # Turned by half, a slanted film on black stops in the middle of a row as well; a copy does not.
+    if _is_torn(film, threshold) and not _is_torn(film[::-1, ::-1], threshold):
+        raise ImageError(Reason.TRUNCATED, f"row {last} is not complete")
+    lit = _magnitude(film[-_ROWS - 1 :]) > threshold
+    if missing > _BORDER * first and (_goes_on(lit) or _goes_on(lit[:-1])):
+        raise ImageError(Reason.TRUNCATED, f"the last {missing} rows are zero")
+
+
+def has_jpeg_end(data: bytes) -> bool:
+    """Whether a JPEG's end-of-image marker comes after its last start-of-scan marker.
+
+    Where it does not, the decoder makes up the missing part, grey, without an error.
+    """
+    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+
+
+def _magnitude(levels: NDArray[np.generic]) -> NDArray[np.float64]:
+    return np.abs(levels.astype(np.float64))
+
+
+def _is_torn(film: NDArray[np.generic], threshold: float) -> bool:
+    """The last row is like the one above it up to some column, and zero where that one is lit."""
+    lit = _magnitude(film[-_ROWS - 1 :]) > threshold
+    end = int(np.flatnonzero(film[-1])[-1]) + 1
+    present, above = int(lit[-1, :end].sum()), int(lit[-2, :end].sum())
+    enough = _ENOUGH * lit.shape[1]
+    return above - 2 * present < enough and _goes_on(lit[:-1, end:], enough)
+
+
+def _goes_on(lit: NDArray[np.bool_], enough: float = 0.0) -> bool:
+    """The last row is about as lit as those above it.
+
+    Not so at the tip of a slanted or round shutter, where every row is shorter than the one above.
+    """
+    counts = lit.sum(axis=1)
+    return bool(counts[-1] > enough and 2 * counts[-1] >= counts.mean())

@@ -1,0 +1,167 @@
+"""Half-copied films without an end marker are refused, films with a black border are not."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images.tail import check_tail, has_jpeg_end
+from cxr_edge.types import Reason
+from tests.images.films import Levels, in_16_bits, scene
+
+INCOMING = Path(__file__).parents[1] / "data" / "incoming"
+FILMS = [
+    np.asarray(Image.open(path).convert("L"))
+    for path in sorted(INCOMING.glob("*.jpeg"))
+    if path.name not in ("half-copied.jpeg", "preallocated.jpeg")
+]
+SCENE = scene(200, 240)
+
+
+def refused(levels: NDArray[np.generic]) -> bool:
+    try:
+        check_tail(levels)
+    except ImageError as error:
+        assert error.reason is Reason.TRUNCATED
+        return True
+    return False
+
+
+def zero_from(levels: Levels, cut: int) -> Levels:
+    """The film with every byte from `cut` on still unwritten."""
+    data = levels.tobytes()
+    stored = data[:cut].ljust(len(data), b"\0")
+    return np.frombuffer(stored, levels.dtype).reshape(levels.shape)
+
+
+def on_black(levels: Levels, top: int, bottom: int, left: int, right: int) -> Levels:
+    return np.pad(levels, ((top, bottom), (left, right)))
+
+
+def slanted(degrees: float) -> Levels:
+    """The scene, turned on black."""
+    turned = Image.fromarray(SCENE).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    return np.asarray(turned)
+
+
+def in_a_circle() -> Levels:
+    y, x = np.mgrid[-100:100, -120:120]
+    return np.where(x**2 + y**2 < 90**2, SCENE, 0).astype(np.uint8)
+
+
+def dark_corner() -> Levels:
+    film = SCENE.copy()
+    film[-12:, -40:] = 0
+    return film
+
+
+def faint_last_row() -> Levels:
+    """A film that was padded and then scaled: the row at the border is faint, and partly zero."""
+    film = on_black(SCENE, 20, 20, 0, 0)
+    film[220, :150] = 9
+    return film
+
+
+GOOD: dict[str, Callable[[], NDArray[np.generic]]] = {
+    "whole": lambda: SCENE,
+    "16 bit": lambda: in_16_bits(),
+    "12 bit, signed": lambda: in_16_bits(12).astype(np.int16) - 2000,
+    "border all round": lambda: on_black(SCENE, 20, 20, 20, 20),
+    "border left and right": lambda: on_black(SCENE, 0, 0, 50, 50),
+    "border above and below": lambda: on_black(SCENE, 40, 40, 0, 0),
+    "bottom border twice the top one": lambda: on_black(SCENE, 10, 20, 5, 30),
+    "border in white-is-zero": lambda: on_black(255 - SCENE, 20, 20, 20, 20),
+    "border above only": lambda: on_black(SCENE, 50, 0, 0, 0),
+    "noise below": lambda: np.pad(SCENE, ((0, 20), (0, 0)), constant_values=1),
+    "slanted by a tenth of a degree": lambda: slanted(0.1),
+    "slanted by two degrees": lambda: slanted(2.0),
+    "slanted by 15 degrees": lambda: slanted(15.0),
+    "round shutter": in_a_circle,
+    "dark corner": dark_corner,
+    "faint last row": faint_last_row,
+    "fades out": lambda: (SCENE * np.linspace(1, 0, 200)[:, np.newaxis] ** 3).astype(np.uint8),
+    "eight rows": lambda: on_black(SCENE[:8], 0, 4, 0, 0),
+    "last four samples": lambda: zero_from(SCENE, SCENE.size - 4),
+}
+
+
+@pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
+def test_film_with_a_natural_end_passes(make: Callable[[], NDArray[np.generic]]) -> None:
+    assert not refused(make())
+
+
+CUT: dict[str, Callable[[], NDArray[np.generic]]] = {
+    "nothing written": lambda: np.zeros((200, 240), np.uint8),
+    "one sample written": lambda: zero_from(SCENE, 1),
+    "more than half missing": lambda: on_black(SCENE[:50], 60, 120, 0, 0),
+    "in the middle of a row": lambda: zero_from(SCENE, 150 * 240 + 120),
+    "in the middle of the last row": lambda: zero_from(SCENE, 199 * 240 + 120),
+    "at a row's end": lambda: zero_from(SCENE, 150 * 240),
+    "at the last row's beginning": lambda: zero_from(SCENE, 199 * 240),
+    "just behind a row's beginning": lambda: zero_from(SCENE, 150 * 240 + 2),
+    "just before a row's end": lambda: zero_from(SCENE, 151 * 240 - 2),
+    "middle of a row, border all round": lambda: zero_from(
+        on_black(SCENE, 20, 20, 20, 20), 190 * 280 + 120
+    ),
+    "left border, border left and right": lambda: zero_from(
+        on_black(SCENE, 0, 0, 50, 50), 150 * 340 + 20
+    ),
+    "left border, below twice the top border": lambda: zero_from(
+        on_black(SCENE, 20, 20, 20, 20), 170 * 280 + 10
+    ),
+    "bottom border more than twice the top one": lambda: on_black(SCENE, 10, 21, 5, 30),
+    "bottom border only": lambda: on_black(SCENE, 0, 1, 0, 0),
+    "slanted film": lambda: zero_from(slanted(0.1), 150 * 241 + 100),
+    "white-is-zero": lambda: zero_from(255 - SCENE, 150 * 240 + 7),
+    "signed": lambda: zero_from(in_16_bits(12).astype(np.int16) - 5000, 40 * 128 + 60),
+    "nine rows": lambda: on_black(SCENE[:9], 0, 4, 0, 0),
+}
+
+
+@pytest.mark.parametrize("make", CUT.values(), ids=CUT)
+def test_zero_filled_tail_is_refused(make: Callable[[], NDArray[np.generic]]) -> None:
+    assert refused(make())
+
+
+STORED: dict[str, Callable[[Levels], Levels]] = {
+    "8 bit": lambda film: film,
+    "8 bit white is zero": lambda film: 255 - film,
+    "12 bit little endian": lambda film: film.astype("<u2") * 16,
+    "16 bit big endian": lambda film: film.astype(">u2") * 257,
+    "border left and right": lambda film: on_black(film, 0, 0, 40, 40),
+}
+
+
+@pytest.mark.parametrize("store", STORED.values(), ids=STORED)
+def test_real_film_passes_whole_and_not_at_200_cuts(
+    store: Callable[[Levels], Levels],
+) -> None:
+    rng = random.Random(20261122)
+    stored = [store(film) for film in (SCENE, *FILMS)]
+    assert [refused(film) for film in stored] == [False] * 29
+    for film in itertools.islice(itertools.cycle(stored), 200):
+        cut = zero_from(film, rng.randrange(1, film.nbytes))
+        lost = np.count_nonzero(cut != film)
+        assert refused(cut) or lost < 0.002 * film.size, (film[0, :4], lost)
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"\xff\xda scan \xff\xd9", True),
+        (b"\xff\xda scan \xff\xd9 \xff\xda scan \xff\xd9\0\0", True),
+        (b"\xff\xda thumbnail \xff\xd9 \xff\xda scan \0\0", False),
+        (b"\xff\xda scan", False),
+        (b"", False),
+    ],
+)
+def test_end_of_image_comes_last(data: bytes, whole: bool) -> None:
+    assert has_jpeg_end(data) is whole
