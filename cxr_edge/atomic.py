@@ -5,12 +5,33 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 _NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # what network shares say to fsync on a folder
+
+
+def make_folder(folder: Path) -> None:
+    """With its parents, each of them 0700: `mkdir` would give the parents the umask's mode."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+
+
+def write_new(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write and fsync a new file, mode 0600, in a folder that nobody looks into yet.
+
+    Raises:
+        OSError: also where there is one of that name.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.writelines(chunks)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

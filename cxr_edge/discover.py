@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cxr_edge.errors import InputError
-from cxr_edge.types import FoundFile, Reason, display_name
+from cxr_edge.types import FoundFile, Reason, Stamp, display_name
+
+# How rsync, browsers, SFTP servers and file managers name what they have not finished.
+_TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload")
+
+_Entry = os.stat_result | Reason
 
 
 def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
@@ -17,9 +23,10 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
     Args:
         inputs: folders (walked recursively) and files.
 
-    Yields:
+    Returns:
         Every file found, once, however often the INPUTs name it; an entry that cannot be a film
-        (a link, a pipe, a folder that cannot be opened) with its problem.
+        (a link, a pipe, a folder that cannot be opened) or is on its way, with its problem. Lazy:
+        the walk goes on as files are taken.
 
     Raises:
         InputError: an INPUT does not exist.
@@ -28,19 +35,25 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
     for root in roots:
         if not os.path.lexists(root):
             raise InputError(f"input does not exist: {display_name(root)}")
+    return _entries(roots)
+
+
+def _entries(roots: list[Path]) -> Iterator[FoundFile]:
     prefixes = _prefixes(roots)
     seen: set[Path] = set()
     for root in roots:
-        for path, problem in _walk(root):
-            if path not in seen:
+        for path, entry in _walk(root):
+            if path in seen:
+                continue
+            if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
                 seen.add(path)
-                yield FoundFile(path, _display(path, root, prefixes[root]), problem)
+            yield _found(path, _display(path, root, prefixes[root]), entry)
 
 
 def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
     """Files named one by one, as `--files-from` reads them; each is shown as it was named."""
     for name in dict.fromkeys(paths):
-        yield FoundFile(Path(name), display_name(name), _problem(_mode(Path(name), follow=False)))
+        yield _found(Path(name), display_name(name), _stat(Path(name), follow=False))
 
 
 def _prefixes(roots: list[Path]) -> dict[Path, str]:
@@ -58,15 +71,18 @@ def _display(path: Path, root: Path, prefix: str) -> str:
     return display_name(Path(prefix, relative) if prefix else relative)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, Reason | None]]:
+def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
     """Depth first, entries sorted by name; a folder that cannot be listed is itself an entry."""
     pending = [root]
     while pending:
         path = pending.pop()
+        if path != root and _is_temporary(path.name):
+            yield path, Reason.TEMPORARY_NAME
+            continue
         # An INPUT that is a link to a folder was named on purpose; links inside are not followed.
-        mode = _mode(path, follow=path == root)
-        if isinstance(mode, Reason) or not stat.S_ISDIR(mode):
-            yield path, _problem(mode)
+        entry = _stat(path, follow=path == root)
+        if isinstance(entry, Reason) or not stat.S_ISDIR(entry.st_mode):
+            yield path, entry
             continue
         try:
             children = sorted(os.listdir(path), key=os.fsencode)  # noqa: PTH208 - names, not paths
@@ -76,10 +92,15 @@ def _walk(root: Path) -> Iterator[tuple[Path, Reason | None]]:
         pending += [path / child for child in reversed(children)]
 
 
-def _mode(path: Path, *, follow: bool) -> int | Reason:
-    """File type and permissions, or why they cannot be had."""
+def _is_temporary(name: str) -> bool:
+    """Hidden, or named as a file on its way: a row of its own, and never opened."""
+    return name.startswith(".") or name.lower().endswith(_TEMPORARY_SUFFIXES)
+
+
+def _stat(path: Path, *, follow: bool) -> _Entry:
+    """What the file system says, or why it says nothing."""
     try:
-        return os.stat(path, follow_symlinks=follow).st_mode  # noqa: PTH116 - no exceptions lost
+        return os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - no exceptions lost
     except (FileNotFoundError, ValueError):  # ValueError: no file name has a null byte in it
         return Reason.MISSING
     except PermissionError:
@@ -88,10 +109,11 @@ def _mode(path: Path, *, follow: bool) -> int | Reason:
         return Reason.IO_ERROR
 
 
-def _problem(mode: int | Reason) -> Reason | None:
+def _found(path: Path, display: str, entry: _Entry) -> FoundFile:
     """What already rules an entry out; opening it later checks again, without a race."""
-    if isinstance(mode, Reason):
-        return mode
-    if stat.S_ISLNK(mode):
-        return Reason.SYMLINK
-    return None if stat.S_ISREG(mode) else Reason.NOT_A_FILE
+    if isinstance(entry, Reason):
+        return FoundFile(path, display, entry)
+    if stat.S_ISREG(entry.st_mode):
+        return FoundFile(path, display, None, Stamp.of(entry), time.time_ns())
+    problem = Reason.SYMLINK if stat.S_ISLNK(entry.st_mode) else Reason.NOT_A_FILE
+    return FoundFile(path, display, problem)

@@ -6,12 +6,10 @@ import errno
 import hashlib
 import os
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr_edge.errors import ImageError
-from cxr_edge.types import FileContent, Reason
-from cxr_edge.utc import utc_text
+from cxr_edge.types import FileContent, Reason, Stamp
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -24,8 +22,12 @@ _OPEN_ERRORS = {
 }
 
 
-def read_file(path: Path) -> FileContent:
+def read_file(path: Path, expected: Stamp | None = None) -> FileContent:
     """The whole file, once.
+
+    Args:
+        path: where it is.
+        expected: what it must still look like, if it was watched before.
 
     Raises:
         ImageError: not a regular file, a link, unreadable, over 256 MiB, or changed meanwhile.
@@ -46,9 +48,18 @@ def read_file(path: Path) -> FileContent:
     except OSError as error:
         reason = _OPEN_ERRORS.get(error.errno or 0, Reason.IO_ERROR)
         raise ImageError(reason, error.strerror or "") from error
-    if len(data) != before.st_size or _state(before) != _state(after):
-        raise ImageError(Reason.CHANGED_WHILE_READ)
-    return FileContent(data, hashlib.sha256(data).hexdigest(), _utc(before.st_mtime))
+    stamp = Stamp.of(before)
+    if len(data) != stamp.size or stamp != Stamp.of(after) or stamp != (expected or stamp):
+        raise ImageError(Reason.STILL_CHANGING)
+    return FileContent(data, hashlib.sha256(data).hexdigest(), stamp)
+
+
+def current_stamp(path: Path) -> Stamp | None:
+    """What a file looks like now; None where nobody can say."""
+    try:
+        return Stamp.of(path.lstat())
+    except OSError:
+        return None
 
 
 def _check(facts: os.stat_result) -> None:
@@ -56,15 +67,3 @@ def _check(facts: os.stat_result) -> None:
         raise ImageError(Reason.NOT_A_FILE)
     if facts.st_size > MAX_BYTES:
         raise ImageError(Reason.TOO_LARGE, f"{facts.st_size} bytes")
-
-
-def _state(facts: os.stat_result) -> tuple[int, int, int]:
-    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
-def _utc(seconds: float) -> str:
-    """ISO 8601 to the second; a stamp that no calendar holds is left out."""
-    try:
-        return utc_text(datetime.fromtimestamp(int(seconds), UTC))
-    except (OverflowError, ValueError, OSError):
-        return ""

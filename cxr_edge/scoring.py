@@ -1,132 +1,180 @@
-"""Joins the stages: files in, one result per file out. The only place that catches broadly."""
+"""Joins the stages: files in, one recorded row per file."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-import traceback
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cxr_edge.errors import ImageError
-from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input
-from cxr_edge.read import read_file
+from cxr_edge.intake import Prepared
+from cxr_edge.ledger import Entry, Run
+from cxr_edge.read import current_stamp
 from cxr_edge.runtime.protocol import Runner
-from cxr_edge.types import (
-    PROBABILITY_DECIMALS,
-    FoundFile,
-    InputWarning,
-    Reason,
-    Result,
-    Status,
-)
+from cxr_edge.settle import SettleRule
+from cxr_edge.types import PROBABILITY_DECIMALS, FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.workers import Workers
 
-_log = logging.getLogger(__name__)
+# Rows that need no network are committed in groups: one fsync for many.
+_ROWS_PER_COMMIT = 1000
+_NAP_SECONDS = 0.1
+
+
+class Progress(Protocol):
+    """Whom the scorer tells how far it is."""
+
+    def recorded(self, files: int) -> None:
+        """So many more files have a row."""
+
+    def waiting(self, files: int, seconds: float) -> None:
+        """So many files may still be written to; they are looked at again in so many seconds."""
 
 
 @dataclass(frozen=True)
-class ScoringOptions:
-    """How much is done at once; the scores do not depend on it."""
+class Scorer:
+    """What it takes to score a folder.
 
-    size: int
-    workers: int = 2
-    batch_size: int = 32
+    Attributes:
+        runner: a loaded network.
+        workers: the decoder processes.
+        run: this run's part of the ledger.
+        settle: when a file counts as complete.
+        batch_size: films per forward pass; the scores do not depend on it.
+        stop: asked between files; when it says so, the last batch is finished and recorded.
+        progress: told what has been done.
+    """
+
+    runner: Runner
+    workers: Workers
+    run: Run
+    settle: SettleRule
+    batch_size: int
+    stop: Callable[[], bool]
+    progress: Progress
 
     def __post_init__(self) -> None:
-        """At least one of each."""
-        if min(self.size, self.workers, self.batch_size) < 1:
-            raise ValueError(f"size, workers and batch size must be at least 1: {self}")
+        """At least one."""
+        if self.batch_size < 1:
+            raise ValueError(f"batch size must be at least 1: {self.batch_size}")
+
+    def score(self, files: Iterable[FoundFile]) -> bool:
+        """Score files and commit a row for each.
+
+        A file that was still changing is looked at again at the end, once it has had time to
+        settle; what changes even then stays deferred.
+
+        Args:
+            files: what discovery found; read lazily, so memory does not grow with the folder.
+
+        Returns:
+            Whether every file has its row; False after a stop, with what is scored recorded.
+        """
+        watch = _Watch(self.settle)
+        self._decode_and_infer(self._unknown(files, watch), self.progress.recorded)
+        changing = self.run.unsettled()
+        if changing and self._waited_until(watch.quiet_at, len(changing)):
+            # They have been counted.
+            self._decode_and_infer(map(watch.look_again, changing), lambda _: None)
+        return not self.stop()
+
+    def _unknown(self, files: Iterable[FoundFile], watch: _Watch) -> Iterator[FoundFile]:
+        """Files that must be read; rows for the others are recorded on the way."""
+        rows: list[Entry] = []
+        for file in itertools.takewhile(lambda _: not self.stop(), files):
+            said = self._said_without_reading(file, watch)
+            if said is None:
+                # Without a settle rule a file may change until it is read.
+                yield file if self.settle.seconds > 0 else replace(file, stamp=None)
+                continue
+            rows.append(Entry(file, said, file.stamp))
+            if len(rows) == _ROWS_PER_COMMIT:
+                self._record(rows, self.progress.recorded)
+                rows.clear()
+        self._record(rows, self.progress.recorded)
+
+    def _said_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
+        if file.problem is None and (known := self.run.recall(file)) is not None:
+            return known
+        problem = file.problem or (file.stamp and watch.objection(file.stamp))
+        return Result.without_score(file.display, problem) if problem else None
+
+    def _decode_and_infer(
+        self, files: Iterable[FoundFile], recorded: Callable[[int], None]
+    ) -> None:
+        """In batches, each committed before the next is begun."""
+        batch: list[tuple[FoundFile, Prepared]] = []
+        for item in self.workers.prepare(files, self.stop):
+            batch.append(item)
+            if len(batch) == self.batch_size:
+                self._record(self._infer(batch), recorded)
+                batch.clear()
+        self._record(self._infer(batch), recorded)
+
+    def _infer(self, batch: list[tuple[FoundFile, Prepared]]) -> list[Entry]:
+        """One forward pass over what has pixels and no score yet; the same bytes only once."""
+        films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
+        said = {sha256: self.run.known_probability(sha256) for sha256 in films}
+        new = [sha256 for sha256, probability in said.items() if probability is None]
+        if new:
+            answers = self.runner.predict(np.stack([films[each] for each in new])).probability
+            if len(answers) != len(new):
+                raise RuntimeError(f"{len(answers)} scores for {len(new)} films")
+            said.update(zip(new, answers.tolist(), strict=True))
+        return [Entry(file, _result(item, said), item.stamp or file.stamp) for file, item in batch]
+
+    def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
+        if entries:
+            self.run.record(entries)
+            recorded(len(entries))
+
+    def _waited_until(self, moment: float, files: int) -> bool:
+        """Sleep in short naps; False when the run was stopped meanwhile."""
+        if moment > time.monotonic():
+            self.progress.waiting(files, moment - time.monotonic())
+        while not self.stop():
+            left = moment - time.monotonic()
+            if left <= 0:
+                return True
+            time.sleep(min(left, _NAP_SECONDS))
+        return False
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A file on its way: what is known about it, and its pixels if it has any."""
+class _Watch:
+    """Holds back what may still be written, and knows when all of it will have been watched."""
 
-    result: Result
-    pixels: NDArray[np.uint8] | None = None
+    def __init__(self, rule: SettleRule) -> None:
+        self._rule = rule
+        self.quiet_at = 0.0  # on the monotonic clock
 
+    def objection(self, stamp: Stamp) -> Reason | None:
+        """Why a file should not be read now."""
+        missing = self._rule.missing_seconds(stamp, time.time_ns())
+        problem = self._rule.objection(stamp)
+        if problem is None and missing > 0:
+            self.quiet_at = max(self.quiet_at, time.monotonic() + missing)
+            return Reason.STILL_CHANGING
+        return problem
 
-def score(files: Iterable[FoundFile], runner: Runner, options: ScoringOptions) -> Iterator[Result]:
-    """Score files in the order given.
+    def look_again(self, file: FoundFile) -> FoundFile:
+        """With the stamp of now, if that has been quiet for long enough; else as it was seen.
 
-    Args:
-        files: what discovery found; read lazily, so memory does not grow with the folder.
-        runner: a loaded network.
-        options: input size, decoding threads and batch size.
-
-    Yields:
-        Exactly one `Result` per file: a probability, or the reason why there is none.
-    """
-    with closing(_prepare_ahead(files, options)) as prepared:
-        while batch := list(itertools.islice(prepared, options.batch_size)):
-            yield from _infer(batch, runner)
-
-
-def _prepare_ahead(
-    files: Iterable[FoundFile], options: ScoringOptions
-) -> Generator[_Prepared, None, None]:
-    """Decode in threads, at most two batches ahead of inference."""
-    window: deque[Future[_Prepared]] = deque()
-    pool = ThreadPoolExecutor(options.workers)
-    try:
-        for file in files:
-            window.append(pool.submit(_prepare, file, options.size))
-            if len(window) >= 2 * options.batch_size:
-                yield window.popleft().result()
-        while window:
-            yield window.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted run does not decode what nobody reads
+        A file that still has the stamp it had is fit to be read; one that has another is not.
+        """
+        stamp, now_ns = current_stamp(file.path), time.time_ns()
+        if stamp is None or self._rule.missing_seconds(stamp, now_ns) > 0:
+            return file
+        return replace(file, stamp=stamp, seen_ns=now_ns)
 
 
-def _prepare(file: FoundFile, size: int) -> _Prepared:
-    """Read, decode and resize one file; whatever happens becomes its result."""
-    result = Result(file.display, Status.NOT_SCORED, file.problem or Reason.INTERNAL_ERROR)
-    if file.problem is not None:
-        return _Prepared(result)
-    try:
-        content = read_file(file.path)
-        result = replace(result, sha256=content.sha256, modified_utc=content.modified_utc)
-        image = decode(content.data, file.path.name)
-        pixels = to_network_input(image.pixels, size)
-    except ImageError as error:
-        return _Prepared(replace(result, reason=error.reason))
-    except Exception as error:
-        # A defect of ours must cost one row and say so, not the night. Its message may quote the
-        # file, so it stays out of the log.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("unexpected %s while reading %s\n%s", type(error).__name__, file.display, where)
-        return _Prepared(result)
-    warnings = image.warnings
-    if min(image.width, image.height) < size:
-        warnings = (*warnings, InputWarning.LOW_RESOLUTION)
-    facts = replace(
-        result, width=image.width, height=image.height, format=image.format, warnings=warnings
-    )
-    return _Prepared(facts, pixels)
-
-
-def _infer(batch: list[_Prepared], runner: Runner) -> Iterator[Result]:
-    """One forward pass over the decodable part of a batch."""
-    images = [item.pixels for item in batch if item.pixels is not None]
-    said = runner.predict(np.stack(images)).probability.tolist() if images else []
-    if len(said) != len(images):
-        raise RuntimeError(f"{len(said)} scores for {len(images)} films")
-    probability = iter(said)
-    for item in batch:
-        yield item.result if item.pixels is None else _scored(item.result, next(probability))
-
-
-def _scored(facts: Result, probability: float) -> Result:
-    """Rounded when recorded: what is decided on is what is printed."""
-    if not 0.0 <= probability <= 1.0:  # also NaN
-        return replace(facts, reason=Reason.BAD_OUTPUT)
+def _result(item: Prepared, said: dict[str, float | None]) -> Result:
+    """The probability, rounded when recorded: what is decided on is what is printed."""
+    if item.pixels is None:
+        return item.result
+    probability = said[item.result.sha256]
+    if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
+        return replace(item.result, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)
-    return replace(facts, status=Status.SCORED, reason=None, probability=rounded)
+    return replace(item.result, status=Status.SCORED, reason=None, probability=rounded)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from typing import Any
+
+Reader = Callable[[Any, str], Any]
 
 
 def read(kind: Any, value: Any, where: str) -> Any:
     """Read a value as a type annotation says.
 
     Args:
-        kind: a dataclass, `tuple`, `dict`, optional or plain JSON type.
+        kind: a dataclass, `tuple`, `dict`, `StrEnum`, optional or plain JSON type.
         value: what `json.loads` gave.
         where: named in errors.
 
@@ -23,43 +28,76 @@ def read(kind: Any, value: Any, where: str) -> Any:
         ValueError: a field missing, unknown or refused by its dataclass; NaN, infinity.
         OverflowError: an integer that no float can hold.
     """
+    return _reader(kind)(value, where)
+
+
+@functools.cache
+def _reader(kind: Any) -> Reader:
+    """What reads one type; made once, because decoders answer about thousands of files."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(kind) if option is not type(None)]
-        return None if value is None else read(options[0], value, where)
+        return _optional(next(k for k in typing.get_args(kind) if k is not type(None)))
     if is_dataclass(kind):
-        return _read_dataclass(typing.cast("type", kind), _typed(value, dict, where), where)
+        return _dataclass(typing.cast("type", kind))
     if origin is tuple:
-        items = _typed(value, list, where)
-        return tuple(
-            read(k, v, where) for k, v in zip(_item_types(kind, items), items, strict=True)
-        )
+        return _tuple(typing.get_args(kind))
     if origin is dict:
-        inner = typing.get_args(kind)[1]
-        return {
-            _typed(k, str, where): read(inner, v, f"{where}.{k}")
-            for k, v in _typed(value, dict, where).items()
-        }
+        return _dict(typing.get_args(kind)[1])
     if kind is Any:
-        json.dumps(value, allow_nan=False)
-        return value
+        return _anything
     if kind is float:
-        return float(_typed(value, (int, float), where))
-    return _typed(value, kind, where)
+        return lambda value, where: float(_typed(value, (int, float), where))
+    if issubclass(kind, StrEnum):
+        return lambda value, where: kind(_typed(value, str, where))
+    return lambda value, where: _typed(value, kind, where)
 
 
-def _read_dataclass(kind: type, values: dict[str, Any], where: str) -> Any:
+def _optional(kind: Any) -> Reader:
+    reader = _reader(kind)
+    return lambda value, where: None if value is None else reader(value, where)
+
+
+def _dataclass(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
-    names = {item.name for item in fields(kind)}
-    if set(values) != names:
-        raise ValueError(f"{where}: fields {sorted(set(values) ^ names)} missing or unknown")
-    return kind(**{key: read(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+    readers = {item.name: _reader(hints[item.name]) for item in fields(kind)}
+
+    def reader(value: Any, where: str) -> Any:
+        values = _typed(value, dict, where)
+        if values.keys() != readers.keys():
+            different = sorted(values.keys() ^ readers.keys())
+            raise ValueError(f"{where}: fields {different} missing or unknown")
+        return kind(**{key: readers[key](item, f"{where}.{key}") for key, item in values.items()})
+
+    return reader
 
 
-def _item_types(kind: Any, items: list[Any]) -> list[Any]:
+def _tuple(kinds: tuple[Any, ...]) -> Reader:
     """`tuple[int, ...]` repeats its type; `tuple[float, float]` names each."""
-    arguments = typing.get_args(kind)
-    return [arguments[0]] * len(items) if arguments[-1] is Ellipsis else list(arguments)
+    readers = [_reader(kind) for kind in kinds if kind is not Ellipsis]
+
+    def reader(value: Any, where: str) -> tuple[Any, ...]:
+        items = _typed(value, list, where)
+        each = readers * len(items) if kinds[-1] is Ellipsis else readers
+        return tuple(inner(item, where) for inner, item in zip(each, items, strict=True))
+
+    return reader
+
+
+def _dict(kind: Any) -> Reader:
+    inner = _reader(kind)
+
+    def reader(value: Any, where: str) -> dict[str, Any]:
+        return {
+            _typed(key, str, where): inner(item, f"{where}.{key}")
+            for key, item in _typed(value, dict, where).items()
+        }
+
+    return reader
+
+
+def _anything(value: Any, _: str) -> Any:
+    json.dumps(value, allow_nan=False)
+    return value
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:

@@ -1,12 +1,14 @@
-"""From results to the reading list: bands, ranks and duplicates. Pure."""
+"""From results to the reading list: bands, order and ranks. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from cxr_edge.types import Band, Result, Status
+from cxr_edge.types import PROBABILITY_DECIMALS, Band, Result, Status
+
+_BAND_ORDER = {band: position for position, band in enumerate(Band)}
 
 
 @dataclass(frozen=True)
@@ -54,69 +56,65 @@ class Counts:
         return self.scored == self.found
 
 
-def triage(results: Iterable[Result], threshold: float) -> list[TriageRow]:
-    """Sort results into the order in which they should be read.
+def band(probability: float | None, has_warnings: bool, threshold: float) -> Band:
+    """Where a file is read: no score or a warning first, then by the threshold."""
+    if probability is None or has_warnings:
+        return Band.ATTENTION
+    return Band.FLAGGED if probability >= threshold else Band.UNFLAGGED
+
+
+def reading_key(
+    threshold: float,
+) -> Callable[[float | None, bool, str, str], str]:
+    """The key that sorts files into the order in which they should be read.
 
     Bands come as `attention`, `flagged`, `unflagged`. In `attention`, films scored with a warning
     come first, highest probability first, then what has no score. `unflagged` keeps the order of
     arrival: time of last change, then path.
 
+    Returns:
+        A function of (probability or None, has warnings, modified_utc, path); its texts sort by
+        code point, so the ledger can sort 100,000 files without holding them in memory.
+    """
+
+    def key(probability: float | None, has_warnings: bool, modified: str, path: str) -> str:
+        where = band(probability, bool(has_warnings), threshold)
+        urgency = "9"  # behind every score
+        if probability is not None:
+            urgent = where is not Band.UNFLAGGED
+            urgency = f"{1 - probability:.{PROBABILITY_DECIMALS}f}" if urgent else ""
+            modified = "" if urgent else modified
+        return f"{_BAND_ORDER[where]} {urgency} {modified} {path}"
+
+    return key
+
+
+def place(results: Iterable[Result], threshold: float) -> Iterator[TriageRow]:
+    """Ranks, bands and decisions for results that come in reading order.
+
     Args:
-        results: one per file, in any order; the outcome does not depend on it.
+        results: sorted by `reading_key`.
         threshold: flagged at or above it.
     """
-    ordered = sorted(_mark_duplicates(results), key=lambda r: _key(_band(r, threshold), r))
-    return [
-        TriageRow(rank, _band(result, threshold), _flagged(result, threshold), result)
-        for rank, result in enumerate(ordered, start=1)
-    ]
+    for rank, result in enumerate(results, start=1):
+        where = band(result.probability, bool(result.warnings), threshold)
+        decision = None if result.probability is None else result.probability >= threshold
+        yield TriageRow(rank, where, decision, result)
 
 
-def count(rows: Sequence[TriageRow]) -> Counts:
+def count(rows: Iterable[TriageRow]) -> Counts:
     """Count rows by status and by band."""
-    status = Counter(row.result.status for row in rows)
-    band = Counter(row.band for row in rows)
+    status: Counter[Status] = Counter()
+    bands: Counter[Band] = Counter()
+    for row in rows:
+        status[row.result.status] += 1
+        bands[row.band] += 1
     return Counts(
-        found=len(rows),
+        found=status.total(),
         scored=status[Status.SCORED],
         not_scored=status[Status.NOT_SCORED],
         deferred=status[Status.DEFERRED],
-        attention=band[Band.ATTENTION],
-        flagged=band[Band.FLAGGED],
-        unflagged=band[Band.UNFLAGGED],
+        attention=bands[Band.ATTENTION],
+        flagged=bands[Band.FLAGGED],
+        unflagged=bands[Band.UNFLAGGED],
     )
-
-
-def _flagged(result: Result, threshold: float) -> bool | None:
-    return None if result.probability is None else result.probability >= threshold
-
-
-def _band(result: Result, threshold: float) -> Band:
-    if result.probability is None or result.warnings:
-        return Band.ATTENTION
-    return Band.FLAGGED if result.probability >= threshold else Band.UNFLAGGED
-
-
-_BAND_ORDER = {band: position for position, band in enumerate(Band)}
-
-
-def _key(band: Band, result: Result) -> tuple[int, float, str, str]:
-    if result.probability is None or band is Band.UNFLAGGED:
-        return _BAND_ORDER[band], 0.0, result.modified_utc, result.path
-    # A probability of 0 still sorts before what has none: -p - 1 is never above -1.
-    return _BAND_ORDER[band], -result.probability - 1, "", result.path
-
-
-def _mark_duplicates(results: Iterable[Result]) -> list[Result]:
-    """The same bytes under several names: each keeps its row and names the first by path."""
-    by_path = sorted(results, key=lambda result: result.path)
-    first: dict[str, str] = {}
-    for result in by_path:
-        if result.sha256:
-            first.setdefault(result.sha256, result.path)
-    return [
-        replace(result, duplicate_of=first[result.sha256])
-        if result.sha256 and first[result.sha256] != result.path
-        else result
-        for result in by_path
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_edge.triage import Counts, TriageRow, count, triage
-from cxr_edge.types import Band, InputWarning, Reason, Result, Status, display_name
+from cxr_edge.triage import Counts, TriageRow, band, count, place, reading_key
+from cxr_edge.types import Band, InputWarning, Reason, Result, display_name
 from tests.factories import result
 
 WARNED = (InputWarning.LOW_RESOLUTION,)
+
+
+def triage(results: Iterable[Result], threshold: float) -> list[TriageRow]:
+    """Sorted as the ledger sorts: by the bytes of the key."""
+    key = reading_key(threshold)
+
+    def order(item: Result) -> bytes:
+        return key(item.probability, bool(item.warnings), item.modified_utc, item.path).encode()
+
+    return list(place(sorted(results, key=order), threshold))
 
 
 def paths(results: list[Result], threshold: float = 0.5) -> list[str]:
@@ -27,7 +38,7 @@ def test_bands_in_order() -> None:
             result("flagged", 0.9),
             result("broken", None),
             result("warned", 0.2, warnings=WARNED),
-            Result("later", Status.DEFERRED, Reason.CHANGED_WHILE_READ),
+            result("later", None, reason=Reason.STILL_CHANGING),
         ],
         0.5,
     )
@@ -51,8 +62,16 @@ def test_attention_puts_scores_first_highest_on_top() -> None:
 
 
 def test_flagged_by_probability_then_path() -> None:
-    rows = [result("b", 0.8), result("c", 0.9), result("a", 0.8), result("B", 0.8)]
+    """Whenever they came."""
+    late, early = ({"modified_utc": f"2026-11-22T0{hour}:00:00Z"} for hour in (3, 1))
+    rows = [
+        result("b", 0.8, **early),
+        result("c", 0.9, **late),
+        result("a", 0.8, **late),
+        result("B", 0.8),
+    ]
     assert paths(rows) == ["c", "B", "a", "b"]
+    assert paths([replace(row, warnings=WARNED) for row in rows]) == ["c", "B", "a", "b"]
 
 
 def test_unflagged_in_order_of_arrival_then_path() -> None:
@@ -75,20 +94,41 @@ def test_at_the_threshold_is_flagged(probability: float, flagged: bool) -> None:
     assert row.band is (Band.FLAGGED if flagged else Band.UNFLAGGED)
 
 
-def test_duplicates_name_the_first_by_path() -> None:
-    rows = triage(
-        [
-            result("c", 0.9, sha256="1"),
-            result("a", 0.9, sha256="1"),
-            result("b", None, sha256="2"),
-            result("d", None, sha256="2"),
-            result("e", None),
-            result("f", None),
-        ],
-        0.5,
-    )
-    named = {row.result.path: row.result.duplicate_of for row in rows}
-    assert named == {"a": "", "b": "", "c": "a", "d": "b", "e": "", "f": ""}
+def test_scores_are_told_apart_to_their_last_decimal() -> None:
+    rows = [result(name, p) for name, p in (("c", 0.500001), ("a", 0.5), ("b", 0.999999))]
+    assert paths(rows) == ["b", "c", "a"]
+    warned = [replace(row, warnings=WARNED) for row in (*rows, result("d", 1.0))]
+    assert paths(warned) == ["d", "b", "c", "a"]
+
+
+def test_names_sort_by_code_point() -> None:
+    names = ["a", "B", "é", "\ufffd", "\U0001f9b4", "a b", "a/b", "ab", "~"]
+    rows = [result(name, 0.9) for name in names]
+    assert paths(rows) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("probability", "warned", "where"),
+    [
+        (None, False, Band.ATTENTION),
+        (None, True, Band.ATTENTION),
+        (0.9, True, Band.ATTENTION),
+        (0.1, True, Band.ATTENTION),
+        (0.5, False, Band.FLAGGED),
+        (0.499999, False, Band.UNFLAGGED),
+    ],
+)
+def test_band(probability: float | None, warned: bool, where: Band) -> None:
+    assert band(probability, warned, 0.5) is where
+
+
+def test_place_is_lazy() -> None:
+    def endless() -> Iterator[Result]:
+        while True:
+            yield result()
+
+    rows = place(endless(), 0.5)
+    assert [next(rows).rank for _ in range(3)] == [1, 2, 3]
 
 
 BAD_ROWS: dict[str, tuple[Band, bool | None, Result]] = {
@@ -149,10 +189,9 @@ warnings = st.lists(st.sampled_from(InputWarning), max_size=2, unique=True).map(
 @st.composite
 def any_result(draw: st.DrawFn, path: str) -> Result:
     facts: dict[str, Any] = {"sha256": draw(hashes), "modified_utc": draw(stamps)}
-    status = draw(st.sampled_from(Status))
-    if status is Status.SCORED:
+    if draw(st.booleans()):
         return result(path, draw(probabilities), warnings=draw(warnings), **facts)
-    return Result(path, status, draw(st.sampled_from(Reason)), **facts)
+    return Result.without_score(path, draw(st.sampled_from(Reason)), **facts)
 
 
 names = st.text(min_size=1, max_size=3).map(display_name)
@@ -200,10 +239,10 @@ def test_a_broken_file_changes_no_other_row(
 def test_a_second_copy_changes_no_score(results: tuple[Result, ...], threshold: float) -> None:
     copies = [replace(item, path=f"{item.path} copy") for item in results]
     rows = decisions(triage([*results, *copies], threshold))
-    for path, (band, flagged, item) in decisions(triage(results, threshold)).items():
+    for path, (where, flagged, item) in decisions(triage(results, threshold)).items():
         copied_band, copied_flag, copied = rows[f"{path} copy"]
-        assert (copied_band, copied_flag, copied.probability) == (band, flagged, item.probability)
-        assert rows[path][:2] == (band, flagged)
+        assert (copied_band, copied_flag, copied.probability) == (where, flagged, item.probability)
+        assert rows[path][:2] == (where, flagged)
         assert rows[path][2].probability == item.probability
 
 

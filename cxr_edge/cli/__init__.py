@@ -8,11 +8,12 @@ import sys
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.boundary import run_command, say_error
+from cxr_edge.cli.boundary import run_command, say_from_handler
 from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.models import models
+from cxr_edge.cli.report import report
 from cxr_edge.cli.score import score
 from cxr_edge.cli.train import train
 
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (score, models, doctor, explore, train, export):
+for command in (score, report, models, doctor, explore, train, export):
     cli.add_command(command)
 
 
@@ -44,5 +45,5 @@ def main() -> None:
 
 def _terminate(number: int, frame: object) -> None:
     """Leave through the same clean-up as any error, so that no half report stays behind."""
-    say_error("terminated; safe to run again")
+    say_from_handler("terminated; safe to run again")
     raise SystemExit(128 + number)

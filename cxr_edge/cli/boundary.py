@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import click
@@ -9,6 +10,7 @@ import click
 from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 
 EXIT_INTERRUPTED = 130
+_STDERR = 2
 
 
 def run_command(command: click.Command) -> int:
@@ -36,6 +38,13 @@ def say_error(message: str, tip: str = "") -> None:
     click.secho(f"error: {message}", fg="red", err=True, color=_colour())
     if tip:
         click.echo(f"  tip: {tip}", err=True)
+
+
+def say_from_handler(message: str, tip: str = "") -> None:
+    """The same, plain, from a signal handler: Python's streams refuse who interrupts a write."""
+    lines = [f"error: {message}\n", f"  tip: {tip}\n" if tip else ""]
+    with contextlib.suppress(OSError):
+        os.write(_STDERR, "".join(lines).encode())
 
 
 def _colour() -> bool | None:

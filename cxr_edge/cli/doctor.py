@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from cxr_edge.runtime import Device
     from cxr_edge.spec import ModelSpec
 
-_SOFTWARE = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
+_INFERENCE = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
 
 
 @click.command()
@@ -25,28 +24,42 @@ _SOFTWARE = ("numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "ai-edge-liter
 def doctor(device: str) -> int:
     """Will tonight's run work on this machine?
 
-    Shows versions, disk and device, and runs every bundled model's self-test.
+    Shows versions, disk and device, tries the state folder, and runs every bundled model's
+    self-test.
 
-    Exit code 0: all is well; 4: a model or the device is refused.
+    Exit code 0: all is well; 1: the ledger cannot be kept here; 4: a model or the device is
+    refused.
 
     \b
     Example:
       cxr-edge doctor --device cpu
     """
     from cxr_edge.catalog import bundled_specs
+    from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device, usable_cores
 
     asked = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
-    for name in _SOFTWARE:
+    for name, number in decoder_versions().items():
+        click.echo(f"{name} {number}")
+    for name in ("numpy", *_INFERENCE):
         click.echo(f"{name} {_installed(name)}")
-    click.echo(
-        f"cores {usable_cores()}, free disk {shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB"
-    )
+    click.echo(f"cores {usable_cores()}")
+    _try_state()
     checks = [_check(spec, kind, asked) for spec in bundled_specs() for kind in spec.files]
     if not any(checks):
         raise ModelRefusedError("no bundled model could be run here", tip="see the lines above")
     return 0 if all(passed is not False for passed in checks) else ModelRefusedError.exit_code
+
+
+def _try_state() -> None:
+    """Hold a state folder as a run would; StateError where that cannot be done."""
+    from cxr_edge.state import held, states_folder
+
+    folder = states_folder()
+    with held(folder / "doctor", ["cxr-edge", "doctor"]):
+        free = shutil.disk_usage(folder).free / 1e9
+    click.echo(f"state {folder}, {free:.1f} GB free")
 
 
 def _installed(package: str) -> str:

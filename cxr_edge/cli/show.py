@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
-import platform
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 import click
+from rich import progress
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from cxr_edge import __version__
-from cxr_edge.catalog import ModelChoice
 from cxr_edge.cli.boundary import say_error
 from cxr_edge.errors import ReportError
-from cxr_edge.report import Report, RunContext
+from cxr_edge.report import Report
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
-from cxr_edge.runtime import Runner
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import Band, display_name
+from cxr_edge.types import Band
 from cxr_edge.utc import utc_text
-
-T = TypeVar("T")
 
 ROWS_SHOWN = 20
 FILES_PER_LINE = 500
@@ -51,8 +45,8 @@ class Clock:
         return utc_text(self._began)
 
     @property
-    def folder_name(self) -> str:
-        """The start as a file name; to the microsecond, because runs can take under a second."""
+    def run_id(self) -> str:
+        """The start as a name; to the microsecond, because runs can take under a second."""
         return self._began.strftime("%Y%m%dT%H%M%S.%fZ")
 
     @property
@@ -61,48 +55,49 @@ class Clock:
         return round(time.monotonic() - self._monotonic, 3)
 
 
-def run_context(
-    choice: ModelChoice, runner: Runner, clock: Clock, point: tuple[str, float], device_asked: str
-) -> RunContext:
-    """Everything the report says about the run, taken when the last score is there."""
-    return RunContext(
-        spec=choice.spec,
-        model_file=display_name(choice.path.name),
-        model_sha256=choice.file.sha256,
-        operating_point=point[0],
-        threshold=point[1],
-        device_asked=device_asked,
-        device_used=runner.device,
-        versions=versions(runner),
-        started_utc=clock.started_utc,
-        seconds=clock.seconds,
-        command=tuple(sys.argv),
+class Progress:
+    """On stderr: a bar on a terminal, a line per 500 files elsewhere."""
+
+    def __init__(self, total: int | None, *, quiet: bool) -> None:
+        """`total` is None where nobody counted beforehand."""
+        self.done = 0
+        self._total = total
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._bar = progress.Progress(console=self._console, transient=True)
+        self._task = self._bar.add_task("scoring", total=total)
+
+    def __enter__(self) -> Progress:
+        """Show the bar, where there is a terminal to show it on."""
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it away again."""
+        if self._console.is_terminal:  # elsewhere it would leave an empty line
+            self._bar.stop()
+
+    def recorded(self, files: int) -> None:
+        """So many more files have a row."""
+        lines_before = self.done // FILES_PER_LINE
+        self.done += files
+        self._bar.advance(self._task, files)
+        if not self._console.is_terminal and self.done // FILES_PER_LINE > lines_before:
+            whole = "" if self._total is None else f" of {self._total}"
+            self._console.print(f"{self.done}{whole} files")
+
+    def waiting(self, files: int, seconds: float) -> None:
+        """Some files may still be written to."""
+        self._console.print(
+            f"waiting {math.ceil(seconds)} s for {files} files to settle (--settle 0 trusts them)"
+        )
+
+
+def warn_damaged_ledger(set_aside: Path) -> None:
+    """Said even when quiet: scores are computed again, and somebody should look at the disk."""
+    say_error(
+        f"the ledger was damaged and is set aside: {set_aside}", "check the disk; this run goes on"
     )
-
-
-def versions(runner: Runner) -> dict[str, str]:
-    """Software that could change a number."""
-    backend, backend_version = runner.backend.rsplit(" ", 1)
-    return {
-        "cxr-edge": __version__,
-        "python": platform.python_version(),
-        "numpy": version("numpy"),
-        "pillow": version("pillow"),
-        backend: backend_version,
-    }
-
-
-def with_progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
-    """Pass items through: a bar on a terminal, a line per 500 files elsewhere."""
-    console = Console(stderr=True, quiet=quiet, highlight=False)
-    if console.is_terminal:
-        with Progress(console=console, transient=True) as bar:
-            yield from bar.track(items, total=total, description="scoring")
-        return
-    for done, item in enumerate(items, start=1):
-        yield item
-        if done % FILES_PER_LINE == 0:
-            console.print(f"{done} of {total} files")
 
 
 def warn_nothing_found() -> None:
@@ -118,7 +113,7 @@ def print_jsonl(report: Report, out: Path) -> None:
     """
     try:
         for row in report.rows:
-            click.echo(json.dumps(row_values(row)))
+            click.echo(json.dumps(row_values(row, report.context.id_tag)))
     except OSError as error:
         # What Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -133,7 +128,8 @@ def print_jsonl(report: Report, out: Path) -> None:
 def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     """Counts, the top of the reading list and where the files are, on stderr."""
     console = Console(stderr=True, highlight=False)
-    shown = [row for row in report.rows if row.band is not Band.UNFLAGGED][:ROWS_SHOWN]
+    urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
+    shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
         console.print(_table(shown))
     for line in _summary(report, len(shown)):

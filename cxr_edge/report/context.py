@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import typing
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
+from cxr_edge.ledger import Run
 from cxr_edge.spec import ModelSpec
-from cxr_edge.triage import Counts, TriageRow, count
+from cxr_edge.strict_json import read
+from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -17,12 +22,18 @@ class RunContext:
     """How the scores came about.
 
     Attributes:
+        run_id: what `cxr-edge report` calls the run.
+        recipe: hash of everything that decides a score besides the bytes.
+        id_tag: DICOM keyword that the rows carry the text of, or nothing.
         operating_point: its name, or `custom` for a threshold given by hand.
         device_asked: as on the command line; `device_used` is what the runner took.
         versions: software that could change a number.
         seconds: wall time from start to the last score.
     """
 
+    run_id: str
+    recipe: str
+    id_tag: str
     spec: ModelSpec
     model_file: str
     model_sha256: str
@@ -35,12 +46,41 @@ class RunContext:
     seconds: float
     command: tuple[str, ...]
 
+    @classmethod
+    def from_dict(cls, values: Any) -> RunContext:
+        """Read what `to_dict` gave and the ledger kept.
+
+        Raises:
+            TypeError, ValueError: another version wrote it.
+        """
+        return typing.cast("RunContext", read(cls, values, "context"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "spec": self.spec.to_dict()}
+
+
+@dataclass(frozen=True)
+class RecordedRows:
+    """A run's rows in reading order, read from the ledger each time and never held together."""
+
+    run: Run
+    threshold: float
+
+    def __iter__(self) -> Iterator[TriageRow]:
+        """From the first rank to the last."""
+        return place(self.run.results(reading_key(self.threshold)), self.threshold)
+
 
 @dataclass(frozen=True)
 class Report:
-    """Rows in reading order and the run they come from."""
+    """Rows in reading order and the run they come from.
 
-    rows: tuple[TriageRow, ...]
+    Attributes:
+        rows: can be gone through again and again.
+    """
+
+    rows: Iterable[TriageRow]
     context: RunContext
 
     @cached_property

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cxr_edge.report.context import Report
 from cxr_edge.report.rows import COLUMNS, row_values
-from cxr_edge.triage import TriageRow
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 # What spreadsheets take for the start of a formula, with the full-width forms that they fold.
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 
 
-def render_csv(rows: Iterable[TriageRow]) -> bytes:
-    """UTF-8, line feeds, one header line, one line per row."""
+def render_csv(report: Report) -> Iterator[bytes]:
+    """UTF-8, line feeds, one header line, one line per row; a line at a time."""
+    id_tag = report.context.id_tag
+    yield _line([*COLUMNS, id_tag] if id_tag else COLUMNS)
+    for row in report.rows:
+        yield _line([_cell(value) for value in row_values(row, id_tag).values()])
+
+
+def _line(cells: Sequence[str]) -> bytes:
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(value) for value in row_values(row).values()])
+    csv.writer(stream, lineterminator="\n").writerow(cells)
     return stream.getvalue().encode("utf-8")
 
 

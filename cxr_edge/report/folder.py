@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from cxr_edge.atomic import FOLDER_MODE, sync_folder, write_atomically
+from cxr_edge.atomic import make_folder, sync_folder, write_new
 from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report.context import Report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.html import render_html
 from cxr_edge.report.run_json import render_run_json
 
+_PARTIAL = ".cxr-edge-partial."
+
 
 def check_target(out: Path) -> None:
     """Refuse, before the night's work, a folder that could not be new.
+
+    Also removes what a killed run has left half written beside it.
 
     Raises:
         InputError: it exists and is not an empty folder.
@@ -26,8 +33,13 @@ def check_target(out: Path) -> None:
         raise InputError(f"{out} already exists", tip="a report is never overwritten: new --out")
     existing = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
     try:
-        # Tried, not asked: permissions, a read-only disk and a name too long all show here.
-        Path(tempfile.mkdtemp(dir=existing, prefix=f".{out.name}.")).rmdir()
+        _sweep(existing)
+        # Tried, not asked: permissions and a read-only disk show here, a long name below.
+        probe = Path(tempfile.mkdtemp(dir=existing, prefix=_PARTIAL))
+        with contextlib.suppress(FileNotFoundError):  # another run may have swept it
+            probe.rmdir()
+        with contextlib.suppress(FileNotFoundError):
+            out.lstat()
     except OSError as error:
         raise ReportError(
             f"no report can be written into {existing}: {error.strerror}",
@@ -51,18 +63,59 @@ def write_report(report: Report, out: Path) -> None:
         ReportError: it could not be written; nothing is left behind.
     """
     try:
-        out.parent.mkdir(FOLDER_MODE, parents=True, exist_ok=True)
-        # mkdtemp makes the folder 0700.
-        partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-        try:
-            write_atomically(partial / "triage.csv", render_csv(report.rows))
-            write_atomically(partial / "run.json", render_run_json(report))
-            write_atomically(partial / "triage.html", render_html(report))
-            partial.chmod(FOLDER_MODE)
+        make_folder(out.parent)
+        with _partial_folder(out.parent) as partial:
+            write_new(partial / "triage.csv", render_csv(report))
+            write_new(partial / "run.json", [render_run_json(report)])
+            write_new(partial / "triage.html", [render_html(report)])
+            sync_folder(partial)
             partial.rename(out)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        sync_folder(out.parent)
     except OSError as error:
-        raise ReportError(f"the report could not be written to {out}: {error}") from error
+        raise ReportError(
+            f"the report could not be written to {out}: {error.strerror or error}",
+            tip=f"the scores are safe: cxr-edge report {report.context.run_id} --out NEW",
+        ) from error
+    with contextlib.suppress(OSError):  # it is there; a power cut now may cost it, and no score
+        sync_folder(out.parent)
+
+
+@contextlib.contextmanager
+def _partial_folder(parent: Path) -> Iterator[Path]:
+    """A folder, 0700, that is gone afterwards unless it was renamed; locked while in use."""
+    partial, lock = _locked_folder(parent)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    while True:
+        partial = Path(tempfile.mkdtemp(dir=parent, prefix=_PARTIAL))
+        try:
+            lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # swept by another run
+            continue
+        except OSError:
+            partial.rmdir()
+            raise
+        with contextlib.suppress(OSError):  # where folders cannot be locked, nobody sweeps either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock).st_nlink:  # else swept between opening and locking
+            return partial, lock
+        os.close(lock)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove half-written reports whose run is dead: nobody holds their lock."""
+    for partial in parent.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(partial, ignore_errors=True)
+            finally:
+                os.close(lock)

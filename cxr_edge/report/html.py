@@ -9,7 +9,10 @@ from pathlib import Path
 import jinja2
 
 from cxr_edge.report.context import BANNER, Report
+from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band
+
+ROWS_PER_BAND = 4000  # the CSV has them all
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,10 +44,7 @@ def render_html(report: Report) -> bytes:
     style = (_TEMPLATES / "triage.css").read_text(encoding="utf-8")
     page = environment.get_template("triage.html.j2").render(
         banner=BANNER,
-        bands=[
-            (band, *_BAND_TITLES[band], [row for row in report.rows if row.band is band])
-            for band in Band
-        ],
+        bands=_bands(report),
         context=report.context,
         counts=report.counts,
         point=report.context.spec.operating_points.get(report.context.operating_point),
@@ -52,3 +52,16 @@ def render_html(report: Report) -> bytes:
         style_hash=style_hash(style),
     )
     return page.encode("utf-8")
+
+
+def _bands(report: Report) -> list[tuple[Band, str, str, int, list[TriageRow]]]:
+    """Each band with its size and the first of its rows: a page of 100,000 helps nobody."""
+    sizes = report.counts
+    shown: dict[Band, list[TriageRow]] = {band: [] for band in Band}
+    for row in report.rows:
+        if len(shown[row.band]) < ROWS_PER_BAND:
+            shown[row.band].append(row)
+    return [
+        (band, *_BAND_TITLES[band], getattr(sizes, band.value), rows)
+        for band, rows in shown.items()
+    ]

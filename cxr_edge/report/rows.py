@@ -24,10 +24,15 @@ COLUMNS = (
 )
 
 
-def row_values(row: TriageRow) -> dict[str, Any]:
-    """Values in column order, typed as JSON types; None where there is nothing to say."""
+def row_values(row: TriageRow, id_tag: str = "") -> dict[str, Any]:
+    """Values in column order, typed as JSON types; None where there is nothing to say.
+
+    Args:
+        row: one file's place in the list.
+        id_tag: the identifier that was asked for; it becomes the last column.
+    """
     result = row.result
-    return {
+    values = {
         "rank": row.rank,
         "band": row.band.value,
         "path": result.path,
@@ -43,3 +48,4 @@ def row_values(row: TriageRow) -> dict[str, Any]:
         "modified_utc": result.modified_utc or None,
         "duplicate_of": result.duplicate_of or None,
     }
+    return {**values, id_tag: result.identifier or None} if id_tag else values

@@ -15,6 +15,9 @@ def run_values(report: Report) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "banner": BANNER,
+        "run": context.run_id,
+        "recipe_sha256": context.recipe,
+        "id_tag": context.id_tag or None,
         "counts": asdict(report.counts),
         "model": {
             "name": context.spec.name,

@@ -1,0 +1,99 @@
+"""`cxr-edge report`: a finished run's report once more, from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from cxr_edge.cli.boundary import say_error
+from cxr_edge.cli.score import EXIT_INCOMPLETE
+from cxr_edge.errors import InputError, StateError
+
+LATEST = "latest"
+_RUNS_NAMED = 5
+
+
+@click.command()
+@click.argument("run", metavar="RUN", default=LATEST)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Folder of the ledger.  [default: every ledger of this user]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New folder for the report.  [default: reports/<UTC time>]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
+    """Write a finished run's report again, from the ledger.
+
+    RUN is the name that the report and run.json give the run, or `latest`. No film is read and no
+    model is needed: a report that could not be written, to a full disk for one, loses no score.
+
+    Exit code 0: every file has a score; 3: the report is complete and lists files without one.
+
+    \b
+    Example:
+      cxr-edge report 20261122T221500.123456Z --out reports/again
+    """
+    from cxr_edge.cli import show
+    from cxr_edge.report.folder import check_target
+
+    out = out or Path("reports", show.Clock().run_id)
+    check_target(out)
+    runs = _runs([state]) if state else _all_runs()
+    name = max(runs, default=LATEST) if run == LATEST else run
+    if name not in runs:
+        known = ", ".join(sorted(runs, reverse=True)[:_RUNS_NAMED]) or "none yet"
+        raise InputError(f"there is no finished run {name!r}", tip=f"finished runs: {known}")
+    return _render(name, runs[name], out, quiet=quiet)
+
+
+def _runs(folders: Iterable[Path]) -> dict[str, Path]:
+    """Finished runs by name, with the state folder that each is in."""
+    from cxr_edge.ledger import read_ledger
+
+    runs = {}
+    for folder in folders:
+        with read_ledger(folder) as ledger:
+            runs.update(dict.fromkeys(ledger.finished_ids(), folder))
+    return runs
+
+
+def _all_runs() -> dict[str, Path]:
+    """Those of every default state folder; one that cannot be read does not hide the others."""
+    from cxr_edge.ledger_file import LEDGER_NAME
+    from cxr_edge.state import states_folder
+
+    runs = {}
+    for path in states_folder().glob(f"*/{LEDGER_NAME}"):
+        try:
+            runs.update(_runs([path.parent]))
+        except StateError as error:
+            say_error(f"{path.parent}: {error}", error.tip)
+    return runs
+
+
+def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
+    from cxr_edge.cli import show
+    from cxr_edge.ledger import read_ledger
+    from cxr_edge.report import RecordedRows, Report, RunContext, write_report
+
+    with read_ledger(folder) as ledger:
+        recorded, values = ledger.finished(name)
+        try:
+            context = RunContext.from_dict(values)
+        except (TypeError, ValueError) as error:
+            raise StateError(
+                f"run {name} was recorded by another version of cxr-edge: {error}",
+                tip="use that version, or score again",
+            ) from error
+        made = Report(RecordedRows(recorded, context.threshold), context)
+        write_report(made, out)
+        if not quiet:
+            show.print_report(made, out, verbose=False)
+        return 0 if made.counts.complete else EXIT_INCOMPLETE

@@ -1,0 +1,46 @@
+"""SIGTERM and SIGINT: the first finishes and records the batch, the second ends at once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from cxr_edge.cli.boundary import say_from_handler
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopRequest:
+    """Whether a signal has asked the run to end, and which."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self.signal_number = 0
+
+    def __call__(self) -> bool:
+        """Asked."""
+        return self.signal_number != 0
+
+    def handle(self, number: int, _: FrameType | None) -> None:
+        """Remember the first signal; leave at the second, through the usual clean-up."""
+        if self.signal_number:
+            raise SystemExit(128 + number)
+        self.signal_number = number
+        say_from_handler("stopping after this batch", "once more to stop at once")
+
+
+@contextmanager
+def graceful_stop() -> Iterator[StopRequest]:
+    """While scoring; before and after, a signal ends the program where it is."""
+    request = StopRequest()
+    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:  # `nohup` and background jobs of a shell mean it
+            signal.signal(number, request.handle)
+    try:
+        yield request
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

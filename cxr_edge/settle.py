@@ -1,0 +1,34 @@
+"""Is a file complete, or is somebody still writing it? Pure: the clock comes from the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cxr_edge.types import Reason, Stamp
+
+DEFAULT_SETTLE_SECONDS = 10.0
+
+# Robocopy stamps what it has not finished with 1970 or 1980, and no digital film is that old.
+_FIRST_PLAUSIBLE_NS = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp()) * 10**9
+
+
+@dataclass(frozen=True)
+class SettleRule:
+    """A file counts as complete when nothing about it has changed for so many seconds; 0 is off."""
+
+    seconds: float = DEFAULT_SETTLE_SECONDS
+
+    def objection(self, stamp: Stamp) -> Reason | None:
+        """What no waiting will mend."""
+        implausible = self.seconds > 0 and stamp.mtime_ns < _FIRST_PLAUSIBLE_NS
+        return Reason.IMPLAUSIBLE_TIME if implausible else None
+
+    def missing_seconds(self, stamp: Stamp, now_ns: int) -> float:
+        """How long a file must still be watched: 0 when it has been quiet for long enough.
+
+        A time in the future is of no use: such a file is watched for the whole window, so that a
+        wrong clock can neither pass a file that is being written nor hold one back for ever.
+        """
+        quiet = (now_ns - max(stamp.mtime_ns, stamp.ctime_ns)) / 10**9
+        return self.seconds - quiet if 0 <= quiet < self.seconds else self.seconds * (quiet < 0)

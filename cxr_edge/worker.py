@@ -1,0 +1,104 @@
+"""The decoder process: reads and decodes files that nobody trusts, and has little to lose.
+
+A decoder that is tricked or crashes takes this process with it and nothing else. It may not use
+more than 1 GiB of addresses, write a file, dump core or take longer than a minute over one film,
+and its parent believes nothing that it says unchecked: see `workers`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import warnings
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.strict_json import read
+from cxr_edge.types import FoundFile, Stamp
+
+MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
+MAX_SECONDS = 60.0
+
+
+def main() -> None:
+    """Serve until the parent closes its end: one request in, one answer out.
+
+    Arguments: the descriptor of our end of the connection, and the settings as JSON.
+    """
+    # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _limit_resources()
+    warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
+    trouble = _Trouble()
+    logging.getLogger("cxr_edge").addHandler(trouble)
+    settings = read(IntakeSettings, json.loads(sys.argv[2]), "settings")
+    with Connection(int(sys.argv[1])) as connection:
+        connection.send_bytes(b"ready")
+        while True:
+            try:
+                request = connection.recv_bytes()
+            except EOFError:
+                return
+            connection.send_bytes(_answer(json.loads(request), settings, trouble))
+
+
+def _limit_resources() -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, MAX_ADDRESS_SPACE),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _answer(request: dict[str, Any], settings: IntakeSettings, trouble: _Trouble) -> bytes:
+    """A line of JSON, and behind it the pixels."""
+    # The alarm's default action ends the process, also from inside a decoder that never returns.
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    prepared = prepare(_found(request), settings)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    pixels = b"" if prepared.pixels is None else prepared.pixels.tobytes()
+    return json.dumps(_plain(prepared, trouble.taken())).encode() + b"\n" + pixels
+
+
+def _found(request: dict[str, Any]) -> FoundFile:
+    stamp = None if request["stamp"] is None else Stamp(**request["stamp"])
+    return FoundFile(
+        Path(os.fsdecode(bytes.fromhex(request["path"]))), request["display"], stamp=stamp
+    )
+
+
+def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
+    return {
+        "result": asdict(prepared.result),
+        "stamp": prepared.stamp and asdict(prepared.stamp),
+        "trouble": trouble,
+    }
+
+
+class _Trouble(logging.Handler):
+    """Keeps what this process would log, for the parent to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember one message."""
+        self._lines.append(record.getMessage())
+
+    def taken(self) -> str:
+        """Everything since the last call."""
+        text = "\n".join(self._lines)
+        self._lines.clear()
+        return text

@@ -1,0 +1,223 @@
+"""Decoder processes: as many as there are cores, each replaced when it dies.
+
+They are started afresh and not forked: a fork would share the ledger's lock and the inference
+library's threads. What they answer is JSON and raw pixels, checked like any other input.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection, wait
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import CxrEdgeError
+from cxr_edge.intake import IntakeSettings, Prepared
+from cxr_edge.strict_json import read
+from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status
+
+_log = logging.getLogger(__name__)
+
+# Requests that wait in a worker's pipe, so that it goes on while the network computes.
+DEPTH = 8
+# The child finds its modules where this process did, and never in the current folder (-P).
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "from cxr_edge.worker import main; main()"
+)
+# What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
+_HEAD_BYTES = 1024 * 1024
+_LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker says about one file."""
+
+    result: Result
+    stamp: Stamp | None
+    trouble: str
+
+
+class Workers:
+    """A pool of decoder processes; a context manager that leaves none behind."""
+
+    def __init__(self, count: int, settings: IntakeSettings) -> None:
+        """Nothing starts before the first file needs it."""
+        if count < 1:
+            raise ValueError(f"at least one worker, not {count}")
+        self._count = count
+        self._settings = settings
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Workers:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process, whatever it is doing."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+
+    def prepare(
+        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+    ) -> Iterator[tuple[FoundFile, Prepared]]:
+        """Decode files, in any order, a bounded number ahead of who takes them.
+
+        Args:
+            files: read lazily.
+            stop: asked often; when it says so, no further file is begun or waited for.
+
+        Yields:
+            Every file with what became of it; a file that kills a worker twice, or takes it longer
+            than `worker.MAX_SECONDS`, too.
+        """
+        waiting = iter(files)
+        while not stop():
+            self._feed(waiting)
+            busy = {worker.connection: worker for worker in self._workers if worker.jobs}
+            if not busy:
+                return
+            for connection in wait(list(busy), _LOOK_UP_SECONDS):
+                finished = self._collect(busy[connection])  # type: ignore[index]
+                if finished is not None:
+                    yield finished
+
+    def _feed(self, waiting: Iterator[FoundFile]) -> None:
+        """Keep every worker supplied with `DEPTH` requests."""
+        while self._has_room() and (file := next(waiting, None)) is not None:
+            self._least_busy().send(_Job(file))
+
+    def _has_room(self) -> bool:
+        started = len(self._workers)
+        return started < self._count or any(len(each.jobs) < DEPTH for each in self._workers)
+
+    def _least_busy(self) -> _Worker:
+        if len(self._workers) < self._count:
+            self._workers.append(_Worker(self._settings))
+            return self._workers[-1]
+        return min(self._workers, key=lambda each: len(each.jobs))
+
+    def _collect(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
+        """One answer, or the end of the worker."""
+        try:
+            if worker.ready:
+                return worker.receive(self._settings.size)
+            worker.greet()
+        except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
+            return self._replace(worker)
+        return None
+
+    def _replace(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
+        """A new process for a dead one; its first file is to blame, the others go on."""
+        blamed, *others = worker.jobs
+        code = worker.kill()
+        if not worker.ready:
+            raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
+        fresh = _Worker(self._settings)
+        self._workers[self._workers.index(worker)] = fresh
+        timed_out = code == -signal.SIGALRM
+        # Once more and alone: it may have been the machine that ran out of memory.
+        again = not timed_out and not blamed.repeated
+        for job in [replace(blamed, repeated=True), *others] if again else others:
+            fresh.send(job)
+        if again:
+            return None
+        reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
+        return blamed.file, Prepared(Result.without_score(blamed.file.display, reason))
+
+
+@dataclass(frozen=True)
+class _Job:
+    file: FoundFile
+    repeated: bool = False
+
+
+class _Worker:
+    """One decoder process and what it has been asked, oldest first."""
+
+    def __init__(self, settings: IntakeSettings) -> None:
+        try:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                self._process = _started(theirs.fileno(), settings)
+                self.connection = Connection(ours.detach())
+        except OSError as error:
+            raise CxrEdgeError(
+                f"decoder processes cannot be started here: {error.strerror}"
+            ) from error
+        self.jobs: deque[_Job] = deque()
+        self.ready = False
+
+    def send(self, job: _Job) -> None:
+        """Ask for one more file. A worker that has just died is found out on receiving."""
+        self.jobs.append(job)
+        request = {
+            "path": os.fsencode(job.file.path).hex(),
+            "display": job.file.display,
+            "stamp": job.file.stamp and asdict(job.file.stamp),
+        }
+        try:
+            self.connection.send_bytes(json.dumps(request).encode())
+        except OSError:
+            return
+
+    def greet(self) -> None:
+        """The first thing a worker says: that it could be started at all."""
+        self.ready = self.connection.recv_bytes(_HEAD_BYTES) == b"ready"
+
+    def receive(self, size: int) -> tuple[FoundFile, Prepared]:
+        """The next answer.
+
+        Raises:
+            EOFError, OSError: the process is gone.
+            OSError, ValueError, TypeError, OverflowError, RecursionError: it promises too much or
+                makes no sense, so it cannot be trusted.
+        """
+        answered = self.connection.recv_bytes(_HEAD_BYTES + size * size)
+        head, _, pixels = answered.partition(b"\n")
+        answer: _Answer = read(_Answer, json.loads(head), "answer")
+        job = self.jobs[0]
+        if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
+            raise ValueError("not an answer to what was asked")
+        if answer.trouble:
+            _log.error("%s", answer.trouble)
+        prepared = Prepared(answer.result, _square(pixels, size), answer.stamp)
+        self.jobs.popleft()
+        return job.file, prepared
+
+    def kill(self) -> int:
+        """End it; returns its exit code."""
+        self.connection.close()
+        self._process.kill()
+        return self._process.wait()
+
+
+def _started(descriptor: int, settings: IntakeSettings) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-c", _START),
+            *(str(descriptor), json.dumps(asdict(settings)), json.dumps(sys.path)),
+        ],
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # decoders talk there, and may quote what they read
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def _square(pixels: bytes, size: int) -> NDArray[np.uint8] | None:
+    """Uint8 [S, S, 1], or None for no bytes; ValueError for any other number of them."""
+    return np.frombuffer(pixels, np.uint8).reshape(size, size, 1) if pixels else None

@@ -1,0 +1,190 @@
+"""The examples for hospital IT: systemd and cron accept them, and so does `cxr-edge score`."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_edge.cli.score import score
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+SERVICE = EXAMPLES / "cxr-edge.service"
+TIMER = EXAMPLES / "cxr-edge.timer"
+INSTALLED = "/opt/cxr-edge/bin/cxr-edge"
+STATE_FOLDERS = "/var/lib"  # what %S means to the system's own systemd
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="no systemd-analyze"
+)
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    """A unit in which no key is given twice, but for the timer's hours, and none is misspelt."""
+    parser = configparser.ConfigParser(interpolation=None, strict=path != TIMER)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(path.read_text(encoding="ascii"))
+    return parser
+
+
+def service() -> configparser.SectionProxy:
+    return unit(SERVICE)["Service"]
+
+
+def cron_lines() -> list[str]:
+    """Those that are neither comments nor variables."""
+    lines = (EXAMPLES / "crontab").read_text(encoding="ascii").splitlines()
+    return [line for line in lines if not re.match(r"\s*(#|$|\w+\s*=)", line)]
+
+
+def cron_fields(line: str) -> tuple[list[str], str]:
+    *times, command = line.split(maxsplit=5)
+    return times, command
+
+
+def systemd_command() -> str:
+    """ExecStart with the specifier resolved; any other percent sign would be one that is not."""
+    command = service()["ExecStart"].replace("%S", STATE_FOLDERS)
+    assert "%" not in command
+    return command
+
+
+def cron_command() -> str:
+    """The command as far as the shell's next operator."""
+    (line,) = cron_lines()
+    return re.split(r"&&|\|\|", cron_fields(line)[1])[1].strip()
+
+
+COMMANDS = {"systemd": systemd_command, "cron": cron_command}
+
+
+def scored_with(command: str) -> dict[str, Any]:
+    """What `score` understands; raises what it would say to an option that it does not have."""
+    words = shlex.split(command)
+    program = words.index(INSTALLED)
+    assert words[program + 1] == "score"
+    return score.make_context("score", words[program + 2 :]).params
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_score_understands_the_command(name: str) -> None:
+    understood = scored_with(COMMANDS[name]())
+    assert understood["inputs"] == ("/srv/xray/incoming",)
+    assert understood["state"] == Path("/var/lib/cxr-edge/state")
+    assert (understood["settle"], understood["quiet"]) == (120, True)
+    assert understood["out"] is None, "a report is never overwritten: the default is a new folder"
+
+
+def test_both_run_the_same() -> None:
+    assert scored_with(systemd_command()) == scored_with(cron_command())
+
+
+def test_systemd_puts_state_and_reports_where_they_may_be_written() -> None:
+    values = service()
+    assert values["StateDirectory"] == "cxr-edge"
+    assert values["WorkingDirectory"] == "%S/cxr-edge"
+    assert (values["StateDirectoryMode"], values["UMask"]) == ("0700", "0077")
+
+
+def test_systemd_stops_the_main_process_gently() -> None:
+    """Stopped is no failure; killed goes on; an exit code stands; a lost decoder is one film."""
+    values = service()
+    assert (values["Type"], values["KillMode"]) == ("oneshot", "mixed")
+    assert values["TimeoutStopSec"] == "10min"
+    assert (values["Restart"], values["SuccessExitStatus"]) == ("on-abnormal", "143")
+    assert values["OOMPolicy"] == "continue"
+
+
+@pytest.mark.parametrize("path", [SERVICE, TIMER], ids=lambda path: path.name)
+def test_units_have_the_sections_of_their_kind(path: Path) -> None:
+    kinds = {SERVICE: ["Unit", "Service"], TIMER: ["Unit", "Timer", "Install"]}
+    assert unit(path).sections() == kinds[path]
+
+
+@needs_systemd
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    text = SERVICE.read_text(encoding="ascii").replace(INSTALLED, sys.executable)
+    (tmp_path / SERVICE.name).write_text(text)
+    shutil.copy(TIMER, tmp_path)
+    units = [str(tmp_path / path.name) for path in (SERVICE, TIMER)]
+    verify = ["systemd-analyze", "verify", "--man=no", *units]
+    made = subprocess.run(verify, capture_output=True, text=True, timeout=60)
+    # It ends with 0 after a warning as well, and may warn of the machine's own units.
+    said = [line for line in made.stderr.splitlines() if "cxr-edge" in line]
+    assert (said, made.returncode) == ([], 0)
+
+
+@needs_systemd
+def test_systemd_finds_little_exposed() -> None:
+    """Tenths of a point of 10, lower is better: https://www.freedesktop.org/software/systemd."""
+    security = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(SERVICE)]
+    made = subprocess.run(security, capture_output=True, text=True, timeout=60)
+    if "unrecognized option" in made.stderr:
+        pytest.skip("systemd before 250")
+    assert made.returncode == 0, made.stdout
+
+
+# crontab(5)
+RANGES = {
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day of month": (1, 31),
+    "month": (1, 12),
+    "day of week": (0, 7),
+}
+
+
+def in_range(field: str, low: int, high: int) -> bool:
+    """`*`, numbers, ranges and lists of them, with a step or without."""
+    parts = [re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/[1-9]\d*)?", p) for p in field.split(",")]
+    return all(
+        part and all(low <= int(number) <= high for number in part.groups() if number)
+        for part in parts
+    )
+
+
+@pytest.mark.parametrize("line", cron_lines(), ids=lambda line: line.split(" *")[0])
+def test_cron_accepts_the_line(line: str) -> None:
+    times, command = cron_fields(line)
+    for field, name in zip(times, RANGES, strict=True):
+        assert in_range(field, *RANGES[name]), name
+    assert command.startswith("cd /var/lib/cxr-edge && "), "reports go below the current folder"
+    assert not re.search(r"(?<!\\)%", command), "an unescaped % ends a cron command"
+
+
+@pytest.mark.parametrize("field", ["60", "a", "1-", "*/0", "", "1,,2", "5-61"])
+def test_a_field_that_cron_refuses(field: str) -> None:
+    assert not in_range(field, *RANGES["minute"])
+
+
+def test_cron_reads_the_file_to_its_end() -> None:
+    """It ignores a last line that no line feed ends."""
+    assert (EXAMPLES / "crontab").read_bytes().endswith(b"\n")
+
+
+def test_cron_mails_an_exit_code_that_has_nothing_to_say(tmp_path: Path) -> None:
+    """A run that was killed is silent; one that went well is silent too."""
+    (line,) = cron_lines()
+    for code, said in ((0, ""), (3, "cxr-edge: exit code 3\n"), (137, "cxr-edge: exit code 137\n")):
+        program = tmp_path / "program"
+        program.write_text(f"#!/bin/sh\nexit {code}\n")
+        program.chmod(0o755)
+        command = cron_fields(line)[1].replace(INSTALLED, shlex.quote(str(program)))
+        command = command.replace("cd /var/lib/cxr-edge", f"cd {shlex.quote(str(tmp_path))}")
+        made = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
+        assert (made.stdout, made.stderr) == (said, "")
+
+
+def test_the_page_explains_every_exit_code_and_links_to_what_exists() -> None:
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    codes = re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE)
+    assert codes == ["0", "1", "2", "3", "4", "75", "130, 143"]
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert {link for link in links if (EXAMPLES / link).exists()} == set(links) != set()
