@@ -3,19 +3,23 @@
 PYTHON ?= python3
 SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test faults lint types clean
 
 help:
 	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
 	@echo "make test   everything the tests need in .venv, then all of them"
+	@echo "make faults the long tier of tests/faults: hours of broken films, kills and full disks"
 	@echo "make lint   ruff;  make types   mypy;  make clean   remove what these made"
 
 demo: .venv-demo/installed
 	@# Exit code 3 is right here: four of the files are no films, and the report lists them.
-	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 || [ $$? -eq 3 ]
+	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 --settle 0 || [ $$? -eq 3 ]
 
 test: .venv/installed
 	.venv/bin/python -m pytest
+
+faults: .venv/installed
+	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults -s
 
 lint: .venv/installed
 	.venv/bin/ruff check .

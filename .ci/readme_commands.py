@@ -40,7 +40,11 @@ def main() -> None:
         make_train_folder(checkout)
         # Commands that the README runs after installing use the environment that CI has.
         paths = [str(ROOT / ".venv/bin"), os.environ["PATH"]]
-        environment = {**os.environ, "PATH": os.pathsep.join(paths)}
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join(paths),
+            "XDG_STATE_HOME": str(Path(scratch, "state")),
+        }
         for block in blocks:
             lines = [line for line in block.splitlines() if line not in LEFT_OUT]
             sys.stdout.write(f"--- README:\n{chr(10).join(lines)}\n")

@@ -53,7 +53,9 @@ def _entries(roots: list[Path]) -> Iterator[FoundFile]:
 def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
     """Files named one by one, as `--files-from` reads them; each is shown as it was named."""
     for name in dict.fromkeys(paths):
-        yield _found(Path(name), display_name(name), _stat(Path(name), follow=False))
+        path = Path(name)
+        entry = Reason.TEMPORARY_NAME if _is_temporary(path.name) else _stat(path, follow=False)
+        yield _found(path, display_name(name), entry)
 
 
 def _prefixes(roots: list[Path]) -> dict[Path, str]:

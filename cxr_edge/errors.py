@@ -16,7 +16,7 @@
     └── ExportError              exit 1   a model cannot be exported
         └── ParityError                   an exported file disagrees with its source
 
-Stages raise; `scoring` alone turns a per-image exception into a row; `cli` alone prints and exits.
+Stages raise; `intake` alone turns a per-image exception into a row; `cli` alone prints and exits.
 """
 
 from __future__ import annotations

@@ -166,6 +166,8 @@ class _Watch:
         stamp, now_ns = current_stamp(file.path), time.time_ns()
         if stamp is None or self._rule.missing_seconds(stamp, now_ns) > 0:
             return file
+        if self._rule.objection(stamp) is not None:
+            return file
         return replace(file, stamp=stamp, seen_ns=now_ns)
 
 

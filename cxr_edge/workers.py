@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections import deque
@@ -37,6 +38,8 @@ _START = (
 )
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
+_STARTS_TRIED = 3
+_SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
 
 
@@ -59,6 +62,7 @@ class Workers:
         self._count = count
         self._settings = settings
         self._workers: list[_Worker] = []
+        self._deaths_at_start = 0
 
     def __enter__(self) -> Workers:
         """Start nothing yet."""
@@ -121,16 +125,18 @@ class Workers:
 
     def _replace(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
         """A new process for a dead one; its first file is to blame, the others go on."""
-        blamed, *others = worker.jobs
         code = worker.kill()
-        if not worker.ready:
+        self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
+        if self._deaths_at_start == _STARTS_TRIED:
             raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
         fresh = _Worker(self._settings)
         self._workers[self._workers.index(worker)] = fresh
+        blamed, *others = worker.jobs
         timed_out = code == -signal.SIGALRM
-        # Once more and alone: it may have been the machine that ran out of memory.
-        again = not timed_out and not blamed.repeated
-        for job in [replace(blamed, repeated=True), *others] if again else others:
+        # Once more: it may have been the machine that ran out of memory.
+        again = not worker.ready or not (timed_out or blamed.repeated)
+        first = [replace(blamed, repeated=worker.ready)] if again else []
+        for job in (*first, *others):
             fresh.send(job)
         if again:
             return None
@@ -151,6 +157,8 @@ class _Worker:
         try:
             ours, theirs = socket.socketpair()
             with ours, theirs:
+                # Half an answer is none: a worker sends it at once, or has gone astray.
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECONDS_PER_READ)
                 self._process = _started(theirs.fileno(), settings)
                 self.connection = Connection(ours.detach())
         except OSError as error:

@@ -1,9 +1,9 @@
-"""What all tests share: the tiny model, bundled runners, and a closed network."""
+"""What all tests share: the tiny model, bundled runners, a closed network, a state of one's own."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +12,9 @@ from hypothesis import settings
 
 from cxr_edge import catalog
 from cxr_edge.catalog import ModelChoice, choose_model
+from cxr_edge.ledger import open_ledger
 from cxr_edge.runtime import Device, Runner, load
+from tests.nights import Night
 from tests.tiny import file_entry, write_tiny
 
 # No deadline: the machines that run this are busy. A failure prints how to repeat it.
@@ -21,8 +23,9 @@ settings.load_profile("cxr-edge")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pytest puts its own warning filters on top of the one in `cxr_edge.images.raster`."""
-    config.addinivalue_line("filterwarnings", r"ignore::Warning:PIL\.")
+    """Pytest puts its own warning filters on top of those in `cxr_edge.images`."""
+    for library in ("PIL", "pydicom"):
+        config.addinivalue_line("filterwarnings", rf"ignore::Warning:{library}\.")
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +37,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test touches the user's ledgers; its own lie beside its folder, made when needed."""
+    states = tmp_path.with_name(f"{tmp_path.name}-state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(states))
+    return states / "cxr-edge"
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +86,12 @@ def runner_of() -> Callable[[ModelChoice], Runner]:
         return loaded[choice.path]
 
     return load_once
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    """`night.run(folder)`, as often as need be."""
+    state = tmp_path / "state"
+    state.mkdir()
+    with open_ledger(state) as ledger:
+        yield Night(ledger)

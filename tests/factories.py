@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.intake import IntakeSettings, Prepared, prepare
 from cxr_edge.report import Report, RunContext
-from cxr_edge.triage import TriageRow, triage
-from cxr_edge.types import Predictions, Reason, Result, Status
+from cxr_edge.triage import TriageRow, place, reading_key
+from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status
 from tests.tiny import tiny_spec
 
 # Any string at all, halves of characters included.
@@ -25,20 +26,27 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def result(path: str = "a.png", probability: float | None = 0.5, **fields: Any) -> Result:
-    """A scored result, or one that is not where the probability is None."""
+    """A scored result, or one without a score where the probability is None."""
     if probability is None:
-        return Result(path, Status.NOT_SCORED, fields.pop("reason", Reason.CORRUPT), **fields)
+        return Result.without_score(path, fields.pop("reason", Reason.CORRUPT), **fields)
     return Result(path, Status.SCORED, None, probability, **fields)
 
 
 def rows(*results: Result, threshold: float = 0.5) -> tuple[TriageRow, ...]:
-    """Results in reading order."""
-    return tuple(triage(results, threshold))
+    """Results in reading order, as the ledger gives them back."""
+    key = reading_key(threshold)
+    ordered = sorted(
+        results, key=lambda r: key(r.probability, bool(r.warnings), r.modified_utc, r.path)
+    )
+    return tuple(place(ordered, threshold))
 
 
 def context(**fields: Any) -> RunContext:
     """A run of the tiny model on the CPU."""
     plain = RunContext(
+        run_id="20261122T200000.000000Z",
+        recipe="cd" * 32,
+        id_tag="",
         spec=tiny_spec(),
         model_file="tiny.onnx",
         model_sha256="ab" * 32,
@@ -140,8 +148,64 @@ class FakeRunner:
         self.batches.append(len(images))
         if isinstance(self.answer, Exception):
             raise self.answer
-        probability = images.astype(np.float64).mean(axis=(1, 2, 3)) / 255
+        probability = images.mean(axis=(1, 2, 3), dtype=np.float64) / 255
         if self.answer is not None:
             probability[:] = self.answer
         zeros = np.zeros(len(images), np.float32)
         return Predictions(probability.astype(np.float32), zeros[:, None, None], zeros)
+
+
+def chest(height: int = 48, width: int = 64, *, tilt: float = 110) -> NDArray[np.uint8]:
+    """A made film that no input gate objects to: bright spine and abdomen, dark lungs and edges.
+
+    Args:
+        height: rows.
+        width: columns.
+        tilt: how many levels the right is brighter than the left, and less so when negative; the
+            tiny model flags what is bright on the left.
+    """
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
+    spine = 60 * np.exp(-(((x - 0.5) / 0.12) ** 2))
+    edges = -50 * (np.abs(x - 0.5) > 0.45)
+    levels: NDArray[np.float64] = 70 + spine + edges + 40 * y**2 + tilt * (x - 0.5)
+    return levels.round().clip(0, 255).astype(np.uint8)
+
+
+def in_12_bits(film: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """The same film as a detector of 12 bits stores it."""
+    return ((film.astype(np.uint32) * 4095 + 127) // 255).astype(np.uint16)
+
+
+def raising(error: BaseException) -> Callable[..., NoReturn]:
+    """A function that does nothing else."""
+
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise error
+
+    return fail
+
+
+class InThisProcess:
+    """Stands in for `Workers` where their being processes is beside the point.
+
+    Attributes:
+        asked: names of the files that were read, in order.
+    """
+
+    def __init__(self, settings: IntakeSettings) -> None:
+        """As the real ones."""
+        self._settings = settings
+        self.asked: list[str] = []
+
+    def prepare(
+        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+    ) -> Iterator[tuple[FoundFile, Prepared]]:
+        """One after the other."""
+        for file in files:
+            if stop():
+                return
+            self.asked.append(file.display)
+            yield file, self._prepared(file)
+
+    def _prepared(self, file: FoundFile) -> Prepared:
+        return prepare(file, self._settings)

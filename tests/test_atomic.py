@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cxr_edge.atomic import sync_folder, write_atomically
+from cxr_edge.atomic import sync_folder, write_atomically, write_new
 from tests.factories import names_in
 
 
@@ -21,6 +21,32 @@ def failing(code: int) -> Any:
         raise OSError(code, os.strerror(code))
 
     return fail
+
+
+def test_new_file_in_parts(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        write_new(tmp_path / "a", iter([b"ne", b"", b"w"]))
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        write_new(tmp_path / "a", [b"new"])
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("call", ["open", "fdopen", "fsync"])
+def test_a_new_file_that_is_not_safe_is_said(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, call, failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        write_new(tmp_path / "a", [b"new"])
 
 
 def test_new_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import InputError
-from cxr_edge.types import Reason
+from cxr_edge.types import Reason, Stamp
 from tests.factories import write_tree
 
 
@@ -30,9 +30,9 @@ def tree(root: Path, *names: str) -> Path:
 
 
 def test_depth_first_by_name(tmp_path: Path) -> None:
-    tree(tmp_path, "b.png", "a/2.png", "a/10.png", "a/deep/er/x", "B.png", "c/1", ".hidden")
+    tree(tmp_path, "b.png", "a/2.png", "a/10.png", "a/deep/er/x", "B.png", "c/1", ".part")
     assert shown(tmp_path) == [
-        ".hidden",
+        ".part",
         "B.png",
         "a/10.png",
         "a/2.png",
@@ -104,6 +104,67 @@ def test_entry_that_is_no_film(make: Callable[[Path], Any], reason: Reason, tmp_
     make(tmp_path / "thing")
     expected = {"thing": reason, "a.png": None}
     assert problems(tree(tmp_path, "a.png")) == expected
+
+
+ON_ITS_WAY = [
+    ".film.jpg.Xy12Zq",
+    ".hidden",
+    "..data",
+    "film.jpg.part",
+    "film.JPG.PARTIAL",
+    "film.tmp",
+    "film.Temp",
+    "film.dcm.filepart",
+    "film.png.crdownload",
+]
+NOT_ON_ITS_WAY = ["film.partly.png", "tmp", "temp.png", "part", "film.part.jpg", "a.hidden"]
+
+
+@pytest.mark.parametrize("name", [*ON_ITS_WAY, *NOT_ON_ITS_WAY])
+def test_name_of_a_file_on_its_way(name: str, tmp_path: Path) -> None:
+    expected = Reason.TEMPORARY_NAME if name in ON_ITS_WAY else None
+    (file,) = discover([tree(tmp_path, name)])
+    assert (file.display, file.problem) == (name, expected)
+
+
+@pytest.mark.parametrize("folder", [".~tmp~", "incoming.part"])
+def test_folder_on_its_way_is_one_row_and_stays_closed(folder: str, tmp_path: Path) -> None:
+    assert problems(tree(tmp_path, f"{folder}/1.png", f"{folder}/2.png", "a.png")) == {
+        folder: Reason.TEMPORARY_NAME,
+        "a.png": None,
+    }
+
+
+def test_a_name_on_its_way_is_not_even_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, "a.part")
+    monkeypatch.setattr(os, "stat", denied(os.stat, "a.part", errno.EIO))
+    assert problems(tmp_path) == {"a.part": Reason.TEMPORARY_NAME}
+
+
+def test_input_with_a_hidden_name_was_named_on_purpose(tmp_path: Path) -> None:
+    assert problems(tree(tmp_path, ".in/a.png") / ".in") == {"a.png": None}
+
+
+@pytest.mark.parametrize("way", ["walked", "listed"])
+def test_stamp_is_what_the_file_looked_like(way: str, tmp_path: Path) -> None:
+    film = tree(tmp_path, "a.png") / "a.png"
+    (file,) = discover([tmp_path]) if way == "walked" else listed([str(film)])
+    assert file.stamp == Stamp.of(film.lstat())
+
+
+def test_what_is_no_file_has_no_stamp(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    (file,) = discover([tmp_path])
+    assert file.stamp is None
+
+
+def test_folders_are_walked_as_files_are_taken(tmp_path: Path) -> None:
+    found = discover([tree(tmp_path, "a/1", "b/1")])
+    assert next(found).display == "a/1"
+    tree(tmp_path, "b/2")
+    assert [file.display for file in found] == ["b/1", "b/2"]
 
 
 def test_input_that_is_a_link_to_a_folder_was_named_on_purpose(tmp_path: Path) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from cxr_edge import errors
-from cxr_edge.errors import CxrEdgeError, ImageError, MissingExtraError
+from cxr_edge.errors import CxrEdgeError, ImageError, MissingExtraError, RunInterruptedError
 from cxr_edge.types import Reason
 
-LINE = re.compile(r"^    (?P<branch>[│├└─ ]*)(?P<name>\w+)\s+(?:exit (?P<exit>\d)|a row)?\s*")
+LINE = re.compile(
+    r"^    (?P<branch>[│├└─ ]*)(?P<name>\w+)\s+(?:exit (?P<exit>[\d, ]*\d)|a row)?\s*"
+)
 
 
-def drawn_tree() -> Iterator[tuple[str, str | None, int | None]]:
-    """(name, parent, exit code if the line says one) from the docstring."""
+def drawn_tree() -> Iterator[tuple[str, str | None, list[int]]]:
+    """(name, parent, exit codes that the line says) from the docstring."""
     branch: list[str] = []
     for line in (errors.__doc__ or "").splitlines()[2:]:
         match = LINE.match(line)
@@ -23,8 +26,8 @@ def drawn_tree() -> Iterator[tuple[str, str | None, int | None]]:
             return
         depth = len(match["branch"]) // 4
         branch[depth:] = [match["name"]]
-        exit_code = int(match["exit"]) if match["exit"] else None
-        yield match["name"], branch[depth - 1] if depth else None, exit_code
+        exit_codes = [int(code) for code in (match["exit"] or "").split(", ") if code]
+        yield match["name"], branch[depth - 1] if depth else None, exit_codes
 
 
 def descendants(root: type[CxrEdgeError]) -> Iterator[type[CxrEdgeError]]:
@@ -49,10 +52,23 @@ def test_no_other_module_adds_to_the_tree() -> None:
     assert {cls.__module__ for cls in descendants(CxrEdgeError)} == {errors.__name__}
 
 
-@pytest.mark.parametrize(("name", "parent", "exit_code"), TREE, ids=[name for name, *_ in TREE])
-def test_exit_code(name: str, parent: str | None, exit_code: int | None) -> None:
-    expected = exit_code if exit_code is not None else getattr(errors, parent or "").exit_code
-    assert getattr(errors, name).exit_code == expected
+OF_A_CLASS = [line for line in TREE if line[0] != "RunInterruptedError"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parent", "exit_codes"), OF_A_CLASS, ids=[name for name, *_ in OF_A_CLASS]
+)
+def test_exit_code(name: str, parent: str | None, exit_codes: list[int]) -> None:
+    expected = exit_codes or [getattr(errors, parent or "").exit_code]
+    assert [getattr(errors, name).exit_code] == expected
+
+
+def test_an_interrupted_run_exits_as_a_shell_reports_its_signal() -> None:
+    (drawn,) = (codes for name, _, codes in TREE if name == "RunInterruptedError")
+    made = [RunInterruptedError(number, 7) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert [error.exit_code for error in made] == drawn == [130, 143]
+    assert str(made[0]) == "stopped by a signal; 7 files of this run are safe"
+    assert made[0].tip == "the same command goes on from here"
 
 
 def test_message_and_tip() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import cxr_edge
 from tests.factories import names_in, write_tree
+from tests.images import dicoms
 from tests.images.films import jpeg, png
 
 HEAVY = {
@@ -29,6 +30,7 @@ HEAVY = {
     "cxr_training",
     "cxr_export",
 }
+DICOM = {"pydicom", "gdcm", "_gdcm", "openjpeg", "jpeg_ls"}
 BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
@@ -82,12 +84,14 @@ def test_every_module_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["score", "--help"], ["--version"]], ids=" ".join
+    "arguments",
+    [["--help"], ["score", "--help"], ["report", "--help"], ["--version"]],
+    ids=" ".join,
 )
 def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
     loaded = main(*arguments)
     assert not loaded & (
-        HEAVY | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2"}
+        HEAVY | DICOM | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2"}
     )
 
 
@@ -96,14 +100,51 @@ def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) 
     """And opens no connection: the process would end with 99."""
     from cxr_edge.catalog import bundled_specs
 
-    write_tree(tmp_path / "in", {"a.jpg": jpeg(), "b.png": png(), "c.txt": b"hello"})
+    films = {"a.jpg": jpeg(), "b.png": png(), "c.txt": b"hello", "d.dcm": dicoms.film()}
+    write_tree(tmp_path / "in", films)
     model = bundled_specs()[0].files[kind].name
     out = tmp_path / "out"
-    loaded = main("score", str(tmp_path / "in"), "--model", model, "--out", str(out), returncode=3)
+    inputs = (str(tmp_path / "in"), "--settle", "0")
+    loaded = main("score", *inputs, "--model", model, "--out", str(out), returncode=3)
     backends = {"onnx": "onnxruntime", "tflite": "ai_edge_litert"}
     assert loaded & set(backends.values()) == {backends[kind]}
     assert not loaded & HEAVY
+    assert not loaded & DICOM, "the decoder processes read them"
+    assert '"scored": 3' in (out / "run.json").read_text()
     assert names_in(out) == ["run.json", "triage.csv", "triage.html"]
+
+
+def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path) -> None:
+    """Jinja, SQLite and the spec are enough; the machine that renders may have nothing else."""
+    films = write_tree(tmp_path / "in", {"a.txt": b"hello"})
+    options = ("--settle", "0", "--model", "cnn3_50", "-q")
+    main("score", str(films), "--out", str(tmp_path / "one"), *options, returncode=3)
+    loaded = main("report", "--out", str(tmp_path / "two"), "-q", returncode=3)
+    assert not loaded & (HEAVY | DICOM | {"onnxruntime", "ai_edge_litert", "PIL"})
+    assert names_in(tmp_path / "two") == ["run.json", "triage.csv", "triage.html"]
+
+
+# What a decoder process does with one film.
+DECODE = """
+from pathlib import Path
+from cxr_edge import worker
+from cxr_edge.gates import Scope
+from cxr_edge.intake import IntakeSettings
+request = {"path": os.fsencode(sys.argv[1]).hex(), "display": "film", "stamp": None}
+settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
+answer = worker._answer(request, settings, worker._Trouble())
+assert len(answer.partition(b"\\n")[2]) == 64, answer
+"""
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "dicom"])
+def test_a_decoder_loads_no_backend_and_what_its_films_need(kind: str, tmp_path: Path) -> None:
+    """Address space is short there, and every process costs its start."""
+    data = dicoms.film() if kind == "dicom" else jpeg()
+    film = write_tree(tmp_path, {"film": data}) / "film"
+    loaded = packages(DECODE, str(film))
+    assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert", "rich", "jinja2", "sqlite3"})
+    assert bool(loaded & DICOM) == (kind == "dicom")
 
 
 def test_listing_models_loads_no_backend() -> None:

@@ -1,130 +1,200 @@
-"""One result per file, in order, whatever the files, the batches and the threads do."""
+"""One recorded row per file, whatever the files, the batches and earlier runs do."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cxr_edge import scoring
+from cxr_edge import ledger as ledger_module
 from cxr_edge.discover import discover
-from cxr_edge.errors import ImageError
+from cxr_edge.intake import Prepared
 from cxr_edge.runtime import Runner
-from cxr_edge.scoring import ScoringOptions, score
-from cxr_edge.types import (
-    DecodedImage,
-    FileContent,
-    FoundFile,
-    InputWarning,
-    Reason,
-    Result,
-    Status,
-)
-from tests.factories import FakeRunner, write_tree
-from tests.images.films import in_16_bits, jpeg, oriented, pages, png, scene, tiff
+from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.workers import Workers
+from tests.factories import FakeRunner, InThisProcess, chest, in_12_bits, write_tree
+from tests.images.films import jpeg, pages, png, tiff
+from tests.nights import SETTINGS, Night, Told
 
-SIZE = 8
+FILES = {
+    "a.jpg": jpeg(chest()),
+    "b.png": png(in_12_bits(chest(tilt=90))),
+    "c.tif": tiff(chest(tilt=70)),
+    "cut.jpg": jpeg(chest())[:-2],
+    "empty.png": b"",
+    "misnamed.png": jpeg(chest(tilt=50)),
+    "notes.txt": b"hello",
+    "pages.tif": pages("TIFF"),
+    "same-as-a.jpg": jpeg(chest()),
+    "small.png": png(chest(6, 8)),
+    "sub/d.png": png(chest(tilt=-110)),
+}
+REASONS = {
+    "cut.jpg": Reason.TRUNCATED,
+    "empty.png": Reason.EMPTY,
+    "link.png": Reason.SYMLINK,
+    "notes.txt": Reason.UNRECOGNISED,
+    "pages.tif": Reason.MULTI_FRAME,
+    "upload.part": Reason.TEMPORARY_NAME,
+}
+SCORED = set(FILES) - set(REASONS)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Good films, films with warnings, and no films, mixed."""
-    root = write_tree(
-        tmp_path / "in",
-        {
-            "a.jpg": jpeg(),
-            "b.png": png(in_16_bits()),
-            "c.tif": tiff(),
-            "cut.jpg": jpeg()[:-2],
-            "empty.png": b"",
-            "misnamed.png": jpeg(),
-            "notes.txt": b"hello",
-            "pages.tif": pages("TIFF"),
-            "same-as-a.jpg": jpeg(),
-            "small.png": png(scene(5, 40)),
-            "turned.jpg": oriented("JPEG", 6),
-        },
-    )
+    root = write_tree(tmp_path / "in", FILES)
     (root / "link.png").symlink_to("b.png")
+    (root / "upload.part").write_bytes(png(chest()))
     return root
 
 
-EXPECTED = {
-    "a.jpg": (Status.SCORED, None, ()),
-    "b.png": (Status.SCORED, None, ()),
-    "c.tif": (Status.SCORED, None, ()),
-    "cut.jpg": (Status.NOT_SCORED, Reason.TRUNCATED, ()),
-    "empty.png": (Status.NOT_SCORED, Reason.EMPTY, ()),
-    "link.png": (Status.NOT_SCORED, Reason.SYMLINK, ()),
-    "misnamed.png": (Status.SCORED, None, (InputWarning.EXTENSION_MISMATCH,)),
-    "notes.txt": (Status.NOT_SCORED, Reason.UNRECOGNISED, ()),
-    "pages.tif": (Status.NOT_SCORED, Reason.MULTI_FRAME, ()),
-    "same-as-a.jpg": (Status.SCORED, None, ()),
-    "small.png": (Status.SCORED, None, (InputWarning.LOW_RESOLUTION,)),
-    "turned.jpg": (Status.SCORED, None, (InputWarning.ORIENTATION_APPLIED,)),
-}
-
-
-def scored(
-    folder: Path, runner: Runner | None = None, *, workers: int = 2, batch_size: int = 32
-) -> list[Result]:
-    options = ScoringOptions(SIZE, workers, batch_size)
-    return list(score(discover([folder]), runner or FakeRunner(), options))
+@pytest.fixture
+def known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the files had been there for a while when they were recorded."""
+    monkeypatch.setattr(ledger_module, "_STAMP_TICK_NS", -1)
 
 
 def by_name(results: list[Result]) -> dict[str, Result]:
     return {result.path: result for result in results}
 
 
-def test_one_result_per_file_in_order(folder: Path) -> None:
-    made = [(item.path, (item.status, item.reason, item.warnings)) for item in scored(folder)]
-    assert made == list(EXPECTED.items())
+def test_one_row_per_file(night: Night, folder: Path) -> None:
+    made = by_name(night.run(folder))
+    assert night.complete
+    assert set(made) == SCORED | set(REASONS)
+    assert {name: row.reason for name, row in made.items() if row.reason} == REASONS
+    assert {name for name, row in made.items() if row.status is Status.SCORED} == SCORED
+    assert made["misnamed.png"].warnings == ("extension_mismatch",)
+    assert made["small.png"].warnings == ("low_resolution",)
+    assert night.told.done == len(made)
 
 
-def test_facts_of_a_scored_film(folder: Path) -> None:
-    film = by_name(scored(folder))["a.jpg"]
-    assert (film.width, film.height, film.format) == (64, 48, "JPEG")
-    assert len(film.sha256) == 64
+def test_facts_of_a_scored_film(night: Night, folder: Path) -> None:
+    film = by_name(night.run(folder))["a.jpg"]
+    assert (film.width, film.height, film.format, len(film.sha256)) == (64, 48, "JPEG", 64)
     assert film.modified_utc.endswith("Z")
     assert film.probability == round(film.probability or 0, 6)
 
 
-def test_facts_of_a_film_that_could_not_be_decoded(folder: Path) -> None:
-    cut = by_name(scored(folder))["cut.jpg"]
-    assert (len(cut.sha256), cut.width, cut.format) == (64, None, "")
-
-
-def test_facts_of_what_was_never_read(folder: Path) -> None:
-    link = by_name(scored(folder))["link.png"]
-    assert (link.sha256, link.modified_utc) == ("", "")
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 7, 32])
-@pytest.mark.parametrize("workers", [1, 4])
-def test_batches_and_workers_change_nothing(
-    folder: Path, tiny_runner: Runner, workers: int, batch_size: int
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 32])
+def test_batches_change_nothing(
+    batch_size: int, night: Night, folder: Path, tiny_runner: Runner
 ) -> None:
-    plain = scored(folder, tiny_runner)
-    assert scored(folder, tiny_runner, workers=workers, batch_size=batch_size) == plain
+    plain = night.run(folder, runner=tiny_runner)
+    again = night.run(folder, runner=tiny_runner, recipe="other", batch_size=batch_size)
+    assert again == plain
+    assert len({row.probability for row in plain}) > 4
 
 
-def test_only_what_has_pixels_is_in_a_batch(folder: Path) -> None:
-    runner = FakeRunner()
-    scored(folder, runner, batch_size=4)
-    assert runner.batches == [3, 1, 3]
+@pytest.mark.parametrize("count", [1, 3])
+def test_workers_change_nothing(
+    count: int, night: Night, folder: Path, tiny_runner: Runner
+) -> None:
+    plain = night.run(folder, runner=tiny_runner)
+    with Workers(count, SETTINGS) as workers:
+        again = night.run(folder, runner=tiny_runner, recipe="other", workers=workers)
+    assert again == plain
+
+
+def test_the_order_of_arrival_changes_nothing(night: Night, folder: Path) -> None:
+    plain = night.run(folder, batch_size=3)
+    backwards = list(discover([folder]))[::-1]
+    assert night.run(backwards, recipe="other", batch_size=3) == plain
+
+
+def test_only_what_has_pixels_is_in_a_batch(night: Night, folder: Path) -> None:
+    """Nor the same bytes twice."""
+    night.run(folder, batch_size=4)
+    # a b c cut | empty misnamed notes pages | same-as-a small d
+    assert night.runner.batches == [3, 1, 2]
+    night.run(folder, recipe="other")
+    assert night.runner.batches == [6]
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_same_bytes_under_two_names(batch_size: int, night: Night, tmp_path: Path) -> None:
+    """One inference, two rows; the second says whose bytes it has."""
+    twins = write_tree(tmp_path / "in", dict.fromkeys(("a.png", "b.png"), png(chest())))
+    one, other = night.run(twins, batch_size=batch_size)
+    assert night.runner.batches == [1]
+    assert other == replace(
+        one, path="b.png", modified_utc=other.modified_utc, duplicate_of="a.png"
+    )
+    assert one.probability is not None
 
 
 @pytest.mark.parametrize("files", [{}, {"a": b""}], ids=["empty folder", "no film"])
-def test_nothing_to_score_asks_no_network(files: dict[str, bytes], tmp_path: Path) -> None:
-    runner = FakeRunner()
-    assert len(scored(write_tree(tmp_path, files), runner)) == len(files)
-    assert runner.batches == []
+def test_nothing_to_score_asks_no_network(
+    files: dict[str, bytes], night: Night, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    assert len(night.run(write_tree(tmp_path / "in", files))) == len(files)
+    assert (night.complete, night.runner.batches) == (True, [])
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_a_second_run_reads_and_infers_nothing(night: Night, folder: Path) -> None:
+    first = night.run(folder)
+    assert night.run(folder) == first
+    assert (night.runner.batches, night.workers.asked) == ([], [])
+    assert night.told.done == len(first)
+
+
+def test_a_second_run_right_after_reads_again_and_infers_nothing(
+    night: Night, folder: Path
+) -> None:
+    """So soon a file could have changed within one tick of the clock that stamps it."""
+    first = night.run(folder)
+    assert night.run(folder) == first
+    assert night.runner.batches == []
+    assert set(night.workers.asked) == set(FILES)
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_another_recipe_scores_again(night: Night, folder: Path) -> None:
+    first = night.run(folder)
+    assert night.run(folder, recipe="other") == first
+    assert night.runner.batches == [6]
+
+
+@pytest.mark.usefixtures("known_at_once")
+@pytest.mark.parametrize("change", ["other bytes", "same bytes written again", "another name"])
+def test_what_changed_is_read_again(change: str, night: Night, folder: Path) -> None:
+    first = by_name(night.run(folder))
+    name = "moved.jpg" if change == "another name" else "misnamed.png"
+    if change == "another name":
+        (folder / "misnamed.png").rename(folder / name)
+    else:
+        data = FILES[name] if "same" in change else png(chest(tilt=-50))
+        (folder / name).write_bytes(data)
+    again = by_name(night.run(folder))
+    assert night.workers.asked == [name]
+    assert night.runner.batches == ([1] if change == "other bytes" else [])
+    same = again[name].probability == first["misnamed.png"].probability
+    assert same == (change != "other bytes")
+
+
+@pytest.mark.usefixtures("known_at_once")
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != "still_changing"])
+def test_what_may_mend_itself_is_tried_again(reason: Reason, night: Night, tmp_path: Path) -> None:
+    film = write_tree(tmp_path / "in", {"a.png": png(chest())})
+
+    class Failing(InThisProcess):
+        def _prepared(self, file: FoundFile) -> Prepared:
+            stamp = Stamp.of(file.path.stat())
+            return Prepared(Result.without_score(file.display, reason), stamp=stamp)
+
+    (first,) = night.run(film, workers=Failing(SETTINGS))
+    assert first.reason is reason
+    (again,) = night.run(film)
+    assert (again.reason is reason) == (reason in DETERMINISTIC_REASONS)
+    assert (again.status is Status.SCORED) == (reason not in DETERMINISTIC_REASONS)
 
 
 BAD_ANSWERS = {
@@ -137,163 +207,131 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-def test_an_impossible_probability_is_no_score(folder: Path, answer: float) -> None:
-    for result in scored(folder, FakeRunner(answer)):
-        if EXPECTED[result.path][0] is Status.SCORED:
-            assert (result.status, result.reason) == (Status.NOT_SCORED, Reason.BAD_OUTPUT)
-            assert result.probability is None
+def test_an_impossible_probability_is_no_score(answer: float, night: Night, folder: Path) -> None:
+    """And nobody believes it tomorrow."""
+    for row in night.run(folder, runner=FakeRunner(answer)):
+        if row.path in SCORED:
+            assert (row.status, row.reason) == (Status.NOT_SCORED, Reason.BAD_OUTPUT)
+            assert row.probability is None
+    again = night.run(folder)
+    assert {row.path for row in again if row.status is Status.SCORED} == SCORED
 
 
 @pytest.mark.parametrize("answer", [0.0, 1.0, 0.5])
-def test_the_ends_of_the_range_are_scores(folder: Path, answer: float) -> None:
-    assert by_name(scored(folder, FakeRunner(answer)))["a.jpg"].probability == answer
+def test_the_ends_of_the_range_are_scores(answer: float, night: Night, folder: Path) -> None:
+    assert by_name(night.run(folder, runner=FakeRunner(answer)))["a.jpg"].probability == answer
 
 
-def test_scores_are_recorded_as_they_are_printed(folder: Path) -> None:
-    third = by_name(scored(folder, FakeRunner(1 / 3)))["a.jpg"].probability
+def test_scores_are_recorded_as_they_are_printed(night: Night, folder: Path) -> None:
+    third = by_name(night.run(folder, runner=FakeRunner(1 / 3)))["a.jpg"].probability
     assert third == 0.333333
 
 
-def raising(error: BaseException) -> Callable[..., NoReturn]:
-    def fail(*_: Any) -> NoReturn:
-        raise error
-
-    return fail
-
-
-SECRET = "DOE^JANE"
-DEFECTS = {
-    "a defect": RuntimeError(SECRET),
-    "a recursion": RecursionError(SECRET),
-    "an assertion": AssertionError(SECRET),
-}
-
-
-@pytest.mark.parametrize("step", ["read_file", "decode", "to_network_input"])
-@pytest.mark.parametrize("error", DEFECTS.values(), ids=DEFECTS)
-def test_a_defect_costs_one_row_and_tells_no_secret(
-    step: str,
-    error: Exception,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """The defect strikes the second file alone."""
-    before, real, calls = scored(folder), getattr(scoring, step), []
-
-    def fragile(*args: Any) -> Any:
-        calls.append(args)
-        if len(calls) == 2:
-            raise error
-        return real(*args)
-
-    monkeypatch.setattr(scoring, step, fragile)
-    with caplog.at_level(logging.WARNING):
-        after = scored(folder, workers=1)
-    different = [new for new, old in zip(after, before, strict=True) if new != old]
-    assert [(item.path, item.status, item.reason) for item in different] == [
-        ("b.png", Status.NOT_SCORED, Reason.INTERNAL_ERROR)
-    ]
-    (record,) = caplog.records
-    assert f"unexpected {type(error).__name__} while reading b.png" in record.getMessage()
-    assert "fragile" in record.getMessage(), "where it happened"
-    assert SECRET not in caplog.text
-
-
-def test_a_refused_image_is_not_logged(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        scored(folder)
-    assert caplog.records == []
-
-
-def test_a_runner_that_fails_ends_the_run(folder: Path) -> None:
+def test_a_runner_that_fails_ends_the_run(night: Night, folder: Path) -> None:
     with pytest.raises(ValueError, match="out of memory"):
-        scored(folder, FakeRunner(ValueError("out of memory")))
+        night.run(folder, runner=FakeRunner(ValueError("out of memory")))
 
 
-def test_too_few_scores_end_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = FakeRunner()
-    real = runner.predict
-    monkeypatch.setattr(runner, "predict", lambda images: real(images[1:]))
-    with pytest.raises(RuntimeError, match="6 scores for 7 films"):
-        scored(folder, runner)
+def test_too_few_scores_end_the_run(night: Night, folder: Path) -> None:
+    class Short(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            return super().predict(images[1:])
+
+    with pytest.raises(RuntimeError, match="5 scores for 6 films"):
+        night.run(folder, runner=Short())
 
 
-@pytest.fixture
-def no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any number of films that need no disk."""
-    content = FileContent(b"", "", "")
-    monkeypatch.setattr(scoring, "read_file", lambda path: content)
-    film = DecodedImage(scene(), "PNG")
-    monkeypatch.setattr(scoring, "decode", lambda data, name: film)
+@pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
+def test_a_stopped_run_goes_on_where_it_was(stop_after: int, night: Night, folder: Path) -> None:
+    """Its last batch is recorded; the next run asks the network for the rest alone."""
+    told = Told()
+    first = night.run(folder, told=told, batch_size=2, stop=lambda: told.done >= stop_after)
+    assert not night.complete
+    assert stop_after <= len(first) == told.done < len(FILES)
+    asked_first = sum(night.runner.batches)
+    again = night.run(folder, batch_size=2)
+    assert night.complete
+    assert asked_first + sum(night.runner.batches) == 6
+    assert set(first) <= {replace(row, duplicate_of="") for row in again} | set(again)
+    assert again == night.run(folder, recipe="uninterrupted")
 
 
-def endless(taken: list[int], count: int = 10_000) -> Iterator[FoundFile]:
+def test_a_crash_between_batches_costs_one_batch(night: Night, folder: Path) -> None:
+    class Third(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().predict(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        night.run(folder, runner=Third(), batch_size=2)
+    assert sum(night.runner.batches) == 3
+    again = night.run(folder)
+    assert night.runner.batches == [3]
+    assert again == night.run(folder, recipe="uninterrupted")
+
+
+def test_rows_that_need_no_network_are_committed_in_groups(night: Night, tmp_path: Path) -> None:
+    gone = [FoundFile(tmp_path / str(n), str(n), Reason.MISSING) for n in range(2500)]
+    assert len(night.run(gone)) == 2500
+    assert night.told.recorded_files == [1000, 1000, 500]
+
+
+def test_a_stop_is_heard_among_rows_that_need_no_network(night: Night, tmp_path: Path) -> None:
+    """A folder of nothing but links, or of films that are all known."""
+    taken = []
+
+    def links() -> Iterator[FoundFile]:
+        for number in range(5000):
+            taken.append(number)
+            yield FoundFile(tmp_path / str(number), str(number), Reason.SYMLINK)
+
+    told = Told()
+    made = night.run(links(), told=told, stop=lambda: told.done >= 1000)
+    assert (night.complete, len(made), told.done) == (False, 1000, 1000)
+    assert len(taken) <= 1001
+
+
+class Blank(InThisProcess):
+    """Any number of films that need no disk, all different, 16 MB of them at a time."""
+
+    def _prepared(self, file: FoundFile) -> Prepared:
+        waiting = Result.without_score(file.display, Reason.INTERNAL_ERROR)
+        sha256 = f"{int(file.display):064x}"
+        return Prepared(replace(waiting, sha256=sha256), np.zeros((1000, 1000, 1), np.uint8))
+
+
+def endless(taken: list[int], count: int = 100_000) -> Iterator[FoundFile]:
     for number in range(count):
         taken.append(number)
-        yield FoundFile(Path("/nowhere"), str(number))
+        yield FoundFile(Path(f"/nowhere/{number}"), str(number))
 
 
-@pytest.mark.usefixtures("no_disk")
-def test_files_are_taken_as_they_are_needed() -> None:
+def test_files_are_taken_as_they_are_needed(night: Night) -> None:
     taken: list[int] = []
-    options = ScoringOptions(SIZE, workers=3, batch_size=10)
-    ahead = [
-        len(taken) - done
-        for done, _ in enumerate(score(endless(taken), FakeRunner(), options), start=1)
-    ]
-    assert len(ahead) == 10_000
-    assert max(ahead) <= 3 * options.batch_size
-
-
-@pytest.mark.usefixtures("no_disk")
-def test_nobody_reads_on_when_the_run_is_given_up() -> None:
-    taken: list[int] = []
-    results = score(endless(taken), FakeRunner(), ScoringOptions(SIZE, batch_size=10))
-    next(results)
-    results.close()  # type: ignore[attr-defined]  # a generator
-    assert len(taken) <= 30
-
-
-def test_an_interrupted_run_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What waits in the queue is not decoded any more."""
-    begun, threads = [], threading.active_count()
-    never = threading.Event()
-
-    def slow(path: Path) -> NoReturn:
-        begun.append(path)
-        never.wait(0.5 if len(begun) > 25 else 0.001)
-        raise ImageError(Reason.EMPTY)
-
-    monkeypatch.setattr(scoring, "read_file", slow)
-    results = score(endless([]), FakeRunner(), ScoringOptions(SIZE, 1, batch_size=20))
-    monkeypatch.setattr(scoring, "_infer", raising(KeyboardInterrupt()))
-    with pytest.raises(KeyboardInterrupt):
-        list(results)
-    assert len(begun) < 30
-    assert threading.active_count() == threads
-
-
-def test_memory_does_not_grow_with_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """300 films of 1 MB each pass through less than 40 MB."""
-    monkeypatch.setattr(scoring, "read_file", lambda path: FileContent(bytes(100_000), "", ""))
-    monkeypatch.setattr(
-        scoring,
-        "decode",
-        lambda data, name: DecodedImage(np.zeros((1000, 1000), np.uint8), "PNG"),
+    told = Told()
+    night.run(
+        endless(taken),
+        workers=Blank(SETTINGS),
+        told=told,
+        batch_size=4,
+        stop=lambda: told.done >= 20,
     )
+    assert told.recorded_files == [4] * 5
+    assert len(taken) <= 21
+
+
+def test_memory_does_not_grow_with_the_folder(night: Night) -> None:
+    """300 films of 1 MB each pass through less than 40 MB."""
     tracemalloc.start()
-    options = ScoringOptions(SIZE, workers=4, batch_size=16)
-    for _ in score(endless([], 300), FakeRunner(), options):
-        pass
+    night.run(endless([], 300), runner=FakeRunner(0.5), workers=Blank(SETTINGS), batch_size=16)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert night.told.done == 300
     assert peak < 40e6
 
 
-@pytest.mark.parametrize("field", ["size", "workers", "batch_size"])
 @pytest.mark.parametrize("value", [0, -1])
-def test_options_must_be_positive(field: str, value: int) -> None:
-    values = {"size": 8, "workers": 1, "batch_size": 1, field: value}
+def test_a_batch_has_at_least_one_film(value: int, night: Night, folder: Path) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        ScoringOptions(**values)
+        night.run(folder, batch_size=value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_edge.types import DecodedImage, Predictions, Reason, Result, Status, display_name
+from cxr_edge.types import (
+    DEFERRED_REASONS,
+    DETERMINISTIC_REASONS,
+    DecodedImage,
+    Predictions,
+    Reason,
+    Result,
+    Stamp,
+    Status,
+    display_name,
+)
 from tests.factories import ANY_TEXT
 
 BAD_PIXELS = {
@@ -37,7 +48,17 @@ BAD_RESULTS: dict[str, dict[str, Any]] = {
         "reason": Reason.CORRUPT,
         "probability": 0.5,
     },
-    "deferred with a score": {"status": Status.DEFERRED, "probability": 0.5},
+    "deferred with a score": {
+        "status": Status.DEFERRED,
+        "reason": Reason.STILL_CHANGING,
+        "probability": 0.5,
+    },
+    "deferred without a reason": {"status": Status.DEFERRED},
+    "deferred because of damage": {"status": Status.DEFERRED, "reason": Reason.CORRUPT},
+    "not scored because it is on its way": {
+        "status": Status.NOT_SCORED,
+        "reason": Reason.STILL_CHANGING,
+    },
     "below zero": {"status": Status.SCORED, "probability": -1e-9},
     "above one": {"status": Status.SCORED, "probability": 1.000001},
     "not a number": {"status": Status.SCORED, "probability": float("nan")},
@@ -90,6 +111,39 @@ def test_result_refuses_a_name_that_cannot_be_printed(path: str) -> None:
     with pytest.raises(ValueError, match="not made fit to print"):
         Result(path, Status.SCORED, probability=0.5)
     assert Result(display_name(path), Status.SCORED, probability=0.5).path == display_name(path)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_reason_tells_deferred_from_not_scored(reason: Reason) -> None:
+    on_its_way = {"still_changing", "temporary_name", "implausible_time"}
+    made = Result.without_score("a.png", reason, sha256="ab")
+    assert made.status == ("deferred" if reason.value in on_its_way else "not_scored")
+    assert (made.path, made.reason, made.sha256) == ("a.png", reason, "ab")
+
+
+def test_nothing_that_may_mend_itself_is_remembered() -> None:
+    """The disk, the permissions, the machine or a defect of ours: tomorrow it may be scored."""
+    tried_again = {*DEFERRED_REASONS} | {
+        Reason.TOO_LARGE,
+        Reason.MISSING,
+        Reason.PERMISSION,
+        Reason.SYMLINK,
+        Reason.NOT_A_FILE,
+        Reason.UNREADABLE_FOLDER,
+        Reason.IO_ERROR,
+        Reason.DECODER_CRASHED,
+        Reason.TIMEOUT,
+        Reason.BAD_OUTPUT,
+        Reason.INTERNAL_ERROR,
+    }
+    assert set(Reason) - DETERMINISTIC_REASONS == tried_again
+
+
+def test_stamp_is_what_the_file_system_says(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"pixels")
+    os.utime(tmp_path / "a", ns=(0, 1_795_000_000_123_456_789))
+    facts = (tmp_path / "a").stat()
+    assert Stamp.of(facts) == Stamp(6, 1_795_000_000_123_456_789, facts.st_ctime_ns, facts.st_ino)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])

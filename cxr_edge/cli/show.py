@@ -156,6 +156,12 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
     rest = counts.attention + counts.flagged - shown
     if rest:
         yield f"... and {rest} more to read first, see triage.csv"
+    context = report.context
+    chosen = " (auto)" if context.device_asked == "auto" else ""
+    yield (
+        f"{context.model_file} on {context.device_used}{chosen}, {context.operating_point} at "
+        f"{context.threshold:.6f}"
+    )
     yield (
         f"{counts.found} found = {counts.scored} scored + {counts.not_scored} not scored "
         f"+ {counts.deferred} deferred"
@@ -169,7 +175,4 @@ def _details(report: Report) -> str:
     context = report.context
     rate = report.counts.found / max(context.seconds, 1e-9)
     software = ", ".join(f"{name} {number}" for name, number in context.versions.items())
-    return (
-        f"{context.model_file} on {context.device_used}, {context.operating_point} at "
-        f"{context.threshold:.6f}, {context.seconds:.1f} s, {rate:.0f} files/s; {software}"
-    )
+    return f"{context.seconds:.1f} s, {rate:.0f} files/s; {software}"

@@ -27,12 +27,18 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run("score", folder, "-q")`; everything but strings is turned into one."""
+    """`run("score", folder, "-q")`; everything but strings is turned into one.
+
+    Films that a test has just made are trusted, unless it says `--settle` itself. The ledger lies
+    where the environment says, which is a place of the test's own.
+    """
     monkeypatch.setenv("COLUMNS", "100")
 
     def run_here(*arguments: object, stdin: bytes = b"") -> Outcome:
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["cxr-edge", *map(str, arguments)])
+        trusting = "score" in arguments[:1] and "--settle" not in arguments
+        more = ("--settle", "0") if trusting else ()
+        monkeypatch.setattr(sys, "argv", ["cxr-edge", *map(str, (*arguments, *more))])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         code = run_command(cli)
         captured = capsys.readouterr()

@@ -13,12 +13,17 @@ from tests.cli.conftest import Run
 
 HEAD = re.compile(
     r"cxr-edge \S+, Python 3\.\S+\n"
-    r"numpy [\d.]+\n"
     r"pillow [\d.]+\n"
+    r"pydicom [\d.]+\n"
+    r"python-gdcm [\d.]+\n"
+    r"pylibjpeg-openjpeg [\d.]+\n"
+    r"pyjpegls [\d.]+\n"
+    r"numpy [\d.]+\n"
     r"onnxruntime (\S+|not installed)\n"
     r"onnxruntime-gpu (\S+|not installed)\n"
     r"ai-edge-litert (\S+|not installed)\n"
-    r"cores \d+, free disk [\d.]+ GB\n"
+    r"cores \d+\n"
+    r"state (?P<state>\S+), [\d.]+ GB free\n"
 )
 
 
@@ -43,6 +48,20 @@ def test_all_is_well(run: Run, onnx_alone: Path) -> None:
     assert (made.code, made.err) == (0, "")
     (line,) = models(made.out)
     assert re.fullmatch(r"tiny\.onnx: self-test passed on cpu, off by \d\.\de-\d\d", line)
+
+
+def test_the_state_folder_is_tried(run: Run, onnx_alone: Path, own_state: Path) -> None:
+    match = HEAD.match(run("doctor").out)
+    assert match is not None
+    assert match["state"] == str(own_state)
+    assert (own_state / "doctor").is_dir()
+
+
+def test_a_state_folder_that_cannot_be_used(run: Run, onnx_alone: Path, own_state: Path) -> None:
+    own_state.parent.touch()
+    made = run("doctor")
+    assert made.code == 1
+    assert made.err.startswith(f"error: the state folder {own_state / 'doctor'} cannot be used: ")
 
 
 def test_one_bad_file(run: Run, bundle: Path) -> None:

@@ -29,6 +29,7 @@ def test_the_commands_of_the_design() -> None:
     assert {" ".join(way) for way in COMMANDS} == {
         "",
         "score",
+        "report",
         "models",
         "models list",
         "models show",

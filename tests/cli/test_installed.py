@@ -15,20 +15,21 @@ import pytest
 
 from cxr_edge import __version__
 from cxr_edge.catalog import bundled_specs
-from tests.factories import names_in, write_tree
+from tests.factories import chest, names_in, write_tree
 from tests.images.films import jpeg, png
 from tests.tiny import write_tiny
 
 BINARY = Path(sys.executable).with_name("cxr-edge")
 
+SCORE = ("score", "--settle", "0")  # the films have only just been made
+
 pytestmark = pytest.mark.skipif(not BINARY.exists(), reason="cxr-edge is not installed here")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Warnings are errors here too; nothing of the caller's terminal."""
-    kept = {
-        name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ
-    }
+    """Warnings are errors here too; nothing of the caller's terminal, and a state of its own."""
+    names = ("PATH", "HOME", "LD_LIBRARY_PATH", "XDG_STATE_HOME")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONWARNINGS": "error", "LC_ALL": "C.UTF-8", **more}
 
 
@@ -41,7 +42,10 @@ def cxr_edge(*arguments: object, **options: Any) -> subprocess.CompletedProcess[
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    return write_tree(tmp_path / "in", {"a.png": png(), "Größe.jpg": jpeg(), "sub/b.png": png()})
+    film = chest()
+    return write_tree(
+        tmp_path / "in", {"a.png": png(film), "Größe.jpg": jpeg(film), "sub/b.png": png(film)}
+    )
 
 
 def test_version() -> None:
@@ -57,7 +61,7 @@ def test_as_a_module() -> None:
 
 
 def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
-    made = cxr_edge("score", films, "--model", tiny, "--out", tmp_path / "out", "-q")
+    made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
     assert (made.returncode, made.stdout, made.stderr) == (0, b"", b"")
     assert names_in(tmp_path / "out") == ["run.json", "triage.csv", "triage.html"]
 
@@ -66,7 +70,7 @@ def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
 def test_bundled_model(kind: str, films: Path, tmp_path: Path) -> None:
     spec = bundled_specs()[0]
     model = spec.files[kind].name
-    made = cxr_edge("score", films, "--model", model, "--out", tmp_path / "out", cwd=tmp_path)
+    made = cxr_edge(*SCORE, films, "--model", model, "--out", tmp_path / "out", cwd=tmp_path)
     # The small one is smaller than any network's input: its row carries a warning and its score.
     assert (made.returncode, made.stdout) == (0, b"")
     assert b"3 found = 3 scored + 0 not scored + 0 deferred" in made.stderr
@@ -75,7 +79,7 @@ def test_bundled_model(kind: str, films: Path, tmp_path: Path) -> None:
 
 def test_some_not_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
     (films / "empty.png").touch()
-    made = cxr_edge("score", films, "--model", tiny, "--out", tmp_path / "out", "-q")
+    made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
     assert (made.returncode, made.stderr) == (3, b"")
 
 
@@ -87,13 +91,13 @@ def test_usage() -> None:
 
 def test_refused(films: Path, tmp_path: Path) -> None:
     model = write_tiny(tmp_path / "model", content=lambda content: content[:100])
-    made = cxr_edge("score", films, "--model", model, "--out", tmp_path / "out")
+    made = cxr_edge(*SCORE, films, "--model", model, "--out", tmp_path / "out")
     assert (made.returncode, made.stdout) == (4, b"")
     assert made.stderr == b"error: the file is not an ONNX model\n"
 
 
 def test_no_report(films: Path, tiny: Path) -> None:
-    made = cxr_edge("score", films, "--model", tiny, "--out", "/proc/report")
+    made = cxr_edge(*SCORE, films, "--model", tiny, "--out", "/proc/report")
     assert (made.returncode, made.stdout) == (1, b"")
     assert made.stderr.startswith(b"error: no report can be written into /proc: ")
 
@@ -153,10 +157,11 @@ def reference(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         "胸部.png",
         os.fsdecode(b"latin\xff.png"),
     ):
-        (folder / name).write_bytes(png())
+        (folder / name).write_bytes(png(chest()))
         os.utime(folder / name, (0, 0))
     out = tmp_path_factory.mktemp("out") / "report"
-    assert cxr_edge("score", folder, "--model", tiny, "--out", out).returncode == 0
+    env = environment(XDG_STATE_HOME=str(tmp_path_factory.mktemp("state")))
+    assert cxr_edge(*SCORE, folder, "--model", tiny, "--out", out, env=env).returncode == 0
     return folder, *csv_and_rows(out)
 
 
@@ -178,7 +183,7 @@ def test_report_does_not_depend_on_the_locale(
     names = b"\n".join(os.fsencode(name) for name in sorted(os.listdir(folder)))  # noqa: PTH208
     inputs = ["."] if way == "folder" else ["--files-from", "-"]
     made = cxr_edge(
-        "score",
+        *SCORE,
         *inputs,
         "--model",
         tiny,
@@ -221,7 +226,7 @@ def test_no_color_is_honoured(command: str, films: Path, tiny: Path, tmp_path: P
     shutil.copy(tiny, tmp_path / "broken.onnx")
     arguments = {
         "error": ["score"],
-        "score": ["score", films, "--model", tiny, "--out", tmp_path / "out"],
+        "score": [*SCORE, films, "--model", tiny, "--out", tmp_path / "out"],
         "doctor": ["doctor", "--device", "cuda"],
     }
     seen = on_a_terminal(*arguments[command], NO_COLOR="1")
@@ -234,7 +239,7 @@ def test_scores_survive_a_reader_that_leaves(films: Path, tiny: Path, tmp_path: 
     ours, theirs = os.pipe()
     os.close(ours)
     made = subprocess.run(
-        [str(BINARY), "score", films, "--model", tiny, "--out", tmp_path / "out", "--jsonl", "-q"],
+        [str(BINARY), *SCORE, films, "--model", tiny, "--out", tmp_path / "out", "--jsonl", "-q"],
         stdout=theirs,
         stderr=subprocess.PIPE,
         env=environment(),
@@ -248,7 +253,7 @@ def test_scores_survive_a_reader_that_leaves(films: Path, tiny: Path, tmp_path: 
 def test_a_reader_that_stops_early_costs_nothing(tmp_path: Path) -> None:
     many = write_tree(tmp_path / "in", {f"{i}.png": b"" for i in range(3000)})
     out = tmp_path / "out"
-    command = [str(BINARY), "score", str(many), "--out", str(out), "--jsonl", "-q"]
+    command = [str(BINARY), *SCORE, str(many), "--out", str(out), "--jsonl", "-q"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
@@ -267,7 +272,7 @@ def test_a_full_disk_behind_stdout_is_said_and_the_report_is_there(
 ) -> None:
     out = tmp_path / "out"
     with Path("/dev/full").open("wb") as full:
-        command = [str(BINARY), "score", str(films), "--out", str(out), "--jsonl", "-q"]
+        command = [str(BINARY), *SCORE, str(films), "--out", str(out), "--jsonl", "-q"]
         made = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, env=environment(), check=False
         )
@@ -294,11 +299,86 @@ def test_an_unset_variable_does_not_score_the_current_folder(tmp_path: Path) -> 
 
 def test_runs_in_one_second_have_a_report_each(films: Path, tmp_path: Path) -> None:
     """By default each goes into its own new folder, also when they run side by side."""
-    command = [str(BINARY), "score", str(films), "-q"]
     runs = [
-        subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE)
-        for _ in range(3)
+        subprocess.Popen(
+            [str(BINARY), *SCORE, str(films), "-q", "--state", str(tmp_path / f"state-{number}")],
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+        )
+        for number in range(3)
     ]
     said = [run.communicate(timeout=120)[1] for run in runs]
     assert ([run.returncode for run in runs], said) == ([0, 0, 0], [b"", b"", b""])
     assert len(names_in(tmp_path / "reports")) == 3
+
+
+def test_two_jobs_on_one_folder(films: Path, tiny: Path, tmp_path: Path) -> None:
+    """One runs; the other says at once which process it would have to wait for."""
+    command = ["score", "--settle", "60", str(films), "--model", str(tiny)]
+    with subprocess.Popen(
+        [str(BINARY), *command], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
+    ) as first:
+        until_it_waits(first)
+        second = cxr_edge(*command, cwd=tmp_path)
+        first.terminate()
+        first.communicate(timeout=60)
+    assert (second.returncode, second.stdout) == (75, b"")
+    assert f": process {first.pid} on ".encode() in second.stderr
+    assert b"tip: wait for it, or give this run its own --state" in second.stderr
+
+
+def until_it_waits(process: subprocess.Popen[bytes]) -> None:
+    """Until it says that it waits for files to settle."""
+    if process.stderr is None:
+        raise RuntimeError("no pipe")
+    said = process.stderr.readline()
+    assert said.startswith(b"waiting 60 s for 3 files to settle"), said
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_in_the_middle_costs_nothing(
+    number: int, code: int, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """The whole process group gets it, as from a terminal; the same command goes on."""
+    out = tmp_path / "out"
+    arguments = [str(films), "--model", str(tiny), "--out", str(out)]
+    with subprocess.Popen(
+        [str(BINARY), "score", "--settle", "60", *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        until_it_waits(process)
+        os.killpg(process.pid, number)
+        said, err = process.communicate(timeout=60)
+    assert (process.returncode, said) == (code, b""), err.decode()
+    assert err.decode() == (
+        "error: stopping after this batch\n"
+        "  tip: once more to stop at once\n"
+        "error: stopped by a signal; 3 files of this run are safe\n"
+        "  tip: the same command goes on from here\n"
+    )
+    assert not out.exists()
+    assert cxr_edge(*SCORE, *arguments, "-q").returncode == 0
+    assert len(names_in(out)) == 3
+
+
+def test_a_run_that_is_killed_goes_on(films: Path, tiny: Path, tmp_path: Path) -> None:
+    """kill -9: no lock, no process and no half report stays behind."""
+    out = tmp_path / "out"
+    arguments = [str(films), "--model", str(tiny), "--out", str(out)]
+    with subprocess.Popen(
+        [str(BINARY), "score", "--settle", "60", *arguments],
+        env=environment(),
+        stderr=subprocess.PIPE,
+    ) as process:
+        until_it_waits(process)
+        process.kill()
+    made = cxr_edge(*SCORE, *arguments, "-q")
+    assert (made.returncode, made.stderr) == (0, b"")
+    assert names_in(tmp_path) == ["in", "out"]

@@ -12,19 +12,26 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cxr_edge import discover, scoring
+from cxr_edge import discover
 from cxr_edge.catalog import choose_model
 from cxr_edge.cli.score import DEFAULT_MODEL, ScoreRequest
 from cxr_edge.report.context import BANNER
-from cxr_edge.runtime.onnx import OnnxRunner
+from cxr_edge.workers import Workers
 from tests.cli.conftest import Run
-from tests.factories import bundled_choices, file_name, names_in, write_tree
-from tests.images.films import in_16_bits, jpeg, png, scene, tiff
+from tests.factories import (
+    bundled_choices,
+    chest,
+    file_name,
+    in_12_bits,
+    names_in,
+    raising,
+    write_tree,
+)
+from tests.images.films import jpeg, png, tiff
 from tests.runtime.broken import BROKEN
 from tests.tiny import write_tiny
 
@@ -37,9 +44,9 @@ def films(tmp_path: Path) -> Path:
     return write_tree(
         tmp_path / "in",
         {
-            "bright.png": png(np.fliplr(scene())),
-            "sub/film.jpg": jpeg(),
-            "wide.tif": tiff(in_16_bits(12)),
+            "bright.png": png(chest(tilt=-110)),
+            "sub/film.jpg": jpeg(chest()),
+            "wide.tif": tiff(in_12_bits(chest())),
         },
     )
 
@@ -82,7 +89,8 @@ def test_usual_run_talks_on_stderr(run: Run, mixed: Path, tiny: Path, tmp_path: 
         ["3", "attention", "notes.txt", "unrecognised"],
         ["4", "flagged", scores["bright.png"], "bright.png"],
     ]
-    assert made.err.splitlines()[-4:] == [
+    assert made.err.splitlines()[-5:] == [
+        "tiny.onnx on cpu (auto), screening at 0.250000",
         "6 found = 3 scored + 3 not scored + 0 deferred",
         "3 need attention, 1 flagged, 2 unflagged",
         f"report: {out / 'triage.html'}",
@@ -93,8 +101,8 @@ def test_usual_run_talks_on_stderr(run: Run, mixed: Path, tiny: Path, tmp_path: 
 def test_verbose_says_what_was_used(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
     made = run("score", films, "--model", tiny, "--out", tmp_path / "out", "-v")
     assert re.search(
-        r"^tiny\.onnx on cpu, screening at 0\.250000, [\d.]+ s, \d+ files/s; cxr-edge \S+, "
-        r"python \S+, numpy \S+, pillow \S+, onnxruntime \S+$",
+        r"^[\d.]+ s, \d+ files/s; cxr-edge \S+, "
+        r"python \S+, numpy \S+, pillow \S+, .*, onnxruntime \S+$",
         made.err,
         re.MULTILINE,
     )
@@ -281,8 +289,8 @@ def test_broken_model_is_refused_before_any_film(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(discover, "discover", must_not_happen)
-    monkeypatch.setattr(scoring, "read_file", must_not_happen)
+    monkeypatch.setattr(discover, "_walk", must_not_happen)
+    monkeypatch.setattr(Workers, "prepare", must_not_happen)
     path = write_tiny(tmp_path / "model", **changes)
     made = run("score", films, "--model", path, "--out", tmp_path / "out")
     assert (made.code, made.out) == (4, "")
@@ -311,7 +319,7 @@ def test_model_or_device_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(discover, "discover", must_not_happen)
+    monkeypatch.setattr(discover, "_walk", must_not_happen)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.chdir(tmp_path)
     for name in ("net.keras", "alone.onnx"):
@@ -336,13 +344,6 @@ def test_missing_library_names_its_extra(
     )
 
 
-def raising(error: BaseException) -> Any:
-    def fail(*_: Any, **__: Any) -> NoReturn:
-        raise error
-
-    return fail
-
-
 def test_report_that_cannot_be_written(
     run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,23 +351,6 @@ def test_report_that_cannot_be_written(
     made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
     assert (made.code, made.out) == (1, "")
     assert made.err.startswith("error: the report could not be written to ")
-    assert names_in(tmp_path) == ["in"]
-
-
-def test_interruption_while_scoring(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = OnnxRunner.predict, []
-
-    def predict(self: OnnxRunner, images: Any) -> Any:
-        calls.append(len(images))
-        if len(calls) > 1:  # the first is the self-test
-            raise KeyboardInterrupt
-        return real(self, images)
-
-    monkeypatch.setattr(OnnxRunner, "predict", predict)
-    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
-    assert (made.code, made.err.strip()) == (130, "error: interrupted; safe to run again")
     assert names_in(tmp_path) == ["in"]
 
 
@@ -415,8 +399,9 @@ def test_same_bytes_whatever_the_batches_and_workers(choice: Any, run: Run, tmp_
     made = []
     for number, options in enumerate(([], ["--batch-size", "3", "--workers", "1"])):
         out = tmp_path / str(number)
-        done = run("score", INCOMING, "--model", choice.path, "--out", out, "-q", *options)
-        assert done.code == 3
+        state = tmp_path / f"state-{number}"
+        options = [*options, "--state", state, "--out", out, "-q"]
+        assert run("score", INCOMING, "--model", choice.path, *options).code == 3
         made.append((out / "triage.csv").read_bytes())
     random.Random(1).shuffle(names)
     text = "\n".join(str(name) for name in names)

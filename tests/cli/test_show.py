@@ -4,54 +4,80 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from cxr_edge.cli import show
-from cxr_edge.cli.show import Clock, with_progress
+from cxr_edge.cli.show import Clock, Progress
+
+Captured = pytest.CaptureFixture[str]
 
 
-def test_items_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(with_progress(iter("abc"), 3, quiet=False)) == ["a", "b", "c"]
-    assert capsys.readouterr() == ("", "")
+def shown(capsys: Captured, total: int | None, *batches: int, quiet: bool = False) -> str:
+    """What stderr says while so many files are recorded, a batch at a time."""
+    with Progress(total, quiet=quiet) as progress:
+        for files in batches:
+            progress.recorded(files)
+        assert progress.done == sum(batches)
+    captured = capsys.readouterr()
+    assert captured.out == "", "stdout is for data"
+    return captured.err
 
 
-def test_a_line_every_so_many_files(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+LINES = {
+    "few files": (7, [1, 2, 1], ""),
+    "a line every so many": (12, [5, 5, 2], "5 of 12 files\n10 of 12 files\n"),
+    "batches that step over": (12, [4, 4, 4], "8 of 12 files\n12 of 12 files\n"),
+    "one line for a large batch": (30, [17], "17 of 30 files\n"),
+    "nobody counted": (None, [5, 1], "5 files\n"),
+    "nothing": (0, [], ""),
+}
+
+
+@pytest.mark.parametrize(("total", "batches", "text"), LINES.values(), ids=LINES)
+def test_lines_where_there_is_no_terminal(
+    total: int | None,
+    batches: list[int],
+    text: str,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(show, "FILES_PER_LINE", 2)
-    list(with_progress(range(5), 5, quiet=False))
-    assert capsys.readouterr() == ("", "2 of 5 files\n4 of 5 files\n")
+    monkeypatch.setattr(show, "FILES_PER_LINE", 5)
+    assert shown(capsys, total, *batches) == text
 
 
-def test_quiet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(show, "FILES_PER_LINE", 1)
-    list(with_progress(range(5), 5, quiet=True))
+    with Progress(5, quiet=True) as progress:
+        progress.recorded(5)
+        progress.waiting(1, 10)
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_bar_on_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_bar_on_a_terminal(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    made = shown(capsys, 3, 1, 1, 1)
+    assert "scoring" in made
+    assert "files" not in made
+
+
+def test_a_wait_is_said_and_how_to_do_without(capsys: Captured) -> None:
+    with Progress(None, quiet=False) as progress:
+        progress.waiting(3, 9.2)
+    assert capsys.readouterr().err == (
+        "waiting 10 s for 3 files to settle (--settle 0 trusts them)\n"
+    )
+
+
+def test_a_bar_goes_away_after_an_error_too(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    assert list(with_progress(range(3), 3, quiet=False)) == [0, 1, 2]
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "scoring" in captured.err
-
-
-def test_progress_is_lazy() -> None:
-    taken: list[int] = []
-
-    def items() -> Iterator[int]:
-        for number in range(3):
-            taken.append(number)
-            yield number
-
-    next(iter(with_progress(items(), 3, quiet=True)))
-    assert taken == [0]
+    with pytest.raises(ZeroDivisionError), Progress(3, quiet=False):
+        raise ZeroDivisionError
+    assert capsys.readouterr().err.endswith("\x1b[?25h\r\x1b[1A\x1b[2K"), "the cursor is back"
 
 
 def test_a_clock_does_not_follow_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,6 +87,6 @@ def test_a_clock_does_not_follow_the_wall(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert 0 <= clock.seconds < 60
     assert clock.started_utc == started
-    to_the_second, microseconds = clock.folder_name.split(".")
+    to_the_second, microseconds = clock.run_id.split(".")
     assert f"{to_the_second}Z" == started.replace("-", "").replace(":", "")
     assert re.fullmatch(r"\d{6}Z", microseconds)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_edge.report import Report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.rows import COLUMNS, row_values
-from cxr_edge.types import InputWarning, Reason, Result, Status, display_name
-from tests.factories import ANY_TEXT, result, rows
+from cxr_edge.triage import TriageRow
+from cxr_edge.types import InputWarning, Reason, Result, display_name
+from tests.factories import ANY_TEXT, context, report, result, rows
 
 HEADER = (
     "rank,band,path,status,reason,probability,flagged,warnings,width,height,format,sha256,"
@@ -20,39 +24,43 @@ HEADER = (
 )
 
 
+def written(*results: Result, **fields: Any) -> bytes:
+    """The whole file."""
+    return b"".join(render_csv(report(*results, **fields)))
+
+
 def parsed(*results: Result) -> list[dict[str, str]]:
-    text = render_csv(rows(*results)).decode("utf-8")
+    text = written(*results).decode("utf-8")
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
 def test_whole_file() -> None:
-    made = render_csv(
-        rows(
-            result(
-                "in/a.png",
-                0.9,
-                width=64,
-                height=48,
-                format="PNG",
-                sha256="ab",
-                modified_utc="2026-11-22T01:00:00Z",
-            ),
-            result("in/b,c.jpg", 0.25),
-            result("copy.png", 0.9, sha256="ab"),
-            result("d.tif", None, reason=Reason.TRUNCATED),
-            result(
-                "e.png",
-                0.5,
-                warnings=(InputWarning.LOW_RESOLUTION, InputWarning.ORIENTATION_APPLIED),
-            ),
-            Result("f.png", Status.DEFERRED, Reason.CHANGED_WHILE_READ),
-        )
+    made = written(
+        result(
+            "in/a.png",
+            0.9,
+            width=64,
+            height=48,
+            format="PNG",
+            sha256="ab",
+            modified_utc="2026-11-22T01:00:00Z",
+            duplicate_of="copy.png",
+        ),
+        result("in/b,c.jpg", 0.25),
+        result("copy.png", 0.9, sha256="ab"),
+        result("d.tif", None, reason=Reason.TRUNCATED),
+        result(
+            "e.png",
+            0.5,
+            warnings=(InputWarning.LOW_RESOLUTION, InputWarning.ORIENTATION_APPLIED),
+        ),
+        result("f.png", None, reason=Reason.STILL_CHANGING),
     )
     assert made.decode("utf-8").split("\n") == [
         HEADER,
         "1,attention,e.png,scored,,0.500000,true,low_resolution;orientation_applied,,,,,,",
         "2,attention,d.tif,not_scored,truncated,,,,,,,,,",
-        "3,attention,f.png,deferred,changed_while_read,,,,,,,,,",
+        "3,attention,f.png,deferred,still_changing,,,,,,,,,",
         "4,flagged,copy.png,scored,,0.900000,true,,,,,ab,,",
         "5,flagged,in/a.png,scored,,0.900000,true,,64,48,PNG,ab,2026-11-22T01:00:00Z,copy.png",
         '6,unflagged,"in/b,c.jpg",scored,,0.250000,false,,,,,,,',
@@ -61,7 +69,41 @@ def test_whole_file() -> None:
 
 
 def test_no_rows() -> None:
-    assert render_csv([]).decode() == HEADER + "\n"
+    assert written().decode() == HEADER + "\n"
+
+
+def test_a_line_at_a_time() -> None:
+    """100,000 rows are never in memory together, neither as rows nor as text."""
+    rows_taken = []
+
+    class Rows:
+        def __iter__(self) -> Iterator[TriageRow]:
+            for row in rows(result("a.png", 0.9), result("b.png", 0.8)):
+                rows_taken.append(row.result.path)
+                yield row
+
+    lines = render_csv(Report(Rows(), context()))
+    assert (next(lines), rows_taken) == (HEADER.encode() + b"\n", [])
+    assert (next(lines).split(b",")[2], rows_taken) == (b"a.png", ["a.png"])
+    assert (next(lines).split(b",")[2], rows_taken) == (b"b.png", ["a.png", "b.png"])
+    assert list(lines) == []
+
+
+def test_the_identifier_that_was_asked_for_is_the_last_column() -> None:
+    made = written(
+        result("a.dcm", 0.9, identifier="=A1"), result("b.png"), id_tag="AccessionNumber"
+    )
+    assert made.decode().splitlines() == [
+        f"{HEADER},AccessionNumber",
+        "1,flagged,a.dcm,scored,,0.900000,true,,,,,,,,'=A1",
+        "2,flagged,b.png,scored,,0.500000,true,,,,,,,,",
+    ]
+
+
+def test_an_identifier_that_was_not_asked_for_stays_out() -> None:
+    made = written(result("a.dcm", 0.9, identifier="A1"))
+    assert b"A1" not in made
+    assert made.startswith(HEADER.encode() + b"\n")
 
 
 @pytest.mark.parametrize(
@@ -97,8 +139,8 @@ def test_formulas_are_defused(name: str, cell: str) -> None:
 
 
 def test_a_formula_is_defused_in_every_column_with_names() -> None:
-    first, second = parsed(result("=a", sha256="1"), result("=b", sha256="1"))
-    assert (first["path"], second["duplicate_of"]) == ("'=a", "'=a")
+    (row,) = parsed(result("=b", duplicate_of="=a"))
+    assert (row["path"], row["duplicate_of"]) == ("'=b", "'=a")
 
 
 def undefused(cell: str) -> str:
@@ -122,3 +164,4 @@ def test_any_names_read_back_row_for_row(names: list[str]) -> None:
 def test_values_have_the_columns_in_order() -> None:
     (row,) = rows(result())
     assert tuple(row_values(row)) == COLUMNS == tuple(HEADER.split(","))
+    assert tuple(row_values(row, "PatientID")) == (*COLUMNS, "PatientID")

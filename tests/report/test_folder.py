@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,7 +27,7 @@ def test_three_files(tmp_path: Path) -> None:
     out = tmp_path / "report"
     write_report(REPORT, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
-        "triage.csv": render_csv(REPORT.rows),
+        "triage.csv": b"".join(render_csv(REPORT)),
         "run.json": render_run_json(REPORT),
         "triage.html": render_html(REPORT),
     }
@@ -51,9 +52,9 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 
 def test_html_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
-    real = folder.write_atomically
+    real = folder.write_new
     monkeypatch.setattr(
-        folder, "write_atomically", lambda path, data: (written.append(path.name), real(path, data))
+        folder, "write_new", lambda path, data: (written.append(path.name), real(path, data))
     )
     write_report(REPORT, tmp_path / "report")
     assert written == ["triage.csv", "run.json", "triage.html"]
@@ -70,7 +71,13 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 class Fault:
     """Fails the k-th of all system calls that a report makes."""
 
-    CALLS = ((os, "open"), (os, "fdopen"), (os, "fsync"), (os, "replace"), (Path, "rename"))
+    CALLS = (
+        (tempfile, "mkdtemp"),
+        (os, "open"),
+        (os, "fdopen"),
+        (os, "fsync"),
+        (Path, "rename"),
+    )
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fail_at: int) -> None:
         self.made = 0
@@ -95,11 +102,13 @@ def calls_of_a_report(tmp_path: Path) -> int:
         return counter.made
 
 
+AFTER_THE_RENAME = 2  # opening and syncing the parent
+
+
 def test_whichever_call_fails_nothing_is_left(tmp_path: Path) -> None:
     total = calls_of_a_report(tmp_path / "dry")
-    after_the_rename = 2  # opening and syncing the parent: the report is there, and said to fail
     assert total > 15
-    for k in range(1, total + 1 - after_the_rename):
+    for k in range(1, total + 1 - AFTER_THE_RENAME):
         place = tmp_path / str(k)
         place.mkdir()
         with pytest.MonkeyPatch.context() as patched:
@@ -107,7 +116,21 @@ def test_whichever_call_fails_nothing_is_left(tmp_path: Path) -> None:
             with pytest.raises(ReportError, match="could not be written") as caught:
                 write_report(REPORT, place / "report")
         assert caught.value.exit_code == 1
+        assert caught.value.tip == (
+            "the scores are safe: cxr-edge report 20261122T200000.000000Z --out NEW"
+        )
         assert names_in(place) == [], k
+
+
+def test_a_report_that_is_there_is_no_failure(tmp_path: Path) -> None:
+    """What fails behind the rename can only cost the report in a power cut, and no score."""
+    total = calls_of_a_report(tmp_path / "dry")
+    for k in range(total + 1 - AFTER_THE_RENAME, total + 1):
+        place = tmp_path / str(k)
+        with pytest.MonkeyPatch.context() as patched:
+            Fault(patched, k)
+            write_report(REPORT, place / "report")
+        assert len(names_in(place / "report")) == 3
 
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "empty folder"])
@@ -148,7 +171,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
 
 
-@pytest.mark.parametrize("name", ["new", "empty", "new/and/deeper", "here/new"])
+@pytest.mark.parametrize(
+    "name", ["new", "empty", "new/and/deeper", "here/new", "n" * 255], ids=lambda name: name[:20]
+)
 def test_target_that_can_be_new(name: str, places: Path) -> None:
     before = names_in(places)
     check_target(places / name)
@@ -179,7 +204,7 @@ HOPELESS = {
     "below a file": "full/file/report",
     "below a link to nothing": "dangling/report",
     "in a system folder": "/proc/report",
-    "too long a name": "n" * 250,
+    "too long a name": "n" * 256,
 }
 
 

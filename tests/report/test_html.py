@@ -18,7 +18,7 @@ from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.html import render_html
 from cxr_edge.spec import Decisions, Evaluation
-from cxr_edge.types import InputWarning, Reason, Result, Status, display_name
+from cxr_edge.types import InputWarning, Reason, display_name
 from tests.factories import ANY_TEXT, report, result
 from tests.tiny import tiny_spec
 
@@ -79,10 +79,10 @@ MIXED = report(
     result(
         "small.png", 0.75, warnings=(InputWarning.LOW_RESOLUTION,), width=5, height=4, format="PNG"
     ),
-    result("ill.png", 0.9, width=64, height=48, format="PNG", sha256="1"),
-    result("ill-again.png", 0.9, width=64, height=48, format="PNG", sha256="1"),
+    result("ill.png", 0.9, width=64, height=48, format="PNG", duplicate_of="ill-again.png"),
+    result("ill-again.png", 0.9, width=64, height=48, format="PNG"),
     result("well.png", 0.1, width=64, height=48, format="TIFF"),
-    Result("late.png", Status.DEFERRED, Reason.CHANGED_WHILE_READ),
+    result("late.png", None, reason=Reason.STILL_CHANGING),
 )
 
 
@@ -104,7 +104,7 @@ def test_every_row_once_in_three_sections() -> None:
             f"5 {TIMES} 4 PNG",
         ],
         ["2", "broken.jpg", *NONE, "not scored: truncated", DASH],
-        ["3", "late.png", *NONE, "deferred: changed while read", DASH],
+        ["3", "late.png", *NONE, "deferred: still changing", DASH],
     ]
     assert made["flagged"] == [
         ["4", "ill-again.png", "0.900000", "flagged", "scored", f"{FILM} PNG"],
@@ -141,7 +141,7 @@ FACTS = {
     "specificity": "specificity 0.800 (95 % interval 0.750 to 0.850, n = 100); nothing real",
     "population": "Intended for nobody",
     "device": "cpu (asked for: auto)",
-    "start": "2026-11-22T20:00:00Z, 1.5 s",
+    "start": "2026-11-22T20:00:00Z, 1.5 s, run 20261122T200000.000000Z",
 }
 
 
@@ -163,6 +163,29 @@ def test_what_other_films_measured_stands_beside_what_the_choice_measured() -> N
     text = page(report(result(), spec=replace(tiny_spec(), evaluations=(found,)))).text
     measured = "specificity 0.573 (95 % interval 0.482 to 0.659, n = 117); test_x"
     assert measured in re.sub(r"\s+", " ", text)
+
+
+def test_a_long_band_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each band for itself: a thousand unread files must not hide the flagged ones."""
+    monkeypatch.setattr(html, "ROWS_PER_BAND", 2)
+    unread = [result(f"{number}.txt", None) for number in range(5)]
+    made = page(report(*unread, result("ill-1"), result("ill-2"), result("well", 0.1)))
+    assert {band: [row[:2] for row in rows] for band, rows in made.sections.items()} == {
+        "attention": [["1", "0.txt"], ["2", "1.txt"]],
+        "flagged": [["6", "ill-1"], ["7", "ill-2"]],
+        "unflagged": [["8", "well"]],
+    }
+    assert "Attention (5)" in made.text
+    assert re.findall("The first .*", made.text) == [
+        "The first 2 of 5; triage.csv has all of them."
+    ]
+
+
+def test_the_identifier_that_was_asked_for_stands_under_the_name() -> None:
+    film = result("a.dcm", identifier="A1")
+    assert table(report(film, id_tag="PatientID"))["flagged"][0][1] == "a.dcm PatientID: A1"
+    bare = table(report(result("a.png"), id_tag="PatientID"))
+    assert bare["flagged"][0][1] == "a.png"
 
 
 def test_nothing_found() -> None:
@@ -218,12 +241,15 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_name_is_text(name: str) -> None:
-    plain = page(report(result("name"), result("copy", sha256="1"), result("twin", sha256="1")))
-    made = report(result(name), result(name + "1", sha256="1"), result(name + "2", sha256="1"))
-    assert page(made).tags == plain.tags
-    paths = [row[1] for rows in page(made).sections.values() for row in rows]
-    assert any(path == name for path in paths)
-    assert any(path.startswith(name) and name + "1" in path for path in paths)
+    def named(text: str) -> Report:
+        odd = result(text, duplicate_of=text, identifier=text)
+        return report(odd, id_tag="AccessionNumber", command=(text,))
+
+    made = page(named(name))
+    assert made.tags == page(named("name")).tags
+    assert made.sections["flagged"][0][1] == (
+        f"{name}\nsame bytes as {name}\nAccessionNumber: {name}"
+    )
 
 
 @settings(max_examples=20)

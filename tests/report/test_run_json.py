@@ -13,8 +13,11 @@ from tests.tiny import tiny_spec
 def test_whole_file() -> None:
     made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
     assert json.loads(render_run_json(made)) == {
-        "schema_version": 1,
+        "schema_version": 2,
         "banner": BANNER,
+        "run": "20261122T200000.000000Z",
+        "recipe_sha256": "cd" * 32,
+        "id_tag": None,
         "counts": {
             "found": 3,
             "scored": 2,
@@ -38,6 +41,12 @@ def test_whole_file() -> None:
         "seconds": 1.5,
         "command": ["x", "ü\udcff"],
     }
+
+
+def test_the_identifier_that_was_asked_for_is_named() -> None:
+    made = report(result(identifier="A1"), id_tag="AccessionNumber")
+    assert json.loads(render_run_json(made))["id_tag"] == "AccessionNumber"
+    assert b"A1" not in render_run_json(made)
 
 
 def test_it_is_text_with_a_last_newline() -> None:

@@ -1,0 +1,348 @@
+"""`cxr-edge score` night after night: state, resuming, settling, stopping, identifiers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_edge.cli.score import score
+from cxr_edge.ledger_file import LEDGER_NAME
+from cxr_edge.runtime.onnx import OnnxRunner
+from cxr_edge.state import held
+from cxr_edge.workers import Workers
+from tests.cli.conftest import Run
+from tests.factories import chest, names_in, raising, write_tree
+from tests.images import dicoms
+from tests.images.films import png
+from tests.tiny import write_tiny
+
+Rows = list[dict[str, str]]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Five films of different bytes and one file that is none."""
+    tree = {f"{number}.png": png(chest(tilt=40 * number - 80)) for number in range(5)}
+    return write_tree(tmp_path / "in", {**tree, "notes.txt": b"hello"})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that the network was asked; the first is the self-test."""
+    real, sizes = OnnxRunner.predict, []
+
+    def predict(self: OnnxRunner, images: Any) -> Any:
+        sizes.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(OnnxRunner, "predict", predict)
+    return sizes
+
+
+def csv_rows(out: Path) -> Rows:
+    with (out / "triage.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_second_night_asks_the_network_for_new_films_alone(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+) -> None:
+    one, two, three = (tmp_path / f"out-{number}" for number in range(3))
+    assert run("score", films, "--model", tiny, "--out", one, "-q").code == 3
+    assert run("score", films, "--model", tiny, "--out", two, "-q").code == 3
+    write_tree(films, {"new.png": png(chest(tilt=5))})
+    run("score", films, "--model", tiny, "--out", three, "-q")
+    self_test = asked[0]
+    assert asked == [self_test, 5, self_test, self_test, 1]
+    assert (one / "triage.csv").read_bytes() == (two / "triage.csv").read_bytes()
+    assert len(csv_rows(three)) == 7
+
+
+CHANGES = {
+    "another threshold": (["--threshold", "0.9"], False),
+    "other batches": (["--batch-size", "2", "--workers", "1"], False),
+    "an identifier": (["--id-tag", "PatientID"], True),
+    "another ledger": (["--state", "elsewhere"], True),
+}
+
+
+@pytest.mark.parametrize(("options", "again"), CHANGES.values(), ids=CHANGES)
+def test_what_makes_scores_be_computed_again(
+    options: list[str],
+    again: bool,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    asked: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("score", films, "--model", tiny, "--out", "one", "-q")
+    asked.clear()
+    run("score", films, "--model", tiny, "--out", "two", "-q", *options)
+    assert asked[1:] == ([5] if again else [])
+
+
+def test_another_model_scores_again(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+) -> None:
+    other = write_tiny(tmp_path / "other", spec=lambda values: values.update(version="2.0.0"))
+    run("score", films, "--model", tiny, "--out", tmp_path / "one", "-q")
+    asked.clear()
+    run("score", films, "--model", other, "--out", tmp_path / "two", "-q")
+    assert asked[1:] == [5]
+
+
+def test_each_set_of_inputs_has_a_ledger_by_default(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, own_state: Path
+) -> None:
+    write_tree(tmp_path / "more", {"a.png": png(chest())})
+    for number, inputs in enumerate(([films], [films], [films, tmp_path / "more"])):
+        out = tmp_path / f"out-{number}"
+        run("score", *inputs, "--model", tiny, "--out", out, "-q")
+    assert len(names_in(own_state)) == 2
+    modes = {path.stat().st_mode & 0o77 for path in own_state.rglob("*")}
+    assert modes == {0}
+
+
+def test_state_folder_of_one_s_own(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, own_state: Path
+) -> None:
+    state = tmp_path / "new" / "state"
+    run("score", films, "--model", tiny, "--out", tmp_path / "out", "-q", "--state", state)
+    assert LEDGER_NAME in names_in(state)
+    assert not own_state.exists()
+
+
+@pytest.mark.parametrize("where", ["in/state", "in", "link/state", "in/sub/../state"])
+def test_a_state_folder_inside_an_input_is_refused(
+    where: str, run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files would be rows, and the ledger would never be quiet."""
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to("in")
+    before = names_in(films)
+    made = run("score", "in", "--model", tiny, "--state", where, "--out", "out")
+    assert (made.code, made.out) == (2, "")
+    assert re.search("error: the state folder .* lies inside an INPUT\n", made.err)
+    assert (names_in(films), Path("out").exists()) == (before, False)
+
+
+def test_a_state_folder_that_cannot_be_used(
+    run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    state = films / "notes.txt" / "state"
+    made = run("score", films / "0.png", "--model", tiny, "--state", state)
+    assert made.code == 1
+    assert made.err.startswith(f"error: the state folder {state} cannot be used: ")
+    assert "tip: give --state a folder that this user may write" in made.err
+
+
+def test_a_state_folder_that_another_run_holds(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before the model is loaded or a film is looked for."""
+    monkeypatch.setattr(OnnxRunner, "predict", raising(AssertionError("loaded")))
+    state, out = tmp_path / "state", tmp_path / "out"
+    with held(state, ["cxr-edge", "score"]):
+        made = run("score", films, "--model", tiny, "--state", state, "--out", out)
+    assert (made.code, made.out) == (75, "")
+    assert made.err.startswith(f"error: another run holds {state}: process {os.getpid()} on ")
+    assert not out.exists()
+
+
+def test_a_damaged_ledger_is_said_even_when_quiet(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+) -> None:
+    """The run goes on with a new one, and the damaged one is kept."""
+    state, out = tmp_path / "state", tmp_path / "out"
+    write_tree(state, {LEDGER_NAME: b"rubbish" * 1000})
+    made = run("score", films, "--model", tiny, "--state", state, "--out", out, "-q")
+    assert made.code == 3
+    assert made.err.startswith(f"error: the ledger was damaged and is set aside: {state}/")
+    assert made.err.endswith("\n  tip: check the disk; this run goes on\n")
+    (aside,) = (name for name in names_in(state) if ".damaged-" in name)
+    assert (state / aside).read_bytes() == b"rubbish" * 1000
+    assert asked[1:] == [5]
+    assert run("score", films, "--model", tiny, "--state", state, "--out", out, "-q").code == 2
+    again = run("score", films, "--model", tiny, "--state", state, "--out", tmp_path / "2", "-q")
+    assert (again.code, again.err) == (3, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_while_scoring(
+    number: int,
+    code: int,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The batch is finished and recorded, the next run goes on, and the rows are the same."""
+    real, sizes = OnnxRunner.predict, []
+
+    def predict(self: OnnxRunner, images: Any) -> Any:
+        sizes.append(len(images))
+        if len(sizes) == 3:  # the second batch after the self-test
+            os.kill(os.getpid(), number)
+        return real(self, images)
+
+    monkeypatch.setattr(OnnxRunner, "predict", predict)
+    options = ["--model", tiny, "--batch-size", "2", "--workers", "1"]
+    made = run("score", films, *options, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (code, "")
+    assert made.err == (
+        "error: stopped by a signal; 4 files of this run are safe\n"
+        "  tip: the same command goes on from here\n"
+    )
+    assert names_in(tmp_path) == ["in"]
+    assert sizes[1:] == [2, 2]
+    assert run("score", films, *options, "--out", tmp_path / "out", "-q").code == 3
+    assert sum(sizes[1:]) - sizes[0] == 5
+    fresh = tmp_path / "fresh"
+    run("score", films, *options, "--out", fresh, "-q", "--state", tmp_path / "state")
+    assert (tmp_path / "out/triage.csv").read_bytes() == (fresh / "triage.csv").read_bytes()
+
+
+def test_processes_that_cannot_be_started_end_the_run(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "subprocess.Popen", raising(OSError(11, "Resource temporarily unavailable"))
+    )
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (1, "")
+    assert made.err == (
+        "error: decoder processes cannot be started here: Resource temporarily unavailable\n"
+    )
+
+
+def test_young_files_are_waited_for(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (films / "0.png").touch()
+    made = run("score", films, "--model", tiny, "--out", out, "--settle", "1")
+    assert made.code == 3
+    assert re.search(
+        r"^waiting 1 s for [1-6] files to settle \(--settle 0 trusts them\)$",
+        made.err,
+        re.MULTILINE,
+    )
+    assert {row["status"] for row in csv_rows(out)} == {"scored", "not_scored"}
+
+
+def test_quiet_waits_without_a_word(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out, "--settle", "0.2", "-q")
+    assert (made.code, made.err) == (3, "")
+
+
+def test_files_are_waited_for_ten_seconds_by_default() -> None:
+    defaults = {parameter.name: parameter.default for parameter in score.params}
+    assert defaults["settle"] == 10.0
+
+
+def test_names_on_their_way_are_rows_and_stay_closed(
+    run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    write_tree(films, {".film.png.x1": png(chest()), "film.png.part": png(chest())})
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out)
+    assert made.code == 3
+    assert "8 found = 5 scored + 1 not scored + 2 deferred" in made.err
+    deferred = {row["path"]: row for row in csv_rows(out) if row["status"] == "deferred"}
+    assert {name: row["reason"] for name, row in deferred.items()} == {
+        ".film.png.x1": "temporary_name",
+        "film.png.part": "temporary_name",
+    }
+    assert {row["sha256"] for row in deferred.values()} == {""}
+
+
+def test_same_bytes_under_two_names(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+) -> None:
+    write_tree(films, {"copy.png": png(chest(tilt=0))})
+    run("score", films, "--model", tiny, "--out", tmp_path / "out", "-q")
+    rows = {row["path"]: row for row in csv_rows(tmp_path / "out")}
+    assert asked[1:] == [5]
+    assert {name: row["duplicate_of"] for name, row in rows.items() if row["duplicate_of"]} == {
+        "copy.png": "2.png"
+    }
+    assert rows["copy.png"]["probability"] == rows["2.png"]["probability"]
+
+
+def test_the_identifier_that_was_asked_for(
+    run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    write_tree(films, {"a.dcm": dicoms.film(AccessionNumber="A-17", PatientID="P-4711")})
+    out = tmp_path / "out"
+    made = run(
+        *("score", films, "--model", tiny, "--out", out),
+        *("--id-tag", "AccessionNumber", "--jsonl"),
+    )
+    named = {row["path"]: row["AccessionNumber"] for row in csv_rows(out)}
+    assert named.pop("a.dcm") == "A-17"
+    assert set(named.values()) == {""}
+    printed = {
+        row["path"]: row["AccessionNumber"] for row in map(json.loads, made.out.splitlines())
+    }
+    assert printed == {"a.dcm": "A-17", **dict.fromkeys(named)}
+    assert json.loads((out / "run.json").read_text())["id_tag"] == "AccessionNumber"
+    assert "AccessionNumber: A-17" in (out / "triage.html").read_text()
+    assert not any("P-4711" in path.read_text() for path in out.iterdir())
+    assert "A-17" not in made.err
+
+
+def test_no_identifier_unless_it_is_asked_for(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, own_state: Path
+) -> None:
+    """Nor in the ledger."""
+    write_tree(films, {"a.dcm": dicoms.film(AccessionNumber="A-17", PatientID="P-4711")})
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out, "--jsonl", "-v")
+    kept = b"".join(path.read_bytes() for path in own_state.rglob("*") if path.is_file())
+    written = b"".join(path.read_bytes() for path in out.iterdir())
+    for secret in ("A-17", "P-4711"):
+        assert secret not in made.out + made.err
+        assert secret.encode() not in kept + written
+
+
+@pytest.mark.parametrize("tag", ["PixelData", "Rows", "accession", "0008,0050", "Patient Name"])
+def test_what_is_no_identifier(tag: str, run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    made = run("score", films, "--model", tiny, "--id-tag", tag, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (2, "")
+    assert made.err == (
+        f"error: --id-tag {tag}: no DICOM keyword of a text\n"
+        "  tip: use one such as AccessionNumber or StudyInstanceUID\n"
+    )
+
+
+def test_a_second_report_never_takes_the_place_of_the_first(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs with the same --out: one that came later while this one was scoring."""
+    out = tmp_path / "out"
+    real = Workers.prepare
+
+    def meanwhile(self: Workers, *arguments: Any) -> Any:
+        write_tree(out, {"triage.csv": b"of another run"})
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Workers, "prepare", meanwhile)
+        made = run("score", films, "--model", tiny, "--out", out)
+    assert (made.code, made.out) == (1, "")
+    assert names_in(out) == ["triage.csv"]
+    (name,) = re.findall(r"tip: the scores are safe: cxr-edge report (\S+) --out NEW", made.err)
+    assert run("report", name, "--out", tmp_path / "new").code == 3
+    assert len(csv_rows(tmp_path / "new")) == 6

@@ -1,0 +1,491 @@
+"""Real decoder processes that crash, hang, lie and grow: each costs one row and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr_edge import workers
+from cxr_edge.discover import discover
+from cxr_edge.errors import CxrEdgeError
+from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.types import FoundFile, Reason, Result
+from cxr_edge.workers import DEPTH, Workers
+from tests.factories import chest, names_in, write_tree
+from tests.images.films import png
+from tests.nights import SETTINGS
+
+SIZE = SETTINGS.size
+BAD = "bad.png"
+
+# The real worker, of which one part is replaced before it starts.
+EVIL_DECODER = """
+import ctypes, os, re, signal, sys, time
+import numpy as np
+from pathlib import Path
+from cxr_edge import intake, worker
+real = intake.decode
+worker.MAX_SECONDS = {seconds}
+def decode(data, name, *rest):
+    if name.startswith("bad"):
+        (Path({marks!r}) / str(os.getpid())).touch()
+        {body}
+    return real(data, name, *rest)
+intake.decode = decode
+worker.main()
+"""
+# Knows the protocol and no image; starts five times as fast as a decoder.
+LIAR = """
+import json, os, sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+def lie(values, pixels):
+    {body}
+    return json.dumps(values).encode() + b"\\n" + pixels
+connection.send_bytes(b"ready")
+while True:
+    request = json.loads(connection.recv_bytes())
+    values = {{"result": {honest}, "stamp": None, "trouble": ""}}
+    values["result"]["path"] = request["display"]
+    if request["display"].startswith("bad"):
+        connection.send_bytes(lie(values, bytes(64)))
+    else:
+        connection.send_bytes(json.dumps(values).encode() + b"\\n" + bytes(64))
+"""
+HONEST = Result.without_score("a.png", Reason.INTERNAL_ERROR, width=64, height=48)
+
+Start = Callable[[str], None]
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
+    """`start(code)`: from now on decoder processes run this code, with the same two arguments."""
+    same_modules, _ = workers._START.split("from cxr_edge")
+
+    def choose(code: str) -> None:
+        monkeypatch.setattr(workers, "_START", f"{same_modules}\n{code}")
+
+    return choose
+
+
+@pytest.fixture
+def evil(start: Start, tmp_path: Path) -> Callable[..., Path]:
+    """`evil(body)`: what decoding `bad*` does; returns where each attempt leaves its mark."""
+
+    def choose(body: str, seconds: float = 60.0) -> Path:
+        marks = tmp_path / "marks"
+        marks.mkdir()
+        start(EVIL_DECODER.format(body=body, seconds=seconds, marks=str(marks)))
+        return marks
+
+    return choose
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> list[FoundFile]:
+    """Ten films of different bytes; the fourth has a name that some decoders here dislike."""
+    names = ["a0.png", "a1.png", "a2.png", BAD, *(f"c{number}.png" for number in range(4, 10))]
+    tree = {name: png(chest(tilt=number)) for number, name in enumerate(names)}
+    return list(discover([write_tree(tmp_path / "in", tree)]))
+
+
+def prepared(files: Iterable[FoundFile], count: int = 1) -> dict[str, Prepared]:
+    with Workers(count, SETTINGS) as pool:
+        made = [(file.display, item) for file, item in pool.prepare(files, never)]
+    assert len({name for name, _ in made}) == len(made), "a file twice"
+    return dict(made)
+
+
+def same(one: Prepared, other: Prepared) -> bool:
+    return (one.result, one.stamp) == (other.result, other.stamp) and (
+        one.pixels is other.pixels is None or np.array_equal(one.pixels, other.pixels)  # type: ignore[arg-type]
+    )
+
+
+def assert_only_one_is_hurt(films: list[FoundFile], reason: Reason) -> None:
+    """The bad one has this reason, every other what it has in this process."""
+    made = prepared(films)
+    assert set(made) == {file.display for file in films}
+    assert made[BAD] == Prepared(Result.without_score(BAD, reason))
+    for file in films:
+        assert file.display == BAD or same(made[file.display], prepare(file, SETTINGS))
+
+
+def children() -> set[int]:
+    """This process's own, the dead that nobody has waited for too."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # gone meanwhile
+            text = stat.read_text(errors="replace")
+            if int(text.rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_as_in_this_process(count: int, films: list[FoundFile], tmp_path: Path) -> None:
+    """Broken files and odd names too."""
+    odd = {b"latin\xff.png": png(chest()), b"empty.png": b"", b"a\nb.txt": b"hello"}
+    write_tree(tmp_path / "odd", {os.fsdecode(name): data for name, data in odd.items()})
+    files = [*films, *discover([tmp_path / "odd"])]
+    made = prepared(files, count)
+    assert set(made) == {file.display for file in files}
+    for file in files:
+        assert same(made[file.display], prepare(file, SETTINGS)), file.display
+
+
+def test_settings_reach_the_workers(films: list[FoundFile]) -> None:
+    large = IntakeSettings(70, SETTINGS.scope)
+    with Workers(1, large) as pool:
+        for file, item in pool.prepare(films[:2], never):
+            assert same(item, prepare(file, large))
+            assert item.pixels is not None
+            assert item.pixels.shape == (70, 70, 1)
+
+
+DEATHS = {
+    "segmentation fault": "ctypes.string_at(0)",
+    "abort": "os.abort()",
+    "exit": "os._exit(0)",
+    "exit through Python": "sys.exit(1)",
+    "out of memory killer": "os.kill(os.getpid(), signal.SIGKILL)",
+}
+
+
+@pytest.mark.parametrize("body", DEATHS.values(), ids=DEATHS)
+def test_a_decoder_that_dies(
+    body: str, evil: Callable[..., Path], films: list[FoundFile], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried once more, in another process."""
+    marks = evil(body)
+    assert_only_one_is_hurt(films, Reason.DECODER_CRASHED)
+    assert len(names_in(marks)) == 2
+    assert caplog.records == []
+
+
+def test_a_decoder_that_dies_once(evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """The machine may have run out of memory: the second attempt counts."""
+    marks = evil(
+        f"len(os.listdir({str(films[0].path.parent.parent / 'marks')!r})) > 1 or os.abort()"
+    )
+    made = prepared(films)
+    assert len(names_in(marks)) == 2
+    for file in films:
+        assert same(made[file.display], prepare(file, SETTINGS))
+
+
+def test_every_film_crashes_its_decoder(evil: Callable[..., Path], tmp_path: Path) -> None:
+    evil("os.abort()")
+    tree = {f"bad{number}.png": png(chest()) for number in range(3)}
+    made = prepared(discover([write_tree(tmp_path / "in", tree)]), count=2)
+    assert {name: item.result.reason for name, item in made.items()} == dict.fromkeys(
+        tree, Reason.DECODER_CRASHED
+    )
+
+
+HANGS = {
+    "asleep": "time.sleep(60)",
+    "busy": "while True: pass",
+    "inside a library": "re.match('(a+)+$', 'a' * 60 + 'b')",
+}
+
+
+@pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
+def test_a_decoder_that_hangs(body: str, evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """It has had its time: there is no second attempt."""
+    marks = evil(body, seconds=0.3)
+    assert_only_one_is_hurt(films, Reason.TIMEOUT)
+    assert len(names_in(marks)) == 1
+
+
+def test_time_is_counted_for_each_film(evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """Slow films do not add up."""
+    evil("pass", seconds=0.5)
+    with Workers(1, SETTINGS) as pool:
+        for number, (_, item) in enumerate(pool.prepare(films, never)):
+            assert item.pixels is not None
+            time.sleep(0.2 if number < 4 else 0)
+
+
+LIES = {
+    "no JSON": 'return b"\\xff\\xfe rubbish"',
+    "nothing": 'return b""',
+    "another type": 'return b"[]\\n"',
+    "a nest": 'return b"[" * 100_000',
+    "no line end": "return json.dumps(values).encode() + pixels",
+    "a field missing": 'del values["stamp"]',
+    "a field more": 'values["code"] = "import os"',
+    "a type changed": 'values["result"]["width"] = "64"',
+    "a word not in the list": 'values["result"]["reason"] = "fine"',
+    "a score": 'values["result"].update(status="scored", reason=None, probability=0.0)',
+    "no reason": 'values["result"]["reason"] = None',
+    "another film": 'values["result"]["path"] = "a0.png"',
+    "a terabyte": 'os.write(int(sys.argv[1]), b"\\xff" * 4 + (2**40).to_bytes(8, "big"))',
+    "a name that rings": 'values["result"]["path"] = "bad.png\\x07"',
+    "an infinite number": 'values["result"]["probability"] = float("inf")',
+    "a byte more": 'pixels += b"\\0"',
+    "a byte less": "pixels = pixels[:-1]",
+    "a film too many": "pixels *= 2",
+    "too much": "pixels *= 100_000",
+}
+
+
+@pytest.mark.parametrize("body", LIES.values(), ids=LIES)
+def test_an_answer_that_makes_no_sense(body: str, start: Start, films: list[FoundFile]) -> None:
+    """Such a process is not asked again; what it was asked besides is asked of another."""
+    start(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+    made = prepared(films)
+    assert made.pop(BAD) == Prepared(Result.without_score(BAD, Reason.DECODER_CRASHED))
+    blank = np.zeros((SIZE, SIZE, 1), np.uint8)
+    assert len(made) == len(films) - 1
+    for name, item in made.items():
+        assert same(item, Prepared(replace(HONEST, path=name), blank))
+
+
+def test_a_defect_is_logged_here(
+    evil: Callable[..., Path], films: list[FoundFile], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it happened, once, and not what was in the film."""
+    evil('raise RuntimeError("DOE^JANE")')
+    with caplog.at_level(logging.ERROR):
+        made = prepared(films)
+    assert made[BAD].result.reason is Reason.INTERNAL_ERROR
+    (record,) = caplog.records
+    assert "unexpected RuntimeError" in record.getMessage()
+    assert "in decode" in record.getMessage()
+    assert "DOE^JANE" not in caplog.text
+
+
+LIMITS = {
+    "memory for bytes": "bytearray(1100 * 2**20)",
+    "memory for an array": "np.ones((1100, 2**20), np.uint8)",
+    "a file": 'Path("/dev/shm/cxr-edge-test").write_bytes(b"x")',
+    "a larger limit": "import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
+}
+
+
+@pytest.mark.parametrize("body", LIMITS.values(), ids=LIMITS)
+def test_what_a_decoder_may_not_do(
+    body: str, evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
+    evil(body)
+    made = prepared(films)
+    assert made[BAD].result.reason is Reason.INTERNAL_ERROR
+    assert sum(item.pixels is not None for item in made.values()) == len(films) - 1
+    Path("/dev/shm/cxr-edge-test").unlink(missing_ok=True)
+
+
+def test_a_decoder_that_talks_is_not_heard(
+    evil: Callable[..., Path], films: list[FoundFile], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Libraries print what they read; standard output is for data."""
+    evil('os.write(1, b"DOE^JANE"); os.write(2, b"DOE^JANE"); print(sys.stdin.read())')
+    assert prepared(films)[BAD].pixels is not None
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_workers_leave_signals_to_their_parent(
+    number: signal.Signals, evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
+    """Ctrl-C goes to every process of a terminal; what is begun is finished."""
+    marks = evil("time.sleep(0.5)")
+    before = children()
+    with Workers(1, SETTINGS) as pool:
+        results = pool.prepare(films[3:4], never)
+        first = []
+        waiting = threading.Thread(target=lambda: first.append(next(results)))
+        waiting.start()
+        while not names_in(marks):
+            time.sleep(0.01)
+        for child in children() - before:
+            os.kill(child, number)
+        waiting.join()
+    ((_, item),) = first
+    assert item.pixels is not None
+    assert len(names_in(marks)) == 1
+
+
+def test_nothing_is_left_running(evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """Busy, idle, just started or dead."""
+    marks = evil("time.sleep(60)")
+    before = children()
+    with Workers(3, SETTINGS) as pool:
+        results = pool.prepare(films, never)
+        for _ in range(3):
+            next(results)
+        while not names_in(marks):
+            time.sleep(0.01)
+        assert len(children() - before) == 3
+    assert children() == before
+    assert [pid for pid in names_in(marks) if Path("/proc", pid).exists()] == []
+
+
+def test_nothing_is_left_running_after_an_error(films: list[FoundFile]) -> None:
+    before = children()
+    with pytest.raises(ZeroDivisionError), Workers(2, SETTINGS) as pool:
+        for _ in pool.prepare(films, never):
+            raise ZeroDivisionError
+    assert children() == before
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from cxr_edge.discover import discover
+from cxr_edge.workers import Workers
+from cxr_edge.gates import Scope
+from cxr_edge.intake import IntakeSettings
+with Workers(2, IntakeSettings(8, Scope((1.0, 5.0), ()))) as pool:
+    for _ in pool.prepare(discover([Path(sys.argv[1])]), lambda: False):
+        pass
+    print(*(worker._process.pid for worker in pool._workers), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(films: list[FoundFile]) -> None:
+    """Nobody can clean up after kill -9: they must notice themselves."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(films[0].path.parent)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    ) as parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        assert all(map(_is_running, pids))
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while any(map(_is_running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(_is_running, pids))
+
+
+def _is_running(pid: int) -> bool:
+    return Path("/proc", str(pid)).exists()
+
+
+def test_files_are_taken_as_they_are_needed(films: list[FoundFile]) -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[FoundFile]:
+        for number in itertools.count():
+            taken.append(number)
+            yield films[0]
+
+    with Workers(2, SETTINGS) as pool:
+        results = pool.prepare(endless(), never)
+        for _ in range(20):
+            next(results)
+    assert 20 <= len(taken) <= 20 + 2 * DEPTH
+
+
+def test_after_a_stop_no_file_is_begun_or_waited_for(
+    evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
+    evil("time.sleep(60)")
+    asked = itertools.count()
+    began = time.monotonic()
+    with Workers(1, SETTINGS) as pool:
+        made = [file.display for file, _ in pool.prepare(films, lambda: next(asked) > 12)]
+    assert time.monotonic() - began < 10
+    assert set(made) <= {"a0.png", "a1.png", "a2.png"}
+
+
+def test_nothing_starts_before_there_is_a_file() -> None:
+    before = children()
+    with Workers(2, SETTINGS) as pool:
+        assert list(pool.prepare([], never)) == []
+        assert children() == before
+
+
+def test_a_pool_can_be_used_again(films: list[FoundFile]) -> None:
+    """As for the files that have settled at the end; the processes are the same."""
+    before = children()
+    with Workers(1, SETTINGS) as pool:
+        first = list(pool.prepare(films, never))
+        started = children() - before
+        again = list(pool.prepare(films, never))
+        assert children() - before == started
+    assert [file for file, _ in again] == [file for file, _ in first]
+    assert all(same(one[1], two[1]) for one, two in zip(first, again, strict=True))
+
+
+CANNOT_START = {
+    "at once": "raise SystemExit(3)",
+    "killed": "import os; os.abort()",
+    "another greeting": (
+        "import sys; from multiprocessing.connection import Connection; "
+        "Connection(int(sys.argv[1])).send_bytes(b'hello'); sys.exit(3)"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", CANNOT_START.values(), ids=CANNOT_START)
+def test_a_worker_that_cannot_start_ends_the_run(
+    code: str, start: Start, films: list[FoundFile]
+) -> None:
+    """Every row of the night would say `decoder_crashed`."""
+    start(code)
+    before = children()
+    with pytest.raises(CxrEdgeError, match=r"cannot be started here \(exit code (3|-6|-9)\)"):
+        prepared(films)
+    assert children() == before
+
+
+def test_a_worker_that_dies_as_it_starts_is_replaced(
+    start: Start, films: list[FoundFile], tmp_path: Path
+) -> None:
+    """The machine was short of memory for a moment; no file is to blame."""
+    start(
+        f"import os; flag = {str(tmp_path / 'flag')!r}\n"
+        "os.path.exists(flag) or (open(flag, 'w').close(), os._exit(9))\n"
+        "from cxr_edge.worker import main; main()"
+    )
+    assert {item.pixels is not None for item in prepared(films).values()} == {True}
+
+
+def test_a_process_that_the_system_refuses_ends_the_run(
+    films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def popen(*_: Any, **__: Any) -> Any:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(CxrEdgeError, match="cannot be started here: Resource temporarily"):
+        prepared(films)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_at_least_one(count: int) -> None:
+    with pytest.raises(ValueError, match="at least one worker"):
+        Workers(count, SETTINGS)
+
+
+def test_the_libraries_of_a_worker_start_no_threads(
+    evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
+    """As many processes as cores are enough, and each thread costs address space."""
+    evil('len(os.listdir("/proc/self/task")) == 1 or os.abort()')
+    assert prepared(films)[BAD].pixels is not None
