@@ -40,7 +40,8 @@ def study(dataset: Dataset, id_tag: str) -> Study:
 def text(dataset: Dataset, keyword: str) -> str:
     """An element as printable text of at most 64 characters.
 
-    Undecodable bytes are replaced, control and bidirectional marks escaped.
+    Undecodable bytes are replaced, control and bidirectional marks escaped; empty where the element
+    runs into others.
     """
     try:
         value = dataset.get(keyword)
@@ -48,7 +49,9 @@ def text(dataset: Dataset, keyword: str) -> str:
         return ""
     if isinstance(value, MultiValue):
         value = "\\".join(str(item) for item in value)
-    return "" if value is None else display_name(str(value).strip(" \0"))[:MAX_TEXT]
+    whole = "" if value is None else str(value).strip(" \0")
+    # A zero inside a text: its length is damaged, and it reaches into the elements behind it.
+    return "" if "\0" in whole else display_name(whole)[:MAX_TEXT]
 
 
 def _age(dataset: Dataset) -> float | None:

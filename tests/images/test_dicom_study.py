@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import sys
@@ -129,6 +130,16 @@ def test_identifier(tag: str, elements: dict[str, Any], text: str) -> None:
     made = study_of(film(**elements), tag).identifier
     assert made == text.replace("\\x5c", "\\\\")
     assert made.isprintable()
+
+
+@pytest.mark.parametrize("length", [24, 48])
+def test_a_damaged_length_lets_no_other_element_out(length: int) -> None:
+    data = film(AccessionNumber="PLANTED-ACC-99", InstitutionName="Plantedhospital")
+    at = data.index(b"PLANTED-ACC-99") - 2
+    damaged = data[:at] + length.to_bytes(2, "little") + data[at + 2 :]
+    assert study_of(data, "AccessionNumber").identifier == "PLANTED-ACC-99"
+    with contextlib.suppress(ImageError):  # where what follows makes no sense any more
+        assert study_of(damaged, "AccessionNumber").identifier == ""
 
 
 HOSTILE = {

@@ -1,0 +1,148 @@
+"""Any names, any outcome: both reports have each row once, and nothing in them but text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from cxr_edge.report.csv import render_csv
+from cxr_edge.report.html import render_html
+from cxr_edge.types import (
+    PROBABILITY_DECIMALS,
+    InputWarning,
+    Reason,
+    Result,
+    Status,
+    display_name,
+)
+from tests.factories import report
+from tests.faults.tiers import SEED, tier
+
+EXAMPLES = tier(500, 20_000)
+FORMULA_STARTS = tuple("=+-@\t\r\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}")
+
+# File names are any bytes but two; half of them are made of what other programs act upon.
+BYTES = st.binary(min_size=1, max_size=30) | st.text(
+    "=+-@'\"<>&;/{}%#!\\ ,\t\r\n\x00\x1b\u202e\ufeff\uff1da1", min_size=1, max_size=30
+).map(lambda text: text.encode("utf-8"))
+NAMES = BYTES.map(lambda raw: display_name(os.fsdecode(raw)))
+WARNINGS = st.lists(st.sampled_from(InputWarning), unique=True, max_size=4).map(tuple)
+FACTS = {
+    "warnings": WARNINGS,
+    "width": st.none() | st.integers(1, 2**31),
+    "height": st.none() | st.integers(1, 2**31),
+    "format": st.sampled_from(["", "JPEG", "DICOM"]),
+    "sha256": st.sampled_from(["", "ab" * 32]),
+    "modified_utc": st.sampled_from(["", "2026-11-22T01:00:00Z"]),
+    "duplicate_of": st.just("") | NAMES,
+    "identifier": st.just("") | NAMES,
+}
+SCORES = st.floats(0, 1).map(lambda score: round(score, PROBABILITY_DECIMALS))
+RESULTS = st.builds(Result, NAMES, st.just(Status.SCORED), st.none(), SCORES, **FACTS) | st.builds(
+    Result.without_score, NAMES, st.sampled_from(Reason), **FACTS
+)
+LISTS = st.lists(RESULTS, max_size=12, unique_by=lambda result: result.path)
+
+
+def cell(value: object) -> str:
+    """A value as the CSV must say it, with the quote that defuses a formula taken off."""
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else str(value)
+
+
+@seed(SEED)
+@settings(max_examples=EXAMPLES)
+@given(LISTS)
+def test_csv_reads_back_row_for_row(results: list[Result]) -> None:
+    made = report(*results, id_tag="AccessionNumber")
+    text = b"".join(render_csv(made)).decode("utf-8")
+    read = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    assert text.count("\n") == len(results) + 1
+    for number, (row, said) in enumerate(zip(made.rows, read, strict=True), start=1):
+        result = row.result
+        flagged = {True: "true", False: "false", None: ""}[row.flagged]
+        assert [value.removeprefix("'") for value in said.values()] == [
+            *map(cell, (number, row.band, result.path, result.status, result.reason)),
+            *(cell(result.probability), flagged, ";".join(result.warnings)),
+            *map(cell, (result.width, result.height, result.format, result.sha256)),
+            *(result.modified_utc, result.duplicate_of, result.identifier),
+        ]
+        assert not any(value.lstrip().startswith(FORMULA_STARTS) for value in said.values())
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, everything that is not a tag or text, and the table rows."""
+
+    def __init__(self, source: bytes) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, list[tuple[str, str | None]]]] = []
+        self.foreign: list[str] = []
+        self.cells: list[str] = []
+        self.in_cell = False
+        self.feed(source.decode("utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, attrs))
+        if tag == "td":
+            self.cells.append("")
+        self.in_cell = tag == "td" or (self.in_cell and tag == "span")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append((f"/{tag}", []))
+        self.in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        if self.in_cell:
+            self.cells[-1] += data
+
+    def handle_comment(self, data: str) -> None:
+        self.foreign.append(data)
+
+    def handle_pi(self, data: str) -> None:
+        self.foreign.append(data)
+
+    def unknown_decl(self, data: str) -> None:
+        self.foreign.append(data)
+
+
+def plain(result: Result, number: int) -> Result:
+    """The same row with harmless texts."""
+    texts = {
+        "path": f"film{number}",
+        "duplicate_of": result.duplicate_of and "twin",
+        "identifier": result.identifier and "number",
+    }
+    return Result(**{**vars(result), **texts})
+
+
+@seed(SEED)
+@settings(max_examples=EXAMPLES)
+@given(LISTS)
+def test_html_has_the_elements_of_its_template_and_no_other(results: list[Result]) -> None:
+    made = report(*results, id_tag="AccessionNumber")
+    page = Page(render_html(made))
+    harmless = [plain(row.result, number) for number, row in enumerate(made.rows, start=100)]
+    assert page.foreign == []
+    assert page.tags == Page(render_html(report(*harmless, id_tag="AccessionNumber"))).tags
+    assert page.cells[1::6] == [row.result.path for row in made.rows]
+    assert page.cells[0::6] == [str(number) for number in range(1, len(results) + 1)]
+
+
+@seed(SEED)
+@settings(max_examples=EXAMPLES)
+@given(st.floats())
+def test_a_score_is_a_probability_or_no_result(score: float) -> None:
+    """NaN and infinities cannot reach a report."""
+    if 0 <= score <= 1:
+        assert Result("a", Status.SCORED, None, score).probability == score
+    else:
+        with pytest.raises(ValueError, match="outside"):
+            Result("a", Status.SCORED, None, score)
