@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,9 @@ from cxr_edge.errors import StateBusyError, StateError
 from cxr_edge.utc import utc_text
 
 LOCK_NAME = "lock"
+_LOOKS = 20
+_SECONDS_BETWEEN_LOOKS = 0.05
+
 MOUNTS = Path("/proc/self/mountinfo")
 
 # SQLite's write-ahead log needs memory that all its users share; these spread over machines.
@@ -107,6 +111,8 @@ def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
     try:
         _lock(lock, folder, command)
         yield
+        with contextlib.suppress(OSError):  # so that the next holder is not taken for this one
+            os.ftruncate(lock, 0)
     finally:
         os.close(lock)
 
@@ -133,9 +139,11 @@ def _lock(lock: int, folder: Path, command: Iterable[str]) -> None:
 
 
 def _holder(lock: int) -> str:
-    """Who wrote the lock file; it is about to where there is nothing, or rubbish, yet."""
-    try:
-        holder = json.loads(os.pread(lock, 65536, 0))
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "a process that has only just begun"
+    """Who wrote the lock file; a holder that has only just begun is given time to."""
+    for _ in range(_LOOKS):
+        try:
+            holder = json.loads(os.pread(lock, 65536, 0))
+            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return "a process that does not say which"
