@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -19,6 +20,8 @@ def make_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
+        with contextlib.suppress(OSError):  # a parent that may be entered but not read
+            sync_folder(folder.parent)
 
 
 def write_new(path: Path, chunks: Iterable[bytes]) -> None:

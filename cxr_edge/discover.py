@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import stat
 import time
@@ -31,46 +33,67 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
     Raises:
         InputError: an INPUT does not exist.
     """
-    roots = list(dict.fromkeys(Path(os.path.abspath(path)) for path in inputs))  # noqa: PTH100
-    for root in roots:
-        if not os.path.lexists(root):
-            raise InputError(f"input does not exist: {display_name(root)}")
+    roots: dict[Path, Path] = {}
+    for given in inputs:
+        if not os.path.lexists(given):
+            raise InputError(f"input does not exist: {display_name(given)}")
+        # As the system follows it: `link/..` is not the folder that holds the link.
+        roots.setdefault(Path(os.path.realpath(given)), given)
     return _entries(roots)
 
 
-def _entries(roots: list[Path]) -> Iterator[FoundFile]:
+def _entries(roots: dict[Path, Path]) -> Iterator[FoundFile]:
     prefixes = _prefixes(roots)
     seen: set[Path] = set()
-    for root in roots:
+    for root, prefix in prefixes.items():
         for path, entry in _walk(root):
             if path in seen:
                 continue
             if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
                 seen.add(path)
-            yield _found(path, _display(path, root, prefixes[root]), entry)
+            name = _display(path, root, prefix) or roots[root].name
+            yield _found(path, display_name(name), entry)
 
 
 def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
-    """Files named one by one, as `--files-from` reads them; each is shown as it was named."""
-    for name in dict.fromkeys(paths):
-        path = Path(name)
-        entry = Reason.TEMPORARY_NAME if _is_temporary(path.name) else _stat(path, follow=False)
-        yield _found(path, display_name(name), entry)
+    """Files named one by one, as `--files-from` reads them; each once, shown as first named."""
+    seen: set[Path] = set()
+    for name in paths:
+        path = _located(name)
+        if path not in seen:
+            seen.add(path)
+            temporary = _is_temporary(path.name)
+            entry = Reason.TEMPORARY_NAME if temporary else _stat(path)
+            yield _found(path, display_name(name), entry)
 
 
-def _prefixes(roots: list[Path]) -> dict[Path, str]:
+def _located(name: str) -> Path:
+    """Where a name leads, whatever it is spelled like; a link at its end is not followed."""
+    path = Path(name)
+    with contextlib.suppress(ValueError):  # no file name has a null byte in it
+        return Path(_real(Path.cwd() / path.parent), path.name)
+    return path
+
+
+@functools.lru_cache(maxsize=1024)
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
+
+
+def _prefixes(roots: dict[Path, Path]) -> dict[Path, str]:
     """Several INPUTs are told apart by their last name, or by their whole path if one repeats."""
     if len(roots) == 1:
-        return {roots[0]: ""}
-    distinct = len({root.name for root in roots}) == len(roots)
-    return {root: root.name if distinct else str(root).lstrip("/") for root in roots}
+        return dict.fromkeys(roots, "")
+    names = {root: Path(os.path.abspath(given)).name for root, given in roots.items()}  # noqa: PTH100
+    if len(set(names.values())) == len(names):
+        return names
+    return {root: str(root).lstrip("/") for root in roots}
 
 
 def _display(path: Path, root: Path, prefix: str) -> str:
-    if path == root:
-        return display_name(prefix or path.name)
-    relative = path.relative_to(root)
-    return display_name(Path(prefix, relative) if prefix else relative)
+    """Relative to its INPUT, behind the name of that where there are several."""
+    relative = "" if path == root else str(path.relative_to(root))
+    return "/".join(filter(None, (prefix, relative)))
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
@@ -78,12 +101,12 @@ def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
     pending = [root]
     while pending:
         path = pending.pop()
-        if path != root and _is_temporary(path.name):
+        entry = _stat(path)
+        is_folder = not isinstance(entry, Reason) and stat.S_ISDIR(entry.st_mode)
+        if path != root and _is_temporary(path.name, is_folder=is_folder):
             yield path, Reason.TEMPORARY_NAME
             continue
-        # An INPUT that is a link to a folder was named on purpose; links inside are not followed.
-        entry = _stat(path, follow=path == root)
-        if isinstance(entry, Reason) or not stat.S_ISDIR(entry.st_mode):
+        if not is_folder:
             yield path, entry
             continue
         try:
@@ -94,15 +117,16 @@ def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
         pending += [path / child for child in reversed(children)]
 
 
-def _is_temporary(name: str) -> bool:
+def _is_temporary(name: str, *, is_folder: bool = False) -> bool:
     """Hidden, or named as a file on its way: a row of its own, and never opened."""
-    return name.startswith(".") or name.lower().endswith(_TEMPORARY_SUFFIXES)
+    unfinished = not is_folder and name.lower().endswith(_TEMPORARY_SUFFIXES)
+    return name.startswith(".") or unfinished
 
 
-def _stat(path: Path, *, follow: bool) -> _Entry:
-    """What the file system says, or why it says nothing."""
+def _stat(path: Path) -> _Entry:
+    """What the file system says of the entry itself, or why it says nothing."""
     try:
-        return os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - no exceptions lost
+        return path.lstat()
     except (FileNotFoundError, ValueError):  # ValueError: no file name has a null byte in it
         return Reason.MISSING
     except PermissionError:

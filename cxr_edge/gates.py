@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,9 @@ from cxr_edge.types import InputWarning, Study
 VIEW_NOT_STATED = "not stated"
 
 # Code strings of Body Part Examined (0018,0015) that mean a chest film; ribs and sternum are
-# exposed otherwise, CHESTABDOMEN is a whole infant.
+# exposed otherwise, CHESTABDOMEN is a whole infant. The codes are English words (PS3.16 annex L).
 _CHEST = {"CHEST", "THORAX", "TORAX", "LUNG", "LUNGS"}
+_ABDOMEN = "ABDOMEN"
 # DICOM PS3.3 View Position (0018,5101). Only the plain term: "AP LLD" lies on its side.
 _VIEW_CODES = {"anterior-posterior": "AP", "posterior-anterior": "PA"}
 
@@ -56,13 +58,19 @@ class Scope:
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
     """What the header says against this film; what it leaves out is no warning."""
     found = []
-    if study.body_part and not _CHEST & set(study.body_part.replace("_", " ").split()):
+    if study.body_part and not _is_chest(study.body_part):
         found.append(InputWarning.BODY_PART)
     if study.view_position and not _is_view_known(study.view_position, scope.views):
         found.append(InputWarning.VIEW_POSITION)
     if study.age_years is not None and not _is_age_known(study.age_years, scope.age_years):
         found.append(InputWarning.PATIENT_AGE)
     return tuple(found)
+
+
+def _is_chest(body_part: str) -> bool:
+    """Some writers add a view or a remark, behind whatever is no letter."""
+    words = set(re.findall("[A-Z]+", body_part))
+    return bool(words & _CHEST) and _ABDOMEN not in words
 
 
 def _is_view_known(code: str, views: tuple[str, ...]) -> bool:

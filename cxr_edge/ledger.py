@@ -59,10 +59,11 @@ class Ledger:
         self.set_aside = set_aside
 
     def begin(self, run_id: str, recipe: str) -> Run:
-        """Start a run, and forget what is older than the last `RUNS_KEPT` finished ones."""
+        """Start a run, and forget those before the last `RUNS_KEPT` finished ones of a recipe."""
         with transaction(self._connection) as connection:
             connection.execute(
-                "DELETE FROM run WHERE number < (SELECT number FROM run WHERE context IS NOT NULL "
+                "DELETE FROM run WHERE number < (SELECT number FROM run AS later "
+                "WHERE later.recipe = run.recipe AND context IS NOT NULL "
                 "ORDER BY number DESC LIMIT 1 OFFSET ?)",
                 (RUNS_KEPT - 1,),
             )
@@ -127,7 +128,8 @@ class Run:
                 "WHERE sha256 = ? AND recipe = ? AND status = 'scored' LIMIT 1",
                 (bytes.fromhex(sha256), self.recipe),
             ).fetchone()
-        return None if row is None else float(row[0])
+        known = row is not None and isinstance(row[0], float) and 0.0 <= row[0] <= 1.0
+        return row[0] if known else None  # else a bit has flipped on the disk: score it again
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none; a file that has a row already gets the new one instead.

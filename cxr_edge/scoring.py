@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cxr_edge.errors import DeviceError
 from cxr_edge.intake import Prepared
 from cxr_edge.ledger import Entry, Run
 from cxr_edge.read import current_stamp
@@ -73,11 +75,11 @@ class Scorer:
             Whether every file has its row; False after a stop, with what is scored recorded.
         """
         watch = _Watch(self.settle)
-        self._decode_and_infer(self._unknown(files, watch), self.progress.recorded)
+        self._decode_and_infer(self._unknown(files, watch), watch, self.progress.recorded)
         changing = self.run.unsettled()
         if changing and self._waited_until(watch.quiet_at, len(changing)):
             # They have been counted.
-            self._decode_and_infer(map(watch.look_again, changing), lambda _: None)
+            self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
         return not self.stop()
 
     def _unknown(self, files: Iterable[FoundFile], watch: _Watch) -> Iterator[FoundFile]:
@@ -102,12 +104,13 @@ class Scorer:
         return Result.without_score(file.display, problem) if problem else None
 
     def _decode_and_infer(
-        self, files: Iterable[FoundFile], recorded: Callable[[int], None]
+        self, files: Iterable[FoundFile], watch: _Watch, recorded: Callable[[int], None]
     ) -> None:
         """In batches, each committed before the next is begun."""
         batch: list[tuple[FoundFile, Prepared]] = []
         for item in self.workers.prepare(files, self.stop):
             batch.append(item)
+            watch.note(item[1].result)
             if len(batch) == self.batch_size:
                 self._record(self._infer(batch), recorded)
                 batch.clear()
@@ -119,11 +122,25 @@ class Scorer:
         said = {sha256: self.run.known_probability(sha256) for sha256 in films}
         new = [sha256 for sha256, probability in said.items() if probability is None]
         if new:
-            answers = self.runner.predict(np.stack([films[each] for each in new])).probability
-            if len(answers) != len(new):
-                raise RuntimeError(f"{len(answers)} scores for {len(new)} films")
-            said.update(zip(new, answers.tolist(), strict=True))
+            answers = self._predict(np.stack([films[each] for each in new]))
+            said.update(zip(new, answers, strict=True))
         return [Entry(file, _result(item, said), item.stamp or file.stamp) for file, item in batch]
+
+    def _predict(self, images: NDArray[np.uint8]) -> list[float]:
+        """One probability per image; what is too much for the device at once goes in halves."""
+        try:
+            answers: list[float] = self.runner.predict(images).probability.tolist()
+        except Exception as error:  # the libraries' exceptions share no public base class
+            half = len(images) // 2
+            if not half:
+                raise DeviceError(
+                    f"the network fails on {self.runner.device}: {error}",
+                    tip="what was scored is safe; see cxr-edge doctor, or try --device cpu",
+                ) from error
+            return self._predict(images[:half]) + self._predict(images[half:])
+        if len(answers) != len(images):
+            raise RuntimeError(f"{len(answers)} scores for {len(images)} films")
+        return answers
 
     def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
         if entries:
@@ -157,6 +174,11 @@ class _Watch:
             self.quiet_at = max(self.quiet_at, time.monotonic() + missing)
             return Reason.STILL_CHANGING
         return problem
+
+    def note(self, result: Result) -> None:
+        """A file that changed under its reader has the whole window before it."""
+        if result.reason is Reason.STILL_CHANGING:
+            self.quiet_at = max(self.quiet_at, time.monotonic() + self._rule.seconds)
 
     def look_again(self, file: FoundFile) -> FoundFile:
         """With the stamp of now, if that has been quiet for long enough; else as it was seen.

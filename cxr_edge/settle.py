@@ -27,8 +27,11 @@ class SettleRule:
     def missing_seconds(self, stamp: Stamp, now_ns: int) -> float:
         """How long a file must still be watched: 0 when it has been quiet for long enough.
 
-        A time in the future is of no use: such a file is watched for the whole window, so that a
-        wrong clock can neither pass a file that is being written nor hold one back for ever.
+        A time in the future is of no use: such a file is watched for the whole window, so that it
+        is not held back for ever. A file server whose clock lags by more than the window defeats
+        the rule.
         """
         quiet = (now_ns - max(stamp.mtime_ns, stamp.ctime_ns)) / 10**9
-        return self.seconds - quiet if 0 <= quiet < self.seconds else self.seconds * (quiet < 0)
+        if quiet < 0:
+            return self.seconds
+        return max(self.seconds - quiet, 0.0)

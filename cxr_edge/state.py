@@ -25,8 +25,9 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 # SQLite's write-ahead log needs memory that all its users share; these spread over machines.
 _NETWORK_FILE_SYSTEMS = (
-    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre"),
-    *("fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs"),
+    *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs"),
+    *("lustre", "beegfs", "gfs2", "ocfs2", "vboxsf", "fuse.vmhgfs-fuse"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.davfs", "fuse.rclone", "fuse.s3fs"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # the command line imports this module and must answer before
     from numpy.typing import NDArray
 
 PROBABILITY_DECIMALS = 6
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_LONGEST_SIDE = 2**31 - 1
 
 
 class Status(StrEnum):
@@ -62,7 +66,8 @@ DEFERRED_REASONS = frozenset(
     {Reason.STILL_CHANGING, Reason.TEMPORARY_NAME, Reason.IMPLAUSIBLE_TIME}
 )
 
-# What the same bytes will say again tomorrow. Everything else is tried again at every run.
+# What the header alone says, and will say again tomorrow. Everything else is tried again at every
+# run: on a machine that is short of memory, a decoder takes a good film for a damaged one.
 DETERMINISTIC_REASONS = frozenset(
     {
         Reason.EMPTY,
@@ -73,8 +78,6 @@ DETERMINISTIC_REASONS = frozenset(
         Reason.MODALITY,
         Reason.TRANSFER_SYNTAX,
         Reason.VOI_UNSUPPORTED,
-        Reason.TRUNCATED,
-        Reason.CORRUPT,
         Reason.COLOUR_SPACE,
         Reason.ALPHA,
         Reason.PIXEL_TYPE,
@@ -265,6 +268,10 @@ class Result:
             raise ValueError(f"{self.path}: {self.status} because of {self.reason}")
         if self.probability is not None and not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"{self.path}: probability {self.probability} outside [0, 1]")
+        if self.sha256 and not _SHA256.fullmatch(self.sha256):
+            raise ValueError(f"{self.path}: no sha256")
+        if any(n is not None and not 1 <= n <= _LONGEST_SIDE for n in (self.width, self.height)):
+            raise ValueError(f"{self.path}: {self.width} x {self.height} pixels")
 
     @classmethod
     def without_score(cls, path: str, reason: Reason, **facts: Any) -> Result:
@@ -281,6 +288,8 @@ def display_name(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     with contextlib.suppress(UnicodeEncodeError):  # no file name: nothing to undo
         text = os.fsencode(text).decode("utf-8", "surrogateescape")
+    if text.isprintable() and "\\" not in text:  # nearly all of them
+        return text
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

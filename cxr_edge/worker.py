@@ -35,6 +35,7 @@ def main() -> None:
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever the caller of us all ignored
     _limit_resources()
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     trouble = _Trouble()

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +26,8 @@ from numpy.typing import NDArray
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake import IntakeSettings, Prepared
 from cxr_edge.strict_json import read
-from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status, display_name
+from cxr_edge.worker import MAX_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ _START = (
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
+_GRACE_SECONDS = 10.0
 _SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
 
@@ -93,8 +96,12 @@ class Workers:
             busy = {worker.connection: worker for worker in self._workers if worker.jobs}
             if not busy:
                 return
-            for connection in wait(list(busy), _LOOK_UP_SECONDS):
-                finished = self._collect(busy[connection])  # type: ignore[index]
+            answering = wait(list(busy), _LOOK_UP_SECONDS)
+            for connection, worker in busy.items():
+                if connection in answering:
+                    finished = self._collect(worker)
+                else:
+                    finished = self._replace(worker) if worker.is_overdue() else None
                 if finished is not None:
                     yield finished
 
@@ -132,7 +139,7 @@ class Workers:
         fresh = _Worker(self._settings)
         self._workers[self._workers.index(worker)] = fresh
         blamed, *others = worker.jobs
-        timed_out = code == -signal.SIGALRM
+        timed_out = code == -signal.SIGALRM or worker.is_overdue()
         # Once more: it may have been the machine that ran out of memory.
         again = not worker.ready or not (timed_out or blamed.repeated)
         first = [replace(blamed, repeated=worker.ready)] if again else []
@@ -167,9 +174,16 @@ class _Worker:
             ) from error
         self.jobs: deque[_Job] = deque()
         self.ready = False
+        self._heard = time.monotonic()
+
+    def is_overdue(self) -> bool:
+        """Silent for so long that its own alarm must have failed it: stopped, or a dead share."""
+        return time.monotonic() - self._heard > MAX_SECONDS + _GRACE_SECONDS
 
     def send(self, job: _Job) -> None:
         """Ask for one more file. A worker that has just died is found out on receiving."""
+        if not self.jobs:
+            self._heard = time.monotonic()
         self.jobs.append(job)
         request = {
             "path": os.fsencode(job.file.path).hex(),
@@ -183,6 +197,7 @@ class _Worker:
 
     def greet(self) -> None:
         """The first thing a worker says: that it could be started at all."""
+        self._heard = time.monotonic()
         self.ready = self.connection.recv_bytes(_HEAD_BYTES) == b"ready"
 
     def receive(self, size: int) -> tuple[FoundFile, Prepared]:
@@ -193,6 +208,7 @@ class _Worker:
             OSError, ValueError, TypeError, OverflowError, RecursionError: it promises too much or
                 makes no sense, so it cannot be trusted.
         """
+        self._heard = time.monotonic()
         answered = self.connection.recv_bytes(_HEAD_BYTES + size * size)
         head, _, pixels = answered.partition(b"\n")
         answer: _Answer = read(_Answer, json.loads(head), "answer")
@@ -200,16 +216,19 @@ class _Worker:
         if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
             raise ValueError("not an answer to what was asked")
         if answer.trouble:
-            _log.error("%s", answer.trouble)
+            _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         prepared = Prepared(answer.result, _square(pixels, size), answer.stamp)
         self.jobs.popleft()
         return job.file, prepared
 
     def kill(self) -> int:
-        """End it; returns its exit code."""
+        """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
         self.connection.close()
         self._process.kill()
-        return self._process.wait()
+        try:
+            return self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return 0
 
 
 def _started(descriptor: int, settings: IntakeSettings) -> subprocess.Popen[bytes]:

@@ -127,12 +127,35 @@ def test_name_of_a_file_on_its_way(name: str, tmp_path: Path) -> None:
     assert (file.display, file.problem) == (name, expected)
 
 
-@pytest.mark.parametrize("folder", [".~tmp~", "incoming.part"])
-def test_folder_on_its_way_is_one_row_and_stays_closed(folder: str, tmp_path: Path) -> None:
-    assert problems(tree(tmp_path, f"{folder}/1.png", f"{folder}/2.png", "a.png")) == {
-        folder: Reason.TEMPORARY_NAME,
+def test_hidden_folder_is_one_row_and_stays_closed(tmp_path: Path) -> None:
+    assert problems(tree(tmp_path, ".~tmp~/1.png", ".~tmp~/2.png", "a.png")) == {
+        ".~tmp~": Reason.TEMPORARY_NAME,
         "a.png": None,
     }
+
+
+def test_only_files_end_in_a_temporary_name(tmp_path: Path) -> None:
+    """A study may be called so for good, and its films must have rows."""
+    assert problems(tree(tmp_path, "incoming.part/1.png")) == {"incoming.part/1.png": None}
+
+
+def test_link_and_back_is_where_the_system_goes(tmp_path: Path) -> None:
+    tree(tmp_path, "wrong/films/w.png", "right/films/r.png", "right/inner/x.png")
+    (tmp_path / "wrong/link").symlink_to(tmp_path / "right/inner")
+    assert problems(tmp_path / "wrong/link/../films") == {"r.png": None}
+
+
+def test_input_that_is_a_link_to_a_film_was_named_on_purpose(tmp_path: Path) -> None:
+    tree(tmp_path, "a.png")
+    (tmp_path / "latest.png").symlink_to("a.png")
+    assert problems(tmp_path / "latest.png") == {"latest.png": None}
+
+
+def test_folder_named_twice_has_each_film_once(tmp_path: Path) -> None:
+    tree(tmp_path, "in/a.png")
+    (tmp_path / "link").symlink_to("in")
+    inputs = [tmp_path / "in", tmp_path / "in/../in", tmp_path / "link"]
+    assert [file.display for file in discover(inputs)] == ["a.png"]
 
 
 def test_a_name_on_its_way_is_not_even_looked_at(
@@ -239,9 +262,9 @@ def test_listed_files_are_shown_as_they_were_named(
 ) -> None:
     tree(tmp_path, "a.png", "s/b.png")
     monkeypatch.chdir(tmp_path)
-    names = ["s/b.png", str(tmp_path / "a.png"), "s/b.png", "./a.png"]
+    names = ["s/b.png", str(tmp_path / "a.png"), "s/b.png", "./a.png", "s/../a.png", "s//b.png"]
     found = [(file.path, file.display, file.problem) for file in listed(names)]
-    assert found == [(Path(name), name, None) for name in dict.fromkeys(names)]
+    assert found == [(tmp_path / name, name, None) for name in names[:2]]
 
 
 LISTED = {

@@ -12,7 +12,8 @@ import pytest
 
 from cxr_edge.errors import StateError
 from cxr_edge.ledger import RUNS_KEPT, Ledger, Run, open_ledger, read_ledger
-from cxr_edge.report import RecordedRows, RunContext
+from cxr_edge.recorded import RecordedRows
+from cxr_edge.report import RunContext
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import context, result
 from tests.test_ledger import RECIPE, SHA256, entry, everything, found
@@ -146,6 +147,13 @@ def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     assert [n for n in range(RUNS_KEPT + 3) if not known(f"{n} stopped.png")] == [0, 1, 2, 3]
     rows = last.connection.execute("SELECT COUNT(*) FROM item").fetchone()[0]
     assert rows == 2 * RUNS_KEPT - 1
+
+
+def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) -> None:
+    run.record([entry()])
+    for night in range(2 * RUNS_KEPT):
+        ledger.begin(f"{night}", "another recipe").finish({})
+    assert ledger.begin("last", RECIPE).recall(found()) == result()
 
 
 def test_without_finished_runs_nothing_is_forgotten(ledger: Ledger) -> None:

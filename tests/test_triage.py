@@ -182,7 +182,7 @@ def test_nothing_found() -> None:
 
 probabilities = st.integers(0, 10**6).map(lambda millionths: millionths / 10**6)
 stamps = st.sampled_from(["", "2026-11-22T01:00:00Z", "2026-11-22T02:00:00Z"])
-hashes = st.sampled_from(["", "1", "2", "3"])
+hashes = st.sampled_from(["", "1" * 64, "2" * 64, "3" * 64])
 warnings = st.lists(st.sampled_from(InputWarning), max_size=2, unique=True).map(tuple)
 
 

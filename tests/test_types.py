@@ -116,14 +116,32 @@ def test_result_refuses_a_name_that_cannot_be_printed(path: str) -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_the_reason_tells_deferred_from_not_scored(reason: Reason) -> None:
     on_its_way = {"still_changing", "temporary_name", "implausible_time"}
-    made = Result.without_score("a.png", reason, sha256="ab")
+    made = Result.without_score("a.png", reason, sha256="ab" * 32)
     assert made.status == ("deferred" if reason.value in on_its_way else "not_scored")
-    assert (made.path, made.reason, made.sha256) == ("a.png", reason, "ab")
+    assert (made.path, made.reason, made.sha256) == ("a.png", reason, "ab" * 32)
+
+
+NO_FACTS: dict[str, dict[str, Any]] = {
+    "sha256 of other letters": {"sha256": "z" * 64},
+    "sha256 too short": {"sha256": "ab"},
+    "no width": {"width": 0},
+    "negative height": {"height": -1},
+    "wider than any format": {"width": 10**30},
+}
+
+
+@pytest.mark.parametrize("facts", NO_FACTS.values(), ids=NO_FACTS)
+def test_result_refuses_what_is_no_fact(facts: dict[str, Any]) -> None:
+    """Decoder processes say these, and nobody trusts them."""
+    with pytest.raises(ValueError, match=r"a\.png"):
+        Result("a.png", Status.SCORED, probability=0.5, **facts)
 
 
 def test_nothing_that_may_mend_itself_is_remembered() -> None:
     """The disk, the permissions, the machine or a defect of ours: tomorrow it may be scored."""
     tried_again = {*DEFERRED_REASONS} | {
+        Reason.TRUNCATED,
+        Reason.CORRUPT,
         Reason.TOO_LARGE,
         Reason.MISSING,
         Reason.PERMISSION,

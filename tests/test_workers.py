@@ -240,6 +240,8 @@ LIES = {
     "no reason": 'values["result"]["reason"] = None',
     "another film": 'values["result"]["path"] = "a0.png"',
     "a terabyte": 'os.write(int(sys.argv[1]), b"\\xff" * 4 + (2**40).to_bytes(8, "big"))',
+    "no sha256": 'values["result"]["sha256"] = "zz"',
+    "a film too wide": 'values["result"]["width"] = 10**30',
     "a name that rings": 'values["result"]["path"] = "bad.png\\x07"',
     "an infinite number": 'values["result"]["probability"] = float("inf")',
     "a byte more": 'pixels += b"\\0"',
@@ -452,6 +454,18 @@ def test_a_worker_that_cannot_start_ends_the_run(
     with pytest.raises(CxrEdgeError, match=r"cannot be started here \(exit code (3|-6|-9)\)"):
         prepared(films)
     assert children() == before
+
+
+def test_a_worker_that_falls_silent_costs_its_film(
+    evil: Callable[..., Path], films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, or waiting for a share that is gone: its own alarm cannot end it."""
+    monkeypatch.setattr(workers, "MAX_SECONDS", 1.0)
+    monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.5)
+    evil("os.kill(os.getpid(), signal.SIGSTOP)")
+    made = prepared(films)
+    assert made[BAD].result.reason is Reason.TIMEOUT
+    assert [item.pixels is None for name, item in made.items() if name != BAD] == [False] * 9
 
 
 def test_a_worker_that_dies_as_it_starts_is_replaced(

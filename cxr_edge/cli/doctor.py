@@ -53,11 +53,12 @@ def doctor(device: str) -> int:
 
 
 def _try_state() -> None:
-    """Hold a state folder as a run would; StateError where that cannot be done."""
+    """Hold a state folder and its ledger as a run would; StateError where that cannot be done."""
+    from cxr_edge.ledger import open_ledger
     from cxr_edge.state import held, states_folder
 
     folder = states_folder()
-    with held(folder / "doctor", ["cxr-edge", "doctor"]):
+    with held(folder / "doctor", ["cxr-edge", "doctor"]), open_ledger(folder / "doctor"):
         free = shutil.disk_usage(folder).free / 1e9
     click.echo(f"state {folder}, {free:.1f} GB free")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -45,23 +44,20 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
 
     out = out or Path("reports", show.Clock().run_id)
     check_target(out)
-    runs = _runs([state]) if state else _all_runs()
-    name = max(runs, default=LATEST) if run == LATEST else run
+    runs = _runs(state) if state else _all_runs()
+    name = next(iter(runs), LATEST) if run == LATEST else run
     if name not in runs:
-        known = ", ".join(sorted(runs, reverse=True)[:_RUNS_NAMED]) or "none yet"
+        known = ", ".join(list(runs)[:_RUNS_NAMED]) or "none yet"
         raise InputError(f"there is no finished run {name!r}", tip=f"finished runs: {known}")
     return _render(name, runs[name], out, quiet=quiet)
 
 
-def _runs(folders: Iterable[Path]) -> dict[str, Path]:
-    """Finished runs by name, with the state folder that each is in."""
+def _runs(folder: Path) -> dict[str, Path]:
+    """The finished runs of a state folder, latest first whatever the clock said."""
     from cxr_edge.ledger import read_ledger
 
-    runs = {}
-    for folder in folders:
-        with read_ledger(folder) as ledger:
-            runs.update(dict.fromkeys(ledger.finished_ids(), folder))
-    return runs
+    with read_ledger(folder) as ledger:
+        return dict.fromkeys(ledger.finished_ids(), folder)
 
 
 def _all_runs() -> dict[str, Path]:
@@ -69,24 +65,28 @@ def _all_runs() -> dict[str, Path]:
     from cxr_edge.ledger_file import LEDGER_NAME
     from cxr_edge.state import states_folder
 
-    runs = {}
+    ledgers = []
     for path in states_folder().glob(f"*/{LEDGER_NAME}"):
         try:
-            runs.update(_runs([path.parent]))
+            ledgers.append(_runs(path.parent))
         except StateError as error:
             say_error(f"{path.parent}: {error}", error.tip)
-    return runs
+    ledgers.sort(key=lambda runs: next(iter(runs), ""), reverse=True)
+    return {name: folder for runs in ledgers for name, folder in runs.items()}
 
 
 def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
     from cxr_edge.cli import show
     from cxr_edge.ledger import read_ledger
-    from cxr_edge.report import RecordedRows, Report, RunContext, write_report
+    from cxr_edge.recorded import RecordedRows
+    from cxr_edge.report import Report, RunContext, write_report
 
     with read_ledger(folder) as ledger:
-        recorded, values = ledger.finished(name)
         try:
+            recorded, values = ledger.finished(name)
             context = RunContext.from_dict(values)
+        except KeyError as error:
+            raise StateError(f"run {name} has just been forgotten for newer ones") from error
         except (TypeError, ValueError) as error:
             raise StateError(
                 f"run {name} was recorded by another version of cxr-edge: {error}",

@@ -19,7 +19,8 @@ from cxr_edge.images import is_id_tag
 from cxr_edge.intake import IntakeSettings
 from cxr_edge.ledger import Ledger, Run, open_ledger
 from cxr_edge.provenance import recipe_hash, versions
-from cxr_edge.report import RecordedRows, Report, RunContext, write_report
+from cxr_edge.recorded import RecordedRows
+from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.folder import check_target
 from cxr_edge.runtime import Device, Runner, load
 from cxr_edge.runtime.device import usable_cores

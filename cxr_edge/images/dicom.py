@@ -6,6 +6,7 @@ a quarter of a second and 40 MB. `docs/dicom.md` says what is read, from what, a
 
 from __future__ import annotations
 
+import errno
 import struct
 from pathlib import PurePath
 
@@ -28,15 +29,18 @@ def read(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
 
     Raises:
         ImageError: with the reason; its detail never quotes a value of the patient's.
+        ImportError: a decoder cannot be loaded, which is the machine's fault and not the file's.
     """
     try:
         return _read(data, name, id_tag)
-    except ImageError:
+    except (ImageError, ImportError):
         raise
     # `from None`: the messages of pydicom and of the codecs quote values.
     except MemoryError:
         raise ImageError(Reason.TOO_LARGE, "out of memory") from None
-    except (EOFError, OSError, struct.error):
+    except (EOFError, OSError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno:  # of the system; pydicom's have no number
+            raise ImageError(Reason.IO_ERROR, errno.errorcode.get(error.errno, "")) from None
         raise ImageError(Reason.TRUNCATED, "the file ends inside an element") from None
     except Exception as error:  # pydicom and the codecs raise anything
         raise ImageError(Reason.CORRUPT, type(error).__name__) from None
@@ -49,7 +53,7 @@ def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
     greys, windowed = dicom_grey.grey_table(header.dataset, image)
     pixels = dicom_grey.look_up(greys, dicom_frame.samples(data, header, image))
     found = _warnings(data, name, header, study.modality)
-    if not windowed and image.bits_stored > 8:
+    if not windowed:
         found.append(InputWarning.NO_WINDOW)
     return DecodedImage(pixels, "DICOM", tuple(found), study)
 

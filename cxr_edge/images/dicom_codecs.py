@@ -33,6 +33,7 @@ _START_OF_TILE = b"\xff\x90"
 _RLE_HEADER = 64
 # GDCM tries its 16-bit decoder first, then decodes correctly (python-gdcm issue 35).
 _NO_COMPLAINT = b"Unsupported JPEG data precision 12\n"
+_SWING = 4  # a quarter of the range: checkerboards of 12 bits at a poor 26 dB take a fifth
 _CODECS = threading.Lock()
 
 
@@ -51,15 +52,16 @@ class ImagePixel:
 
 @dataclass(frozen=True)
 class _CodeStream:
-    """What a code stream says about itself."""
+    """What a code stream says about itself; JPEG and JPEG-LS say nothing of a sign."""
 
     rows: int
     columns: int
     components: int
     precision: int
+    is_signed: bool | None = None
 
 
-def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel) -> Words:
+def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
     """JPEG of 8 to 16 bits, lossy and lossless, through GDCM.
 
     pydicom's own plugin for GDCM refuses 12-bit lossy JPEG, which GDCM decodes.
@@ -87,20 +89,21 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel) -> Words:
     if text is None:
         raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
     # GDCM's wrapper gives out bytes as a string.
-    return _words(text.encode("utf-8", "surrogateescape"), precision, image)
+    decoded = text.encode("utf-8", "surrogateescape")
+    return _words(decoded, precision, image, is_lossy=is_lossy)
 
 
-def charls(stream: bytes, image: ImagePixel) -> Words:
+def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
     """JPEG-LS, lossless and near-lossless, through CharLS."""
     import jpeg_ls
 
     precision = _checked(_jpeg_frame(stream), stream, image)
     with _heeding_complaints():
         decoded, _ = jpeg_ls.decode_pixel_data(stream)
-    return _words(decoded, precision, image)
+    return _words(decoded, precision, image, is_lossy=is_lossy)
 
 
-def openjpeg(stream: bytes, image: ImagePixel) -> Words:
+def openjpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
     """JPEG 2000 and High-Throughput JPEG 2000 through OpenJPEG."""
     from openjpeg.utils import decode_pixel_data
 
@@ -108,7 +111,7 @@ def openjpeg(stream: bytes, image: ImagePixel) -> Words:
     _check_tiles(stream)
     with _heeding_complaints():
         decoded = decode_pixel_data(stream, version=2)
-    return _words(bytearray(decoded), precision, image)
+    return _words(bytearray(decoded), precision, image, is_lossy=is_lossy)
 
 
 def rle(stream: bytes, image: ImagePixel) -> Words:
@@ -155,6 +158,8 @@ def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
         raise ImageError(Reason.CORRUPT, "the code stream has another size than the header")
     if image.high_bit != image.bits_stored - 1:
         raise ImageError(Reason.PIXEL_TYPE, f"high bit {image.high_bit} of compressed samples")
+    if frame.is_signed not in (None, image.is_signed):
+        raise ImageError(Reason.PIXEL_TYPE, "the code stream has another sign than the header")
     expected = (image.bits_stored, image.bits_allocated)
     if frame.precision > image.bits_allocated or (
         image.is_signed and frame.precision not in expected
@@ -171,6 +176,9 @@ def _jpeg_frame(stream: bytes) -> _CodeStream:
     position, frame = 2, None
     while stream[position : position + 2] != _START_OF_SCAN:
         start, marker, length = struct.unpack_from(">BBH", stream, position)
+        if start == marker == 0xFF:  # a fill byte (B.1.1.2)
+            position += 1
+            continue
         if start != 0xFF or marker not in _SEGMENTS:
             raise ImageError(Reason.CORRUPT, "JPEG header")
         if marker in _START_OF_FRAME:
@@ -190,7 +198,8 @@ def _jpeg2000_frame(stream: bytes) -> _CodeStream:
         raise ImageError(Reason.CORRUPT, "not a JPEG 2000 code stream")
     right, bottom, left, top = struct.unpack_from(">4L", stream, 8)
     components, depth = struct.unpack_from(">HB", stream, 40)
-    return _CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1)
+    signed = bool(depth & 0x80)
+    return _CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1, signed)
 
 
 def _check_tiles(stream: bytes) -> None:
@@ -208,16 +217,28 @@ def _check_tiles(stream: bytes) -> None:
         raise ImageError(Reason.TRUNCATED, f"{tiles - len(found)} tiles are missing")
 
 
-def _words(decoded: bytes | bytearray, precision: int, image: ImagePixel) -> Words:
-    """Flat samples, none of them outside what the header says is stored."""
+def _words(
+    decoded: bytes | bytearray, precision: int, image: ImagePixel, *, is_lossy: bool
+) -> Words:
+    """Flat samples, none of them outside what the header says is stored.
+
+    Lossy compression swings over at an edge between black and white: clipped, as its decoders do
+    at the bits of the code stream. More than that is a header that is wrong.
+    """
     words = np.frombuffer(decoded, "u1" if precision <= 8 else "<u2")
+    if precision == image.bits_stored:
+        return words
     lowest, highest = 0, 2**image.bits_stored - 1
     if image.is_signed:
         lowest, highest = -(2 ** (image.bits_stored - 1)), 2 ** (image.bits_stored - 1) - 1
     samples = words.view(f"i{words.itemsize}") if image.is_signed else words
-    if precision != image.bits_stored and not lowest <= samples.min() <= samples.max() <= highest:
+    least, most = int(samples.min()), int(samples.max())
+    if lowest <= least <= most <= highest:
+        return words
+    swing = (highest - lowest) // _SWING if is_lossy else 0
+    if least < lowest - swing or most > highest + swing:
         raise ImageError(Reason.CORRUPT, f"a sample of more than {image.bits_stored} bits")
-    return words
+    return samples.clip(lowest, highest).view(words.dtype)
 
 
 @contextlib.contextmanager

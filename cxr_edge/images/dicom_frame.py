@@ -14,6 +14,7 @@ from cxr_edge.types import Reason
 
 _ITEM = 0xE000FFFE  # as the two little-endian words of a tag read at once
 _SEQUENCE_DELIMITER = 0xE0DDFFFE
+_PADDING = 2  # bytes
 _CODE_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 
 
@@ -37,7 +38,10 @@ def _native(data: bytes, header: Header, image: ImagePixel) -> Words:
         raise ImageError(Reason.CORRUPT, "fragments in a syntax without compression")
     if header.pixels_at + header.pixels_length > len(data):
         raise ImageError(Reason.TRUNCATED, "the pixels are cut off")
-    if header.pixels_length not in (size, size + size % 2):
+    padding = data[header.pixels_at + size : header.pixels_at + header.pixels_length]
+    surplus = header.pixels_length - size
+    # Some writers pad an even length as well, to whole words of their own.
+    if surplus != size % 2 and (not 0 <= surplus <= _PADDING or any(padding)):
         raise ImageError(Reason.CORRUPT, f"{header.pixels_length} bytes of pixels, not {size}")
     order = "<" if header.syntax.is_little_endian else ">"
     if image.bits_allocated == 8 and order == ">" and header.pixels_vr == "OW":

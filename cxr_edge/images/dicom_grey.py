@@ -19,6 +19,7 @@ from cxr_edge.types import Reason
 
 Values = NDArray[np.float64]
 
+_CONTRAST = 1 / 8  # of the greys; less is a LUT of 12 bits that says it has 16, and a black film
 _ROWS_AT_ONCE = 256  # an index is widened to 8 bytes while it is looked up
 
 
@@ -26,7 +27,8 @@ def grey_table(dataset: Dataset, image: ImagePixel) -> tuple[NDArray[np.uint8], 
     """Grey level of every word that a sample can be.
 
     Returns:
-        uint8 [2 ** bits allocated], and whether the file had a VOI LUT or window.
+        uint8 [2 ** bits allocated], and whether the file says which values to show: in 8 bits all
+        of them, above that by a VOI LUT or window that makes use of the greys.
 
     Raises:
         ImageError: `corrupt` for a modality transform, `voi_unsupported` for a VOI transform that
@@ -34,14 +36,15 @@ def grey_table(dataset: Dataset, image: ImagePixel) -> tuple[NDArray[np.uint8], 
     """
     values, lowest, highest = _modality(dataset, _stored(image))
     fractions = _voi(dataset, values, lowest)
-    windowed = fractions is not None
+    windowed = fractions is not None or image.bits_stored == 8
     if fractions is None:
         fractions = (values - lowest) / (highest - lowest)
-    if not np.ptp(fractions) > 0:  # NaN as well
+    contrast = float(np.ptp(fractions))
+    if not contrast > 0:  # NaN as well
         raise ImageError(Reason.VOI_UNSUPPORTED, "every sample would be the same grey")
     if image.photometric == "MONOCHROME1" or _code(dataset, "PresentationLUTShape") == "INVERSE":
         fractions = 1 - fractions
-    return np.floor(fractions * 255 + 0.5).astype(np.uint8), windowed
+    return np.floor(fractions * 255 + 0.5).astype(np.uint8), windowed and contrast >= _CONTRAST
 
 
 def look_up(table: NDArray[np.uint8], words: Words) -> NDArray[np.uint8]:

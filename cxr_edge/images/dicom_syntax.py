@@ -28,8 +28,8 @@ class Syntax:
     is_little_endian: bool = True
 
 
-def _jpeg(uid: str, name: str) -> dict[str, Syntax]:
-    return {uid: Syntax(name, "python-gdcm", partial(gdcm_jpeg, uid))}
+def _jpeg(uid: str, name: str, *, is_lossy: bool = False) -> dict[str, Syntax]:
+    return {uid: Syntax(name, "python-gdcm", partial(gdcm_jpeg, uid, is_lossy=is_lossy))}
 
 
 # Deflated ones are left out on purpose: a megabyte can hold a gigabyte.
@@ -38,15 +38,21 @@ SYNTAXES: dict[str, Syntax] = {
     "1.2.840.10008.1.2.1": Syntax("Explicit VR Little Endian", "numpy"),
     "1.2.840.10008.1.2.2": Syntax("Explicit VR Big Endian", "numpy", is_little_endian=False),
     "1.2.840.10008.1.2.5": Syntax("RLE Lossless", "numpy", rle),
-    **_jpeg("1.2.840.10008.1.2.4.50", "JPEG Baseline, 8 bit"),
-    **_jpeg("1.2.840.10008.1.2.4.51", "JPEG Extended, 8 and 12 bit"),
+    **_jpeg("1.2.840.10008.1.2.4.50", "JPEG Baseline, 8 bit", is_lossy=True),
+    **_jpeg("1.2.840.10008.1.2.4.51", "JPEG Extended, 8 and 12 bit", is_lossy=True),
     **_jpeg("1.2.840.10008.1.2.4.57", "JPEG Lossless"),
     **_jpeg("1.2.840.10008.1.2.4.70", "JPEG Lossless, selection value 1"),
     "1.2.840.10008.1.2.4.80": Syntax("JPEG-LS Lossless", "pyjpegls", charls),
-    "1.2.840.10008.1.2.4.81": Syntax("JPEG-LS Near-Lossless", "pyjpegls", charls),
+    "1.2.840.10008.1.2.4.81": Syntax(
+        "JPEG-LS Near-Lossless", "pyjpegls", partial(charls, is_lossy=True)
+    ),
     "1.2.840.10008.1.2.4.90": Syntax("JPEG 2000 Lossless", "pylibjpeg-openjpeg", openjpeg),
-    "1.2.840.10008.1.2.4.91": Syntax("JPEG 2000", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.91": Syntax(
+        "JPEG 2000", "pylibjpeg-openjpeg", partial(openjpeg, is_lossy=True)
+    ),
     "1.2.840.10008.1.2.4.201": Syntax("HTJ2K Lossless", "pylibjpeg-openjpeg", openjpeg),
     "1.2.840.10008.1.2.4.202": Syntax("HTJ2K Lossless RPCL", "pylibjpeg-openjpeg", openjpeg),
-    "1.2.840.10008.1.2.4.203": Syntax("HTJ2K", "pylibjpeg-openjpeg", openjpeg),
+    "1.2.840.10008.1.2.4.203": Syntax(
+        "HTJ2K", "pylibjpeg-openjpeg", partial(openjpeg, is_lossy=True)
+    ),
 }

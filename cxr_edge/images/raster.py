@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images.limits import MAX_PIXELS
 from cxr_edge.images.tail import has_jpeg_end
 from cxr_edge.images.tiff import check_complete
 from cxr_edge.types import DecodedImage, InputWarning, Reason
-
-MAX_PIXELS = 36_000_000  # 6,000 x 6,000: above any radiography detector
 
 _EXTENSIONS = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},
@@ -40,7 +39,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
-    """Open, check, load and turn to grey; every Pillow error becomes an `ImageError`."""
+    """Open, check, load and turn to grey; every Pillow error becomes an `ImageError`.
+
+    Not so an ImportError: that a decoder cannot be loaded is the machine's fault.
+    """
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise RuntimeError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES must stay False")
     try:
@@ -57,7 +59,7 @@ def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
             upright = _opaque(ImageOps.exif_transpose(image) if oriented else image)
             coloured = upright.mode == "RGB" and _is_coloured(upright)
             pixels = _grey(upright, inverted=_is_white_zero_16bit(image))
-    except ImageError:
+    except (ImageError, ImportError):
         raise
     except _TOO_LARGE as error:
         raise ImageError(Reason.TOO_LARGE, str(error)) from error
@@ -188,7 +190,9 @@ def _is_white_zero_16bit(image: Image.Image) -> bool:
 
 
 def _damage(error: Exception) -> Reason:
-    """Missing bytes or wrong bytes."""
+    """Missing bytes, wrong bytes, or the system's trouble."""
+    if isinstance(error, OSError) and error.errno:  # Pillow's own have no number
+        return Reason.IO_ERROR
     text = str(error).lower()
     cut = isinstance(error, EOFError | struct.error) or "truncated" in text or "end of" in text
     return Reason.TRUNCATED if cut else Reason.CORRUPT

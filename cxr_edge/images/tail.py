@@ -50,7 +50,8 @@ def check_tail(levels: NDArray[np.generic]) -> None:
 def has_jpeg_end(data: bytes) -> bool:
     """Whether a JPEG's end-of-image marker comes after its last start-of-scan marker.
 
-    Where it does not, the decoder makes up the missing part, grey, without an error.
+    Where it does not, the decoder makes up the missing part, grey, without an error. A maker's own
+    bytes behind the end that happen to hold a start of scan are taken for one: refused, not grey.
     """
     return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxr_edge.report.context import RecordedRows, Report, RunContext
+from cxr_edge.report.context import Report, RunContext
 from cxr_edge.report.folder import write_report
 
-__all__ = ["RecordedRows", "Report", "RunContext", "write_report"]
+__all__ = ["Report", "RunContext", "write_report"]

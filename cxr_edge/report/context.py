@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from cxr_edge.ledger import Run
 from cxr_edge.spec import ModelSpec
 from cxr_edge.strict_json import read
-from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
+from cxr_edge.triage import Counts, TriageRow, count
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
 SCHEMA_VERSION = 2
@@ -58,18 +57,6 @@ class RunContext:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "spec": self.spec.to_dict()}
-
-
-@dataclass(frozen=True)
-class RecordedRows:
-    """A run's rows in reading order, read from the ledger each time and never held together."""
-
-    run: Run
-    threshold: float
-
-    def __iter__(self) -> Iterator[TriageRow]:
-        """From the first rank to the last."""
-        return place(self.run.results(reading_key(self.threshold)), self.threshold)
 
 
 @dataclass(frozen=True)

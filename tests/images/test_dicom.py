@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,13 @@ def test_odd_number_of_bytes_is_padded() -> None:
     odd = scene()[:47, :63]
     for syntax in (dicoms.EXPLICIT, dicoms.RLE, dicoms.JPEG_LS):
         assert np.array_equal(decode(film(odd, bits=8, syntax=syntax), "").pixels, odd)
+
+
+def test_even_number_of_bytes_is_padded_by_some() -> None:
+    plain = film()
+    at = plain.rindex(struct.pack("<L", scene().size * 2))
+    padded = plain[:at] + struct.pack("<L", scene().size * 2 + 2) + plain[at + 4 :] + b"\0\0"
+    shows_the_scene(padded)
 
 
 def test_a_frame_in_several_fragments() -> None:

@@ -162,6 +162,27 @@ def test_no_window_is_said(bits: int) -> None:
     assert decode(data, "film.dcm").warnings == (InputWarning.NO_WINDOW,)
 
 
+DARK: dict[str, tuple[int, dict[str, Any], bool]] = {
+    "LUT of 12 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP, 0, 16)]}, True),
+    "LUT of 12 bits that says 15": (12, {"VOILUTSequence": [lut(RAMP, 0, 15)]}, True),
+    "LUT of 13 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP * 2 + 1, 0, 16)]}, True),
+    "LUT of 14 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP * 4, 0, 16)]}, False),
+    "bright LUT without contrast": (12, {"VOILUTSequence": [lut(61440 + RAMP, 0, 16)]}, True),
+    "window of 16 bits": (12, {"WindowCenter": 32768, "WindowWidth": 65536}, True),
+    "window of 14 bits": (12, {"WindowCenter": 8192, "WindowWidth": 16384}, False),
+    "8 bits": (8, {"VOILUTSequence": [lut(RAMP[:256], 0, 16)]}, True),
+}
+
+
+@pytest.mark.parametrize(("bits", "elements", "dark"), DARK.values(), ids=DARK)
+def test_transform_that_hardly_uses_the_greys(
+    bits: int, elements: dict[str, Any], dark: bool
+) -> None:
+    """The standard allows it, and the film comes out nearly black."""
+    said = (InputWarning.NO_WINDOW,) if dark else ()
+    assert decode(film(bits=bits, **elements), "film.dcm").warnings == said
+
+
 ROW = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
 WINDOWS = {
     "narrow": (1000.0, 500.0),

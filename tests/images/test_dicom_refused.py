@@ -133,6 +133,14 @@ def test_headers(elements: dict[str, Any], reason: Reason) -> None:
     assert reason_of(film(**elements)) is reason
 
 
+@pytest.mark.parametrize("surplus", [b"\0\1", b"\1\0", bytes(4), bytes(128)], ids=bytes.hex)
+def test_more_than_padding_behind_plain_pixels(surplus: bytes) -> None:
+    plain, size = film(), LEVELS.nbytes
+    at = plain.rindex(struct.pack("<L", size))
+    longer = plain[:at] + struct.pack("<L", size + len(surplus)) + plain[at + 4 :] + surplus
+    assert reason_of(longer) is Reason.CORRUPT
+
+
 @pytest.mark.parametrize("syntax", ENCODERS)
 def test_code_stream_of_another_size(syntax: str) -> None:
     for rows, columns in ((24, 32), (24, 64), (48, 63), (49, 64), (96, 64)):
@@ -186,6 +194,30 @@ BROKEN = {
 @pytest.mark.parametrize(("data", "reason"), BROKEN.values(), ids=BROKEN)
 def test_broken_frames(data: bytes, reason: Reason) -> None:
     assert reason_of(data) is reason
+
+
+SIGNS = {
+    "signed JPEG 2000, unsigned header": (dicoms.J2K_LOSSLESS, 12, True),
+    "unsigned JPEG 2000, signed header": (dicoms.J2K_LOSSLESS, 12, False),
+    "signed JPEG 2000 of 8 bits": (dicoms.J2K, 8, True),
+    "unsigned HTJ2K, signed header": (dicoms.HTJ2K_LOSSLESS, 16, False),
+    "unsigned lossy HTJ2K, signed header": (dicoms.HTJ2K, 8, False),
+}
+
+
+@pytest.mark.parametrize(("syntax", "bits", "signed"), SIGNS.values(), ids=SIGNS)
+def test_code_stream_of_another_sign(syntax: str, bits: int, signed: bool) -> None:
+    """Taken for the other, half of the levels would change places with the other half."""
+    data = film(levels_of(bits, signed=signed), bits=bits, syntax=syntax)
+    decode(data, "film.dcm")
+    of_the_header = int(not signed)
+    other = film(
+        levels_of(bits, signed=signed),
+        bits=bits,
+        syntax=syntax,
+        PixelRepresentation=of_the_header,
+    )
+    assert reason_of(other) is Reason.PIXEL_TYPE
 
 
 def test_compressed_syntax_around_plain_pixels() -> None:

@@ -34,6 +34,9 @@ def parsed(*results: Result) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
 
 
+SHA256 = "ab" * 32
+
+
 def test_whole_file() -> None:
     made = written(
         result(
@@ -42,12 +45,12 @@ def test_whole_file() -> None:
             width=64,
             height=48,
             format="PNG",
-            sha256="ab",
+            sha256=SHA256,
             modified_utc="2026-11-22T01:00:00Z",
             duplicate_of="copy.png",
         ),
         result("in/b,c.jpg", 0.25),
-        result("copy.png", 0.9, sha256="ab"),
+        result("copy.png", 0.9, sha256=SHA256),
         result("d.tif", None, reason=Reason.TRUNCATED),
         result(
             "e.png",
@@ -61,8 +64,8 @@ def test_whole_file() -> None:
         "1,attention,e.png,scored,,0.500000,true,low_resolution;orientation_applied,,,,,,",
         "2,attention,d.tif,not_scored,truncated,,,,,,,,,",
         "3,attention,f.png,deferred,still_changing,,,,,,,,,",
-        "4,flagged,copy.png,scored,,0.900000,true,,,,,ab,,",
-        "5,flagged,in/a.png,scored,,0.900000,true,,64,48,PNG,ab,2026-11-22T01:00:00Z,copy.png",
+        f"4,flagged,copy.png,scored,,0.900000,true,,,,,{SHA256},,",
+        f"5,flagged,in/a.png,scored,,0.900000,true,,64,48,PNG,{SHA256},2026-11-22T01:00:00Z,copy.png",
         '6,unflagged,"in/b,c.jpg",scored,,0.250000,false,,,,,,,',
         "",
     ]

@@ -106,6 +106,7 @@ AFTER_THE_RENAME = 2  # opening and syncing the parent
 
 
 def test_whichever_call_fails_nothing_is_left(tmp_path: Path) -> None:
+    (tmp_path / "dry").mkdir()
     total = calls_of_a_report(tmp_path / "dry")
     assert total > 15
     for k in range(1, total + 1 - AFTER_THE_RENAME):
