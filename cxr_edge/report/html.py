@@ -17,7 +17,10 @@ ROWS_PER_BAND = 4000  # the CSV has them all
 _TEMPLATES = Path(__file__).parent / "templates"
 
 _BAND_TITLES = {
-    Band.ATTENTION: ("Attention", "Not scored, or scored with a warning. Read these first."),
+    Band.ATTENTION: (
+        "Attention",
+        "Not scored, deferred, or scored with a warning. Read these first.",
+    ),
     Band.FLAGGED: ("Flagged", "At or above the operating point, highest probability first."),
     Band.UNFLAGGED: ("Unflagged", "Below the operating point, in the order they arrived."),
 }

@@ -35,8 +35,8 @@ NAMES = BYTES.map(lambda raw: display_name(os.fsdecode(raw)))
 WARNINGS = st.lists(st.sampled_from(InputWarning), unique=True, max_size=4).map(tuple)
 FACTS = {
     "warnings": WARNINGS,
-    "width": st.none() | st.integers(1, 2**31),
-    "height": st.none() | st.integers(1, 2**31),
+    "width": st.none() | st.integers(1, 2**31 - 1),
+    "height": st.none() | st.integers(1, 2**31 - 1),
     "format": st.sampled_from(["", "JPEG", "DICOM"]),
     "sha256": st.sampled_from(["", "ab" * 32]),
     "modified_utc": st.sampled_from(["", "2026-11-22T01:00:00Z"]),
