@@ -12,11 +12,11 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr_edge.errors import StateError
 from cxr_edge.ledger_file import errors_translated, opened, opened_for_reading, transaction
 from cxr_edge.types import (
     DETERMINISTIC_REASONS,
@@ -180,9 +180,9 @@ class Run:
                 "ORDER BY reading_key(probability, warnings <> '', modified_utc, display)",
                 (self.number,),
             )
-            with closing(cursor):
-                for *facts, first in cursor:
-                    yield _result(tuple(facts), facts[1], first)
+            # Not closed by name: who stops half-way may have closed the connection before.
+            for *facts, first in cursor:
+                yield _checked(tuple(facts), first)
 
 
 @contextlib.contextmanager
@@ -229,6 +229,14 @@ def _stamp_text(stamp: Stamp) -> str:
 
 def _stamp(text: str | None) -> Stamp | None:
     return None if text is None else Stamp(*map(int, text.split(":")))
+
+
+def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
+    """A row for a report; one whose bits have flipped on the disk cannot be in it."""
+    try:
+        return _result(facts, facts[1], first)
+    except (ValueError, TypeError, AttributeError):
+        raise StateError("a row of the ledger is damaged", tip="run score again") from None
 
 
 def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> Result:

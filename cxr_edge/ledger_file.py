@@ -93,7 +93,7 @@ def errors_translated() -> Iterator[None]:
     except (sqlite3.Error, OSError, UnicodeError) as error:
         raise StateError(
             f"the ledger cannot be used: {error}",
-            tip="what was recorded before is safe; mend the disk and run again",
+            tip="what was recorded before is safe; mend the disk, or move the ledger away",
         ) from error
 
 

@@ -48,7 +48,10 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
     name = next(iter(runs), LATEST) if run == LATEST else run
     if name not in runs:
         known = ", ".join(list(runs)[:_RUNS_NAMED]) or "none yet"
-        raise InputError(f"there is no finished run {name!r}", tip=f"finished runs: {known}")
+        raise InputError(
+            f"there is no finished run {name!r}",
+            tip=f"finished runs: {known}; or give the run's --state",
+        )
     return _render(name, runs[name], out, quiet=quiet)
 
 

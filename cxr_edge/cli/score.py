@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,14 @@ class ScoreRequest:
             raise InputError("give INPUTs or --files-from, one of the two")
         if self.operating_point is not None and self.threshold is not None:
             raise InputError("give --operating-point or --threshold, one of the two")
+        if not math.isfinite(self.settle):
+            raise InputError(f"--settle must be a number of seconds: {self.settle}")
         if self.threshold is not None and not 0 < round(self.threshold, PROBABILITY_DECIMALS) < 1:
             raise InputError(f"--threshold must lie between 0 and 1: {self.threshold}")
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, type=click.Path())
+@click.argument("inputs", nargs=-1, type=click.Path(readable=False))  # what cannot is a row
 @click.option(
     "--model",
     default=DEFAULT_MODEL,

@@ -13,7 +13,7 @@ from cxr_edge.cli import show
 from cxr_edge.cli.score import ScoreRequest
 from cxr_edge.cli.stopping import graceful_stop
 from cxr_edge.discover import discover, listed
-from cxr_edge.errors import InputError, RunInterruptedError
+from cxr_edge.errors import InputError, ReportError, RunInterruptedError
 from cxr_edge.gates import Scope
 from cxr_edge.images import is_id_tag
 from cxr_edge.intake import IntakeSettings
@@ -66,7 +66,7 @@ def run(request: ScoreRequest) -> Report:
             context = _context(setup, recorded)
             recorded.finish(context.to_dict())
             report = Report(RecordedRows(recorded, context.threshold), context)
-            write_report(report, out)
+            _write(report, out, request.state)
             _tell(request, report, out)
             return report
 
@@ -103,6 +103,8 @@ def _files(request: ScoreRequest) -> Iterable[FoundFile]:
 
 def _lines(source: str) -> Iterator[str]:
     """Paths, one a line; empty lines do not count."""
+    if source == "-" and sys.stdin is None:
+        raise InputError("--files-from - needs an open stdin")
     try:
         names = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
@@ -119,6 +121,8 @@ def _state(request: ScoreRequest) -> Path:
             f"the state folder {display_name(state)} lies inside an INPUT",
             tip="give --state a folder outside of what is scored",
         )
+    if request.out is not None and state.resolve().is_relative_to(request.out.resolve()):
+        raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
 
 
@@ -156,7 +160,7 @@ def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
     """How many files there are, where somebody watches: folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
-    watched = sys.stderr.isatty() and not request.quiet
+    watched = sys.stderr is not None and sys.stderr.isatty() and not request.quiet
     return sum(1 for _ in discover(map(Path, request.inputs))) if watched else None
 
 
@@ -179,6 +183,15 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         seconds=setup.clock.seconds,
         command=tuple(map(display_name, sys.argv)),
     )
+
+
+def _write(report: Report, out: Path, state: Path | None) -> None:
+    try:
+        write_report(report, out)
+    except ReportError as error:
+        where = f" --state {display_name(state)}" if state else ""
+        again = f"cxr-edge report {report.context.run_id}{where} --out NEW"
+        raise ReportError(str(error), tip=f"the scores are safe: {again}") from error
 
 
 def _tell(request: ScoreRequest, report: Report, out: Path) -> None:

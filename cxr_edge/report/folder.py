@@ -73,7 +73,7 @@ def write_report(report: Report, out: Path) -> None:
     except OSError as error:
         raise ReportError(
             f"the report could not be written to {out}: {error.strerror or error}",
-            tip=f"the scores are safe: cxr-edge report {report.context.run_id} --out NEW",
+            tip="choose another --out",
         ) from error
     with contextlib.suppress(OSError):  # it is there; a power cut now may cost it, and no score
         sync_folder(out.parent)

@@ -92,7 +92,7 @@ def test_a_run_that_nobody_knows(run: Run, scored: Path, tmp_path: Path) -> None
     assert (made.code, made.out) == (2, "")
     assert made.err == (
         "error: there is no finished run '20200101T000000.000000Z'\n"
-        f"  tip: finished runs: {name_of(scored)}\n"
+        f"  tip: finished runs: {name_of(scored)}; or give the run's --state\n"
     )
     assert not (tmp_path / "again").exists()
 
@@ -101,7 +101,8 @@ def test_no_run_yet(run: Run, tmp_path: Path) -> None:
     made = run("report", "--out", tmp_path / "again")
     assert (made.code, made.err) == (
         2,
-        "error: there is no finished run 'latest'\n  tip: finished runs: none yet\n",
+        "error: there is no finished run 'latest'\n"
+        "  tip: finished runs: none yet; or give the run's --state\n",
     )
 
 

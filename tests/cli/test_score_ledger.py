@@ -7,12 +7,16 @@ import json
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from cxr_edge.cli.score import score
+from cxr_edge.cli import score_run
+from cxr_edge.cli.score import ScoreRequest, score
+from cxr_edge.errors import ReportError
 from cxr_edge.ledger_file import LEDGER_NAME
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.state import held
@@ -325,6 +329,65 @@ def test_what_is_no_identifier(tag: str, run: Run, films: Path, tiny: Path, tmp_
         f"error: --id-tag {tag}: no DICOM keyword of a text\n"
         "  tip: use one such as AccessionNumber or StudyInstanceUID\n"
     )
+
+
+def test_the_way_to_the_scores_names_the_state(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ReportError("the report could not be written: No space left on device")
+
+    state = tmp_path / "state"
+    with monkeypatch.context() as patched:
+        patched.setattr(score_run, "write_report", full)
+        made = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--state", state)
+    assert made.code == 1
+    (again,) = re.findall(r"tip: the scores are safe: cxr-edge (.*) --out NEW", made.err)
+    assert run(*again.split(), "--out", tmp_path / "new", "-q").code == 3
+
+
+def test_settle_must_be_a_number(run: Run, films: Path, tiny: Path) -> None:
+    made = run("score", films, "--model", tiny, "--settle", "nan")
+    assert (made.code, made.err) == (2, "error: --settle must be a number of seconds: nan\n")
+
+
+def test_state_inside_the_report_is_refused(
+    run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out, "--state", out / "state")
+    assert (made.code, "--state lies inside --out" in made.err) == (2, True)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["stdin", "stderr"])
+def test_streams_that_cron_has_closed(
+    name: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = score_run._files
+
+    def closed(request: ScoreRequest) -> Any:
+        monkeypatch.setattr(sys, name, None)
+        return real(request)
+
+    monkeypatch.setattr(score_run, "_files", closed)
+    out = tmp_path / "out"
+    if name == "stderr":
+        assert run("score", films, "--model", tiny, "--out", out, "-q").code == 3
+    else:
+        made = run("score", "--files-from", "-", "--model", tiny, "--out", out)
+        assert (made.code, made.err) == (2, "error: --files-from - needs an open stdin\n")
+
+
+def test_what_cannot_be_read_is_left_to_the_run() -> None:
+    """Click would end the run over one file among the INPUTs."""
+    (inputs,) = (each for each in score.params if each.name == "inputs")
+    assert isinstance(inputs.type, click.Path) and not inputs.type.readable
 
 
 def test_a_second_report_never_takes_the_place_of_the_first(
