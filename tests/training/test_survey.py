@@ -84,7 +84,7 @@ def test_a_class_without_images(sets: Path) -> None:
         ("b.jpg", Image.new("RGB", (30, 20)), (30, 20, "JPEG", "RGB")),
         ("c.png", Image.new("L", (7, 90)), (7, 90, "PNG", "L")),
         ("d.png", Image.fromarray(np.ones((4, 5), np.uint16)), (5, 4, "PNG", "I;16")),
-        ("e.tif", Image.new("L", (8, 8)), (8, 8, "TIFF", "L")),
+        ("e.tif", Image.new("L", (8, 8), 99), (8, 8, "TIFF", "L")),
         ("f.png", Image.new("P", (8, 8)), (8, 8, "PNG", "P")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
