@@ -149,6 +149,13 @@ def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     assert rows == 2 * RUNS_KEPT - 1
 
 
+def test_a_report_over_a_damaged_row_is_refused(ledger: Ledger, run: Run) -> None:
+    run.record([entry("a.png", 0.5)])
+    run.connection.execute("UPDATE item SET warnings = 'blanj'")
+    with pytest.raises(StateError, match="a row of the ledger is damaged"):
+        everything(run)
+
+
 def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) -> None:
     run.record([entry()])
     for night in range(2 * RUNS_KEPT):
