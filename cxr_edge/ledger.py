@@ -202,7 +202,7 @@ def read_ledger(folder: Path) -> Iterator[Ledger]:
 def _values(entry: Entry) -> Iterable[Any]:
     result = entry.result
     yield os.fsencode(entry.file.path)
-    yield _stamp_text(entry.stamp) if entry.stamp and _is_quiet(entry) else None
+    yield _stamp_text(entry.stamp) if entry.stamp and _is_quiet(entry, entry.stamp) else None
     yield bytes.fromhex(result.sha256) or None
     yield result.path
     yield result.status.value
@@ -216,11 +216,11 @@ def _values(entry: Entry) -> Iterable[Any]:
     yield result.identifier
 
 
-def _is_quiet(entry: Entry) -> bool:
+def _is_quiet(entry: Entry, stamp: Stamp) -> bool:
     """A stamp that tells a later change; one that waits to settle is only compared in this run."""
-    if entry.stamp is None or entry.result.reason is Reason.STILL_CHANGING:
+    if entry.result.reason is Reason.STILL_CHANGING:
         return True
-    return entry.file.seen_ns - max(entry.stamp.ctime_ns, entry.stamp.mtime_ns) > _STAMP_TICK_NS
+    return entry.file.seen_ns - max(stamp.ctime_ns, stamp.mtime_ns) > _STAMP_TICK_NS
 
 
 def _stamp_text(stamp: Stamp) -> str:

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 # Requests that wait in a worker's pipe, so that it goes on while the network computes.
 DEPTH = 8
-# The child finds its modules where this process did, and never in the current folder (-P).
+# The child finds its modules where this process did; -P keeps the current folder out until then.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from cxr_edge.worker import main; main()"

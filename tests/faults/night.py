@@ -49,6 +49,15 @@ class Ward:
         ]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A ward, and the report that it must end with."""
+
+    ward: Ward
+    expected: bytes
+    folder: Path
+
+
 def film(number: int) -> bytes:
     """A small film; another one for every number up to 200."""
     return png(chest(tilt=number - 100))

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
     Ended,
+    Plan,
     Ward,
     check_tidy,
     check_whole_or_absent,
@@ -37,15 +37,6 @@ from tests.faults.tiers import LONG, tier
 pytestmark = installed
 
 ERRORS = ("ENOSPC", "EIO", "EACCES")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A ward, and the report that it must end with."""
-
-    ward: Ward
-    expected: bytes
-    folder: Path
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tests.cli.test_installed import environment
 from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
+    Plan,
     Ward,
     check_whole_or_absent,
     cxr_edge,
@@ -32,15 +32,6 @@ from tests.images.films import png
 pytestmark = installed
 
 YEAR = 365 * 86400
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A ward, and the report that it must end with."""
-
-    ward: Ward
-    expected: bytes
-    folder: Path
 
 
 @pytest.fixture(scope="module")
