@@ -97,7 +97,7 @@ def choose(
     rules = {
         "screening": (
             f"highest threshold with sensitivity >= {SCREENING_SENSITIVITY}",
-            _highest_with_sensitivity(labels, probability, SCREENING_SENSITIVITY),
+            highest_with_sensitivity(labels, probability, SCREENING_SENSITIVITY),
         ),
         "balanced": (
             "nearest to 0.5 within one standard error of the highest sensitivity + specificity",
@@ -126,9 +126,16 @@ def candidates(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.unique(np.clip(np.round(edges, PROBABILITY_DECIMALS), step, 1 - step))
 
 
-def _highest_with_sensitivity(
+def highest_with_sensitivity(
     labels: NDArray[np.generic], probability: NDArray[np.floating], least: float
 ) -> float:
+    """The highest threshold with at least this sensitivity.
+
+    Args:
+        labels: [N], 1 for pneumonia, 0 for normal; at least one of them is 1.
+        probability: [N].
+        least: in (0, 1].
+    """
     positives = np.sort(_printed(probability)[np.asarray(labels) == 1])
     thresholds = candidates(probability)
     flagged = len(positives) - np.searchsorted(positives, thresholds, side="left")

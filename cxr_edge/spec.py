@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import typing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.measurements import (
+    Evaluation,
+    ScoreDistribution,
+)
+from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.strict_json import read
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 METADATA_KEY = "cxr_edge_spec"
 DEFAULT_OPERATING_POINT = "screening"
 
@@ -163,23 +168,24 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Decisions:
-    """What one operating point measured on a labelled set."""
+class ReceptiveField:
+    """Where the cells of the evidence map lie on the network's input, in its pixels.
 
-    accuracy: Proportion
-    sensitivity: Proportion
-    specificity: Proportion
+    Attributes:
+        first_centre: of the first cell, from the left and from the top edge; 0.5 is the middle of
+            the first pixel.
+        stride: from one cell's centre to the next.
+        size: side of the square that a cell sees.
+    """
 
+    first_centre: float
+    stride: float
+    size: int
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A labelled set that chose nothing, measured once the model was finished."""
-
-    data: str
-    data_sha256: str
-    counts: dict[str, int]
-    auc: float
-    operating_points: dict[str, Decisions]
+    def __post_init__(self) -> None:
+        """A cell sees something."""
+        if self.size < 1 or self.stride <= 0:
+            raise ValueError(f"not a receptive field: {self}")
 
 
 @dataclass(frozen=True)
@@ -206,7 +212,9 @@ class ModelSpec:
     architecture: Architecture
     network_data_format: NetworkDataFormat
     preprocessing: Preprocessing
+    receptive_field: ReceptiveField
     operating_points: dict[str, OperatingPoint]
+    validation_scores: ScoreDistribution | None
     golden: Golden
     training: Training | None
     evaluations: tuple[Evaluation, ...]
@@ -217,8 +225,7 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         """Refuse a spec this version cannot honour."""
-        if self.schema_version != SCHEMA_VERSION:
-            raise ValueError(f"spec schema {self.schema_version}, this is {SCHEMA_VERSION}")
+        _check_schema(self.schema_version)
         if DEFAULT_OPERATING_POINT not in self.operating_points:
             raise ValueError(f"no operating point {DEFAULT_OPERATING_POINT}")
 
@@ -238,6 +245,13 @@ class ModelSpec:
         """A 1x1 evidence map says how much, never where."""
         return self.evidence_shape != (1, 1)
 
+    @property
+    def unseen_edge(self) -> int:
+        """Input columns at the right edge, and rows at the bottom, that no cell sees."""
+        field, cells = self.receptive_field, self.evidence_shape[1]
+        seen = field.first_centre + (cells - 1) * field.stride + field.size / 2
+        return max(0, math.ceil(self.size - seen))
+
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:
         """Read plain values as `json.loads` gives them.
@@ -246,6 +260,8 @@ class ModelSpec:
             ModelRefusedError: a field is missing, unknown, of another type or out of range.
         """
         try:
+            if isinstance(values, dict):  # before the fields: those of another schema differ
+                _check_schema(values.get("schema_version", SCHEMA_VERSION))
             return typing.cast("ModelSpec", read(cls, values, "spec"))
         except (TypeError, ValueError, OverflowError) as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
@@ -271,3 +287,8 @@ class ModelSpec:
     def sha256(self) -> str:
         """Hash of the whole spec."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _check_schema(found: int) -> None:
+    if found != SCHEMA_VERSION:
+        raise ValueError(f"spec schema {found}, this is {SCHEMA_VERSION}")

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.catalog import bundled_specs, models_dir
+from cxr_edge.measurements import with_interval
 from cxr_edge.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("*.md"))
 
 MODEL_HEADER = (
-    "| model | parameters | ONNX | AUC | accuracy `balanced` "
+    "| model | parameters | ONNX | AUC (95 % by patient) | accuracy `balanced` "
     "| sensitivity, specificity `screening` | `balanced` |"
 )
 
@@ -26,7 +27,7 @@ def model_row(spec: ModelSpec) -> str:
     screening, balanced = (test.operating_points[key] for key in ("screening", "balanced"))
     return (
         f"| [`{spec.name}`](models/{spec.name}.md) | {spec.architecture.parameters:,} "
-        f"| {spec.files['onnx'].bytes / 1e6:.1f} MB | {test.auc:.3f} "
+        f"| {spec.files['onnx'].bytes / 1e6:.1f} MB | {with_interval(test.auc)} "
         f"| {balanced.accuracy.value:.3f} "
         f"| {screening.sensitivity.value:.3f}, {screening.specificity.value:.3f} "
         f"| {balanced.sensitivity.value:.3f}, {balanced.specificity.value:.3f} |"

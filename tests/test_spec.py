@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cxr_edge.catalog import bundled_specs
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.spec import ModelSpec
+from cxr_edge.spec import ModelSpec, ReceptiveField
 from tests.factories import Change, changed, drop, set_value
 from tests.tiny import SIZE, file_entry, tiny_spec, tiny_values
 
@@ -48,7 +49,7 @@ def whole() -> dict[str, Any]:
             "data": "nothing",
             "data_sha256": "00",
             "counts": {"NORMAL": 1},
-            "auc": 0.5,
+            "auc": {"value": 0.5, "low": 0.25, "high": 0.75, "patients": 7, "replicates": 2000},
             "operating_points": {"screening": decisions},
         }
     ]
@@ -82,6 +83,15 @@ def test_short_cuts() -> None:
     assert (spec.size, spec.evidence_shape, spec.can_point) == (SIZE, (2, 2), True)
 
 
+@pytest.mark.parametrize(
+    ("field", "unseen"),
+    [((2.0, 4.0, 4), 0), ((1.5, 3.0, 3), 2), ((2.5, 2.0, 5), 1), ((0.5, 4.0, 99), 0)],
+    ids=["all", "a gap and two", "overlap and one", "beyond the film"],
+)
+def test_the_edge_that_no_cell_sees(field: tuple[float, float, int], unseen: int) -> None:
+    assert replace(tiny_spec(), receptive_field=ReceptiveField(*field)).unseen_edge == unseen
+
+
 def test_a_single_cell_cannot_point() -> None:
     one = set_value("network_data_format.outputs.evidence.spatial_shape", [1, 1])
     assert not ModelSpec.from_dict(changed(whole(), one)).can_point
@@ -90,6 +100,8 @@ def test_a_single_cell_cannot_point() -> None:
 OUTPUTS = "network_data_format.outputs"
 SHARE = "operating_points.screening.sensitivity"
 PARITY = "files.onnx.parity"
+AUC = "evaluations.0.auc"
+BINS = "validation_scores.counts"
 BIAS = tiny_values()["network_data_format"]["outputs"]["bias"]
 
 REFUSED: dict[str, Change] = {
@@ -97,6 +109,8 @@ REFUSED: dict[str, Change] = {
     "missing name": drop("name"),
     "missing inner field": drop("use.population"),
     "missing optional part": drop("training"),
+    "missing distribution": drop("validation_scores"),
+    "missing receptive field": drop("receptive_field"),
     "unknown field": set_value("comment", "hello"),
     "unknown inner field": set_value("golden.rounds", 3),
     "no screening point": drop("operating_points.screening"),
@@ -118,10 +132,22 @@ REFUSED: dict[str, Change] = {
     "ages are one": set_value("use.age_years", [1]),
     "points are a list": set_value("operating_points", []),
     "golden is null": set_value("golden", None),
+    "receptive field is null": set_value("receptive_field", None),
+    "AUC is a number": set_value(AUC, 0.5),
     "training is a list": set_value("training", []),
     "an evaluation is text": set_value("evaluations", ["good"]),
     # out of range
-    "another schema": set_value("schema_version", 2),
+    "another schema": set_value("schema_version", 3),
+    "schema as text": set_value("schema_version", "2"),
+    "estimate upside down": set_value(f"{AUC}.low", 0.8),
+    "estimate of nobody": set_value(f"{AUC}.patients", 0),
+    "estimate without a bootstrap": set_value(f"{AUC}.replicates", 0),
+    "no distribution": set_value("validation_scores.counts", {}),
+    "a bin too few": set_value(f"{BINS}.NORMAL", [1] * 19),
+    "a bin below nothing": set_value(f"{BINS}.NORMAL", [-1, *[2] * 19]),
+    "half a film": set_value(f"{BINS}.NORMAL", [0.5] * 20),
+    "a field of nothing": set_value("receptive_field.size", 0),
+    "cells in one place": set_value("receptive_field.stride", 0.0),
     "threshold 0": set_value("operating_points.screening.threshold", 0),
     "threshold 1": set_value("operating_points.screening.threshold", 1.0),
     "interval beside its value": set_value(f"{SHARE}.low", 0.95),
@@ -171,6 +197,21 @@ def test_refused_as_a_whole(values: Any) -> None:
         ModelSpec.from_dict(values)
 
 
+def test_a_spec_of_the_schema_before_says_so() -> None:
+    """Its fields differ too; the version is what the reader has to know."""
+    values = whole()
+    for field in ("receptive_field", "validation_scores"):
+        del values[field]
+    values["evaluations"][0]["auc"] = 0.5
+    with pytest.raises(ModelRefusedError, match=r"^spec cannot be used: spec schema 1, this is 2$"):
+        ModelSpec.from_dict({**values, "schema_version": 1})
+
+
+def test_a_spec_made_here_is_of_this_schema() -> None:
+    with pytest.raises(ValueError, match="spec schema 1, this is 2"):
+        replace(tiny_spec(), schema_version=1)
+
+
 NAMED = {
     "missing": (drop("use.population"), r"spec\.use: fields \['population'\] missing or unknown"),
     "type": (set_value("use.views", [1]), r"spec\.use\.views: 1 is not str"),
@@ -188,6 +229,7 @@ ACCEPTED: dict[str, Change] = {
     "whole numbers as figures": set_value("use.age_years", [1, 5]),
     "no training": set_value("training", None),
     "no evaluations": set_value("evaluations", []),
+    "no validation scores": set_value("validation_scores", None),
     "more operating points": set_value(
         "operating_points.rule-out", tiny_values()["operating_points"]["balanced"]
     ),

@@ -75,7 +75,7 @@ def _golden_case(rule: str) -> dict[str, Any]:
 def tiny_values() -> dict[str, Any]:
     """The spec as `json.loads` gives it, without files."""
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": "tiny",
         "version": "1.0.0",
         "created": "2026-11-22T00:00:00Z",
@@ -90,9 +90,14 @@ def tiny_values() -> dict[str, Any]:
             },
         },
         "preprocessing": {"version": 1, "resize_filter": "bilinear_antialiased"},
+        "receptive_field": {"first_centre": 2.0, "stride": 4.0, "size": 4},
         "operating_points": {
             "screening": _operating_point(0.25),
             "balanced": _operating_point(0.5),
+        },
+        "validation_scores": {
+            "data": "nothing real",
+            "counts": {"NORMAL": [60, *[2] * 19], "PNEUMONIA": [*[1] * 19, 81]},
         },
         "golden": {"tolerance": 1e-5, "cases": [_golden_case(rule) for rule in RULES]},
         "training": None,

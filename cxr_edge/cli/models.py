@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from cxr_edge.spec import ModelSpec
 
 
 @click.group()
@@ -52,40 +48,7 @@ def show_model(model: str, as_json: bool) -> None:
       cxr-edge models show cnn3_128 --json
     """
     from cxr_edge.catalog import choose_model
+    from cxr_edge.cli.describe import describe
 
     spec = choose_model(model).spec
     click.echo(spec.to_json().rstrip() if as_json else describe(spec))
-
-
-def describe(spec: ModelSpec) -> str:
-    """A spec for people, every figure from the spec."""
-    lines = [
-        f"{spec.name} {spec.version}, {spec.task}",
-        f"  network: {spec.architecture.parameters:,} parameters, input {spec.size}x{spec.size}",
-        f"  intended use: {spec.use.intended_use}",
-        f"  population: {spec.use.population}",
-        f"  evidence map: {'x'.join(map(str, spec.evidence_shape))}"
-        + ("" if spec.can_point else " (this model cannot point)"),
-    ]
-    for kind, file in spec.files.items():
-        lines.append(
-            f"  {kind}: {file.name}, {file.bytes / 1e6:.1f} MB, weights {file.weights}, parity "
-            f"{file.parity.max_abs_difference:.1e} on {file.parity.samples} images"
-        )
-    for name, point in spec.operating_points.items():
-        lines.append(
-            f"  {name}: threshold {point.threshold:.6f}, sensitivity {point.sensitivity.value:.3f} "
-            f"({point.sensitivity.low:.3f}-{point.sensitivity.high:.3f}), specificity "
-            f"{point.specificity.value:.3f} ({point.specificity.low:.3f}-"
-            f"{point.specificity.high:.3f}), {point.data}"
-        )
-    for test in spec.evaluations:
-        for name, found in test.operating_points.items():
-            lines.append(
-                f"  {name} on {test.data}, which chose nothing: sensitivity "
-                f"{found.sensitivity.value:.3f} ({found.sensitivity.low:.3f}-"
-                f"{found.sensitivity.high:.3f}), specificity {found.specificity.value:.3f} "
-                f"({found.specificity.low:.3f}-{found.specificity.high:.3f})"
-            )
-    lines.append(f"  licence: {spec.license}; data: {spec.data_source}")
-    return "\n".join(lines)

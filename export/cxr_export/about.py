@@ -27,7 +27,10 @@ _EXCLUSIONS = (
 )
 _FAILURE_MODES = (
     "films from another scanner or another series can score higher or lower than in validation",
-    "films with inverted grey levels, blank films and photographs still get a score",
+    "inverted and blank films are scored; those that are recognised stand in the attention band "
+    "with a warning",
+    "a picture of something else than a chest is scored; it stands in the attention band where a "
+    "DICOM header names the body part, and as a rule without a warning where none does",
     "burned-in letters, borders and collimation can move a score",
     "the aspect ratio is not kept, and small opacities can vanish at this resolution",
 )
@@ -43,6 +46,8 @@ KERMANY_USE = Use(
     exclusions=("adults and older children", "infants under one year", *_EXCLUSIONS),
     known_failure_modes=(
         "normal films from another series of the same hospital score higher than in validation",
+        "people of another age and other views are scored; they stand in the attention band where "
+        "a DICOM header states age or view, and without a warning where none does",
         *_FAILURE_MODES,
     ),
 )

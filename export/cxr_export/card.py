@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 
 from cxr_edge.errors import ExportError
-from cxr_edge.operating_points import Proportion
+from cxr_edge.measurements import with_interval
 from cxr_edge.spec import ModelSpec
 from cxr_export.about import KERMANY, REPORT_ACCURACY
 
@@ -26,14 +26,10 @@ def render_card(spec: ModelSpec) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["share"] = _share
+    environment.filters["interval"] = with_interval
     kermany = spec.data_source == KERMANY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     try:
         return environment.get_template("card.md.j2").render(spec=spec, mark=mark, kermany=kermany)
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error
-
-
-def _share(value: Proportion) -> str:
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import cast
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
+from cxr_edge.evaluate.auc import auc_estimate
 from cxr_edge.golden import RULES, golden_image
+from cxr_edge.measurements import Decisions, Estimate, Evaluation
 from cxr_edge.operating_points import OperatingPoint, Proportion, choose, measure
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.spec import (
     SCHEMA_VERSION,
     Architecture,
-    Decisions,
-    Evaluation,
     Golden,
     GoldenCase,
     ModelSpec,
@@ -24,6 +24,7 @@ from cxr_edge.spec import (
     Preprocessing,
     TensorFormat,
 )
+from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_edge.utc import utc_text
 from cxr_export.about import (
     KERMANY,
@@ -33,11 +34,14 @@ from cxr_export.about import (
     TASK,
     UNKNOWN_USE,
 )
+from cxr_export.receptive_field import receptive_field, steps_to
 from cxr_export.source import Source, sigmoid
 from cxr_training.data import ImageSet
+from cxr_training.nets.blocks import FEATURES_LAYER
 
-MODEL_VERSION = "1.0.0"
+MODEL_VERSION = "1.0.1"
 GOLDEN_TOLERANCE = 1e-4
+FIGURE_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         architecture=_architecture(source),
         network_data_format=_tensors(source.size, cells),
         preprocessing=Preprocessing(PREPROCESSING_VERSION, RESIZE_FILTER),
+        receptive_field=receptive_field(steps_to(source.model, FEATURES_LAYER)),
         operating_points=measured.operating_points,
+        validation_scores=run.validation_scores if run else None,
         golden=_golden(source),
         training=run.training if run else None,
         evaluations=measured.evaluations,
@@ -97,15 +103,25 @@ def evaluate(
         name: what the set is called in spec and card.
         points: operating points by name.
     """
-    probability = sigmoid(source.logits(images.pixels))
+    # As reports print it, so that `cxr-edge evaluate` finds the same figures.
+    probability = sigmoid(source.logits(images.pixels)).round(PROBABILITY_DECIMALS)
     decisions = {}
     for key, point in points.items():
         sensitivity, specificity = measure(images.labels, probability, point.threshold)
         right = round(sensitivity.value * sensitivity.n) + round(specificity.value * specificity.n)
         accuracy = Proportion.of(right, len(images.labels))
         decisions[key] = Decisions(accuracy, sensitivity, specificity)
-    auc = float(roc_auc_score(images.labels, probability))
-    return Evaluation(name, images.sha256, images.counts(), round(auc, 6), decisions)
+    auc = auc_estimate(images.labels, probability, [file.patient for file in images.files])
+    both_classes = cast("Estimate", auc)  # a class without films would have stopped `measure`
+    return Evaluation(name, images.sha256, images.counts(), _rounded(both_classes), decisions)
+
+
+def _rounded(figure: Estimate) -> Estimate:
+    """Processors differ in the last digits; the same films have to give the same spec."""
+    value, low, high = (
+        round(number, FIGURE_DECIMALS) for number in (figure.value, figure.low, figure.high)
+    )
+    return replace(figure, value=value, low=low, high=high)
 
 
 def _architecture(source: Source) -> Architecture:

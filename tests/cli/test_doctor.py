@@ -78,7 +78,7 @@ def test_damaged_file(damage: bytes, run: Run, onnx_alone: Path) -> None:
     made = run("doctor")
     assert made.code == 4
     assert models(made.out) == [
-        "tiny.onnx: REFUSED, tiny.onnx is not the file that its spec pins (sha256 differs)"
+        "tiny.onnx: REFUSED, tiny.onnx is not the file that its spec pins (size or sha256 differs)"
     ]
     assert made.err == "error: no bundled model could be run here\n  tip: see the lines above\n"
 

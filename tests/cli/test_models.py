@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cxr_edge.catalog import bundled_specs
-from cxr_edge.cli.models import describe
+from cxr_edge.cli.describe import describe
+from cxr_edge.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.operating_points import Proportion
 from cxr_edge.spec import ModelSpec
 from tests.cli.conftest import Run
 from tests.factories import changed, set_value
-from tests.tiny import tiny_values
+from tests.tiny import tiny_spec, tiny_values
 
 SHOWN = """\
 tiny 1.0.0, Testing
   network: 5 parameters, input 8x8
   intended use: testing
   population: nobody
-  evidence map: 2x2
-  onnx: tiny.onnx, 0.0 MB, weights float32, parity 0.0e+00 on 5 images
-  tflite: tiny.tflite, 0.0 MB, weights float32, parity 0.0e+00 on 5 images
-  screening: threshold 0.250000, sensitivity 0.900 (0.850-0.950), specificity 0.800 (0.750-0.850), \
-nothing real
-  balanced: threshold 0.500000, sensitivity 0.900 (0.850-0.950), specificity 0.800 (0.750-0.850), \
-nothing real
+  evidence map: 2x2 cells, the first around pixel 2.0, the next 4 further each; each sees 4x4 pixels
+  onnx: tiny.onnx, 0.00 MB, weights float32, parity 0.0e+00 on 5 images
+  tflite: tiny.tflite, 0.00 MB, weights float32, parity 0.0e+00 on 5 images
+  screening: threshold 0.250000 (made up), sensitivity 0.900 (0.850 to 0.950), \
+specificity 0.800 (0.750 to 0.850), nothing real
+  balanced: threshold 0.500000 (made up), sensitivity 0.900 (0.850 to 0.950), \
+specificity 0.800 (0.750 to 0.850), nothing real
   licence: Apache-2.0; data: made up
 """
 
@@ -74,7 +77,26 @@ def test_a_damaged_spec_is_named(run: Run, bundle: Path) -> None:
 def test_a_model_that_cannot_point_says_so() -> None:
     one = set_value("network_data_format.outputs.evidence.spatial_shape", [1, 1])
     text = describe(ModelSpec.from_dict(changed(tiny_values(), one)))
-    assert "  evidence map: 1x1 (this model cannot point)\n" in text
+    assert (
+        "  evidence map: 1x1 cells, the first around pixel 2.0; each sees 4x4 pixels; this model "
+        "cannot point; nothing sees the last 4 columns and rows\n"
+    ) in text
+
+
+EVALUATED = """\
+  set A, which chose nothing (80 NORMAL, 20 PNEUMONIA, 90 patients): AUC 0.876 (0.812 to 0.923), \
+bootstrap of 1999 by patient
+    screening: accuracy 0.750 (0.657 to 0.825), sensitivity 0.950 (0.764 to 0.991), \
+specificity 0.700 (0.592 to 0.789)
+"""
+
+
+def test_what_was_measured_is_shown() -> None:
+    decisions = Decisions(Proportion.of(75, 100), Proportion.of(19, 20), Proportion.of(56, 80))
+    counts = {"NORMAL": 80, "PNEUMONIA": 20, "patients": 90}
+    auc = Estimate(0.876, 0.812, 0.923, 90, 1999)
+    test = Evaluation("set A", "ab" * 32, counts, auc, {"screening": decisions})
+    assert EVALUATED in describe(replace(tiny_spec(), evaluations=(test,)))
 
 
 @pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)

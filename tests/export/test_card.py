@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from cxr_edge.catalog import bundled_specs, models_dir
+from cxr_edge.cli.describe import describe
 from cxr_edge.errors import ExportError
+from cxr_edge.measurements import Decisions, Estimate, Evaluation
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.spec import (
-    Decisions,
-    Evaluation,
     ModelFile,
     ModelSpec,
     Parity,
+    ReceptiveField,
     TensorFormat,
     Training,
 )
@@ -27,6 +28,7 @@ from cxr_export.card import render_card
 from cxr_training.nets import NETS
 from tests.tiny import tiny_spec
 
+AUC = Estimate(0.943217, 0.911654, 0.967123, 211, 1987)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -55,7 +57,7 @@ def evaluation(right: int = 268) -> Evaluation:
         for name, n in (("screening", 259), ("balanced", right))
     }
     counts = {"NORMAL": 117, "PNEUMONIA": 195, "patients": 211}
-    return Evaluation("test_x", "cd" * 32, counts, 0.943217, decisions)
+    return Evaluation("test_x", "cd" * 32, counts, AUC, decisions)
 
 
 def training() -> Training:
@@ -165,7 +167,11 @@ def test_every_figure_that_matters_is_shown() -> None:
         "| set A |",
         "| `balanced` | 0.859 (0.816 to 0.893) | 0.964 (0.928 to 0.983) | 0.684 (0.595 to 0.761) |",
         "117 normal and 195 pneumonia films of 211 patients, which chose nothing.",
-        "Area under the ROC curve 0.943.",
+        "Area under the ROC curve 0.943 (0.912 to 0.967); the 95 % interval comes from a bootstrap "
+        "that draws patients (1987 replicates).",
+        "2x2 cells on the 8x8 input, the first around pixel 2.0 from the left and the top edge, "
+        "the next 4 pixels further each.",
+        "A cell sees 4x4 pixels.",
         "| trained on | 1073 normal, 3099 pneumonia, 2107 patients |",
         "| length | 97 epochs, 39 minutes, finished 2026-11-22T20:51:10Z |",
         "| pre-trained weights | imagenet |",
@@ -210,8 +216,8 @@ def test_every_network_has_its_mark() -> None:
 @pytest.mark.parametrize(
     ("cells", "wording"),
     [
-        ((1, 1), "the last feature map is 1x1: this model cannot point at anything"),
-        ((14, 14), "the evidence map has 14x14 cells: it shows what moved this score, not where"),
+        ((1, 1), "- this model cannot point at anything: its evidence map is a single cell"),
+        ((14, 14), "- the evidence map shows what moved this score, not where a disease is"),
     ],
 )
 def test_whether_it_can_point(cells: tuple[int, int], wording: str) -> None:
@@ -219,8 +225,43 @@ def test_whether_it_can_point(cells: tuple[int, int], wording: str) -> None:
     evidence: TensorFormat = replace(tensors.outputs["evidence"], spatial_shape=cells)
     outputs = {**tensors.outputs, "evidence": evidence}
     text = render_card(spec(network_data_format=replace(tensors, outputs=outputs)))
-    assert wording in text
+    assert wording in text.splitlines()
     assert ("cannot point" in text) == (cells == (1, 1))
+    assert ("further each" in text) == (cells != (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("field", "wording"),
+    [
+        (
+            ReceptiveField(2.0, 3.0, 4),
+            "- the last 1 of 8 columns (right edge) and rows (bottom) lie outside every cell of "
+            "the network's last map: what is there cannot be found",
+        ),
+        (ReceptiveField(0.5, 4.0, 33), "A cell sees 33x33 pixels, the whole film."),
+    ],
+    ids=["not all", "everything"],
+)
+def test_what_the_cells_see(field: ReceptiveField, wording: str) -> None:
+    text = render_card(spec(receptive_field=field))
+    assert wording in text.splitlines()
+    assert ("cannot be found" in text) != ("whole film" in text)
+
+
+def figures(text: str) -> set[str]:
+    """The numbers in a text, without the commas of its sentences."""
+    return {number.rstrip(",") for number in NUMBER.findall(text)}
+
+
+@pytest.mark.parametrize("shown", CARDS.values(), ids=CARDS.keys())
+def test_models_show_and_the_card_give_the_same_figures(shown: ModelSpec) -> None:
+    """All of `models show` stands in the card; what the card measures stands in `models show`."""
+    card, said = render_card(shown), describe(shown)
+    assert figures(said) <= figures(card)
+    measured = card[card.index("## Evidence map") : card.index("## Training")]
+    # Words of the card alone: how wide its intervals are, and the mark of the source report.
+    prose = {"95", "596", f"{REPORT_ACCURACY[shown.architecture.name]:.3f}"}
+    assert figures(measured) - prose <= figures(said)
 
 
 def test_the_banner_the_use_and_the_sources_are_always_there() -> None:

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
+from cxr_edge.evaluate.auc import auc_estimate
 from cxr_edge.golden import RULES, golden_image
 from cxr_edge.operating_points import OperatingPoint, Proportion, choose
 from cxr_edge.spec import ModelSpec
@@ -26,6 +27,7 @@ from cxr_export.source import Source, load_source
 from cxr_training.data import ImageSet, find_labelled, load_images
 from tests.export.networks import (
     CELLS,
+    FIELDS,
     RESNET,
     SMALL_NAMES,
     logits,
@@ -70,6 +72,8 @@ def test_the_spec_is_one_that_the_runtime_reads(name: str, saved: Callable[[str]
     assert spec.architecture.name == name
     assert spec.architecture.parameters == source.model.count_params()
     assert (spec.training, spec.files, spec.evaluations) == (None, {}, ())
+    assert spec.validation_scores is None
+    assert spec.receptive_field == FIELDS[name]
 
 
 def test_golden_cases_are_what_keras_says(source: Source) -> None:
@@ -124,6 +128,12 @@ def test_operating_points_without_a_run_come_from_calibration(
         assert point.sensitivity.n == int(images.labels.sum())
 
 
+def test_validation_scores_are_those_of_the_run(run_folder: Path) -> None:
+    source = load_source(run_folder)
+    assert source.run is not None
+    assert drafted(source).validation_scores == source.run.validation_scores
+
+
 def test_created_is_when_training_ended_or_now(source: Source, run_folder: Path) -> None:
     run = load_source(run_folder)
     assert run.run is not None
@@ -137,7 +147,14 @@ def test_evaluation_is_what_scikit_learn_says(source: Source, images: ImageSet) 
     assert evaluation.data == "held back"
     assert evaluation.data_sha256 == images.sha256
     assert evaluation.counts == images.counts()
-    assert evaluation.auc == pytest.approx(roc_auc_score(images.labels, scores), abs=1e-6)
+    assert evaluation.auc.value == pytest.approx(roc_auc_score(images.labels, scores), abs=1e-6)
+    assert evaluation.auc.patients == evaluation.counts["patients"]
+    estimated = auc_estimate(images.labels, scores, [file.patient for file in images.files])
+    assert estimated is not None
+    for key in ("value", "low", "high"):
+        figure = getattr(evaluation.auc, key)
+        assert figure == round(figure, 6)
+        assert figure == pytest.approx(getattr(estimated, key), abs=1e-6)
     assert evaluation.operating_points.keys() == POINTS.keys()
     for name, decisions in evaluation.operating_points.items():
         flagged = scores >= POINTS[name].threshold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -71,6 +72,19 @@ def test_a_run_brings_what_run_json_says(run_folder: Path) -> None:
     for name, point in source.run.operating_points.items():
         assert isinstance(point, OperatingPoint)
         assert point.threshold == values["operating_points"][name]["threshold"]
+
+
+def test_a_run_brings_the_spread_of_its_validation_scores(run_folder: Path) -> None:
+    run = load_source(run_folder).run
+    assert run is not None
+    assert run.validation_scores.data == run.operating_points["screening"].data
+    with (run_folder / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    bins = {"NORMAL": [0] * 20, "PNEUMONIA": [0] * 20}
+    for row in rows:
+        name = row["name"].partition("/")[0]
+        bins[name][min(int(float(row["probability"]) * 20), 19)] += 1
+    assert run.validation_scores.counts == {name: tuple(found) for name, found in bins.items()}
 
 
 @pytest.mark.parametrize("count", [1, 40], ids=["one", "more than a batch"])
@@ -341,6 +355,42 @@ def test_a_run_with_the_model_of_another_is_refused(
     path = copied_run(run_folder, tmp_path)
     shutil.copy(saved("cnn4_50"), path / "model.keras")
     with pytest.raises(ExportError, match=r"run\.json is about cnn3_50, model\.keras is cnn4_50"):
+        load_source(path)
+
+
+PREDICTIONS: dict[str, tuple[str, str]] = {
+    "empty": ("", "holds other films than run.json counts"),
+    "another table": ("epoch,loss\n1,0.5\n", "is not the predictions.csv of cxr-edge train"),
+    "no number": ("name,label,probability\na,1,high\n", "is not the predictions.csv"),
+    "a third class": ("name,label,probability\na,2,0.5\n", "is not the predictions.csv"),
+    "cut": ("name,label,probability\na,1,0.5\nb,0", "is not the predictions.csv"),
+    "not UTF-8": ("name,label,probability\n\xff,1,0.5\n", "is not the predictions.csv"),
+    "NaN": ("name,label,probability\na,1,nan\n", "holds other films than run.json counts"),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), PREDICTIONS.values(), ids=PREDICTIONS.keys())
+def test_predictions_of_another_kind_are_refused(
+    text: str, sentence: str, run_folder: Path, tmp_path: Path
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    (path / "predictions.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(ExportError, match=sentence):
+        load_source(path)
+
+
+def test_predictions_of_other_films_are_refused(run_folder: Path, tmp_path: Path) -> None:
+    path = copied_run(run_folder, tmp_path)
+    lines = (path / "predictions.csv").read_text().splitlines(keepends=True)
+    (path / "predictions.csv").write_text("".join(lines[:-1]))
+    with pytest.raises(ExportError, match=r"holds other films than run\.json counts"):
+        load_source(path)
+
+
+def test_a_run_without_its_predictions_is_refused(run_folder: Path, tmp_path: Path) -> None:
+    path = copied_run(run_folder, tmp_path)
+    (path / "predictions.csv").unlink()
+    with pytest.raises(ExportError, match=r"predictions\.csv is not the"):
         load_source(path)
 
 

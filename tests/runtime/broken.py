@@ -181,6 +181,7 @@ def external_data_in_a_branch(model: Model) -> None:
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     # the file
     "another hash": ({"beside": set_value("files.onnx.sha256", "0" * 64)}, "sha256 differs"),
+    "another size": ({"beside": set_value("files.onnx.bytes", 7)}, "size or sha256 differs"),
     "empty": ({"content": lambda content: b""}, "not a pinned file"),
     "cut": ({"content": lambda content: content[:-100]}, "refuses|not an ONNX"),
     "text": ({"content": lambda content: b"not a model" * 100}, "refuses|not an ONNX"),
@@ -258,6 +259,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "other weights": ({"graph": value("weights", np.ones((2, 2)))}, "fails its self-test"),
     "another golden figure": (
         {"spec": set_value("golden.cases.2.probability", 0.5)},
+        "fails its self-test",
+    ),
+    "another golden logit": (
+        {"spec": set_value("golden.cases.2.logit", 0.5)},
         "fails its self-test",
     ),
     "unknown golden rule": ({"spec": set_value("golden.cases.0.rule", "face")}, "unknown rule"),

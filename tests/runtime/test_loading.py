@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cxr_edge.catalog import choose_model
 from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
+from cxr_edge.spec import GoldenCase
 from cxr_edge.types import Predictions
 from tests.factories import FakeRunner, set_value
 from tests.runtime.broken import BROKEN
@@ -125,6 +127,30 @@ def test_self_test_returns_the_largest_difference() -> None:
         lambda made: Predictions(made.probability + np.float32(5e-6), made.evidence, made.bias)
     )
     assert self_test(shifted, tiny_spec()) == pytest.approx(5e-6, rel=0.1)
+
+
+@pytest.mark.parametrize(("shift", "passes"), [(3e-5, True), (5e-5, False)])
+def test_a_saturated_probability_hides_no_logit(shift: float, passes: bool) -> None:
+    """Four times the tolerance: elsewhere that moves a probability by the tolerance at most."""
+
+    def sure(logit: float) -> GoldenCase:
+        return GoldenCase("ramp", float(sigmoid(np.array(logit))), logit)
+
+    logit = 16.0
+    runner = answer(
+        lambda made: Predictions(
+            np.full(1, sigmoid(np.array(logit + shift)), np.float32),
+            np.zeros((1, 2, 2)),
+            np.full(1, logit + shift),
+        )
+    )
+    spec = tiny_spec()
+    spec = replace(spec, golden=replace(spec.golden, cases=(sure(logit),)))
+    if passes:
+        assert self_test(runner, spec) < 1e-7
+    else:
+        with pytest.raises(ModelRefusedError, match="fails its self-test"):
+            self_test(runner, spec)
 
 
 @pytest.mark.parametrize("index", [0, 2, 4])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_edge.errors import DataError, ImageError
+from cxr_edge.evaluate.patients import patient_of
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 SUFFIXES = {".jpeg", ".jpg", ".png", ".tif", ".tiff"}
-
-_PATIENT = re.compile(r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_")
 
 
 @dataclass(frozen=True)
@@ -88,17 +86,6 @@ class Split:
         for side, images in (("training", self.train), ("validation", self.validation)):
             if len(np.unique(images.labels)) != len(CLASSES):
                 raise DataError(f"the {side} side holds one class only; more patients are needed")
-
-
-def patient_of(filename: str) -> str:
-    """The person behind a Kermany file name; other names are each their own patient.
-
-    `person<N>_...` and `(NORMAL2-)IM-<N>-...` repeat N for every film of one person. The two
-    normal series are taken as one numbering: joining strangers is harmless, splitting a
-    patient is not.
-    """
-    match = _PATIENT.match(filename)
-    return next(g for g in match.groups() if g) if match else Path(filename).stem
 
 
 def find_labelled(folder: Path) -> tuple[LabelledFile, ...]:

@@ -1,0 +1,1 @@
+"""The site acceptance test: how a model does on films whose findings are known."""

@@ -1,0 +1,97 @@
+"""What a cell sees: reckoned from the layers, and found by changing pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cxr_edge.spec import ReceptiveField
+from cxr_export.receptive_field import receptive_field, steps_to
+from cxr_training.augment import as_rgb
+from cxr_training.nets import NETS
+from cxr_training.nets.blocks import FEATURES_LAYER
+from cxr_training.nets.resnet50v2_50 import BASE_LAYER
+from tests.export.films import films
+from tests.export.networks import CELLS, FIELDS, RESNET, SMALL_NAMES, reads_keras_variables
+
+pytestmark = reads_keras_variables
+
+Network = Callable[[str, str], keras.Model]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_reckoned_from_the_layers(name: str, network: Network) -> None:
+    steps = steps_to(network(name, "rescale"), FEATURES_LAYER)
+    assert receptive_field(steps) == FIELDS[name]
+
+
+def test_no_such_layer(network: Network) -> None:
+    with pytest.raises(ValueError, match="cnn3_50 has no layer somewhere"):
+        steps_to(network("cnn3_50", "rescale"), "somewhere")
+
+
+def seen(field: ReceptiveField, cell: int, size: int) -> set[int]:
+    """The columns that a cell sees, of an input of `size` columns."""
+    first = round(field.first_centre + cell * field.stride - field.size / 2)
+    return set(range(max(first, 0), min(first + field.size, size)))
+
+
+def moving(features: keras.Model, size: int, across: int) -> dict[int, set[int]]:
+    """For each row (across 1) or column (2) of cells: the input rows or columns that move it.
+
+    A whole row of a few films changes at a time, and any channel of any cell counts: a single
+    pixel can hide behind a maximum or a ReLU.
+    """
+    plain = films(2, size, 5)
+    before = answers(features, plain)
+    found: dict[int, set[int]] = {cell: set() for cell in range(before.shape[across])}
+    for line in range(size):
+        changed = plain.copy()
+        index = (slice(None),) * across + (line,)
+        changed[index] = 255 - changed[index]
+        moved = (answers(features, changed) != before).any(axis=(0, 3 - across, 3))
+        for cell in np.flatnonzero(moved):
+            found[int(cell)].add(line)
+    return found
+
+
+def answers(features: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The feature map: float32 [N, h, w, C]."""
+    return np.asarray(features(as_rgb(images), training=False))
+
+
+@pytest.mark.parametrize("across", [1, 2], ids=["rows", "columns"])
+@pytest.mark.parametrize("name", SMALL_NAMES)
+def test_pixels_inside_move_a_cell_and_no_others(name: str, across: int, network: Network) -> None:
+    model = network(name, "rescale")
+    features = keras.Model(model.input, model.get_layer(FEATURES_LAYER).output)
+    size = NETS[name].size
+    found = moving(features, size, across)
+    assert len(found) == CELLS[name][across - 1]
+    assert found == {cell: seen(FIELDS[name], cell, size) for cell in found}
+
+
+@pytest.mark.parametrize(
+    ("last", "field"),
+    [
+        ("conv2_block1_out", ReceptiveField(0.5, 4.0, 19)),
+        ("conv2_block3_out", ReceptiveField(0.5, 8.0, 35)),
+    ],
+    ids=["before a step", "behind a step"],
+)
+def test_inside_the_resnet(last: str, field: ReceptiveField, network: Network) -> None:
+    """Its first blocks, whose cells do not see everything yet: padding, short cuts, steps."""
+    base = network(RESNET, "rescale").get_layer(BASE_LAYER)
+    assert receptive_field(steps_to(base, last)) == field
+    found = moving(keras.Model(base.input, base.get_layer(last).output), 50, 1)
+    assert found == {cell: seen(field, cell, 50) for cell in found}
+
+
+def test_every_cell_of_the_resnet_sees_the_whole_film(network: Network) -> None:
+    base = network(RESNET, "rescale").get_layer(BASE_LAYER)
+    found = moving(base, 50, 2)
+    assert found == {0: set(range(50)), 1: set(range(50))}
