@@ -106,10 +106,11 @@ class StateBusyError(StateError):
 class RunInterruptedError(CxrEdgeError):
     """A signal ended the run after its last batch was recorded."""
 
-    def __init__(self, signal_number: int, recorded: int) -> None:
-        """128 plus the signal, as a shell reports it."""
+    def __init__(self, signal_number: int, recorded: int | None = None) -> None:
+        """128 plus the signal, as a shell reports it; None when every file has been recorded."""
+        files = "all" if recorded is None else recorded
         super().__init__(
-            f"stopped by a signal; {recorded} files of this run are safe",
+            f"stopped by a signal; {files} files of this run are safe",
             tip="the same command goes on from here",
         )
         self.exit_code = 128 + signal_number

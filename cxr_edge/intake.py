@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cxr_edge.errors import ImageError
 from cxr_edge.gates import Scope, pixel_warnings, scope_warnings
 from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, to_view
 from cxr_edge.read import read_file
 from cxr_edge.types import (
     DecodedImage,
@@ -36,11 +36,13 @@ class IntakeSettings:
         size: S, pixels a side of the network input.
         scope: patients and views that the model knows.
         id_tag: DICOM keyword whose text goes into the report, or nothing.
+        view: whether a page will show the film.
     """
 
     size: int
     scope: Scope
     id_tag: str = ""
+    view: bool = False
 
     def __post_init__(self) -> None:
         """A network has an input."""
@@ -57,11 +59,13 @@ class Prepared:
             `internal_error`, which is what it would be if nobody scored it.
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
         stamp: what the file looked like when its bytes were read.
+        view: uint8 [h, w] for a page, where one was asked for.
     """
 
     result: Result
     pixels: NDArray[np.uint8] | None = None
     stamp: Stamp | None = None
+    view: NDArray[np.uint8] | None = None
 
 
 def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
@@ -105,7 +109,8 @@ def _decoded(
         warnings=_warnings(image, settings),
         identifier=image.study.identifier if image.study else "",
     )
-    return Prepared(facts, pixels, read.stamp)
+    view = to_view(image.pixels) if settings.view else None
+    return Prepared(facts, pixels, read.stamp, view)
 
 
 def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:

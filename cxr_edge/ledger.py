@@ -156,6 +156,21 @@ class Run:
             for path, display, stamp in rows
         ]
 
+    def found(self, sha256: str) -> FoundFile:
+        """A file of this run that had these bytes, under the name that the run gives it.
+
+        Raises:
+            KeyError: there is none.
+        """
+        with errors_translated():
+            row = self.connection.execute(
+                "SELECT path, display FROM item WHERE run = ? AND sha256 = ? ORDER BY path LIMIT 1",
+                (self.number, bytes.fromhex(sha256)),
+            ).fetchone()
+        if row is None:
+            raise KeyError(sha256)
+        return FoundFile(Path(os.fsdecode(row[0])), row[1])
+
     def finish(self, context: dict[str, Any]) -> None:
         """Every file has a row: from now on the report can be rendered from here.
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 PREPROCESSING_VERSION = 1
 RESIZE_FILTER = "bilinear_antialiased"
+VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
 
 
 def to_network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -23,3 +24,17 @@ def to_network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """
     resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
+
+
+def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Shrink grey levels for a page, with their aspect.
+
+    Args:
+        pixels: uint8 [H, W].
+
+    Returns:
+        uint8 [h, w], the longest side at most `VIEW_SIDE`; a small film stays as it is.
+    """
+    film = Image.fromarray(pixels)
+    film.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
+    return np.asarray(film, dtype=np.uint8)

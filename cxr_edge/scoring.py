@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cxr_edge.errors import DeviceError
 from cxr_edge.intake import Prepared
 from cxr_edge.ledger import Entry, Run
 from cxr_edge.read import current_stamp
+from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.settle import SettleRule
 from cxr_edge.types import PROBABILITY_DECIMALS, FoundFile, Reason, Result, Stamp, Status
@@ -122,25 +121,9 @@ class Scorer:
         said = {sha256: self.run.known_probability(sha256) for sha256 in films}
         new = [sha256 for sha256, probability in said.items() if probability is None]
         if new:
-            answers = self._predict(np.stack([films[each] for each in new]))
-            said.update(zip(new, answers, strict=True))
+            answers = predict(self.runner, np.stack([films[each] for each in new]))
+            said.update(zip(new, answers.probability.tolist(), strict=True))
         return [Entry(file, _result(item, said), item.stamp or file.stamp) for file, item in batch]
-
-    def _predict(self, images: NDArray[np.uint8]) -> list[float]:
-        """One probability per image; what is too much for the device at once goes in halves."""
-        try:
-            answers: list[float] = self.runner.predict(images).probability.tolist()
-        except Exception as error:  # the libraries' exceptions share no public base class
-            half = len(images) // 2
-            if not half:
-                raise DeviceError(
-                    f"the network fails on {self.runner.device}: {error}",
-                    tip="what was scored is safe; see cxr-edge doctor, or try --device cpu",
-                ) from error
-            return self._predict(images[:half]) + self._predict(images[half:])
-        if len(answers) != len(images):
-            raise RuntimeError(f"{len(answers)} scores for {len(images)} films")
-        return answers
 
     def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
         if entries:

@@ -241,6 +241,21 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A film as a page shows it, and what its cells contributed to its score.
+
+    Attributes:
+        film: uint8 [h, w], aspect kept, longest side at most `preprocess.VIEW_SIDE`.
+        evidence: float32 [rows, columns]: each cell's exact share of the logit.
+        bias: the rest of the logit.
+    """
+
+    film: NDArray[np.uint8]
+    evidence: NDArray[np.float32]
+    bias: float
+
+
+@dataclass(frozen=True)
 class Result:
     """What scoring knows about one file, before any decision."""
 

@@ -68,7 +68,8 @@ def _answer(request: dict[str, Any], settings: IntakeSettings, trouble: _Trouble
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     prepared = prepare(_found(request), settings)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    pixels = b"" if prepared.pixels is None else prepared.pixels.tobytes()
+    planes = (prepared.pixels, prepared.view)
+    pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
     return json.dumps(_plain(prepared, trouble.taken())).encode() + b"\n" + pixels
 
 
@@ -83,6 +84,7 @@ def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
     return {
         "result": asdict(prepared.result),
         "stamp": prepared.stamp and asdict(prepared.stamp),
+        "view": None if prepared.view is None else list(prepared.view.shape),
         "trouble": trouble,
     }
 

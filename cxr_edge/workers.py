@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake import IntakeSettings, Prepared
+from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status, display_name
 from cxr_edge.worker import MAX_SECONDS
@@ -52,7 +53,13 @@ class _Answer:
 
     result: Result
     stamp: Stamp | None
+    view: tuple[int, int] | None
     trouble: str
+
+    def __post_init__(self) -> None:
+        """A page's film has pixels, and not more of them than a page shows."""
+        if self.view is not None and not all(1 <= side <= VIEW_SIDE for side in self.view):
+            raise ValueError(f"a view of {self.view}")
 
 
 class Workers:
@@ -124,7 +131,7 @@ class Workers:
         """One answer, or the end of the worker."""
         try:
             if worker.ready:
-                return worker.receive(self._settings.size)
+                return worker.receive(self._settings)
             worker.greet()
         except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
             return self._replace(worker)
@@ -200,7 +207,7 @@ class _Worker:
         self._heard = time.monotonic()
         self.ready = self.connection.recv_bytes(_HEAD_BYTES) == b"ready"
 
-    def receive(self, size: int) -> tuple[FoundFile, Prepared]:
+    def receive(self, settings: IntakeSettings) -> tuple[FoundFile, Prepared]:
         """The next answer.
 
         Raises:
@@ -209,7 +216,7 @@ class _Worker:
                 makes no sense, so it cannot be trusted.
         """
         self._heard = time.monotonic()
-        answered = self.connection.recv_bytes(_HEAD_BYTES + size * size)
+        answered = self.connection.recv_bytes(_HEAD_BYTES + settings.size**2 + VIEW_SIDE**2)
         head, _, pixels = answered.partition(b"\n")
         answer: _Answer = read(_Answer, json.loads(head), "answer")
         job = self.jobs[0]
@@ -217,7 +224,10 @@ class _Worker:
             raise ValueError("not an answer to what was asked")
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
-        prepared = Prepared(answer.result, _square(pixels, size), answer.stamp)
+        if (answer.view is not None) != (settings.view and bool(pixels)):
+            raise ValueError("a view that nobody asked for, or none")
+        square, view = _planes(pixels, settings.size, answer.view)
+        prepared = Prepared(answer.result, square, answer.stamp, view)
         self.jobs.popleft()
         return job.file, prepared
 
@@ -245,6 +255,14 @@ def _started(descriptor: int, settings: IntakeSettings) -> subprocess.Popen[byte
     )
 
 
-def _square(pixels: bytes, size: int) -> NDArray[np.uint8] | None:
-    """Uint8 [S, S, 1], or None for no bytes; ValueError for any other number of them."""
-    return np.frombuffer(pixels, np.uint8).reshape(size, size, 1) if pixels else None
+def _planes(
+    pixels: bytes, size: int, view: tuple[int, int] | None
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for any other number of them."""
+    if not pixels:
+        return None, None
+    square, rest = pixels[: size**2], pixels[size**2 :]
+    if rest and view is None:
+        raise ValueError("more bytes than a film has")
+    shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
+    return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown

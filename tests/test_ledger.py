@@ -261,3 +261,14 @@ def test_odd_names_have_a_row_each(ledger: Ledger, run: Run) -> None:
     assert [second.recall(found(name)) for name in ODD_NAMES.values()] == [
         result(name) for name in shown
     ]
+
+
+def test_a_film_is_found_by_its_bytes(ledger: Ledger, run: Run) -> None:
+    """Any file of this run that had them, under a name that need not be UTF-8."""
+    run.record([entry("b\n.png", sha256=SHA256), entry(b"a\xff.png", sha256=SHA256)])
+    run.record([entry("c.png", sha256="cd" * 32)])
+    assert run.found(SHA256) == replace(found(b"a\xff.png"), stamp=None, seen_ns=0)
+    with pytest.raises(KeyError):
+        run.found("ef" * 32)
+    with pytest.raises(KeyError):
+        ledger.begin("second", RECIPE).found(SHA256)

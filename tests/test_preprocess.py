@@ -9,7 +9,7 @@ import pytest
 
 from cxr_edge import preprocess
 from cxr_edge.golden import golden_image
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
 from tests.images.films import scene
 
 
@@ -54,3 +54,22 @@ def test_the_version_names_these_very_pixels() -> None:
     )
     digest = hashlib.sha256(to_network_input(scene(480, 641), 50).tobytes()).hexdigest()
     assert digest[:16] == "348a13be8aecac5f"
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"),
+    [
+        ((1, 1), (1, 1)),
+        ((384, 200), (384, 200)),
+        ((768, 600), (384, 300)),
+        ((600, 768), (300, 384)),
+        ((3000, 5), (384, 1)),
+    ],
+    ids=str,
+)
+def test_a_view_keeps_the_aspect_and_is_never_enlarged(
+    shape: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    made = to_view(np.full(shape, 7, np.uint8))
+    assert (made.shape, made.dtype, max(made.shape) <= VIEW_SIDE) == (shown, np.uint8, True)
+    assert np.all(made == 7)

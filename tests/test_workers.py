@@ -60,7 +60,7 @@ def lie(values, pixels):
 connection.send_bytes(b"ready")
 while True:
     request = json.loads(connection.recv_bytes())
-    values = {{"result": {honest}, "stamp": None, "trouble": ""}}
+    values = {{"result": {honest}, "stamp": None, "view": None, "trouble": ""}}
     values["result"]["path"] = request["display"]
     if request["display"].startswith("bad"):
         connection.send_bytes(lie(values, bytes(64)))
@@ -116,8 +116,10 @@ def prepared(files: Iterable[FoundFile], count: int = 1) -> dict[str, Prepared]:
 
 
 def same(one: Prepared, other: Prepared) -> bool:
-    return (one.result, one.stamp) == (other.result, other.stamp) and (
-        one.pixels is other.pixels is None or np.array_equal(one.pixels, other.pixels)  # type: ignore[arg-type]
+    planes = ((one.pixels, other.pixels), (one.view, other.view))
+    return (one.result, one.stamp) == (other.result, other.stamp) and all(
+        ours is theirs is None or np.array_equal(ours, theirs)  # type: ignore[arg-type]
+        for ours, theirs in planes
     )
 
 
@@ -160,6 +162,26 @@ def test_settings_reach_the_workers(films: list[FoundFile]) -> None:
             assert same(item, prepare(file, large))
             assert item.pixels is not None
             assert item.pixels.shape == (70, 70, 1)
+
+
+def test_a_view_comes_along_where_it_is_asked_for(films: list[FoundFile], tmp_path: Path) -> None:
+    """Also of films that are larger than a page shows, and none of what is no film."""
+    write_tree(tmp_path / "in", {"tall.png": png(chest(800, 600)), "no film.png": b"hello"})
+    showing = replace(SETTINGS, view=True)
+    with Workers(1, showing) as pool:
+        made = {
+            file.display: item for file, item in pool.prepare(discover([tmp_path / "in"]), never)
+        }
+    assert made["no film.png"].view is None
+    assert shape(made["tall.png"].view) == (384, 288)
+    assert shape(made["a0.png"].view) == (48, 64)
+    for file in films:
+        assert same(made[file.display], prepare(file, showing))
+
+
+def shape(plane: Any) -> tuple[int, ...]:
+    assert plane.dtype == np.uint8
+    return tuple(plane.shape)
 
 
 DEATHS = {
@@ -248,7 +270,28 @@ LIES = {
     "a byte less": "pixels = pixels[:-1]",
     "a film too many": "pixels *= 2",
     "too much": "pixels *= 100_000",
+    "a view that nobody asked for": 'values["view"], pixels = [2, 2], pixels + bytes(4)',
 }
+
+
+FALSE_VIEWS = {
+    "none": "pass",
+    "of no pixels": 'values["view"] = [0, 4]',
+    "larger than a page shows": 'values["view"], pixels = [385, 1], pixels + bytes(385)',
+    "a byte more": 'values["view"], pixels = [2, 2], pixels + bytes(5)',
+    "a byte less": 'values["view"], pixels = [2, 2], pixels + bytes(3)',
+    "less than nothing": 'values["view"], pixels = [-1, 4], pixels + bytes(4)',
+    "a film's alone": 'values["view"], pixels = [2, 2], b""',
+}
+
+
+@pytest.mark.parametrize("body", FALSE_VIEWS.values(), ids=FALSE_VIEWS)
+def test_a_view_that_makes_no_sense(body: str, start: Start, films: list[FoundFile]) -> None:
+    start(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+    (bad,) = (film for film in films if film.display == BAD)
+    with Workers(1, replace(SETTINGS, view=True)) as pool:
+        ((_, made),) = pool.prepare([bad], never)
+    assert made == Prepared(Result.without_score(BAD, Reason.DECODER_CRASHED))
 
 
 @pytest.mark.parametrize("body", LIES.values(), ids=LIES)
