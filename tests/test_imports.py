@@ -34,7 +34,9 @@ DICOM = {"pydicom", "gdcm", "_gdcm", "openjpeg", "jpeg_ls"}
 BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
-MODULES = sorted(FOUND - BACKENDS - {SCRIPT})
+# What the extra `evaluate` is for; `score` loads none of them.
+EVALUATION = {name for name in FOUND if ".evaluate." in name or name.endswith(".evaluate_run")}
+MODULES = sorted(FOUND - BACKENDS - EVALUATION - {SCRIPT})
 
 # Says on the last line of stdout which packages are there at the end; a connection ends it.
 WATCHED = """
@@ -71,6 +73,13 @@ def main(*arguments: str, returncode: int = 0) -> set[str]:
 def test_module_imports_nothing_heavy(module: str) -> None:
     loaded = packages(f"import {module}")
     assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert"})
+
+
+@pytest.mark.parametrize("module", sorted(EVALUATION))
+def test_evaluation_imports_mathematics_and_no_training(module: str) -> None:
+    loaded = packages(f"import {module}")
+    mathematics = {"sklearn", "scipy", "matplotlib", "pandas"}
+    assert not loaded & ((HEAVY - mathematics) | {"onnxruntime", "ai_edge_litert"})
 
 
 def test_every_module_is_seen() -> None:

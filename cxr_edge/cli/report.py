@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -30,8 +31,9 @@ _RUNS_NAMED = 5
 def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
     """Write a finished run's report again, from the ledger.
 
-    RUN is the name that the report and run.json give the run, or `latest`. No film is read and no
-    model is needed: a report that could not be written, to a full disk for one, loses no score.
+    RUN is the name that the report and run.json give the run, or `latest`. No film is read or shown
+    and no model is needed: a report that could not be written, to a full disk for one, loses no
+    score.
 
     Exit code 0: every file has a score; 3: the report is complete and lists files without one.
 
@@ -95,6 +97,7 @@ def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
                 f"run {name} was recorded by another version of cxr-edge: {error}",
                 tip="use that version, or score again",
             ) from error
+        context = replace(context, thumbnails=False)  # the ledger holds no pixels
         made = Report(RecordedRows(recorded, context.threshold), context)
         write_report(made, out)
         if not quiet:

@@ -27,11 +27,13 @@ class ScoreRequest:
     state: Path | None
     operating_point: str | None
     threshold: float | None
+    site_profile: Path | None
     device: str
     workers: int | None
     batch_size: int
     settle: float
     id_tag: str
+    thumbnails: bool
     files_from: str | None
     jsonl: bool
     quiet: bool
@@ -44,8 +46,9 @@ class ScoreRequest:
             raise InputError("an INPUT is an empty string", tip="is the shell variable set?")
         if bool(self.inputs) == (self.files_from is not None):
             raise InputError("give INPUTs or --files-from, one of the two")
-        if self.operating_point is not None and self.threshold is not None:
-            raise InputError("give --operating-point or --threshold, one of the two")
+        points = (self.operating_point, self.threshold, self.site_profile)
+        if sum(point is not None for point in points) > 1:
+            raise InputError("give one of --operating-point, --threshold and --site-profile")
         if not math.isfinite(self.settle):
             raise InputError(f"--settle must be a number of seconds: {self.settle}")
         if self.threshold is not None and not 0 < round(self.threshold, PROBABILITY_DECIMALS) < 1:
@@ -72,6 +75,12 @@ class ScoreRequest:
 )
 @click.option("--operating-point", help="One of the model's own.  [default: screening]")
 @click.option("--threshold", type=float, help="A probability, instead of an operating point.")
+@click.option(
+    "--site-profile",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The threshold that `cxr-edge evaluate --propose-threshold` chose on your own films.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--workers", type=click.IntRange(1, 256), help="Decoding processes.  [default: usable cores]"
@@ -89,6 +98,11 @@ class ScoreRequest:
     default="",
     metavar="TAG",
     help="DICOM keyword to show with each film, such as AccessionNumber.  [default: none]",
+)
+@click.option(
+    "--thumbnails",
+    is_flag=True,
+    help="Show films and what raised or lowered their scores in the page: pixels of patients.",
 )
 @click.option("--files-from", metavar="FILE", help="Read paths from FILE, one a line; - is stdin.")
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")

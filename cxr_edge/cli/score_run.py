@@ -10,41 +10,42 @@ from pathlib import Path
 
 from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
+from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.cli.score import ScoreRequest
-from cxr_edge.cli.stopping import graceful_stop
 from cxr_edge.discover import discover, listed
-from cxr_edge.errors import InputError, ReportError, RunInterruptedError
-from cxr_edge.gates import Scope
+from cxr_edge.errors import DeviceError, InputError, ReportError
+from cxr_edge.illustrate import FILMS_SHOWN
 from cxr_edge.images import is_id_tag
-from cxr_edge.intake import IntakeSettings
 from cxr_edge.ledger import Ledger, Run, open_ledger
 from cxr_edge.provenance import recipe_hash, versions
 from cxr_edge.recorded import RecordedRows
 from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.folder import check_target
-from cxr_edge.runtime import Device, Runner, load
-from cxr_edge.runtime.device import usable_cores
-from cxr_edge.scoring import Scorer
+from cxr_edge.runtime import Device, load
 from cxr_edge.settle import SettleRule
+from cxr_edge.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.spec import DEFAULT_OPERATING_POINT
 from cxr_edge.state import default_state, held
 from cxr_edge.types import PROBABILITY_DECIMALS, FoundFile, display_name
-from cxr_edge.workers import Workers
+
+
+@dataclass(frozen=True)
+class _Point:
+    """What decides which films are flagged; the profile, where a site has chosen it."""
+
+    name: str
+    threshold: float
+    profile: SiteProfile | None = None
 
 
 @dataclass(frozen=True)
 class _Setup:
-    """What is settled before the first file is read.
-
-    Attributes:
-        point: name and threshold that decide what is flagged.
-    """
+    """What is settled before the first file is read."""
 
     request: ScoreRequest
     clock: show.Clock
-    choice: ModelChoice
-    point: tuple[str, float]
-    runner: Runner
+    point: _Point
+    pipeline: Pipeline
 
 
 def run(request: ScoreRequest) -> Report:
@@ -54,18 +55,18 @@ def run(request: ScoreRequest) -> Report:
     check_target(out)
     _check_id_tag(request.id_tag)
     choice = choose_model(request.model)
-    point = _operating_point(request, choice)
+    point = _point(request, choice)
     device = Device.parse(request.device)
     files = _files(request)
     state = _state(request)
     with held(state, sys.argv):
-        setup = _Setup(request, clock, choice, point, load(choice, device))
+        work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
+        setup = _Setup(request, clock, point, Pipeline(choice, load(choice, device), work))
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
-            _score(setup, recorded, files)
-            context = _context(setup, recorded)
-            recorded.finish(context.to_dict())
-            report = Report(RecordedRows(recorded, context.threshold), context)
+            settle = SettleRule(request.settle)
+            setup.pipeline.score(files, recorded, settle, _total(request, files))
+            report = _report(setup, recorded)
             _write(report, out, request.state)
             _tell(request, report, out)
             return report
@@ -79,11 +80,14 @@ def _check_id_tag(keyword: str) -> None:
         )
 
 
-def _operating_point(request: ScoreRequest, choice: ModelChoice) -> tuple[str, float]:
-    """Name and threshold that decide what is flagged."""
+def _point(request: ScoreRequest, choice: ModelChoice) -> _Point:
+    if request.site_profile is not None:
+        profile = load_profile(request.site_profile)
+        profile.check(choice.file.sha256)
+        return _Point(SITE_POINT, profile.point.threshold, profile)
     if request.threshold is not None:
         # As many decimals as a probability has: the threshold that is printed is the one used.
-        return "custom", round(request.threshold, PROBABILITY_DECIMALS)
+        return _Point("custom", round(request.threshold, PROBABILITY_DECIMALS))
     name = request.operating_point or DEFAULT_OPERATING_POINT
     points = choice.spec.operating_points
     if name not in points:
@@ -91,7 +95,7 @@ def _operating_point(request: ScoreRequest, choice: ModelChoice) -> tuple[str, f
             f"{choice.spec.name} has no operating point {name!r}",
             tip=f"it has: {', '.join(points)}",
         )
-    return name, points[name].threshold
+    return _Point(name, points[name].threshold)
 
 
 def _files(request: ScoreRequest) -> Iterable[FoundFile]:
@@ -129,31 +133,8 @@ def _state(request: ScoreRequest) -> Path:
 def _begin(setup: _Setup, ledger: Ledger) -> Run:
     if ledger.set_aside is not None:
         show.warn_damaged_ledger(ledger.set_aside)
-    recipe = recipe_hash(setup.choice, setup.runner, setup.request.id_tag)
-    return ledger.begin(setup.clock.run_id, recipe)
-
-
-def _score(setup: _Setup, recorded: Run, files: Iterable[FoundFile]) -> None:
-    """One row per file in the ledger, with progress on stderr."""
-    request, spec = setup.request, setup.choice.spec
-    scope = Scope(spec.use.age_years, spec.use.views)
-    settings = IntakeSettings(spec.size, scope, request.id_tag)
-    with (
-        graceful_stop() as stop,
-        Workers(request.workers or usable_cores(), settings) as workers,
-        show.Progress(_total(request, files), quiet=request.quiet) as progress,
-    ):
-        scorer = Scorer(
-            runner=setup.runner,
-            workers=workers,
-            run=recorded,
-            settle=SettleRule(request.settle),
-            batch_size=request.batch_size,
-            stop=stop,
-            progress=progress,
-        )
-        if not scorer.score(files):
-            raise RunInterruptedError(stop.signal_number, progress.done)
+    choice, runner = setup.pipeline.choice, setup.pipeline.runner
+    return ledger.begin(setup.clock.run_id, recipe_hash(choice, runner, setup.request.id_tag))
 
 
 def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
@@ -164,23 +145,50 @@ def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
     return sum(1 for _ in discover(map(Path, request.inputs))) if watched else None
 
 
+def _report(setup: _Setup, recorded: Run) -> Report:
+    """Finish the run, then look for what its page shows besides."""
+    context = _context(setup, recorded)
+    recorded.finish(context.to_dict())
+    rows = RecordedRows(recorded, context.threshold)
+    if not context.thumbnails:
+        return Report(rows, context)
+    try:
+        pictures = setup.pipeline.pictures(_first_films(rows, recorded))
+    except DeviceError as error:  # a report without films is worth more than none
+        show.warn_no_films(error)
+        pictures = {}
+    return Report(rows, context, pictures)
+
+
+def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:
+    """Those that a page shows: the first ones with a score, by the sha256 of their bytes."""
+    scored = (row.result.sha256 for row in rows if row.flagged is not None)
+    first: dict[str, FoundFile] = {}
+    while len(first) < FILMS_SHOWN and (sha256 := next(scored, None)):
+        first[sha256] = recorded.found(sha256)
+    return first
+
+
 def _context(setup: _Setup, recorded: Run) -> RunContext:
     """Everything the report says about the run, taken when the last score is there."""
-    name, threshold = setup.point
+    request, point, clock = setup.request, setup.point, setup.clock
+    choice, runner = setup.pipeline.choice, setup.pipeline.runner
     return RunContext(
-        run_id=setup.clock.run_id,
+        run_id=clock.run_id,
         recipe=recorded.recipe,
-        id_tag=setup.request.id_tag,
-        spec=setup.choice.spec,
-        model_file=display_name(setup.choice.path.name),
-        model_sha256=setup.choice.file.sha256,
-        operating_point=name,
-        threshold=threshold,
-        device_asked=setup.request.device,
-        device_used=setup.runner.device,
-        versions=versions(setup.runner),
-        started_utc=setup.clock.started_utc,
-        seconds=setup.clock.seconds,
+        id_tag=request.id_tag,
+        thumbnails=request.thumbnails,
+        spec=choice.spec,
+        model_file=display_name(choice.path.name),
+        model_sha256=choice.file.sha256,
+        operating_point=point.name,
+        threshold=point.threshold,
+        profile=point.profile,
+        device_asked=request.device,
+        device_used=runner.device,
+        versions=versions(runner),
+        started_utc=clock.started_utc,
+        seconds=clock.seconds,
         command=tuple(map(display_name, sys.argv)),
     )
 

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cxr_edge.cli.boundary import say_error
-from cxr_edge.errors import ReportError
+from cxr_edge.errors import CxrEdgeError, ReportError
 from cxr_edge.report import Report
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
@@ -100,6 +100,11 @@ def warn_damaged_ledger(set_aside: Path) -> None:
     )
 
 
+def warn_no_films(error: CxrEdgeError) -> None:
+    """The scores are there and the report goes on; somebody asked for films."""
+    say_error(f"the report shows no films: {error}", error.tip)
+
+
 def warn_nothing_found() -> None:
     """Said even when quiet: a share that was not mounted looks like a night without films."""
     say_error("no file was found", "is the folder mounted, and the right one?")
@@ -132,11 +137,15 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
         console.print(_table(shown))
-    for line in _summary(report, len(shown)):
+    details = [_details(report)] if verbose else []
+    print_lines([*_summary(report, len(shown)), *details, f"report: {out / 'triage.html'}"])
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Figures, where they are, and the banner, on stderr."""
+    console = Console(stderr=True, highlight=False)
+    for line in lines:
         console.print(Text(line), soft_wrap=True)
-    if verbose:
-        console.print(Text(_details(report)), soft_wrap=True)
-    console.print(Text(f"report: {out / 'triage.html'}"), soft_wrap=True)
     console.print(Text(BANNER, style="bold"), soft_wrap=True)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cxr_edge.site_profile import SiteProfile
 from cxr_edge.spec import ModelSpec
 from cxr_edge.strict_json import read
 from cxr_edge.triage import Counts, TriageRow, count
+from cxr_edge.types import Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,10 @@ class RunContext:
         run_id: what `cxr-edge report` calls the run.
         recipe: hash of everything that decides a score besides the bytes.
         id_tag: DICOM keyword that the rows carry the text of, or nothing.
-        operating_point: its name, or `custom` for a threshold given by hand.
+        thumbnails: whether the page shows films.
+        operating_point: its name, `site` for that of a site profile, or `custom` for a threshold
+            given by hand.
+        profile: the site profile, where there is one.
         device_asked: as on the command line; `device_used` is what the runner took.
         versions: software that could change a number.
         seconds: wall time from start to the last score.
@@ -33,11 +38,13 @@ class RunContext:
     run_id: str
     recipe: str
     id_tag: str
+    thumbnails: bool
     spec: ModelSpec
     model_file: str
     model_sha256: str
     operating_point: str
     threshold: float
+    profile: SiteProfile | None
     device_asked: str
     device_used: str
     versions: dict[str, str]
@@ -65,10 +72,12 @@ class Report:
 
     Attributes:
         rows: can be gone through again and again.
+        pictures: by sha256 of the film's file, for the films that the page shows.
     """
 
     rows: Iterable[TriageRow]
     context: RunContext
+    pictures: Mapping[str, Picture] = field(default_factory=dict)
 
     @cached_property
     def counts(self) -> Counts:

@@ -18,18 +18,19 @@ _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
 def render_csv(report: Report) -> Iterator[bytes]:
     """UTF-8, line feeds, one header line, one line per row; a line at a time."""
     id_tag = report.context.id_tag
-    yield _line([*COLUMNS, id_tag] if id_tag else COLUMNS)
+    yield csv_line([*COLUMNS, id_tag] if id_tag else COLUMNS)
     for row in report.rows:
-        yield _line([_cell(value) for value in row_values(row, id_tag).values()])
+        yield csv_line([csv_cell(value) for value in row_values(row, id_tag).values()])
 
 
-def _line(cells: Sequence[str]) -> bytes:
+def csv_line(cells: Sequence[str]) -> bytes:
+    """One line in UTF-8, quoted where it must be."""
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator="\n").writerow(cells)
     return stream.getvalue().encode("utf-8")
 
 
-def _cell(value: Any) -> str:
+def csv_cell(value: Any) -> str:
     """One value as text; the same in every locale."""
     if value is None:
         return ""

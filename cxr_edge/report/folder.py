@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cxr_edge.atomic import make_folder, sync_folder, write_new
@@ -62,12 +62,25 @@ def write_report(report: Report, out: Path) -> None:
     Raises:
         ReportError: it could not be written; nothing is left behind.
     """
+    contents: dict[str, Callable[[], Iterable[bytes]]] = {
+        "triage.csv": lambda: render_csv(report),
+        "run.json": lambda: [render_run_json(report)],
+        "triage.html": lambda: [render_html(report)],
+    }
+    write_folder(contents, out)
+
+
+def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Path) -> None:
+    """Write files into the new folder `out`, in this order, each rendered when it is its turn.
+
+    Raises:
+        ReportError: they could not be written; nothing is left behind.
+    """
     try:
         make_folder(out.parent)
         with _partial_folder(out.parent) as partial:
-            write_new(partial / "triage.csv", render_csv(report))
-            write_new(partial / "run.json", [render_run_json(report)])
-            write_new(partial / "triage.html", [render_html(report)])
+            for name, render in contents.items():
+                write_new(partial / name, render())
             sync_folder(partial)
             partial.rename(out)
     except OSError as error:

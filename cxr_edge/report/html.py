@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from pathlib import Path
-
-import jinja2
+import itertools
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cxr_edge.report.context import BANNER, Report
+from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
+from cxr_edge.report.environment import page_environment, policy, source
+from cxr_edge.report.words import explanations, in_words, remarks_of
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band
 
-ROWS_PER_BAND = 4000  # the CSV has them all
+if TYPE_CHECKING:
+    from cxr_edge.report.film import FilmView
 
-_TEMPLATES = Path(__file__).parent / "templates"
+# So many rows a browser shows at once; the CSV has them all. Nothing in `attention` should be
+# looked for elsewhere.
+LISTED = {Band.ATTENTION: 10_000, Band.FLAGGED: 5_000, Band.UNFLAGGED: 5_000}
+
+_CHUNK = 200  # pieces of a template that are encoded together
 
 _BAND_TITLES = {
     Band.ATTENTION: (
@@ -26,45 +34,97 @@ _BAND_TITLES = {
 }
 
 
-def style_hash(style: str) -> str:
-    """What a page's security policy names its own style sheet by."""
-    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+@dataclass(frozen=True)
+class _Section:
+    """One band.
+
+    Attributes:
+        size: its rows, on the page or not.
+        rows: the first of them, to be gone through once.
+        listed: how many those are.
+    """
+
+    band: Band
+    title: str
+    meaning: str
+    size: int
+    rows: Iterator[TriageRow]
+    listed: int
+
+
+@dataclass(frozen=True)
+class _FirstLook:
+    """What has to be known before the first row is written.
+
+    Attributes:
+        remarks: every reason and warning of a listed row, with how many have it.
+    """
+
+    spread: Spread
+    remarks: dict[str, int]
 
 
 def render_html(report: Report) -> bytes:
     """The report page.
 
-    Every value is escaped by Jinja; the policy in the page allows no script and no request, and
-    its own style sheet by hash only.
+    Every value is escaped by Jinja; the policy in the page allows its own style sheet and script,
+    by hash, the films inside it, and no request.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = (_TEMPLATES / "triage.css").read_text(encoding="utf-8")
-    page = environment.get_template("triage.html.j2").render(
+    return b"".join(_chunks(report))
+
+
+def _chunks(report: Report) -> Iterator[bytes]:
+    """The page a piece at a time; rows are never held together."""
+    environment = page_environment()
+    style = source(environment, "base.css", "triage.css")
+    script = source(environment, "triage.js")
+    look = _first_look(report)
+    validation = validation_spreads(report.context)
+    page = environment.get_template("triage.html.j2").generate(
         banner=BANNER,
-        bands=_bands(report),
         context=report.context,
         counts=report.counts,
-        point=report.context.spec.operating_points.get(report.context.operating_point),
+        explanations=explanations,
+        few=FEW,
+        film_of=lambda row: _film(report, row),
+        in_words=in_words,
+        plot=Plot((look.spread, *validation)),
+        policy=policy(style, script),
+        remarks=look.remarks,
+        script=script,
+        sections=_sections(report),
+        shown_films=len(report.pictures),
         style=style,
-        style_hash=style_hash(style),
     )
-    return page.encode("utf-8")
+    while pieces := list(itertools.islice(page, _CHUNK)):
+        yield "".join(pieces).encode("utf-8")
 
 
-def _bands(report: Report) -> list[tuple[Band, str, str, int, list[TriageRow]]]:
-    """Each band with its size and the first of its rows: a page of 100,000 helps nobody."""
-    sizes = report.counts
-    shown: dict[Band, list[TriageRow]] = {band: [] for band in Band}
+def _film(report: Report, row: TriageRow) -> FilmView | None:
+    picture = report.pictures.get(row.result.sha256)
+    if picture is None or row.result.probability is None:
+        return None
+    # Not above: a report that is rendered again shows no film and needs no image library.
+    from cxr_edge.report.film import film_view
+
+    return film_view(picture, report.context.spec)
+
+
+def _sections(report: Report) -> Iterator[_Section]:
+    """The bands in reading order; the rows of one are gone through before the next is taken."""
+    rows = iter(report.rows)
+    for band, (title, meaning) in _BAND_TITLES.items():
+        size = getattr(report.counts, band.value)
+        listed = min(size, LISTED[band])
+        yield _Section(band, title, meaning, size, itertools.islice(rows, listed), listed)
+        deque(itertools.islice(rows, size - listed), maxlen=0)
+
+
+def _first_look(report: Report) -> _FirstLook:
+    tally, seen, remarks = Tally(), Counter[Band](), Counter[str]()
     for row in report.rows:
-        if len(shown[row.band]) < ROWS_PER_BAND:
-            shown[row.band].append(row)
-    return [
-        (band, *_BAND_TITLES[band], getattr(sizes, band.value), rows)
-        for band, rows in shown.items()
-    ]
+        tally.add(row)
+        seen[row.band] += 1
+        if seen[row.band] <= LISTED[row.band]:
+            remarks.update(remarks_of(row.result))
+    return _FirstLook(tally.spread(), dict(sorted(remarks.items())))

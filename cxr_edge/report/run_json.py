@@ -27,6 +27,8 @@ def run_values(report: Report) -> dict[str, Any]:
             "spec_sha256": context.spec.sha256(),
         },
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
+        "site_profile": context.profile and asdict(context.profile),
+        "thumbnails": context.thumbnails,
         "device": {"asked": context.device_asked, "used": context.device_used},
         "versions": context.versions,
         "started_utc": context.started_utc,

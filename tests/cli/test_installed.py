@@ -167,7 +167,7 @@ def reference(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def csv_and_rows(out: Path) -> tuple[bytes, bytes]:
     page = (out / "triage.html").read_bytes()
-    return (out / "triage.csv").read_bytes(), page[page.index(b"<section") :]
+    return (out / "triage.csv").read_bytes(), page[page.index(b'<section class="band"') :]
 
 
 @pytest.mark.parametrize("way", ["folder", "list"])

@@ -185,7 +185,7 @@ USAGE = {
     "input and list": (["in", "--files-from", "list"], "give INPUTs or --files-from"),
     "both thresholds": (
         ["in", "--threshold", "0.5", "--operating-point", "balanced"],
-        "give --operating-point or --threshold, one of the two",
+        "give one of --operating-point, --threshold and --site-profile",
     ),
     "threshold that rounds to 0": (
         ["in", "--threshold", "0.0000004"],

@@ -302,7 +302,7 @@ def test_the_identifier_that_was_asked_for(
     }
     assert printed == {"a.dcm": "A-17", **dict.fromkeys(named)}
     assert json.loads((out / "run.json").read_text())["id_tag"] == "AccessionNumber"
-    assert "AccessionNumber: A-17" in (out / "triage.html").read_text()
+    assert "AccessionNumber A-17" in (out / "triage.html").read_text()
     assert not any("P-4711" in path.read_text() for path in out.iterdir())
     assert "A-17" not in made.err
 

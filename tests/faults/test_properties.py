@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, seed, settings
@@ -23,6 +22,7 @@ from cxr_edge.types import (
 )
 from tests.factories import report
 from tests.faults.tiers import SEED, tier
+from tests.report.page import Page
 
 EXAMPLES = tier(500, 20_000)
 FORMULA_STARTS = tuple("=+-@\t\r\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}")
@@ -77,42 +77,6 @@ def test_csv_reads_back_row_for_row(results: list[Result]) -> None:
         assert not any(value.lstrip().startswith(FORMULA_STARTS) for value in said.values())
 
 
-class Page(HTMLParser):
-    """Every tag with its attributes, everything that is not a tag or text, and the table rows."""
-
-    def __init__(self, source: bytes) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, list[tuple[str, str | None]]]] = []
-        self.foreign: list[str] = []
-        self.cells: list[str] = []
-        self.in_cell = False
-        self.feed(source.decode("utf-8"))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, attrs))
-        if tag == "td":
-            self.cells.append("")
-        self.in_cell = tag == "td" or (self.in_cell and tag == "span")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.tags.append((f"/{tag}", []))
-        self.in_cell = False
-
-    def handle_data(self, data: str) -> None:
-        if self.in_cell:
-            self.cells[-1] += data
-
-    def handle_comment(self, data: str) -> None:
-        self.foreign.append(data)
-
-    def handle_pi(self, data: str) -> None:
-        self.foreign.append(data)
-
-    def unknown_decl(self, data: str) -> None:
-        self.foreign.append(data)
-
-
 def plain(result: Result, number: int) -> Result:
     """The same row with harmless texts."""
     texts = {
@@ -128,12 +92,15 @@ def plain(result: Result, number: int) -> Result:
 @given(LISTS)
 def test_html_has_the_elements_of_its_template_and_no_other(results: list[Result]) -> None:
     made = report(*results, id_tag="AccessionNumber")
-    page = Page(render_html(made))
+    page = Page(render_html(made).decode("utf-8"))
     harmless = [plain(row.result, number) for number, row in enumerate(made.rows, start=100)]
     assert page.foreign == []
-    assert page.tags == Page(render_html(report(*harmless, id_tag="AccessionNumber"))).tags
-    assert page.cells[1::6] == [row.result.path for row in made.rows]
-    assert page.cells[0::6] == [str(number) for number in range(1, len(results) + 1)]
+    again = render_html(report(*harmless, id_tag="AccessionNumber"))
+    assert page.tags == Page(again.decode("utf-8")).tags
+    names = [row.texts["name"].removesuffix(row.texts.get("tag", "")) for row in page.rows()]
+    assert names == [row.result.path for row in made.rows]
+    ranks = [row.texts["rank"] for row in page.rows()]
+    assert ranks == [str(number) for number in range(1, len(results) + 1)]
 
 
 @seed(SEED)

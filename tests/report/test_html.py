@@ -4,74 +4,41 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 
 import jinja2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_edge.operating_points import Proportion
+from cxr_edge.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
+from cxr_edge.report.environment import page_environment
 from cxr_edge.report.html import render_html
-from cxr_edge.spec import Decisions, Evaluation
-from cxr_edge.types import InputWarning, Reason, display_name
+from cxr_edge.site_profile import SiteProfile
+from cxr_edge.types import Band, InputWarning, Reason, display_name
 from tests.factories import ANY_TEXT, report, result
+from tests.report.page import Page, Row, words
+from tests.report.pictures import pictured
 from tests.tiny import tiny_spec
 
 
-@dataclass
-class Page(HTMLParser):
-    """Tags with attributes in order, all text, and the cells of each section's rows."""
-
-    tags: list[tuple[str, tuple[tuple[str, str | None], ...]]] = field(default_factory=list)
-    text: str = ""
-    sections: dict[str, list[list[str]]] = field(default_factory=dict)
-    in_cell: bool = False
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(attrs)))
-        if tag == "section":
-            self.sections[str(dict(attrs)["id"])] = []
-        elif tag == "tr" and self.sections:
-            self._rows().append([])
-        elif tag == "br":
-            self.handle_data("\n")
-        elif tag == "td":
-            self.in_cell = True
-            self._rows()[-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.in_cell = self.in_cell and tag != "td"
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if self.in_cell:
-            self._rows()[-1][-1] += data
-
-    def _rows(self) -> list[list[str]]:
-        return list(self.sections.values())[-1]
-
-
 def page(made: Report) -> Page:
-    parser = Page()
-    parser.feed(render_html(made).decode("utf-8"))
-    parser.close()
-    parser.sections = {name: [row for row in rows if row] for name, rows in parser.sections.items()}
-    return parser
+    return Page(render_html(made).decode("utf-8"))
 
 
-def table(made: Report) -> dict[str, list[list[str]]]:
-    return {
-        band: [[" ".join(cell.split()) for cell in row] for row in rows]
-        for band, rows in page(made).sections.items()
-    }
+def summary(row: Row) -> tuple[str, ...]:
+    """What a closed row says."""
+    names = ("rank", "name", "score", "decision", "state")
+    return tuple(words(row.texts[name]) for name in names)
+
+
+def summaries(made: Report) -> dict[str, list[tuple[str, ...]]]:
+    return {band: [summary(row) for row in rows] for band, rows in page(made).bands.items()}
 
 
 MIXED = report(
@@ -81,155 +48,246 @@ MIXED = report(
     ),
     result("ill.png", 0.9, width=64, height=48, format="PNG", duplicate_of="ill-again.png"),
     result("ill-again.png", 0.9, width=64, height=48, format="PNG"),
-    result("well.png", 0.1, width=64, height=48, format="TIFF"),
-    result("late.png", None, reason=Reason.STILL_CHANGING),
+    result("well.png", 0.1, width=64, height=48, format="TIFF", sha256="ab" * 32),
+    result("late.png", None, reason=Reason.STILL_CHANGING, modified_utc="2026-11-22T01:00:00Z"),
 )
 
 
-NONE = "no score", "unknown"
-DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
-FILM = f"64 {TIMES} 48"
+def test_every_row_once_in_three_bands() -> None:
+    assert summaries(MIXED) == {
+        "attention": [
+            ("1", "small.png", "0.750000", "flagged", "scored warning: low resolution"),
+            ("2", "broken.jpg", "no score", "undecided", "not scored: truncated"),
+            ("3", "late.png", "no score", "undecided", "deferred: still changing"),
+        ],
+        "flagged": [
+            ("4", "ill-again.png", "0.900000", "flagged", "scored"),
+            ("5", "ill.png", "0.900000", "flagged", "scored"),
+        ],
+        "unflagged": [("6", "well.png", "0.100000", "not flagged", "scored")],
+    }
 
 
-def test_every_row_once_in_three_sections() -> None:
-    made = table(MIXED)
-    assert list(made) == ["attention", "flagged", "unflagged"]
-    assert made["attention"] == [
-        [
-            "1",
-            "small.png",
-            "0.750000",
-            "flagged",
-            "scored warning: low resolution",
-            f"5 {TIMES} 4 PNG",
-        ],
-        ["2", "broken.jpg", *NONE, "not scored: truncated", DASH],
-        ["3", "late.png", *NONE, "deferred: still changing", DASH],
+TIMES = "\N{MULTIPLICATION SIGN}"
+OPENED = {
+    "1": "low resolution: The film has fewer pixels than the model looks at: a preview, perhaps. "
+    f"What to do: Have the full film scored; read it without its score. PNG, 5 {TIMES} 4 pixels.",
+    "2": "truncated: The end of the file is missing: a copy broke off. What to do: Copy it again "
+    "from where it came, and run again. Until then read it as usual.",
+    "5": f"PNG, 64 {TIMES} 48 pixels. Same bytes as ill-again.png.",
+    "6": f"TIFF, 64 {TIMES} 48 pixels. sha256 {'ab' * 32}",
+}
+
+
+@pytest.mark.parametrize(("rank", "text"), OPENED.items(), ids=OPENED)
+def test_an_opened_row_explains_itself(rank: str, text: str) -> None:
+    (row,) = (row for row in page(MIXED).rows() if row.texts["rank"] == rank)
+    assert words(row.texts["opened"]) == text
+
+
+def test_a_time_alone_is_a_fact_too() -> None:
+    (late,) = (row for row in page(MIXED).rows() if row.texts["name"] == "late.png")
+    assert words(late.texts["opened"]).endswith("usual. Changed 2026-11-22T01:00:00Z.")
+
+
+def test_the_threshold_is_drawn_into_every_bar() -> None:
+    made = page(report(result("a", 0.8125), result("b", 0.25), threshold=0.3055))
+    drawn = [dict(attributes)["d"] for tag, attributes in made.tags if tag == "path"]
+    assert [each for each in drawn if each and each.startswith(("M0 5H", "M30.55 0"))] == [
+        *("M0 5H81.25", "M30.55 0v10"),
+        *("M0 5H25", "M30.55 0v10"),
     ]
-    assert made["flagged"] == [
-        ["4", "ill-again.png", "0.900000", "flagged", "scored", f"{FILM} PNG"],
-        [
-            "5",
-            "ill.png same bytes as ill-again.png",
-            "0.900000",
-            "flagged",
-            "scored",
-            f"{FILM} PNG",
-        ],
-    ]
-    assert made["unflagged"] == [["6", "well.png", "0.100000", "no", "scored", f"{FILM} TIFF"]]
 
 
 def test_banner_and_counts() -> None:
-    text = " ".join(page(MIXED).text.split())
-    assert BANNER == ("Prioritisation aid. Not a diagnosis. Unflagged studies still need reading.")
-    assert BANNER in text
+    made = page(MIXED)
+    text = words(made.text)
+    assert BANNER == "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
+    assert text.removeprefix("Chest x-ray triage 2026-11-22T20:00:00Z ").startswith(BANNER)
     assert "6 found = 4 scored + 1 not scored + 1 deferred." in text
-    assert "3 need attention, 2 flagged, 1 unflagged." in text
+    assert "3 need attention 2 flagged 1 unflagged" in text
     for title in ("Attention (3)", "Flagged (2)", "Unflagged (1)"):
         assert title in text
 
 
-def test_the_banner_comes_first() -> None:
-    assert page(MIXED).text.split("}")[-1].strip().startswith(BANNER)
-
-
 FACTS = {
-    "model": "tiny 1.0.0 (tiny.onnx, sha256 abababababababab)",
-    "operating point": "screening: flagged at 0.500000 or above",
-    "sensitivity": "sensitivity 0.900 (95 % interval 0.850 to 0.950, n = 100)",
-    "specificity": "specificity 0.800 (95 % interval 0.750 to 0.850, n = 100); nothing real",
-    "population": "Intended for nobody",
-    "device": "cpu (asked for: auto)",
-    "start": "2026-11-22T20:00:00Z, 1.5 s, run 20261122T200000.000000Z",
+    "model": "tiny 1.0.0, operating point screening: flagged at 0.500000 or above",
+    "file": f"tiny 1.0.0 (tiny.onnx, sha256 {'ab' * 32})",
+    "population": "intended for nobody",
+    "measured": "validation, which chose it 0.900 0.850 to 0.950, n = 100 "
+    "0.800 0.750 to 0.850, n = 100",
+    "chosen": "Threshold made up, on nothing real",
+    "use": "Not for patients Known to fail all of them",
+    "device": "Device cpu (asked for: auto) Software cxr-edge 0.1.0",
+    "start": "Started 2026-11-22T20:00:00Z, 1.5 s. Run 20261122T200000.000000Z.",
 }
 
 
 @pytest.mark.parametrize("fact", FACTS.values(), ids=FACTS)
 def test_the_run_is_described(fact: str) -> None:
-    text = re.sub(r"\s+", " ", page(MIXED).text.replace("Intended for", "Intended for "))
-    assert fact in text
+    assert fact in words(page(MIXED).text)
 
 
-def test_a_threshold_by_hand_has_no_figures() -> None:
-    text = page(report(result(), operating_point="custom", threshold=0.3)).text
-    assert "custom: flagged at 0.300000 or above" in text
-    assert "sensitivity" not in text
+def test_a_threshold_by_hand_was_never_measured() -> None:
+    text = words(page(report(result(), operating_point="custom", threshold=0.3)).text)
+    assert "operating point custom: flagged at 0.300000 or above" in text
+    assert "A threshold set by hand: its sensitivity and specificity were never measured." in text
+    assert "which chose it" not in text
 
 
-def test_what_other_films_measured_stands_beside_what_the_choice_measured() -> None:
-    share = Proportion.of(67, 117)
-    found = Evaluation("test_x", "0" * 64, {}, 0.9, {"screening": Decisions(share, share, share)})
-    text = page(report(result(), spec=replace(tiny_spec(), evaluations=(found,)))).text
-    measured = "specificity 0.573 (95 % interval 0.482 to 0.659, n = 117); test_x"
-    assert measured in re.sub(r"\s+", " ", text)
+SHARE = Proportion.of(67, 117)
+
+
+def test_the_site_profile_stands_in_place_of_validation() -> None:
+    profile = SiteProfile.of(
+        model="tiny",
+        model_version="1.0.0",
+        model_sha256="ab" * 32,
+        preprocessing_version=1,
+        point=OperatingPoint(0.4, "sensitivity >= 0.98", SHARE, SHARE, "films of spring"),
+        data_sha256="cd" * 32,
+        created_utc="2026-11-20T10:00:00Z",
+    )
+    run = report(result(), operating_point="site", threshold=0.4, profile=profile)
+    text = words(page(run).text)
+    assert "the site's films, which chose it 0.573 0.482 to 0.659, n = 117" in text
+    assert "sensitivity >= 0.98, on films of spring; written 2026-11-20T10:00:00Z" in text
+    assert "validation, which chose it" not in text
+
+
+@pytest.mark.parametrize("point", ["screening", "custom"])
+def test_what_other_films_measured_stands_beside_what_the_choice_measured(point: str) -> None:
+    area = Estimate(0.95, 0.91, 0.98, 196, 2000)
+    found = Evaluation("test_x", "0" * 64, {}, area, {"screening": Decisions(*[SHARE] * 3)})
+    spec = replace(tiny_spec(), evaluations=(found,))
+    text = words(page(report(result(), spec=spec, operating_point=point)).text)
+    shares = "0.573 0.482 to 0.659, n = 117" if point == "screening" else "not measured"
+    assert (
+        f"test_x, which chose nothing {shares} {shares} 0.950 0.910 to 0.980, 196 patients" in text
+    )
 
 
 def test_a_long_band_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each band for itself: a thousand unread files must not hide the flagged ones."""
-    monkeypatch.setattr(html, "ROWS_PER_BAND", 2)
+    monkeypatch.setattr(html, "LISTED", dict.fromkeys(Band, 2))
     unread = [result(f"{number}.txt", None) for number in range(5)]
     made = page(report(*unread, result("ill-1"), result("ill-2"), result("well", 0.1)))
-    assert {band: [row[:2] for row in rows] for band, rows in made.sections.items()} == {
-        "attention": [["1", "0.txt"], ["2", "1.txt"]],
-        "flagged": [["6", "ill-1"], ["7", "ill-2"]],
-        "unflagged": [["8", "well"]],
+    assert {band: [summary(row)[:2] for row in rows] for band, rows in made.bands.items()} == {
+        "attention": [("1", "0.txt"), ("2", "1.txt")],
+        "flagged": [("6", "ill-1"), ("7", "ill-2")],
+        "unflagged": [("8", "well")],
     }
     assert "Attention (5)" in made.text
-    assert re.findall("The first .*", made.text) == [
+    assert re.findall(r"The first .*them\.", made.text) == [
         "The first 2 of 5; triage.csv has all of them."
     ]
+    assert "corrupt (2)" in made.text, "the filter counts what it can show"
+
+
+def test_no_row_of_attention_is_left_out_of_an_ordinary_night() -> None:
+    assert html.LISTED[Band.ATTENTION] >= 10_000
 
 
 def test_the_identifier_that_was_asked_for_stands_under_the_name() -> None:
-    film = result("a.dcm", identifier="A1")
-    assert table(report(film, id_tag="PatientID"))["flagged"][0][1] == "a.dcm PatientID: A1"
-    bare = table(report(result("a.png"), id_tag="PatientID"))
-    assert bare["flagged"][0][1] == "a.png"
+    (row,) = page(report(result("a.dcm", identifier="A1"), id_tag="PatientID")).bands["flagged"]
+    assert (row.texts["name"], row.texts["tag"]) == ("a.dcmPatientID: A1", "PatientID: A1")
+    (bare,) = page(report(result("a.png"), id_tag="PatientID")).bands["flagged"]
+    assert "tag" not in bare.texts
 
 
 def test_nothing_found() -> None:
     made = page(report())
-    assert list(made.sections.values()) == [[], [], []]
+    assert made.bands == {"attention": [], "flagged": [], "unflagged": []}
     assert made.text.count("None.") == 3
 
 
-# Nothing that runs, loads, links or sends.
-TAGS = (
-    "html head meta title style body p h1 h2 dl dt dd section div table thead tbody tr th td br "
-    "span"
-)
-ATTRIBUTES = "lang charset http-equiv content name class role id scope"
-
-
-def test_no_script_and_no_reference() -> None:
-    made = page(MIXED)
-    assert {tag for tag, _ in made.tags} <= set(TAGS.split())
-    assert {name for _, attributes in made.tags for name, _ in attributes} <= set(
-        ATTRIBUTES.split()
+def test_films_are_shown_with_their_sum() -> None:
+    made = page(pictured(MIXED))
+    assert [len(row.films) for row in made.rows()] == [0, 0, 0, 0, 0, 1]
+    row = made.bands["unflagged"][0]
+    assert row.films[0].startswith("data:image/jpeg;base64,")
+    assert words(row.texts["opened"]).startswith(
+        "logit 1.000 = rest -0.250 + raised 2.500 + lowered -1.250; "
+        "largest shares: row 1, column 1: +2.00; row 2, column 2: -1.25; row 1, column 2: +0.50"
     )
-    source = render_html(MIXED).decode()
-    assert not re.search(r"https?:|//|url\(|@import|javascript:", source, re.IGNORECASE)
 
 
-def test_policy_allows_the_page_its_own_style_alone() -> None:
-    source = render_html(MIXED)
-    policy = next(
+PIXELS = ("This page holds pixels of patients: 1 film", "Evidence map", "not where disease is")
+
+
+@pytest.mark.parametrize("text", PIXELS)
+def test_a_page_with_films_says_what_it_holds(text: str) -> None:
+    assert text in words(page(pictured(MIXED)).text)
+    assert text not in words(page(MIXED).text)
+
+
+def test_without_thumbnails_no_pixel_is_in_the_page() -> None:
+    assert {tag for tag, _ in page(MIXED).tags} & {"image", "img", "picture", "canvas"} == set()
+    assert b"data:image" not in render_html(MIXED)
+
+
+def test_a_film_that_has_no_score_is_not_shown() -> None:
+    """Its bytes may have been scored under another name in the meantime."""
+    unread = report(result("a.png", None, sha256="ab" * 32))
+    assert page(pictured(unread)).rows()[0].films == []
+
+
+# Nothing that loads, links out or sends.
+TAGS = (
+    "html head meta title style script noscript template body main header footer nav section div "
+    "p span strong h1 h2 ul ol li dl dt dd table thead tbody tr th td details summary figure "
+    "figcaption code time dialog label input select option button output a svg g path rect text "
+    "defs pattern use image"
+)
+FOREIGN = re.compile(rb"https?:|//[a-z]|\burl\((?!#)|@import|javascript:|\bon[a-z]+=|style=")
+
+
+@pytest.mark.parametrize("made", [MIXED, pictured(MIXED)], ids=["bare", "with films"])
+def test_nothing_refers_to_anything_outside(made: Report) -> None:
+    source = render_html(made)
+    found = page(made)
+    assert {tag.lstrip("/") for tag, _ in found.tags} <= set(TAGS.split())
+    targets = [v for _, attributes in found.tags for k, v in attributes if k in ("href", "src")]
+    assert targets
+    assert all(target and target.startswith(("#", "data:image/jpeg;")) for target in targets)
+    assert FOREIGN.search(re.sub(rb"data:image/jpeg;base64,[^\"]*", b"", source)) is None
+
+
+def test_every_name_inside_the_page_leads_somewhere() -> None:
+    """Targets are there once; headings skip no level."""
+    found = page(pictured(MIXED))
+    values = [dict(attributes) for _, attributes in found.tags]
+    targets = [each["id"] for each in values if "id" in each]
+    assert len(targets) == len(set(targets))
+    named = {str(each[key]) for each in values for key in ("for", "aria-labelledby") if key in each}
+    linked = {str(each["href"])[1:] for each in values if str(each.get("href")).startswith("#")}
+    assert named | linked <= set(targets)
+    levels = [int(tag[1]) for tag, _ in found.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_policy_allows_the_page_its_own_style_and_script_alone() -> None:
+    made = page(MIXED)
+    (policy,) = (
         dict(attributes)["content"]
-        for tag, attributes in page(MIXED).tags
+        for tag, attributes in made.tags
         if dict(attributes).get("http-equiv") == "Content-Security-Policy"
     )
-    (style,) = re.findall(rb"<style>(.*?)</style>", source, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    digests = {
+        kind: base64.b64encode(hashlib.sha256("".join(texts).encode()).digest()).decode()
+        for kind, texts in made.raw.items()
+    }
     assert policy == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digests['style']}'; "
+        f"script-src 'sha256-{digests['script']}'; base-uri 'none'; form-action 'none'"
     )
-    assert b"style=" not in source
 
 
 HOSTILE = [
     "<script>alert(1)</script>",
     "</td></tr></table></section>",
+    "</summary></details></li></ol>",
     "<!-- ",
     "\"' onmouseover=alert(1)",
     "{{ 7 * 7 }} {% raw %}",
@@ -241,15 +299,16 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_name_is_text(name: str) -> None:
-    def named(text: str) -> Report:
+    def named(text: str) -> Page:
         odd = result(text, duplicate_of=text, identifier=text)
-        return report(odd, id_tag="AccessionNumber", command=(text,))
+        return page(report(odd, id_tag="AccessionNumber", command=(text,)))
 
-    made = page(named(name))
-    assert made.tags == page(named("name")).tags
-    assert made.sections["flagged"][0][1] == (
-        f"{name}\nsame bytes as {name}\nAccessionNumber: {name}"
-    )
+    made = named(name)
+    assert made.tags == named("name").tags
+    (row,) = made.bands["flagged"]
+    assert row.texts["tag"] == f"AccessionNumber: {name}"
+    assert row.texts["name"] == f"{name}AccessionNumber: {name}"
+    assert row.texts["twin"] == name
 
 
 @settings(max_examples=20)
@@ -259,7 +318,8 @@ def test_any_name_is_text(raw: list[str]) -> None:
     names = [display_name(name) for name in raw]
     made = page(report(*map(result, names)))
     assert made.tags == page(report(*(result(str(n)) for n in range(len(names))))).tags
-    assert sorted(row[1] for row in made.sections["flagged"]) == sorted(names)
+    shown = [row.texts.get("name", "") for row in made.bands["flagged"]]
+    assert sorted(shown) == sorted(names)
 
 
 def test_hostile_spec_is_text() -> None:
@@ -269,13 +329,10 @@ def test_hostile_spec_is_text() -> None:
     assert "<b> </title> (<i>.onnx" in made.text
 
 
-def test_a_variable_that_the_template_misses_is_an_error(
-    tmp_path: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "templates"  # type: ignore[operator]
-    folder.mkdir()
-    (folder / "triage.css").write_text("")
-    (folder / "triage.html.j2").write_text("{{ context.radiologist }}")
-    monkeypatch.setattr(html, "_TEMPLATES", folder)
+def test_a_variable_that_the_template_misses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"base.css": "", "triage.css": "", "triage.js": ""}
+    loader = jinja2.DictLoader({**texts, "triage.html.j2": "{{ context.radiologist }}"})
+    environment = page_environment().overlay(loader=loader)
+    monkeypatch.setattr(html, "page_environment", lambda: environment)
     with pytest.raises(jinja2.UndefinedError, match="radiologist"):
         render_html(MIXED)

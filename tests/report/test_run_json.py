@@ -13,7 +13,7 @@ from tests.tiny import tiny_spec
 def test_whole_file() -> None:
     made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
     assert json.loads(render_run_json(made)) == {
-        "schema_version": 2,
+        "schema_version": 3,
         "banner": BANNER,
         "run": "20261122T200000.000000Z",
         "recipe_sha256": "cd" * 32,
@@ -35,6 +35,8 @@ def test_whole_file() -> None:
             "spec_sha256": tiny_spec().sha256(),
         },
         "operating_point": {"name": "screening", "threshold": 0.5},
+        "site_profile": None,
+        "thumbnails": False,
         "device": {"asked": "auto", "used": "cpu"},
         "versions": {"cxr-edge": "0.1.0"},
         "started_utc": "2026-11-22T20:00:00Z",

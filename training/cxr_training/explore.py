@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cxr_edge import __version__
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import ReportError
-from cxr_edge.report.html import style_hash
+from cxr_edge.report.environment import policy
 from cxr_edge.types import display_name
 from cxr_training import explore_pictures
 from cxr_training.data import CLASSES
@@ -127,7 +127,7 @@ def render(title: str, survey: Survey) -> str:
     style = (files("cxr_training") / "templates" / "explore.css").read_text(encoding="utf-8")
     return environment.get_template("explore.html.j2").render(
         style=style,
-        style_sha256=style_hash(style),
+        policy=policy(style),
         version=__version__,
         title=title,
         rows_shown=ROWS_SHOWN,

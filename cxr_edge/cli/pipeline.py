@@ -1,0 +1,92 @@
+"""A model on its device and what runs films through it, under the eyes of whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cxr_edge.catalog import ModelChoice
+from cxr_edge.cli import show
+from cxr_edge.cli.stopping import StopRequest, graceful_stop
+from cxr_edge.errors import RunInterruptedError
+from cxr_edge.gates import Scope
+from cxr_edge.illustrate import illustrate
+from cxr_edge.intake import IntakeSettings
+from cxr_edge.ledger import Run
+from cxr_edge.runtime import Runner
+from cxr_edge.runtime.device import usable_cores
+from cxr_edge.scoring import Scorer
+from cxr_edge.settle import SettleRule
+from cxr_edge.types import FoundFile, Picture
+from cxr_edge.workers import Workers
+
+
+@dataclass(frozen=True)
+class Work:
+    """How films are worked through, as the command line says.
+
+    Attributes:
+        workers: decoder processes; None for as many as there are cores.
+        batch_size: films per forward pass.
+        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        quiet: show no progress.
+    """
+
+    workers: int | None
+    batch_size: int
+    id_tag: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """From files to rows, and from rows to pictures."""
+
+    choice: ModelChoice
+    runner: Runner
+    work: Work
+
+    def score(
+        self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
+    ) -> None:
+        """One row per file in the ledger.
+
+        Args:
+            files: read lazily.
+            run: where the rows go.
+            settle: when a file counts as complete.
+            total: how many files there are, where somebody has counted.
+
+        Raises:
+            RunInterruptedError: a signal asked to stop; what is scored is recorded.
+        """
+        with self._decoding(view=False) as (stop, workers):
+            with show.Progress(total, quiet=self.work.quiet) as progress:
+                batch_size = self.work.batch_size
+                scorer = Scorer(self.runner, workers, run, settle, batch_size, stop, progress)
+                complete = scorer.score(files)
+            if not complete:
+                raise RunInterruptedError(stop.signal_number, progress.done)
+
+    def pictures(self, films: Mapping[str, FoundFile]) -> dict[str, Picture]:
+        """Pictures of scored films by sha256, of those that can still be read.
+
+        Raises:
+            DeviceError: the network fails.
+            RunInterruptedError: a signal asked to stop.
+        """
+        with self._decoding(view=True) as (stop, workers):
+            pictures = illustrate(films, workers, self.runner, stop)
+            if stop():
+                raise RunInterruptedError(stop.signal_number)
+            return pictures
+
+    @contextmanager
+    def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
+        spec = self.choice.spec
+        scope = Scope(spec.use.age_years, spec.use.views)
+        settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
+        count = self.work.workers or usable_cores()
+        with graceful_stop() as stop, Workers(count, settings) as workers:
+            yield stop, workers

@@ -1,0 +1,78 @@
+"""Headless Chromium, and pages opened in it that must ask for nothing and complain of nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cxr_edge.report import Report
+from cxr_edge.report.html import render_html
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser that the system has; Playwright's own is not used."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Witness:
+    """What a page asks for and complains of."""
+
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        """From before the page is loaded."""
+        page.on("request", self._requested)
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _requested(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        self.complaints.append(f"{message.type}: {message.text}")
+
+
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture
+def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
+    """`open_page(report, viewport=..., ...)`; in the end nothing but the file was asked for."""
+    opened: list[tuple[Page, str, Witness]] = []
+
+    def open_it(made: Report, **options: Any) -> Page:
+        path = tmp_path / f"triage-{len(opened)}.html"
+        path.write_bytes(render_html(made))
+        page = chromium.new_page(**{"viewport": DESKTOP, **options})
+        witness = Witness()
+        witness.watch(page)
+        page.goto(path.as_uri())
+        opened.append((page, path.as_uri(), witness))
+        return page
+
+    yield open_it
+    for page, uri, witness in opened:
+        page.close()
+        own = [url for url in witness.requests if not url.startswith(("data:", "blob:"))]
+        assert (set(own), witness.complaints) == ({uri}, [])

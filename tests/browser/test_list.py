@@ -1,0 +1,321 @@
+"""The list in a browser: filter, sort, keys, maps and the reader's entries."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cxr_edge.report.csv import render_csv
+from cxr_edge.report.words import in_words, remarks_of
+from cxr_edge.triage import TriageRow
+from cxr_edge.types import Band
+from tests.browser.conftest import Open
+from tests.browser.made import HOSTILE, night, night_with_films
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+NIGHT = night()
+ROWS = tuple(NIGHT.rows)
+
+
+def shown(page: Page, what: str = "rank") -> list[str]:
+    """The text of one cell of every row that can be seen, from the top."""
+    script = """what => [...document.querySelectorAll(`.rows > li summary .${what}`)]
+        .filter(cell => cell.checkVisibility())
+        .map(cell => cell.firstChild.data)"""
+    texts: list[str] = page.evaluate(script, what)
+    return texts
+
+
+def ranks(rows: list[TriageRow]) -> list[str]:
+    return [str(row.rank) for row in rows]
+
+
+def test_hostile_names_are_text(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    assert shown(page, "name") == [row.result.path for row in ROWS]
+    assert page.title() == "Chest x-ray triage 2026-11-22T20:00:00Z"
+    assert page.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("band", Band)
+def test_one_band_alone(open_page: Open, band: Band) -> None:
+    page = open_page(NIGHT)
+    page.select_option("#band", band)
+    wanted = ranks([row for row in ROWS if row.band is band])
+    assert shown(page) == wanted
+    assert page.locator(".band:visible h2").count() == 1
+    assert page.locator("#shown").inner_text() == f"{len(wanted)} of {len(ROWS)} rows"
+    page.select_option("#band", "")
+    assert shown(page) == ranks(list(ROWS))
+
+
+def test_every_remark_finds_its_rows(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    codes = sorted({code for row in ROWS for code in remarks_of(row.result)})
+    options = page.locator("#remark option").evaluate_all("all => all.map(o => o.value)")
+    assert options == ["", *map(in_words, codes)]
+    for code in codes:
+        page.select_option("#remark", in_words(code))
+        found = [row for row in ROWS if code in remarks_of(row.result)]
+        assert shown(page) == ranks(found)
+        chosen = page.locator("#remark option:checked").inner_text()
+        assert chosen == f"{in_words(code)} ({len(found)})"
+
+
+FOUND = {
+    "part of a name": ("plain/3", ["plain/3.dcm"]),
+    "capitals": ("PLAIN/3", ["plain/3.dcm"]),
+    "two words in any order": ("dcm plain/3", ["plain/3.dcm"]),
+    "a remark": ("implausible", ["refused/implausible_time.dcm"]),
+    "another script": ("\u4e2d\u6587", [HOSTILE[7]]),
+    "markup": ("<script>", [HOSTILE[0]]),
+    "nothing": ("no such film", []),
+}
+
+
+@pytest.mark.parametrize(("text", "names"), FOUND.values(), ids=FOUND)
+def test_find(open_page: Open, text: str, names: list[str]) -> None:
+    page = open_page(NIGHT)
+    page.fill("#find", text)
+    assert shown(page, "name") == names
+    assert page.locator("#shown").inner_text() == f"{len(names)} of {len(ROWS)} rows"
+
+
+def test_filters_add_up(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    page.select_option("#remark", "modality")
+    page.fill("#find", "both")
+    assert shown(page, "name") == ["both.png"]
+    page.select_option("#band", "flagged")
+    assert shown(page) == []
+
+
+def by_probability(row: TriageRow) -> tuple[bool, float]:
+    probability = row.result.probability
+    return probability is None, -(probability or 0)
+
+
+ORDERS: dict[str, Any] = {
+    "score": by_probability,
+    "name": lambda row: row.result.path.encode("utf-16-be"),
+    "time": lambda row: row.result.modified_utc,
+    "rank": lambda row: row.rank,
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_sort_keeps_the_bands(open_page: Open, order: str) -> None:
+    """Twice: an order must not depend on the one before."""
+    page = open_page(NIGHT)
+    wanted = [
+        rank
+        for band in Band
+        for rank in ranks(sorted((r for r in ROWS if r.band is band), key=ORDERS[order]))
+    ]
+    for before in ("name", "score"):
+        page.select_option("#sort", before)
+        page.select_option("#sort", order)
+        assert shown(page) == wanted
+
+
+def focused(page: Page) -> str:
+    """The rank of the row that has the focus, or the id or the name of what else has it."""
+    answer: str = page.evaluate("""() => {
+        const here = document.activeElement;
+        return here.matches(".rows summary") ? here.querySelector(".rank").textContent
+            : here.id || here.localName;
+    }""")
+    return answer
+
+
+def test_keys_go_through_the_list(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    flagged = ranks([row for row in ROWS if row.band is Band.FLAGGED])
+    unflagged = ranks([row for row in ROWS if row.band is Band.UNFLAGGED])
+    steps = [
+        *(("j", "1"), ("j", "2"), ("ArrowDown", "3"), ("k", "2"), ("ArrowUp", "1"), ("k", "1")),
+        *(("2", "flagged-title"), ("j", flagged[0]), ("j", flagged[1])),
+        *(("3", "unflagged-title"), ("j", unflagged[0]), ("k", flagged[-1])),
+        *(("1", "attention-title"), ("j", "1")),
+    ]
+    for key, wanted in steps:
+        page.keyboard.press(key)
+        assert focused(page) == wanted, key
+
+
+def test_keys_pass_over_what_is_filtered_out(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    page.fill("#find", "plain/")
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    page.keyboard.press("j")
+    assert focused(page) == shown(page)[0]
+
+
+def test_enter_opens_a_row(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    assert page.locator(".rows details[open]").count() == 1
+    assert page.locator(".rows .opened").first.is_visible()
+    page.keyboard.press("Enter")
+    assert page.locator(".rows details[open]").count() == 0
+
+
+def test_slash_finds_and_letters_stay_letters_there(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    page.keyboard.press("/")
+    assert focused(page) == "find"
+    page.keyboard.type("jo1?/")
+    assert page.input_value("#find") == "jo1?/"
+    page.keyboard.press("Escape")
+    assert focused(page) != "find"
+
+
+def test_keys_are_explained_and_can_be_switched_off(open_page: Open) -> None:
+    """WCAG 2.1.4: some readers dictate, and every word would be a command."""
+    page = open_page(NIGHT)
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.uncheck("#single")
+    page.keyboard.press("Escape")
+    assert page.locator("#help").is_hidden()
+    page.keyboard.press("j")
+    assert focused(page) == "body"
+    page.click("#keys")
+    page.check("#single")
+    page.click("#close")
+    page.keyboard.press("1")
+    assert focused(page) == "attention-title"
+
+
+def maps(page: Page) -> set[bool]:
+    found: list[bool] = page.locator(".rows .map").evaluate_all(
+        "all => all.map(one => one.checkVisibility())"
+    )
+    return set(found)
+
+
+def test_maps_are_switched_by_box_button_and_key(open_page: Open) -> None:
+    page = open_page(night_with_films())
+    assert maps(page) == {True}
+    for switch, on in (
+        (lambda: page.uncheck("#overlay"), False),
+        (lambda: page.click("#map"), True),
+        (lambda: page.keyboard.press("o"), False),
+        (lambda: page.click("label[for=overlay]"), True),
+    ):
+        switch()
+        assert maps(page) == {on}
+        assert page.is_checked("#overlay") is on
+        assert page.get_attribute("#map", "aria-pressed") == ("true" if on else "false")
+    assert page.locator(".rows .film:not(.map)").first.is_visible()
+
+
+def test_maps_are_switched_without_scripts(open_page: Open) -> None:
+    page = open_page(night_with_films(), java_script_enabled=False)
+    assert page.locator(".map").first.is_visible()
+    page.click("label[for=overlay]")
+    assert page.locator(".rows .map:visible").count() == 0
+    assert page.locator(".rows .film:visible").count() > 0
+
+
+def test_a_film_is_larger_in_an_opened_row(open_page: Open) -> None:
+    page = open_page(night_with_films())
+    row = page.locator(".rows > li:has(.film)").first
+    small = row.locator(".film").first.bounding_box()
+    row.locator("summary").click()
+    large = row.locator(".film").first.bounding_box()
+    assert small and large
+    assert large["width"] > 3 * small["width"]
+
+
+def test_everything_can_be_read_without_scripts(open_page: Open) -> None:
+    page = open_page(NIGHT, java_script_enabled=False)
+    assert page.locator(".rows > li:visible").count() == len(ROWS)
+    assert page.locator("#tools").is_hidden()
+    assert page.locator("noscript .note").is_visible()
+    row = page.locator(".rows > li").first
+    assert row.locator(".opened").is_hidden()
+    row.locator("summary").click()
+    assert row.locator(".opened").is_visible()
+
+
+def open_row(page: Page, rank: int) -> Any:
+    row = page.locator(".rows > li").nth(rank - 1)
+    row.locator("summary").click()
+    return row
+
+
+def saved(page: Page) -> str:
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == f"triage-reader-{NIGHT.context.run_id}.csv"
+    return download.value.path().read_text(encoding="utf-8")
+
+
+def test_entries_are_saved_with_every_row(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    first, last = open_row(page, 1), open_row(page, len(ROWS))
+    first.locator("input").fill('=Dr. "A", B')
+    first.locator("select").select_option("yes")
+    last.locator("select").select_option("no")
+    page.select_option("#sort", "name")
+    page.select_option("#band", "flagged")
+    text = saved(page)
+    assert page.locator("#shown").inner_text() == f"9 of {len(ROWS)} rows; 2 entries saved"
+    lines = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+    entries = {line["rank"]: (line.pop("read_by"), line.pop("agree")) for line in lines}
+    reader = '\'=Dr. "A", B'
+    assert {rank: entry for rank, entry in entries.items() if any(entry)} == {
+        "1": (reader, "yes"),
+        str(len(ROWS)): (reader, "no"),  # whoever agreed last reads on
+    }
+    triage = io.StringIO(b"".join(render_csv(NIGHT)).decode(), newline="")
+    wanted = [{name: line[name] for name in lines[0]} for line in csv.DictReader(triage)]
+    assert lines == wanted
+    assert list(lines[0]) == ["rank", "path", "sha256", "probability", "flagged"]
+    assert text.endswith("\n") and "\r" not in text
+
+
+def test_leaving_with_unsaved_entries_is_asked_about(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    asked: list[str] = []
+
+    def stay(dialog: Any) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", stay)
+    row = open_row(page, 2)
+    page.reload()
+    assert asked == [], "nothing was entered"
+    row = open_row(page, 2)
+    row.locator("input").fill("AB")
+    saved(page)
+    page.reload()
+    assert asked == [], "everything was saved"
+    row = open_row(page, 2)
+    row.locator("input").fill("AB")
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_printed_rows_leave_room_for_the_reader(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    open_row(page, 1).locator("input").fill("AB")
+    page.emulate_media(media="print")
+    note = (
+        "nth => getComputedStyle(document.querySelectorAll('.rows > li')[nth], '::after').content"
+    )
+    assert page.evaluate(note, 0) == '"read by AB, agree -"'
+    assert page.evaluate(note, 1).startswith('"read by ____')
+    assert [page.locator(name).first.is_visible() for name in ("#tools", ".reader", ".rows")] == [
+        *(False, False, True)
+    ]
+    assert page.locator(".rows > li:visible").count() == len(ROWS)
