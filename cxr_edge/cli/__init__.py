@@ -10,6 +10,7 @@ import click
 from cxr_edge import __version__
 from cxr_edge.cli.boundary import run_command, say_from_handler
 from cxr_edge.cli.doctor import doctor
+from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.models import models
@@ -33,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (score, report, models, doctor, explore, train, export):
+for command in (score, report, evaluate, models, doctor, explore, train, export):
     cli.add_command(command)
 
 

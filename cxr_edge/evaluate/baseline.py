@@ -1,0 +1,100 @@
+"""What the files alone tell, without a look at one pixel: a shortcut that a model could take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.metrics import r2_score
+from sklearn.model_selection import StratifiedGroupKFold
+
+from cxr_edge.evaluate.auc import auc_estimate
+from cxr_edge.evaluate.figures import EvaluatedFilm, MetadataBaseline
+from cxr_edge.evaluate.scored import Scored
+from cxr_edge.types import PROBABILITY_DECIMALS
+
+FEATURES = ("width", "height", "aspect", "bytes")
+_FOLDS = 5
+_SEED = 0
+_TREES = 100
+_FILMS_PER_LEAF = 5
+
+Split = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+def baseline(films: Sequence[EvaluatedFilm]) -> MetadataBaseline:
+    """How far a random forest gets with width, height, aspect and size of the file.
+
+    Every prediction is for patients that the forest has not seen, in five folds, or in as many as
+    the rarer class has patients. A forest only compares values, so no feature needs a scale. The
+    same films always give the same figures.
+
+    Args:
+        films: of the set; those with a score count.
+    """
+    scored = Scored.of(film for film in films if film.result.width and film.result.height)
+    features = np.array([_metadata(film) for film in scored.films], np.float64)
+    folds = min(_FOLDS, _patients_of_rarer_class(scored))
+    if folds < 2:
+        return _without("it needs scored films of two patients of each class")
+    if not np.ptp(features, axis=0).any():
+        return _without("all films have the same width, height and bytes")
+    split = list(
+        StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED).split(
+            features, scored.labels, scored.patients
+        )
+    )
+    predicted = _out_of_fold(features, scored.labels.astype(np.float64), split)
+    explained = _explained(features, _logit(scored.probability), split)
+    return MetadataBaseline(
+        features=FEATURES,
+        folds=folds,
+        auc=auc_estimate(scored.labels, predicted, scored.patients),
+        explained=explained,
+        why_not="all films have the same score" if explained is None else "",
+    )
+
+
+def _without(why: str) -> MetadataBaseline:
+    return MetadataBaseline(FEATURES, 0, None, None, why)
+
+
+def _metadata(film: EvaluatedFilm) -> tuple[float, ...]:
+    width, height = film.result.width or 1, film.result.height or 1
+    return width, height, width / height, film.bytes
+
+
+def _patients_of_rarer_class(scored: Scored) -> int:
+    pairs = set(zip(scored.labels.tolist(), scored.patients, strict=True))
+    positive = sum(label for label, _ in pairs)
+    return int(min(positive, len(pairs) - positive))
+
+
+def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Finite: 0 and 1 are printed for what lies up to half a last digit off."""
+    half = 0.5 * 10**-PROBABILITY_DECIMALS
+    inside = probability.clip(half, 1 - half)
+    logit: NDArray[np.float64] = np.log(inside / (1 - inside))
+    return logit
+
+
+def _out_of_fold(
+    features: NDArray[np.float64], target: NDArray[np.float64], split: Split
+) -> NDArray[np.float64]:
+    """Each film predicted by a forest that grew without its fold; of a label, its probability."""
+    predicted = np.empty(len(target))
+    for train, test in split:
+        forest = RandomForestRegressor(_TREES, min_samples_leaf=_FILMS_PER_LEAF, random_state=_SEED)
+        predicted[test] = forest.fit(features[train], target[train]).predict(features[test])
+    return predicted
+
+
+def _explained(
+    features: NDArray[np.float64], logit: NDArray[np.float64], split: Split
+) -> float | None:
+    """R2 of the logit, 0 where metadata predict it worse than its mean; None without variance."""
+    if not np.ptp(logit):
+        return None
+    return max(0.0, float(r2_score(logit, _out_of_fold(features, logit, split))))

@@ -1,0 +1,196 @@
+"""Films whose findings are known: from class folders, or from a table beside them."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.discover import discover
+from cxr_edge.errors import DataError
+from cxr_edge.evaluate.figures import EvaluatedFilm
+from cxr_edge.evaluate.label_table import first_few, read_table
+from cxr_edge.evaluate.patients import patient_of
+from cxr_edge.types import FoundFile, Reason, display_name
+
+NEGATIVE, POSITIVE = "NORMAL", "PNEUMONIA"
+_DIGITS = {"0": NEGATIVE, "1": POSITIVE}
+
+
+@dataclass(frozen=True)
+class LabelledFilm:
+    """One file, its class (0 negative, 1 positive) and the patient it shows."""
+
+    file: FoundFile
+    label: int
+    patient: str
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Everything in a labelled folder.
+
+    Attributes:
+        name: what reports call it.
+        classes: (negative, positive).
+        films: negative ones first.
+        unlabelled: names of what lies in the folder without a label.
+    """
+
+    name: str
+    classes: tuple[str, str]
+    films: tuple[LabelledFilm, ...]
+    unlabelled: tuple[str, ...]
+
+
+def from_folders(folder: Path, positive: tuple[str, ...] = ()) -> LabelledSet:
+    """Labels from the names of the first-level folders; every file below one is a film of its.
+
+    What is no film becomes a row that is not scored. Loose files and hidden entries beside the
+    class folders are unlabelled.
+
+    Args:
+        folder: holds the class folders, each with any folders inside.
+        positive: folders of the positive class; the negative class is the one other folder, or
+            NORMAL. Without names, the classes are NORMAL and PNEUMONIA.
+
+    Raises:
+        DataError: a folder of no known class, a class folder that cannot be walked, no film.
+    """
+    by_class: dict[str, list[FoundFile]] = defaultdict(list)
+    loose: list[FoundFile] = []
+    for file in _discover(folder):
+        name, slash, _ = file.display.partition("/")
+        (by_class[name] if slash else loose).append(file)
+    _refuse(
+        f"no folder in {display_name(folder)} for the positive class",
+        (display_name(name) for name in positive if not (folder / name).is_dir()),
+    )
+    positive = tuple(map(display_name, positive))
+    classes = _classes(by_class, positive)
+    _refuse(
+        f"class folders in {display_name(folder)} that are links or cannot be opened",
+        (f.display for f in loose if _hides_films(f, (*positive, *classes))),
+    )
+    films = (
+        LabelledFilm(file, int(name != classes[0]), patient_of(file.path.name))
+        for name, files in by_class.items()
+        for file in files
+    )
+    return _set(folder.resolve().name, classes, films, [file.display for file in loose])
+
+
+def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> LabelledSet:
+    """Labels from a table with the columns `path`, `label` and perhaps `patient`.
+
+    Args:
+        folder: what the paths are relative to; its files without a line are unlabelled.
+        table: as `label_table.read_table` reads it.
+        positive: labels of the positive class, as in `from_folders`. Without them, labels are
+            NORMAL and PNEUMONIA, or 0 and 1.
+
+    Raises:
+        DataError: the table cannot be read; labels of no known class, files named twice or not
+            there, paths that leave the folder.
+    """
+    files, root = _discover(folder), folder.resolve()
+    found = {str(file.path.relative_to(root)): file for file in files}
+    lines = {line.path: line for line in read_table(table)}
+    _refuse(
+        f"{display_name(table)} names files that are not in {display_name(folder)}",
+        (str(line) for path, line in lines.items() if path not in found),
+        tip="paths are relative to the folder; links and hidden folders are not followed",
+    )
+    named = {path: _class_name(line.label, positive) for path, line in lines.items()}
+    positive = tuple(map(display_name, positive))
+    missing = sorted({*positive} - {*named.values()})
+    _refuse(f"no line in {display_name(table)} with the label", missing)
+    classes = _classes({*named.values()}, positive)
+    films = (
+        LabelledFilm(
+            found[path], int(name != classes[0]), lines[path].patient or patient_of(Path(path).name)
+        )
+        for path, name in named.items()
+    )
+    loose = (file for path, file in found.items() if path not in named)
+    unlabelled = [file.display for file in loose if file.path != table.resolve()]
+    return _set(f"{root.name} ({table.name})", classes, films, unlabelled)
+
+
+def check_contradictions(films: Sequence[EvaluatedFilm]) -> None:
+    """Refuse films of the same bytes and different classes: one of the labels is wrong.
+
+    Raises:
+        DataError: names them.
+    """
+    same: dict[str, list[EvaluatedFilm]] = defaultdict(list)
+    for film in films:
+        if film.result.sha256:
+            same[film.result.sha256].append(film)
+    _refuse(
+        "identical films under different labels",
+        (
+            " = ".join(film.result.path for film in group)
+            for group in same.values()
+            if len({film.label for film in group}) > 1
+        ),
+        tip="one of each has the wrong label; remove it",
+    )
+
+
+def _discover(folder: Path) -> Iterable[FoundFile]:
+    if not os.path.isdir(folder):  # noqa: PTH112 - that of Path raises where it may not look
+        raise DataError(f"not a folder: {display_name(folder)}")
+    return discover([folder])
+
+
+def _classes(names: Collection[str], positive: tuple[str, ...]) -> tuple[str, str]:
+    """(negative, positive) for the classes that films have; an unknown one is refused."""
+    rest = sorted(set(names) - {*positive})
+    if not positive:
+        negative, positive = NEGATIVE, (POSITIVE,)
+    else:
+        negative = rest[0] if len(rest) == 1 else NEGATIVE
+    known = (negative, *positive)
+    unknown = [name for name in rest if name not in known]
+    likely = [name for name in unknown if name.strip().upper() in known]
+    tip = f"the classes are {' and '.join(known)}; name others with --positive NAME"
+    if likely:
+        tip = f"write {likely[0].strip().upper()}, in capitals and without blanks"
+    _refuse("unknown classes", unknown, tip)
+    merged = "+".join(dict.fromkeys(positive))
+    if merged == negative:
+        raise DataError(f"no class is left beside the positive one: {merged}")
+    return negative, merged
+
+
+def _hides_films(file: FoundFile, classes: Collection[str]) -> bool:
+    return file.problem is Reason.UNREADABLE_FOLDER or (
+        file.problem is Reason.SYMLINK and file.display in classes
+    )
+
+
+def _class_name(label: str, positive: tuple[str, ...]) -> str:
+    """0 and 1 stand for the usual classes, unless the site names its own."""
+    return label if positive else _DIGITS.get(label, label)
+
+
+def _set(
+    name: str, classes: tuple[str, str], films: Iterable[LabelledFilm], unlabelled: Sequence[str]
+) -> LabelledSet:
+    ordered = tuple(sorted(films, key=lambda film: film.label))  # stable: else as found or listed
+    if not ordered:
+        raise DataError(
+            f"no labelled film in {display_name(name)}",
+            tip=f"films lie in the folders {' and '.join(classes)}",
+        )
+    return LabelledSet(display_name(name), classes, ordered, tuple(unlabelled))
+
+
+def _refuse(what: str, names: Iterable[str], tip: str = "") -> None:
+    """An error that names the first few, unless there are none."""
+    named = list(names)
+    if named:
+        raise DataError(f"{what}: {first_few(named)}", tip)

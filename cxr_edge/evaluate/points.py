@@ -1,0 +1,104 @@
+"""What one operating point does on a labelled set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import classification_report, confusion_matrix
+
+from cxr_edge.evaluate.figures import ClassReport, Confusion, PointFigures, PredictiveValues
+from cxr_edge.evaluate.scored import Scored
+from cxr_edge.operating_points import Proportion
+
+_AVERAGES = ("macro avg", "weighted avg")
+
+
+def point_figures(
+    point: tuple[str, float], scored: Scored, classes: tuple[str, str], prevalence: float | None
+) -> PointFigures:
+    """Everything that follows from one threshold.
+
+    Args:
+        point: name and threshold; flagged at or above it.
+        scored: at least one film.
+        classes: (negative, positive).
+        prevalence: in (0, 1), of the site's own films, or None.
+    """
+    name, threshold = point
+    flagged = (scored.probability >= threshold).astype(np.int64)
+    matrix = confusion_matrix(scored.labels, flagged, labels=[0, 1])
+    tn, fp, fn, tp = (int(films) for films in matrix.ravel())
+    sensitivity, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    return PointFigures(
+        name=name,
+        threshold=threshold,
+        confusion=Confusion(tp, fn, fp, tn),
+        accuracy=Proportion.of(tp + tn, len(flagged)),
+        sensitivity=sensitivity,
+        specificity=specificity,
+        positive_predictive_value=_share(tp, tp + fp),
+        negative_predictive_value=_share(tn, tn + fn),
+        at_prevalence=predictive_values(sensitivity, specificity, prevalence),
+        report=_class_reports(scored.labels, flagged, classes),
+    )
+
+
+def predictive_values(
+    sensitivity: Proportion | None, specificity: Proportion | None, prevalence: float | None
+) -> PredictiveValues | None:
+    """Predictive values where this share of the films is positive, by Bayes' theorem.
+
+    Source: Altman, Bland, BMJ 309:102 (1994).
+
+    Returns:
+        None without a prevalence; a value is None where a class is missing or no film would be
+        called so.
+    """
+    if prevalence is None:
+        return None
+    if sensitivity is None or specificity is None:
+        return PredictiveValues(prevalence, None, None)
+    healthy = 1 - prevalence
+    hits, misses = sensitivity.value * prevalence, (1 - sensitivity.value) * prevalence
+    passes, alarms = specificity.value * healthy, (1 - specificity.value) * healthy
+    return PredictiveValues(
+        prevalence,
+        positive=hits / (hits + alarms) if hits + alarms else None,
+        negative=passes / (passes + misses) if passes + misses else None,
+    )
+
+
+def _share(films: int, of: int) -> Proportion | None:
+    return Proportion.of(films, of) if of else None
+
+
+def _class_reports(
+    labels: NDArray[np.int64], flagged: NDArray[np.int64], classes: tuple[str, str]
+) -> tuple[ClassReport, ...]:
+    """Both classes, then their averages.
+
+    An average over a class that has no figure has none either; scikit-learn would leave it out.
+    """
+    # The classes stay numbers here: a class folder may be called `macro avg`.
+    report = classification_report(
+        labels, flagged, labels=[0, 1], output_dict=True, zero_division=np.nan
+    )
+    lines = tuple(_line(name, report[key]) for name, key in zip(classes, "01", strict=True))
+    figures = [{"precision": x.precision, "recall": x.recall, "f1-score": x.f1} for x in lines]
+    for name in _AVERAGES:
+        known = {key: all(each[key] is not None for each in figures) for key in figures[0]}
+        values = {key: report[name][key] if known[key] else math.nan for key in known}
+        lines += (_line(name, {**values, "support": report[name]["support"]}),)
+    return lines
+
+
+def _line(name: str, values: Mapping[str, float]) -> ClassReport:
+    """Of a class without films nothing can be said, though 0 of so many flagged is a number."""
+    precision, recall, f1 = (
+        None if math.isnan(values[key]) or not values["support"] else float(values[key])
+        for key in ("precision", "recall", "f1-score")
+    )
+    return ClassReport(name, precision, recall, f1, int(values["support"]))

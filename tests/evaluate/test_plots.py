@@ -1,0 +1,124 @@
+"""The pictures open, say in words what they show, and are the same for the same figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_edge.evaluate.canvas import Plot
+from cxr_edge.evaluate.figures import Evaluation
+from cxr_edge.evaluate.plots import Plots, draw
+from tests.evaluate.made import BOTH, CASES, NEGATIVE_ONLY, evaluation
+
+
+def every(plots: Plots) -> list[Plot]:
+    curves = [plot for plot in (plots.roc, plots.precision_recall) if plot]
+    each = [(*model.confusions, model.calibration, model.scores) for model in plots.models]
+    return curves + [plot for group in each for plot in group]
+
+
+@pytest.mark.parametrize(
+    ("case", "count"),
+    list(zip(CASES.values(), (6, 10, 6, 4, 8, 6), strict=True)),
+    ids=CASES,
+)
+def test_every_picture_opens_and_shows_something(
+    case: Callable[[], Evaluation], count: int
+) -> None:
+    plots = every(draw(case()))
+    assert len(plots) == count
+    for plot in plots:
+        with Image.open(io.BytesIO(plot.png)) as picture:
+            assert (picture.format, picture.size) == ("PNG", (plot.width, plot.height))
+            assert picture.mode == "RGBA"
+            ink = np.asarray(picture)[:, :, 3]
+        assert 0.01 < (ink > 0).mean() < 0.9
+        assert plot.alt.endswith(".")
+
+
+def test_a_class_without_films_has_no_curves() -> None:
+    plots = draw(evaluation(NEGATIVE_ONLY))
+    assert plots.roc is plots.precision_recall is None
+
+
+def test_the_same_figures_give_the_same_bytes() -> None:
+    once, again = draw(evaluation()), draw(evaluation())
+    assert once == again
+    assert all(b"matplotlib" not in plot.png.lower() for plot in every(once))
+
+
+def test_other_figures_give_other_pictures() -> None:
+    fewer, more = (every(draw(evaluation(labels))) for labels in (BOTH, BOTH * 2))
+    assert not {plot.png for plot in fewer} & {plot.png for plot in more}
+
+
+def settings() -> dict[str, Any]:
+    """Without the backend, which matplotlib settles on when it is first asked."""
+    return {name: matplotlib.rcParams[name] for name in matplotlib.rcParams if name != "backend"}
+
+
+def test_drawing_leaves_no_settings_behind() -> None:
+    before = settings()
+    draw(evaluation())
+    assert settings() == before
+
+
+def test_alternative_texts_name_the_figures() -> None:
+    made = evaluation(models=2)
+    plots = draw(made)
+    assert plots.roc
+    assert plots.precision_recall
+    first, second = made.models
+    assert first.auc
+    assert second.auc
+    assert f"tiny0: AUC {first.auc.value:.3f} ({first.auc.low:.3f} to" in plots.roc.alt
+    assert f"tiny1: AUC {second.auc.value:.3f}" in plots.roc.alt
+    screening = first.points[0]
+    assert screening.specificity
+    assert f"screening at x {1 - screening.specificity.value:.3f}" in plots.roc.alt
+    assert f"average precision {second.average_precision:.3f}" in plots.precision_recall.alt
+    wrong = screening.confusion
+    assert plots.models[0].confusions[0].alt == (
+        f"Confusion matrix at screening: {wrong.false_negative} of 48 PNEUMONIA missed, "
+        f"{wrong.false_positive} of 23 NORMAL flagged."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["$x^2$", "$\\frac{", "\u80ba\u708e", "a" * 300, "<b>&amp;</b>", "_", "%s {0}"]
+)
+def test_any_class_name_can_be_drawn(name: str) -> None:
+    """A warning about a missing letter, or about mathematics in a name, would be an error here."""
+    made = evaluation()
+    (model,) = made.models
+    bins = model.distribution.counts.values()
+    named = replace(
+        made,
+        films=replace(made.films, classes=("NORMAL", name)),
+        models=(
+            replace(
+                model,
+                spec=replace(model.spec, name=name),
+                distribution=replace(
+                    model.distribution, counts=dict(zip(("NORMAL", name), bins, strict=True))
+                ),
+            ),
+        ),
+    )
+    assert len(every(draw(named))) == 6
+
+
+def test_without_validation_scores_the_films_stand_alone() -> None:
+    made = evaluation()
+    (model,) = made.models
+    bare = replace(model, spec=replace(model.spec, validation_scores=None))
+    before, after = (draw(replace(made, models=(each,))).models[0] for each in (model, bare))
+    assert before.scores.png != after.scores.png
+    assert before.calibration == after.calibration
