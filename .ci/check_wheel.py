@@ -8,7 +8,8 @@ WHEEL = Path(sys.argv[1])
 SMALL_MODELS = ("cnn3_50", "cnn4_50", "cnn3_128")
 WANTED = {
     *(f"cxr_edge/models/{m}.{s}" for m in SMALL_MODELS for s in ("onnx", "tflite", "json", "md")),
-    "cxr_edge/report/templates/triage.html.j2",
+    *(f"cxr_edge/report/templates/{t}" for t in ("triage.html.j2", "triage.js", "base.css")),
+    "cxr_edge/evaluate/templates/evaluation.html.j2",
     "cxr_training/recipes/cnn3_128.tuned.toml",
     "cxr_edge/py.typed",
 }

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra
+from cxr_edge.cli.options import runtime_options
 from cxr_edge.cli.score import DEFAULT_MODEL, EXIT_INCOMPLETE
 from cxr_edge.errors import InputError
 
@@ -108,11 +109,7 @@ class EvaluateRequest:
     type=click.Path(path_type=Path),
     help="New folder for the figures.  [default: evaluations/<UTC time>]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--workers", type=click.IntRange(1, 256), help="Decoding processes.  [default: usable cores]"
-)
-@click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True)
+@runtime_options
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def evaluate(**options: Any) -> int:
     """Measure a model on films whose findings are known.

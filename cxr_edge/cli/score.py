@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cxr_edge.cli.options import runtime_options
 from cxr_edge.errors import InputError
 from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -81,11 +82,7 @@ class ScoreRequest:
     metavar="FILE",
     help="The threshold that `cxr-edge evaluate --propose-threshold` chose on your own films.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--workers", type=click.IntRange(1, 256), help="Decoding processes.  [default: usable cores]"
-)
-@click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True)
+@runtime_options
 @click.option(
     "--settle",
     type=click.FloatRange(0, 86400),

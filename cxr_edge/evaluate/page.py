@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from cxr_edge.evaluate.figures import Curve, EvaluatedFilm, Evaluation, ModelFig
 from cxr_edge.evaluate.plots import ModelPlots, draw
 from cxr_edge.measurements import with_interval
 from cxr_edge.report.context import BANNER
-from cxr_edge.report.environment import page_environment, policy, source
+from cxr_edge.report.environment import data_uri, new_environment, policy, source
 from cxr_edge.report.film import FilmView, film_view
 from cxr_edge.types import Picture
 
@@ -85,9 +85,9 @@ def render_page(evaluation: Evaluation, pictures: Pictures) -> bytes:
 
 def _environment() -> jinja2.Environment:
     """With what the templates need to put figures into words."""
-    environment = page_environment()
+    environment = new_environment()
     environment.filters["interval"] = with_interval
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["png"] = functools.partial(data_uri, "image/png")
     environment.globals.update(origin=origin, thinned=thinned, words=words)
     return environment
 
@@ -138,7 +138,3 @@ def thinned(curve: Curve) -> list[tuple[float, float, float]]:
         return points
     last = CURVE_ROWS - 1
     return [points[round(row * (len(points) - 1) / last)] for row in range(CURVE_ROWS)]
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.report.environment import data_uri
 from cxr_edge.report.evidence import overlay_paths
 from cxr_edge.spec import ModelSpec
 from cxr_edge.types import Picture
@@ -111,4 +111,4 @@ def _jpeg(film: NDArray[np.uint8]) -> str:
 
     stream = io.BytesIO()
     Image.fromarray(film).save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return data_uri("image/jpeg", stream.getvalue())

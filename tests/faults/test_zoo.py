@@ -205,7 +205,8 @@ def test_memory_does_not_grow_with_the_folder(tiny: Path, tmp_path: Path, figure
         tmp_path / "large/again/triage.csv"
     ).read_bytes()
     assert max(heavy, again) - light <= tier(15, 150)
-    assert (ledger <= tier(3, 60), page <= 3) == (True, True)
+    # The page lists 5,000 or 10,000 of them, by band, at some 700 bytes a row.
+    assert (ledger <= tier(3, 60), page <= tier(4, 8)) == (True, True)
 
 
 def _megabytes(path: Path) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PIL import Image
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
+from cxr_edge.report.environment import data_uri
 from cxr_training.data import CLASSES
 from cxr_training.survey import Film, grouped, patients
 
@@ -124,16 +124,12 @@ def _png(figure: Figure) -> str:
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=144, transparent=True)
-    return _data_uri("image/png", buffer.getvalue())
+    return data_uri("image/png", buffer.getvalue())
 
 
 def _plain(name: str) -> str:
     """A set name, short and in letters that matplotlib's font has."""
     return name.encode("ascii", "backslashreplace").decode()[:30]
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _samples(films: Sequence[Film]) -> dict[tuple[str, str], list[Sample]]:
@@ -158,4 +154,4 @@ def _sample(film: Film) -> Sample | None:
     small.thumbnail((SAMPLE_PIXELS, SAMPLE_PIXELS))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=85)
-    return Sample(film.file_name, *small.size, _data_uri("image/jpeg", buffer.getvalue()))
+    return Sample(film.file_name, *small.size, data_uri("image/jpeg", buffer.getvalue()))

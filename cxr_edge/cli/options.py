@@ -1,0 +1,27 @@
+"""Options that `score` and `evaluate` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+
+def runtime_options(command: Command) -> Command:
+    """Where and how films are worked through."""
+    for option in (
+        click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, 256),
+            help="Decoding processes.  [default: usable cores]",
+        ),
+        click.option(
+            "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+        ),
+    ):
+        command = option(command)
+    return command
