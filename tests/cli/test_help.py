@@ -33,6 +33,7 @@ def test_the_commands_of_the_design() -> None:
         "models",
         "models list",
         "models show",
+        "evaluate",
         "doctor",
         "explore",
         "train",
