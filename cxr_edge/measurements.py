@@ -26,7 +26,10 @@ class Decisions:
 class Estimate:
     """A figure with its 95 % interval: percentiles of a bootstrap that draws patients, not films.
 
-    Source: Efron, Tibshirani: An Introduction to the Bootstrap (1993), chapter 13.
+    Where that has no width, as at an area of 1, it is Newcombe's interval over patients.
+
+    Source: Efron, Tibshirani: An Introduction to the Bootstrap (1993), chapter 13; Newcombe, Stat.
+    Med. 25:559 (2006), method 5.
     """
 
     value: float

@@ -24,10 +24,11 @@ class SiteProfile:
 
     Attributes:
         model_sha256: of the model file; another one needs another evaluation.
-        preprocessing_version: likewise.
+        preprocessing_version: likewise, and so is `decoding_version`.
         point: the threshold with what it measured on the very films that chose it, n and interval.
         data_sha256: over names and contents of those films.
-        digest: sha256 over everything else; a profile that was edited is refused.
+        digest: sha256 over everything else; a profile that was edited is refused. It guards against
+            slips, not against intent.
     """
 
     schema_version: int
@@ -35,6 +36,7 @@ class SiteProfile:
     model_version: str
     model_sha256: str
     preprocessing_version: int
+    decoding_version: int
     point: OperatingPoint
     data_sha256: str
     created_utc: str
@@ -65,20 +67,24 @@ class SiteProfile:
             ModelRefusedError: either differs.
         """
         # Not above: a report that is rendered again needs no image library.
+        from cxr_edge.images import DECODING_VERSION
         from cxr_edge.preprocess import PREPROCESSING_VERSION
 
         if model_sha256 != self.model_sha256:
             raise ModelRefusedError(
                 f"the site profile is for {self.model} {self.model_version}, "
                 f"sha256 {self.model_sha256[:16]}; this model is {model_sha256[:16]}",
-                tip="evaluate this model on the site's films: cxr-edge evaluate --help",
+                tip=f"give --model {self.model}, or evaluate this model: cxr-edge evaluate --help",
             )
-        if self.preprocessing_version != PREPROCESSING_VERSION:
-            raise ModelRefusedError(
-                f"the site profile is for preprocessing {self.preprocessing_version}, "
-                f"this is {PREPROCESSING_VERSION}",
-                tip="evaluate again: cxr-edge evaluate --help",
-            )
+        for what, chosen_with, ours in (
+            ("preprocessing", self.preprocessing_version, PREPROCESSING_VERSION),
+            ("decoding", self.decoding_version, DECODING_VERSION),
+        ):
+            if chosen_with != ours:
+                raise ModelRefusedError(
+                    f"the site profile is for {what} {chosen_with}, this is {ours}",
+                    tip="evaluate again: cxr-edge evaluate --help",
+                )
 
 
 def load_profile(path: Path) -> SiteProfile:

@@ -14,10 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.measurements import (
-    Evaluation,
-    ScoreDistribution,
-)
+from cxr_edge.measurements import Evaluation, ScoreDistribution
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.strict_json import read
 
@@ -226,6 +223,8 @@ class ModelSpec:
     def __post_init__(self) -> None:
         """Refuse a spec this version cannot honour."""
         _check_schema(self.schema_version)
+        if taken := {"site", "custom"} & set(self.operating_points):
+            raise ValueError(f"operating point {', '.join(taken)}: a threshold that a site gives")
         if DEFAULT_OPERATING_POINT not in self.operating_points:
             raise ValueError(f"no operating point {DEFAULT_OPERATING_POINT}")
 

@@ -27,6 +27,7 @@ def profile(**facts: Any) -> SiteProfile:
         "model_version": "1.0.0",
         "model_sha256": SHA256,
         "preprocessing_version": PREPROCESSING_VERSION,
+        "decoding_version": 1,
         "point": OperatingPoint(
             0.25, "by hand", Proportion.of(49, 50), Proportion.of(60, 90), "films"
         ),

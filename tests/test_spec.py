@@ -114,6 +114,9 @@ REFUSED: dict[str, Change] = {
     "unknown field": set_value("comment", "hello"),
     "unknown inner field": set_value("golden.rounds", 3),
     "no screening point": drop("operating_points.screening"),
+    "the site's own name": lambda values: values["operating_points"].update(
+        site=values["operating_points"]["screening"]
+    ),
     "missing input": drop("network_data_format.inputs.image"),
     "missing output": drop(f"{OUTPUTS}.bias"),
     "unknown output": set_value(f"{OUTPUTS}.logit", BIAS),

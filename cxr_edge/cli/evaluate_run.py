@@ -1,24 +1,34 @@
 """The site acceptance test as a list of steps; `evaluate` imports this once its options are known.
 
-Its ledger is a passing one: an evaluation is repeated as a whole, and no film's name stays behind.
+Its ledger is a passing one, because an evaluation is repeated as a whole; what a kill leaves of it
+lies in the system's temporary folder.
 """
 
 from __future__ import annotations
 
+import math
+import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from cxr_edge.catalog import choose_model
+from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.evaluate import EvaluateRequest
 from cxr_edge.cli.pipeline import Pipeline, Work
-from cxr_edge.errors import CxrEdgeError, DeviceError, RunInterruptedError
+from cxr_edge.errors import (
+    CxrEdgeError,
+    DataError,
+    DeviceError,
+    InputError,
+    RunInterruptedError,
+)
+from cxr_edge.evaluate.cautions import CHANCE
 from cxr_edge.evaluate.compare import compare
-from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures
+from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
 from cxr_edge.evaluate.labels import LabelledSet, check_contradictions, from_csv, from_folders
 from cxr_edge.evaluate.measure import MeasuredModel, measure, propose, set_figures
 from cxr_edge.evaluate.page import SHOWN, render_page
@@ -31,6 +41,9 @@ from cxr_edge.settle import SettleRule
 from cxr_edge.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Picture, display_name
+
+PROFILE_NAME = "site-profile.json"
+_FINEST = 0.01  # a sensitivity of 1 is asked of a hundred films, not of infinitely many
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,10 @@ def run(request: EvaluateRequest) -> Evaluation:
     clock = show.Clock()
     out = request.out or Path("evaluations", clock.run_id)
     check_target(out)
+    _check_outside(out, request.labelled)
     labelled = _labelled(request)
-    choices = [choose_model(model) for model in request.models]
+    _check_enough(labelled, request.least_sensitivity())
+    choices = _choices(request.models)
     profile = None if request.site_profile is None else load_profile(request.site_profile)
     if profile is not None:
         profile.check(choices[0].file.sha256)  # with a profile there is one model
@@ -57,17 +72,63 @@ def run(request: EvaluateRequest) -> Evaluation:
     pipelines = [Pipeline(choice, load(choice, device), work) for choice in choices]
     scored = _scored(pipelines, profile, labelled)
     evaluation = _evaluation(request, clock, labelled, scored)
+    _check_other_films(profile, evaluation.films)
+    evaluation, refusal = _with_profile(evaluation, scored[0], request.least_sensitivity())
     pictures = _pictures(evaluation.models, scored, labelled) if request.thumbnails else {}
     write_folder(_contents(evaluation, pictures), out)
     if not request.quiet:
-        show.print_lines([*summary_lines(evaluation), f"evaluation: {out / 'evaluation.html'}"])
+        show.print_lines([*summary_lines(evaluation), *_next_steps(request, evaluation, out)])
+    if refusal is not None:  # the figures are worth having all the same
+        raise DataError(str(refusal), tip=f"the figures are in {display_name(out)}")
     return evaluation
+
+
+def _check_outside(out: Path, labelled: Path) -> None:
+    if out.resolve().is_relative_to(labelled.resolve()):
+        raise InputError(
+            f"--out lies inside {display_name(labelled)}",
+            tip="the next evaluation would take the figures for films: another --out",
+        )
+
+
+def _choices(models: Sequence[str]) -> list[ModelChoice]:
+    choices = [choose_model(model) for model in models]
+    if len({choice.file.sha256 for choice in choices}) < len(choices):
+        raise InputError(f"{' and '.join(models)} are the same file", tip="compare two models")
+    return choices
+
+
+def _check_enough(labelled: LabelledSet, least: float | None) -> None:
+    """Refuse, before a film is read, what too few films would choose.
+
+    The share asked for must be one that so many films can have without being all of them.
+    """
+    if least is None:
+        return
+    positives = sum(film.label for film in labelled.films)
+    needed = math.ceil(round(1 / max(1 - least, _FINEST), 6))
+    if positives < needed or positives == len(labelled.films):
+        negative, positive = labelled.classes
+        raise DataError(
+            f"{positives} {positive} and {len(labelled.films) - positives} {negative} films cannot "
+            f"choose a threshold of sensitivity {least}",
+            tip=f"at least {needed} {positive} films are needed, and {negative} ones",
+        )
 
 
 def _labelled(request: EvaluateRequest) -> LabelledSet:
     if request.labels is not None:
         return from_csv(request.labelled, request.labels, request.positive)
     return from_folders(request.labelled, request.positive)
+
+
+def _check_other_films(profile: SiteProfile | None, films: SetFigures) -> None:
+    """On the films that chose it, a threshold is no better than it promised to be."""
+    if profile is not None and profile.data_sha256 == films.sha256:
+        raise DataError(
+            f"{films.name} chose the threshold of this site profile and cannot judge it",
+            tip="give other films whose findings are known",
+        )
 
 
 def _scored(
@@ -95,7 +156,7 @@ def _model(pipeline: Pipeline, profile: SiteProfile | None) -> MeasuredModel:
         display_name(choice.path.name),
         choice.file.sha256,
         pipeline.runner.device,
-        {**site, **choice.spec.operating_points},
+        {**site, **choice.spec.operating_points},  # no spec has a point of that name
     )
 
 
@@ -128,10 +189,9 @@ def _interrupted(error: RunInterruptedError) -> CxrEdgeError:
 def _evaluation(
     request: EvaluateRequest, clock: show.Clock, labelled: LabelledSet, scored: Sequence[_Scored]
 ) -> Evaluation:
-    first, least = scored[0], request.least_sensitivity()
+    first = scored[0]
     data = set_figures(labelled, first.films)
     models = tuple(measure(each.films, each.model, request.prevalence, data) for each in scored)
-    profile = None if least is None else propose(first.films, first.model, least, data)
     return Evaluation(
         created_utc=clock.started_utc,
         seconds=clock.seconds,
@@ -140,8 +200,33 @@ def _evaluation(
         films=data,
         models=models,
         comparison=compare(*models) if len(models) > 1 else None,
-        profile=profile,
+        profile=None,
     )
+
+
+def _with_profile(
+    evaluation: Evaluation, scored: _Scored, least: float | None
+) -> tuple[Evaluation, DataError | None]:
+    """The evaluation with the threshold that was asked for, or why there is none."""
+    if least is None:
+        return evaluation, None
+    auc = evaluation.models[0].auc
+    if auc is not None and auc.value < CHANCE:
+        return evaluation, DataError("no threshold is chosen where the AUC is below 0.5")
+    try:
+        profile = propose(scored.films, scored.model, least, evaluation.films)
+    except DataError as error:
+        return evaluation, error
+    return replace(evaluation, profile=profile), None
+
+
+def _next_steps(request: EvaluateRequest, evaluation: Evaluation, out: Path) -> Iterator[str]:
+    """Where the figures are, and the command that uses the threshold, as it can be pasted."""
+    if evaluation.profile is not None:
+        command = ["cxr-edge", "score", "INCOMING", "--model", request.models[0]]
+        command += ["--site-profile", str(out / PROFILE_NAME)]
+        yield f"use it: {display_name(shlex.join(command))}"
+    yield f"evaluation: {display_name(out / 'evaluation.html')}"
 
 
 def _library_versions() -> dict[str, str]:
@@ -181,5 +266,5 @@ def _contents(
     }
     if evaluation.profile is not None:
         text = evaluation.profile.to_json()
-        contents["site-profile.json"] = lambda: [text.encode()]
+        contents[PROFILE_NAME] = lambda: [text.encode()]
     return {**contents, "evaluation.html": lambda: [render_page(evaluation, pictures)]}

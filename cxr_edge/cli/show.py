@@ -20,6 +20,7 @@ from rich.text import Text
 
 from cxr_edge.cli.boundary import say_error
 from cxr_edge.errors import CxrEdgeError, ReportError
+from cxr_edge.measurements import with_interval
 from cxr_edge.report import Report
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
@@ -171,6 +172,13 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         f"{context.model_file} on {context.device_used}{chosen}, {context.operating_point} at "
         f"{context.threshold:.6f}"
     )
+    if context.profile:
+        point = context.profile.point
+        yield (
+            f"site threshold chosen with sensitivity {with_interval(point.sensitivity)} on "
+            f"{point.sensitivity.n} positive films, specificity "
+            f"{with_interval(point.specificity)} on {point.specificity.n}"
+        )
     yield (
         f"{counts.found} found = {counts.scored} scored + {counts.not_scored} not scored "
         f"+ {counts.deferred} deferred"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +11,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr_edge.evaluate.auc import auc_estimate
+from cxr_edge.evaluate.auc import LEAST_PATIENTS, auc_estimate, enough_patients
 from cxr_edge.evaluate.figures import EvaluatedFilm, MetadataBaseline
 from cxr_edge.evaluate.scored import Scored
+from cxr_edge.measurements import Estimate
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 FEATURES = ("width", "height", "aspect", "bytes")
@@ -20,38 +22,35 @@ _FOLDS = 5
 _SEED = 0
 _TREES = 100
 _FILMS_PER_LEAF = 5
+_FILMS_PER_TREE = 1000  # 50,000 films take seconds, not a quarter of an hour
 
 Split = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+# What it sees of a film: facts of the file, the class and the patient.
+_Row = tuple[tuple[float, ...], int, str]
 
 
 def baseline(films: Sequence[EvaluatedFilm]) -> MetadataBaseline:
     """How far a random forest gets with width, height, aspect and size of the file.
 
-    Every prediction is for patients that the forest has not seen, in five folds, or in as many as
-    the rarer class has patients. A forest only compares values, so no feature needs a scale. The
-    same films always give the same figures.
+    Every prediction is for patients that the forest has not seen, in five folds. A forest only
+    compares values, so no feature needs a scale. The same films always give the same figures.
 
     Args:
         films: of the set; those with a score count.
     """
     scored = Scored.of(film for film in films if film.result.width and film.result.height)
-    features = np.array([_metadata(film) for film in scored.films], np.float64)
-    folds = min(_FOLDS, _patients_of_rarer_class(scored))
-    if folds < 2:
-        return _without("it needs scored films of two patients of each class")
+    if not enough_patients(scored.labels, scored.patients):
+        return _without(f"it needs scored films of {LEAST_PATIENTS} patients of each class")
+    rows = tuple((_metadata(film), film.label, film.patient) for film in scored.films)
+    features = _features(rows)
     if not np.ptp(features, axis=0).any():
         return _without("all films have the same width, height and bytes")
-    split = list(
-        StratifiedGroupKFold(folds, shuffle=True, random_state=_SEED).split(
-            features, scored.labels, scored.patients
-        )
-    )
-    predicted = _out_of_fold(features, scored.labels.astype(np.float64), split)
+    split, auc = _of_labels(rows)
     explained = _explained(features, _logit(scored.probability), split)
     return MetadataBaseline(
         features=FEATURES,
-        folds=folds,
-        auc=auc_estimate(scored.labels, predicted, scored.patients),
+        folds=_FOLDS,
+        auc=auc,
         explained=explained,
         why_not="all films have the same score" if explained is None else "",
     )
@@ -66,10 +65,20 @@ def _metadata(film: EvaluatedFilm) -> tuple[float, ...]:
     return width, height, width / height, film.bytes
 
 
-def _patients_of_rarer_class(scored: Scored) -> int:
-    pairs = set(zip(scored.labels.tolist(), scored.patients, strict=True))
-    positive = sum(label for label, _ in pairs)
-    return int(min(positive, len(pairs) - positive))
+def _features(rows: Sequence[_Row]) -> NDArray[np.float64]:
+    return np.array([metadata for metadata, _, _ in rows], np.float64)
+
+
+@functools.lru_cache(maxsize=1)  # two models are compared on the same films
+def _of_labels(rows: tuple[_Row, ...]) -> tuple[Split, Estimate | None]:
+    """Folds by patient, and how well the labels are predicted: no model has a part in these."""
+    features = _features(rows)
+    labels = np.array([label for _, label, _ in rows])
+    patients = [patient for _, _, patient in rows]
+    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
+    split = list(folds.split(features, labels, patients))
+    predicted = _out_of_fold(features, labels.astype(np.float64), split)
+    return split, auc_estimate(labels, predicted, patients)
 
 
 def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,7 +95,12 @@ def _out_of_fold(
     """Each film predicted by a forest that grew without its fold; of a label, its probability."""
     predicted = np.empty(len(target))
     for train, test in split:
-        forest = RandomForestRegressor(_TREES, min_samples_leaf=_FILMS_PER_LEAF, random_state=_SEED)
+        forest = RandomForestRegressor(
+            _TREES,
+            min_samples_leaf=_FILMS_PER_LEAF,
+            max_samples=min(_FILMS_PER_TREE, len(train)),
+            random_state=_SEED,
+        )
         predicted[test] = forest.fit(features[train], target[train]).predict(features[test])
     return predicted
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, rankdata
 from sklearn.metrics import roc_auc_score
 
-from cxr_edge.evaluate.auc import Counts, estimate, resampled_auc
+from cxr_edge.evaluate.auc import Counts, enough_patients, estimate, resampled_auc
 from cxr_edge.evaluate.figures import Comparison, McNemar, ModelFigures
 from cxr_edge.evaluate.scored import Scored
 from cxr_edge.measurements import Estimate
@@ -23,10 +23,10 @@ def compare(first: ModelFigures, second: ModelFigures) -> Comparison:
     one, other = _on_common_films(first, second)
     theirs = {point.name: point.threshold for point in second.points}
     return Comparison(
-        first=first.model_file,
-        second=second.model_file,
+        first=_name(first),
+        second=_name(second),
         films=len(one.films),
-        difference=_difference(one, other) if one.both_classes else None,
+        difference=_difference(one, other) if enough_patients(one.labels, one.patients) else None,
         delong_p_value=delong(one.labels, one.probability, other.probability),
         mcnemar=tuple(
             _mcnemar(point.name, _right(one, point.threshold), _right(other, theirs[point.name]))
@@ -34,6 +34,11 @@ def compare(first: ModelFigures, second: ModelFigures) -> Comparison:
             if point.name in theirs and one.films
         ),
     )
+
+
+def _name(model: ModelFigures) -> str:
+    """Two files may have one name; their hashes differ."""
+    return f"{model.model_file} {model.model_sha256[:8]}"
 
 
 def delong(

@@ -36,14 +36,15 @@ class _Line:
 
 
 def _roc_line(name: str, model: ModelFigures) -> _Line | None:
-    if not (model.roc and model.auc):
+    if not model.roc:
         return None
+    figure = f"AUC {with_interval(model.auc)}" if model.auc else "AUC: too few patients"
     places = tuple(
         (point.name, _complement(point.specificity), point.sensitivity)
         for point in model.points
         if point.specificity and point.sensitivity
     )
-    return _Line(name, f"AUC {with_interval(model.auc)}", _scored(model), model.roc, places)
+    return _Line(name, figure, _scored(model), model.roc, places)
 
 
 def _recall_line(name: str, model: ModelFigures) -> _Line | None:
@@ -96,7 +97,7 @@ def _draw_lines(axes: Axes, lines: Sequence[_Line], drawstyle: str) -> None:
         name, curve = plain(line.name), (line.curve.x, line.curve.y)
         label, owner = f"{name}: {line.figure}", f", {name}" if len(lines) > 1 else ""
         axes.plot(*curve, dashes, color=colour, drawstyle=drawstyle, label=label)
-        for marker, (point, x, y) in zip(_MARKERS, line.points, strict=False):
+        for marker, (point, x, y) in zip(itertools.cycle(_MARKERS), line.points, strict=False):
             _mark(axes, (x, y), (colour, marker), f"{plain(point)}{owner}")
     films = ", ".join(f"{count:,} {plain(name)}" for name, count in lines[0].films.items())
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=films)

@@ -1,6 +1,6 @@
 """What an evaluation found: plain values, computed in `measure`, printed in `page`.
 
-A figure that cannot be computed is None, never NaN; why stands in `SetFigures.missing_class`.
+A figure that cannot be computed is None, never NaN; `words.why_not` says why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class EvaluatedFilm:
 
     Attributes:
         label: 1 for the positive class, 0 for the negative one.
-        patient: films of one patient share it.
+        patient: films of one patient share it; a number, no name.
         bytes: size of the file.
     """
 
@@ -58,12 +58,21 @@ class ClassReport:
 
 
 @dataclass(frozen=True)
+class PredictiveValue:
+    """By Bayes' theorem; `low` and `high` from the ends of sensitivity's and specificity's own."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class PredictiveValues:
     """Bayes at a prevalence that the site states; None where a class is missing."""
 
     prevalence: float
-    positive: float | None
-    negative: float | None
+    positive: PredictiveValue | None
+    negative: PredictiveValue | None
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,8 @@ class ModelFigures:
 
     Attributes:
         films: every labelled film of the set.
-        points: its operating points, or the site's.
+        auc: None with too few patients of a class, `auc.LEAST_PATIENTS`.
+        points: its operating points; the first is the site's own, or else the default.
         roc: false positive rate, true positive rate.
         precision_recall: recall, precision.
         missed: false negatives at the first of `points`, worst first.
@@ -193,10 +203,12 @@ class SetFigures:
     """The labelled set.
 
     Attributes:
-        sha256: over names and contents of its films.
-        counts: films by class name, negative first.
+        sha256: over names, contents and classes of its scored films.
+        counts: labelled files by class name, negative first, scored or not.
+        patients: on the scored films.
+        patients_from: what says which films show one patient.
         repeated: films whose bytes another film has too; they count.
-        unlabelled: films in the folder that the labels do not name; they do not count.
+        unlabelled: files in the folder that the labels do not name; they do not count.
         missing_class: a class without a film, or an empty string.
     """
 
@@ -205,6 +217,7 @@ class SetFigures:
     classes: tuple[str, str]
     counts: dict[str, int]
     patients: int
+    patients_from: str
     repeated: int
     unlabelled: tuple[str, ...]
     missing_class: str

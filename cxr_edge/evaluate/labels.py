@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -12,16 +13,18 @@ from cxr_edge.discover import discover
 from cxr_edge.errors import DataError
 from cxr_edge.evaluate.figures import EvaluatedFilm
 from cxr_edge.evaluate.label_table import first_few, read_table
-from cxr_edge.evaluate.patients import patient_of
+from cxr_edge.evaluate.patients import Person, numbered, person_of, told_by
 from cxr_edge.types import FoundFile, Reason, display_name
 
 NEGATIVE, POSITIVE = "NORMAL", "PNEUMONIA"
 _DIGITS = {"0": NEGATIVE, "1": POSITIVE}
 
+_Named = tuple[FoundFile, int, Person]  # a film, its class, and who is on it by name
+
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """One file, its class (0 negative, 1 positive) and the patient it shows."""
+    """One file, its class (0 negative, 1 positive) and the number of the patient it shows."""
 
     file: FoundFile
     label: int
@@ -37,12 +40,14 @@ class LabelledSet:
         classes: (negative, positive).
         films: negative ones first.
         unlabelled: names of what lies in the folder without a label.
+        patients_from: what says which films show one patient.
     """
 
     name: str
     classes: tuple[str, str]
     films: tuple[LabelledFilm, ...]
     unlabelled: tuple[str, ...]
+    patients_from: str
 
 
 def from_folders(folder: Path, positive: tuple[str, ...] = ()) -> LabelledSet:
@@ -53,31 +58,27 @@ def from_folders(folder: Path, positive: tuple[str, ...] = ()) -> LabelledSet:
 
     Args:
         folder: holds the class folders, each with any folders inside.
-        positive: folders of the positive class; the negative class is the one other folder, or
-            NORMAL. Without names, the classes are NORMAL and PNEUMONIA.
+        positive: folders of the positive class, a slash at the end or none; the negative class is
+            the one other folder, or NORMAL. Without names, they are NORMAL and PNEUMONIA.
 
     Raises:
-        DataError: a folder of no known class, a class folder that cannot be walked, no film.
+        DataError: a folder of no known class, one below which not all can be seen, no film.
     """
+    files = list(_discover(folder))
+    _refuse_hidden(folder, (file for file in files if _hides_films(file)))
     by_class: dict[str, list[FoundFile]] = defaultdict(list)
     loose: list[FoundFile] = []
-    for file in _discover(folder):
+    for file in files:
         name, slash, _ = file.display.partition("/")
         (by_class[name] if slash else loose).append(file)
-    _refuse(
-        f"no folder in {display_name(folder)} for the positive class",
-        (display_name(name) for name in positive if not (folder / name).is_dir()),
-    )
-    positive = tuple(map(display_name, positive))
+    positive = _positive_folders(folder, positive)
     classes = _classes(by_class, positive)
-    _refuse(
-        f"class folders in {display_name(folder)} that are links or cannot be opened",
-        (f.display for f in loose if _hides_films(f, (*positive, *classes))),
-    )
+    linked = (file for file in loose if file.problem is Reason.SYMLINK)
+    _refuse_hidden(folder, (link for link in linked if link.display in (*positive, *classes)))
     films = (
-        LabelledFilm(file, int(name != classes[0]), patient_of(file.path.name))
-        for name, files in by_class.items()
-        for file in files
+        (file, int(name != classes[0]), person_of(file.display))
+        for name, inside in by_class.items()
+        for file in inside
     )
     return _set(folder.resolve().name, classes, films, [file.display for file in loose])
 
@@ -109,8 +110,10 @@ def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> Label
     _refuse(f"no line in {display_name(table)} with the label", missing)
     classes = _classes({*named.values()}, positive)
     films = (
-        LabelledFilm(
-            found[path], int(name != classes[0]), lines[path].patient or patient_of(Path(path).name)
+        (
+            found[path],
+            int(name != classes[0]),
+            person_of(found[path].display, lines[path].patient),
         )
         for path, name in named.items()
     )
@@ -166,9 +169,34 @@ def _classes(names: Collection[str], positive: tuple[str, ...]) -> tuple[str, st
     return negative, merged
 
 
-def _hides_films(file: FoundFile, classes: Collection[str]) -> bool:
-    return file.problem is Reason.UNREADABLE_FOLDER or (
-        file.problem is Reason.SYMLINK and file.display in classes
+def _positive_folders(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Each is the name of a folder, as films below it have it: no `./X`, no `X/sub`, no `.`."""
+    folders = {name: name.rstrip("/") for name in names}
+    inside: list[str] = []
+    with contextlib.suppress(OSError):  # the names are not there, then
+        inside = os.listdir(folder)  # noqa: PTH208 - names, not paths
+    _refuse(
+        f"no folder in {display_name(folder)} for the positive class",
+        (
+            display_name(name)
+            for name, bare in folders.items()
+            if bare not in inside or not (folder / bare).is_dir()
+        ),
+    )
+    return tuple(map(display_name, folders.values()))
+
+
+def _hides_films(file: FoundFile) -> bool:
+    """A folder whose films cannot be seen, or a link below a class folder to one."""
+    inside, linked = "/" in file.display, file.problem is Reason.SYMLINK
+    return file.problem is Reason.UNREADABLE_FOLDER or (inside and linked and file.path.is_dir())
+
+
+def _refuse_hidden(folder: Path, files: Iterable[FoundFile]) -> None:
+    _refuse(
+        f"folders in {display_name(folder)} that are links or cannot be opened",
+        (file.display for file in files),
+        tip="films in them would be missing from every figure",
     )
 
 
@@ -178,15 +206,21 @@ def _class_name(label: str, positive: tuple[str, ...]) -> str:
 
 
 def _set(
-    name: str, classes: tuple[str, str], films: Iterable[LabelledFilm], unlabelled: Sequence[str]
+    name: str, classes: tuple[str, str], films: Iterable[_Named], unlabelled: Sequence[str]
 ) -> LabelledSet:
-    ordered = tuple(sorted(films, key=lambda film: film.label))  # stable: else as found or listed
+    """Negative films first; patients become numbers, so that no name of one is handed on."""
+    ordered = sorted(films, key=lambda film: film[1])  # stable: else as found or listed
     if not ordered:
         raise DataError(
             f"no labelled film in {display_name(name)}",
             tip=f"films lie in the folders {' and '.join(classes)}",
         )
-    return LabelledSet(display_name(name), classes, ordered, tuple(unlabelled))
+    people = [person for _, _, person in ordered]
+    members = tuple(
+        LabelledFilm(file, label, number)
+        for (file, label, _), number in zip(ordered, numbered(people), strict=True)
+    )
+    return LabelledSet(display_name(name), classes, members, tuple(unlabelled), told_by(people))
 
 
 def _refuse(what: str, names: Iterable[str], tip: str = "") -> None:

@@ -19,11 +19,12 @@ from cxr_edge.evaluate.figures import EvaluatedFilm, ModelFigures, SetFigures
 from cxr_edge.evaluate.labels import LabelledSet
 from cxr_edge.evaluate.points import point_figures
 from cxr_edge.evaluate.scored import Scored
+from cxr_edge.images import DECODING_VERSION
 from cxr_edge.measurements import ScoreDistribution
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.site_profile import SiteProfile
-from cxr_edge.spec import ModelSpec
+from cxr_edge.site_profile import SITE_POINT, SiteProfile
+from cxr_edge.spec import DEFAULT_OPERATING_POINT, ModelSpec
 from cxr_edge.utc import utc_text
 
 
@@ -32,7 +33,7 @@ class MeasuredModel:
     """The model file that scored the films.
 
     Attributes:
-        points: the model's, or the site's before them; misses are those at the first.
+        points: the model's, and the site's.
     """
 
     spec: ModelSpec
@@ -63,7 +64,8 @@ def measure(
         raise DataError(f"a prevalence lies between 0 and 1: {prevalence}")
     scored = _scored(films)
     labels, probability = scored.labels, scored.probability
-    first = next(iter(model.points.values())).threshold
+    points = _leading_first(model.points)
+    first = points[0][1]
     both = scored.both_classes
     return ModelFigures(
         spec=model.spec,
@@ -76,10 +78,7 @@ def measure(
         average_precision=float(average_precision_score(labels, probability)) if both else None,
         brier=float(brier_score_loss(labels, probability, pos_label=1)),
         log_loss=float(log_loss(labels, probability, labels=[0, 1])),
-        points=tuple(
-            point_figures((name, point.threshold), scored, data.classes, prevalence)
-            for name, point in model.points.items()
-        ),
+        points=tuple(point_figures(point, scored, data.classes, prevalence) for point in points),
         roc=roc(scored),
         precision_recall=precision_recall(scored),
         calibration=calibration(scored),
@@ -91,6 +90,12 @@ def measure(
         missed=_wrong(scored, 1, first),
         false_alarms=_wrong(scored, 0, first),
     )
+
+
+def _leading_first(points: Mapping[str, OperatingPoint]) -> list[tuple[str, float]]:
+    """Names and thresholds: the point that `score` would decide by comes before the others."""
+    ordered = sorted(points, key=lambda name: (name != SITE_POINT, name != DEFAULT_OPERATING_POINT))
+    return [(name, points[name].threshold) for name in ordered]
 
 
 def set_figures(labelled: LabelledSet, films: Sequence[EvaluatedFilm]) -> SetFigures:
@@ -106,10 +111,11 @@ def set_figures(labelled: LabelledSet, films: Sequence[EvaluatedFilm]) -> SetFig
     contents = Counter(film.result.sha256 for film in films if film.result.sha256)
     return SetFigures(
         name=labelled.name,
-        sha256=_sha256(films),
+        sha256=_sha256(films, labelled.classes),
         classes=labelled.classes,
         counts={name: labels[label] for label, name in enumerate(labelled.classes)},
-        patients=len({film.patient for film in labelled.films}),
+        patients=len({film.patient for film in films if film.result.probability is not None}),
+        patients_from=labelled.patients_from,
         repeated=sum(films for films in contents.values() if films > 1),
         unlabelled=labelled.unlabelled,
         missing_class=next(
@@ -118,12 +124,22 @@ def set_figures(labelled: LabelledSet, films: Sequence[EvaluatedFilm]) -> SetFig
     )
 
 
-def _sha256(films: Sequence[EvaluatedFilm]) -> str:
-    """Over names and contents of the scored films: training's hash of the same class folders."""
+def _sha256(films: Sequence[EvaluatedFilm], classes: tuple[str, str]) -> str:
+    """Over names, contents and classes of the scored films.
+
+    Training's hash of the same class folders, where the name holds the class; a class that is not
+    the first folder of the name stands beside it.
+    """
     scored = (film for film in films if film.result.probability is not None)
     ordered = sorted(scored, key=lambda film: (film.label, film.result.path))
-    lines = "".join(f"{film.result.path}\0{film.result.sha256}\n" for film in ordered)
+    lines = "".join(_hash_line(film, classes[film.label]) for film in ordered)
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _hash_line(film: EvaluatedFilm, name: str) -> str:
+    folder, _, _ = film.result.path.partition("/")
+    label = "" if folder == name else f"\0{name}"
+    return f"{film.result.path}\0{film.result.sha256}{label}\n"
 
 
 def propose(
@@ -162,6 +178,7 @@ def propose(
         model_version=model.spec.version,
         model_sha256=model.sha256,
         preprocessing_version=PREPROCESSING_VERSION,
+        decoding_version=DECODING_VERSION,
         point=OperatingPoint(threshold, rule, reached, specificity, data.name),
         data_sha256=data.sha256,
         created_utc=utc_text(datetime.now(UTC)),

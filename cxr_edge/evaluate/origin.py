@@ -10,13 +10,16 @@ from cxr_edge.operating_points import OperatingPoint, Proportion
 
 Figure = Proportion | Estimate
 
+VALIDATION = "validation, which chose the threshold"
+APART = ("lower here", "higher here")
+
 
 @dataclass(frozen=True)
 class Against:
     """One figure of the site beside what the model's spec says of it.
 
     Attributes:
-        source: `validation`, or the name of a test set.
+        source: validation, which chose the thresholds, or the name of a test set.
     """
 
     figure: str
@@ -26,7 +29,9 @@ class Against:
 
     @property
     def verdict(self) -> str:
-        """What the two 95 % intervals allow to say."""
+        """What the two 95 % intervals allow to say; nothing where one has no width."""
+        if self.here.low == self.here.high or self.there.low == self.there.high:
+            return "no interval"
         if self.here.high < self.there.low:
             return "lower here"
         return "higher here" if self.here.low > self.there.high else "intervals overlap"
@@ -45,7 +50,7 @@ def against(model: ModelFigures, data: SetFigures) -> list[Against]:
         made = model.spec.operating_points.get(point.name)
         if not made or made.threshold != point.threshold:  # the spec has not measured it
             continue
-        sources: list[tuple[str, OperatingPoint | Decisions]] = [("validation", made)]
+        sources: list[tuple[str, OperatingPoint | Decisions]] = [(VALIDATION, made)]
         sources += [
             (test.data, test.operating_points[point.name])
             for test in tests
@@ -69,18 +74,18 @@ def against_words(model: ModelFigures, data: SetFigures) -> str:
     told = [
         f"{verdict.capitalize()}, 95 % intervals apart: "
         + ", ".join(f"{row.figure} (than {row.source})" for row in rows if row.verdict == verdict)
-        for verdict in ("lower here", "higher here")
+        for verdict in APART
         if any(row.verdict == verdict for row in rows)
     ]
     if not told:
-        return "No figure differs from those of the model's spec: all 95 % intervals overlap."
+        return "These films show no difference from the figures of the spec; small sets cannot."
     return f"{'. '.join(told)}."
 
 
 def sources(model: ModelFigures, data: SetFigures) -> str:
     """What the figures of the spec were measured on."""
     chosen = " and ".join(dict.fromkeys(p.data for p in model.spec.operating_points.values()))
-    told = [f"Validation is {chosen}; it chose the thresholds."]
+    told = [f"Validation is {chosen}; it chose the thresholds, so its figures are optimistic."]
     told += [
         f"This set is {test.data}, to the byte: the spec holds its figures already."
         if test.data_sha256 == data.sha256

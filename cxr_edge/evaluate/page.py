@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import jinja2
 
 from cxr_edge.evaluate import origin, words
+from cxr_edge.evaluate.cautions import cautions
 from cxr_edge.evaluate.figures import Curve, EvaluatedFilm, Evaluation, ModelFigures
 from cxr_edge.evaluate.plots import ModelPlots, draw
 from cxr_edge.measurements import with_interval
@@ -88,7 +89,7 @@ def _environment() -> jinja2.Environment:
     environment = new_environment()
     environment.filters["interval"] = with_interval
     environment.filters["png"] = functools.partial(data_uri, "image/png")
-    environment.globals.update(origin=origin, thinned=thinned, words=words)
+    environment.globals.update(cautions=cautions, origin=origin, thinned=thinned, words=words)
     return environment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import matplotlib
@@ -14,7 +15,7 @@ from cxr_edge.evaluate.figures import Evaluation, ModelFigures, PointFigures
 from cxr_edge.evaluate.words import flagged_wrongly, missed, model_names, threshold_text
 from cxr_edge.measurements import SCORE_BINS
 
-_DASHES = ("--", "-.", ":")
+_DASHES = ("--", "-.", ":", (0, (1, 4)))
 _TICKS = (0, 2, *(step * 10**power for power in range(1, 6) for step in (1, 4)))
 
 
@@ -121,7 +122,7 @@ def _histogram(model: ModelFigures) -> Plot:
         if before.any():
             scaled = before * sum(films) / before.sum()
             axes.stairs(scaled, edges, color="black", label="validation, to scale")
-        for style, point in zip(_DASHES, model.points, strict=False):
+        for style, point in zip(itertools.cycle(_DASHES), model.points, strict=False):
             axes.axvline(point.threshold, color=RED, linestyle=style, label=plain(point.name))
         # Square roots: one misjudged film stays visible beside hundreds.
         axes.set_yscale("function", functions=(np.sqrt, np.square))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import classification_report, confusion_matrix
 
-from cxr_edge.evaluate.figures import ClassReport, Confusion, PointFigures, PredictiveValues
+from cxr_edge.evaluate.figures import (
+    ClassReport,
+    Confusion,
+    PointFigures,
+    PredictiveValue,
+    PredictiveValues,
+)
 from cxr_edge.evaluate.scored import Scored
 from cxr_edge.operating_points import Proportion
 
@@ -51,7 +57,8 @@ def predictive_values(
 ) -> PredictiveValues | None:
     """Predictive values where this share of the films is positive, by Bayes' theorem.
 
-    Source: Altman, Bland, BMJ 309:102 (1994).
+    The ends of an interval take sensitivity and specificity at the lower, or the upper, ends of
+    their own 95 % intervals both at once. Source: Altman, Bland, BMJ 309:102 (1994).
 
     Returns:
         None without a prevalence; a value is None where a class is missing or no film would be
@@ -61,14 +68,27 @@ def predictive_values(
         return None
     if sensitivity is None or specificity is None:
         return PredictiveValues(prevalence, None, None)
+    ends = [
+        _bayes(getattr(sensitivity, end), getattr(specificity, end), prevalence)
+        for end in ("value", "low", "high")
+    ]
+    positive, negative = (_with_ends(values) for values in zip(*ends, strict=True))
+    return PredictiveValues(prevalence, positive, negative)
+
+
+def _bayes(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
+    """Positive and negative predictive value; not a number where no film would be called so."""
     healthy = 1 - prevalence
-    hits, misses = sensitivity.value * prevalence, (1 - sensitivity.value) * prevalence
-    passes, alarms = specificity.value * healthy, (1 - specificity.value) * healthy
-    return PredictiveValues(
-        prevalence,
-        positive=hits / (hits + alarms) if hits + alarms else None,
-        negative=passes / (passes + misses) if passes + misses else None,
+    hits, misses = sensitivity * prevalence, (1 - sensitivity) * prevalence
+    passes, alarms = specificity * healthy, (1 - specificity) * healthy
+    return (
+        hits / (hits + alarms) if hits + alarms else math.nan,
+        passes / (passes + misses) if passes + misses else math.nan,
     )
+
+
+def _with_ends(values: Sequence[float]) -> PredictiveValue | None:
+    return None if any(map(math.isnan, values)) else PredictiveValue(*values)
 
 
 def _share(films: int, of: int) -> Proportion | None:

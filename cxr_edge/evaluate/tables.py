@@ -7,23 +7,27 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
+from cxr_edge.evaluate.cautions import cautions
 from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures, PointFigures
 from cxr_edge.evaluate.origin import against_words
 from cxr_edge.evaluate.words import (
     TESTS_ASSUME,
+    at_prevalence_words,
     baseline_meaning,
     baseline_words,
     count_text,
     difference_words,
+    files_text,
     flagged_wrongly,
     mcnemar_words,
     missed,
     model_names,
+    patients_text,
     profile_cautions,
-    profile_command,
     profile_words,
     reasons,
     threshold_text,
+    triage_words,
     why_not,
 )
 from cxr_edge.measurements import with_interval
@@ -93,13 +97,12 @@ def summary_lines(evaluation: Evaluation) -> Iterator[str]:
 
 def _lines(evaluation: Evaluation) -> Iterator[str]:
     films, names = evaluation.films, model_names(evaluation)
-    counts = ", ".join(f"{count:,} {name}" for name, count in films.counts.items())
-    total = count_text(sum(films.counts.values()), "film")
-    yield f"{films.name}: {total} of {count_text(films.patients, 'patient')}: {counts}"
+    yield f"{films.name}: {files_text(films)}"
+    yield patients_text(films)
     if films.repeated:
         yield f"{count_text(films.repeated, 'film')} with the same bytes as another; they count"
     if films.unlabelled:
-        yield f"{count_text(len(films.unlabelled), 'film')} without a label; they do not count"
+        yield f"{count_text(len(films.unlabelled), 'file')} without a label; they do not count"
     for name, model in zip(names, evaluation.models, strict=True):
         yield ""
         yield from _model_lines(evaluation, model, name)
@@ -114,19 +117,20 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         yield ""
         yield profile_words(profile)
         yield from (f"  {caution}" for caution in profile_cautions(evaluation, profile))
-        yield f"  use it: {profile_command(evaluation, profile)}"
 
 
 def _model_lines(evaluation: Evaluation, model: ModelFigures, name: str) -> Iterator[str]:
     why = why_not(evaluation, model)
     spec, scored = model.spec, len(model.films) - len(model.not_scored)
     yield f"{name} ({spec.name} {spec.version}, {model.model_file}) on {model.device}"
-    yield f"  scored       {scored:,} of {count_text(len(model.films), 'film')}"
+    yield f"  scored       {scored:,} of {count_text(len(model.films), 'file')}"
     if model.not_scored:
         yield f"  not scored   {len(model.not_scored):,}: {reasons(model)}"
+    yield from (f"  CAUTION: {caution}" for caution in cautions(model, evaluation.films))
     yield f"  AUC          {with_interval(model.auc) if model.auc else why}"
     for point in model.points:
         yield from _point_lines(point, why)
+    yield f"  {triage_words(model, evaluation.films.classes)}"
     yield f"  {against_words(model, evaluation.films)}"
     yield f"  {baseline_words(model.baseline)}"
 
@@ -138,3 +142,5 @@ def _point_lines(point: PointFigures, why: str) -> Iterator[str]:
         ("specificity", point.specificity, f"{flagged_wrongly(point)} flagged"),
     ):
         yield f"    {name}  {with_interval(share)}, {films}" if share else f"    {name}  {why}"
+    if told := at_prevalence_words(point):
+        yield f"    {told}"

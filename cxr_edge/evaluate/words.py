@@ -6,6 +6,9 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
+from cxr_edge.evaluate.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.evaluate.figures import (
     Comparison,
     Evaluation,
@@ -13,7 +16,10 @@ from cxr_edge.evaluate.figures import (
     MetadataBaseline,
     ModelFigures,
     PointFigures,
+    PredictiveValue,
+    SetFigures,
 )
+from cxr_edge.evaluate.patients import ALONE
 from cxr_edge.measurements import with_interval
 from cxr_edge.report.words import in_words
 from cxr_edge.site_profile import SiteProfile
@@ -25,6 +31,7 @@ OPTIMISTIC = (
     "films that did not choose it tend to show less. Measure it on new films, with cxr-edge "
     "evaluate --site-profile."
 )
+_HARDLY_MORE_THAN_CHANCE = 0.6
 TESTS_ASSUME = (
     "The interval draws patients, so several films of one patient count as one person. DeLong's "
     "and McNemar's tests take every film for independent: where patients have several films, their "
@@ -66,7 +73,14 @@ def why_not(evaluation: Evaluation, model: ModelFigures) -> str:
     empty = [name for name, bins in model.distribution.counts.items() if not sum(bins)]
     if empty:
         return f"cannot be computed: no {empty[0]} film was scored"
-    return "cannot be computed from so few films"
+    scored = [film for film in model.films if film.result.probability is not None]
+    labels = np.array([film.label for film in scored])
+    patients = class_patients(labels, [film.patient for film in scored])
+    if min(patients) >= LEAST_PATIENTS:
+        return "cannot be computed from these films"
+    named = zip(patients, evaluation.films.classes, strict=True)
+    told = ", ".join(f"{count:,} {name}" for count, name in named)
+    return f"cannot be computed: too few patients: {told}; {LEAST_PATIENTS} of each are needed"
 
 
 def reasons(model: ModelFigures) -> str:
@@ -79,6 +93,51 @@ def scored_text(model: ModelFigures) -> str:
     """`117 NORMAL, 195 PNEUMONIA`."""
     counts = model.distribution.counts.items()
     return ", ".join(f"{sum(bins):,} {name}" for name, bins in counts)
+
+
+def files_text(data: SetFigures) -> str:
+    """`1,200 files: 800 NORMAL, 400 PNEUMONIA`."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in data.counts.items())
+    return f"{count_text(sum(data.counts.values()), 'file')}: {counts}"
+
+
+def patients_text(data: SetFigures) -> str:
+    """How many patients, who says so, and what follows where nobody does."""
+    told = f"{count_text(data.patients, 'patient')} on the scored films, by {data.patients_from}"
+    if ALONE not in data.patients_from:
+        return told
+    return (
+        f"{told}; where a patient has several films, intervals are too narrow unless --labels "
+        "names the patients"
+    )
+
+
+def triage_words(model: ModelFigures, classes: tuple[str, str]) -> str:
+    """What these figures leave out of what a night's reading list does."""
+    counts = Counter(film.label for film in model.not_scored)
+    without = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
+    return (
+        "In triage a film with a warning or without a score is read first; here decisions are by "
+        f"threshold alone, and films without a score ({without}) are in no figure."
+    )
+
+
+def predictive_text(value: PredictiveValue | None) -> str:
+    """As other figures are printed."""
+    if value is None:
+        return "cannot be computed"
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def at_prevalence_words(point: PointFigures) -> str:
+    """Predictive values at the prevalence that the site states, or an empty string."""
+    stated = point.at_prevalence
+    if stated is None:
+        return ""
+    return (
+        f"at prevalence {stated.prevalence:g}: positive predictive value "
+        f"{predictive_text(stated.positive)}, negative {predictive_text(stated.negative)}"
+    )
 
 
 def missed(point: PointFigures) -> str:
@@ -138,10 +197,15 @@ def baseline_meaning(baseline: MetadataBaseline) -> str:
     """How to read the baseline."""
     if baseline.auc is None:
         return ""
+    if baseline.auc.low <= 0.5 and baseline.auc.high > _HARDLY_MORE_THAN_CHANCE:
+        return (
+            "The interval reaches from 0.5 or less to well above it: too few films to tell whether "
+            "these metadata tell the classes apart."
+        )
     if baseline.auc.low <= 0.5:
         return (
-            "The interval is not all above 0.5: on this set these metadata tell the classes apart "
-            "no better than chance, so a model gains nothing by leaning on them."
+            "The interval ends close to 0.5: on this set these metadata tell the classes apart "
+            "hardly better than chance, so a model gains next to nothing by leaning on them."
         )
     return (
         "The classes differ in their files, not only in their lungs: part of a good figure on this "
@@ -157,13 +221,16 @@ def difference_words(comparison: Comparison, names: Sequence[str]) -> str:
     if comparison.difference is None:
         return (
             f"The difference in AUC of {first} and {second} cannot be computed: "
-            "both must have scored films of both classes."
+            f"both must have scored films of {LEAST_PATIENTS} patients of each class."
         )
     difference, p_value = comparison.difference, comparison.delong_p_value
+    interval = f"{difference.low:+.3f} to {difference.high:+.3f}"
+    if difference.low == difference.high:
+        interval = "the same in every draw of patients, which gives no interval"
     test = "cannot be computed from these films" if p_value is None else p_text(p_value)
     return (
-        f"AUC of {first} less that of {second}: {difference.value:+.3f} ({difference.low:+.3f} to "
-        f"{difference.high:+.3f}), DeLong {test}, on {count_text(comparison.films, 'film')} that "
+        f"AUC of {first} less that of {second}: {difference.value:+.3f} "
+        f"({interval}), DeLong {test}, on {count_text(comparison.films, 'film')} that "
         "both have scored."
     )
 

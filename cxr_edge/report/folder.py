@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from jinja2 import TemplateNotFound
+
 from cxr_edge.atomic import make_folder, sync_folder, write_new
 from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report.context import Report
@@ -83,6 +85,8 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
                 write_new(partial / name, render())
             sync_folder(partial)
             partial.rename(out)
+    except TemplateNotFound:  # an OSError too, and no trouble with the disk
+        raise
     except OSError as error:
         raise ReportError(
             f"the report could not be written to {out}: {error.strerror or error}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from cxr_edge.report.context import BANNER, Report
 from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
 from cxr_edge.report.environment import page_environment, policy, source
 from cxr_edge.report.words import explanations, in_words, remarks_of
+from cxr_edge.spec import ModelSpec
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import Band
+from cxr_edge.types import Band, Picture
 
 if TYPE_CHECKING:
     from cxr_edge.report.film import FilmView
@@ -86,7 +88,7 @@ def _chunks(report: Report) -> Iterator[bytes]:
         counts=report.counts,
         explanations=explanations,
         few=FEW,
-        film_of=lambda row: _film(report, row),
+        film_of=functools.partial(_film, dict(report.pictures), report.context.spec),
         in_words=in_words,
         plot=Plot((look.spread, *validation)),
         policy=policy(style, script),
@@ -100,14 +102,15 @@ def _chunks(report: Report) -> Iterator[bytes]:
         yield "".join(pieces).encode("utf-8")
 
 
-def _film(report: Report, row: TriageRow) -> FilmView | None:
-    picture = report.pictures.get(row.result.sha256)
-    if picture is None or row.result.probability is None:
+def _film(unshown: dict[str, Picture], spec: ModelSpec, row: TriageRow) -> FilmView | None:
+    """The film of a row; the second row of the same bytes says whose they are instead."""
+    picture = unshown.pop(row.result.sha256, None) if row.flagged is not None else None
+    if picture is None:
         return None
     # Not above: a report that is rendered again shows no film and needs no image library.
     from cxr_edge.report.film import film_view
 
-    return film_view(picture, report.context.spec)
+    return film_view(picture, spec)
 
 
 def _sections(report: Report) -> Iterator[_Section]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import cast
 
 import numpy as np
 
+from cxr_edge.errors import DataError
 from cxr_edge.evaluate.auc import auc_estimate
 from cxr_edge.golden import RULES, golden_image
 from cxr_edge.measurements import Decisions, Estimate, Evaluation
@@ -112,8 +112,9 @@ def evaluate(
         accuracy = Proportion.of(right, len(images.labels))
         decisions[key] = Decisions(accuracy, sensitivity, specificity)
     auc = auc_estimate(images.labels, probability, [file.patient for file in images.files])
-    both_classes = cast("Estimate", auc)  # a class without films would have stopped `measure`
-    return Evaluation(name, images.sha256, images.counts(), _rounded(both_classes), decisions)
+    if auc is None:
+        raise DataError(f"{name}: too few patients of a class for an interval of the AUC")
+    return Evaluation(name, images.sha256, images.counts(), _rounded(auc), decisions)
 
 
 def _rounded(figure: Estimate) -> Estimate:

@@ -49,8 +49,22 @@ def _geometry(layer: Any) -> tuple[int, int, int]:
     """
     if isinstance(layer, layers.ZeroPadding2D):
         return 1, 1, layer.padding[0][0]
+    if isinstance(layer, layers.AveragePooling2D | layers.DepthwiseConv2D):
+        raise ValueError(f"what {layer.name} sees is not known here")
+    _check_plain(layer)
     if isinstance(layer, layers.Conv2D) and layer.kernel_size[0] > 1:
         return layer.kernel_size[0], layer.strides[0], 0
     if isinstance(layer, layers.MaxPooling2D) and layer.pool_size[0] > 1:
         return layer.pool_size[0], layer.strides[0], 0
     return 1, 1, 0
+
+
+def _check_plain(layer: Any) -> None:
+    """Square, without padding of its own and without holes: what the networks here are made of."""
+    if isinstance(layer, layers.Conv2D | layers.MaxPooling2D):
+        square = getattr(layer, "kernel_size", None) or layer.pool_size
+        plain = layer.padding == "valid" or max(square) == 1
+        if len({*square}) > 1 or len({*layer.strides}) > 1 or not plain:
+            raise ValueError(f"{layer.name} is not square, or pads on its own")
+        if max(getattr(layer, "dilation_rate", (1,))) > 1:
+            raise ValueError(f"{layer.name} is dilated")

@@ -241,3 +241,29 @@ def test_everything_can_be_read_without_scripts(open_page: Open) -> None:
     assert row.locator(".opened").is_hidden()
     row.locator("summary").click()
     assert row.locator(".opened").is_visible()
+
+
+def test_escape_in_the_search_field_leaves_no_hidden_filter(open_page: Open) -> None:
+    """The browser empties the field: the rows come back with it."""
+    page = open_page(NIGHT)
+    page.keyboard.press("/")
+    page.keyboard.type("no such film")
+    assert shown(page) == []
+    page.keyboard.press("Escape")
+    words = page.input_value("#find")
+    assert (shown(page) == ranks(list(ROWS))) == (words == "")
+
+
+def test_paper_says_what_filter_and_order_have_done(open_page: Open) -> None:
+    page = open_page(NIGHT)
+    page.emulate_media(media="print")
+    assert not page.locator("#printed").is_visible()
+    page.evaluate("document.getElementById('band').value = 'flagged'")
+    page.locator("#band").dispatch_event("change")
+    page.evaluate("document.getElementById('sort').value = 'name'")
+    page.locator("#sort").dispatch_event("change")
+    said = page.locator("#printed").inner_text()
+    flagged = sum(row.band is Band.FLAGGED for row in ROWS)
+    assert said == f"Filtered: {flagged} of {len(ROWS)} rows, not in reading order"
+    page.emulate_media(media="screen")
+    assert not page.locator("#printed").is_visible()

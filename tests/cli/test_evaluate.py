@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import signal
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from cxr_edge import scoring
+from cxr_edge.cli import evaluate_run
 from cxr_edge.cli.evaluate import EvaluateRequest, evaluate
+from cxr_edge.errors import DataError
 from cxr_edge.site_profile import load_profile
 from tests.cli.conftest import Run
-from tests.factories import chest, names_in, write_tree
+from tests.factories import chest, names_in, raising, write_tree
 from tests.images.films import png
 from tests.tiny import write_tiny
 
@@ -39,6 +43,13 @@ def labelled(tmp_path: Path) -> Path:
     )
 
 
+def more(folder: Path) -> None:
+    """Patients enough for an interval."""
+    ill = {f"person{n}_virus_{n}": -125.5 + n for n in range(20, 26)}
+    well = {f"IM-01{n}-0001": 90.5 + n for n in range(10, 16)}
+    write_tree(folder, {**films_of(ill, "PNEUMONIA"), **films_of(well, "NORMAL")})
+
+
 def figures(out: Path) -> Any:
     return json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
 
@@ -52,6 +63,7 @@ def test_figures_are_those_of_scikit_learn(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    more(labelled)
     outcome = run("evaluate", labelled, "--model", tiny, "--out", out, "--prevalence", "0.1")
     assert (outcome.code, outcome.out) == (0, "")
     assert names_in(out) == FILES
@@ -111,12 +123,13 @@ def test_two_models_are_compared(run: Run, labelled: Path, tiny: Path, tmp_path:
             values["operating_points"][name]["threshold"] = threshold
 
     other = write_tiny(tmp_path / "other", spec=stricter)
+    more(labelled)
     options = ("--model", tiny, "--model", other, "--out", tmp_path / "out", "--thumbnails")
     assert run("evaluate", labelled, *options).code == 0
     told = figures(tmp_path / "out")
     assert [model["spec"]["name"] for model in told["models"]] == ["tiny", "other"]
     assert told["comparison"]["difference"]["value"] == 0.0
-    assert len(table(tmp_path / "out")) == 24
+    assert len(table(tmp_path / "out")) == 48
 
 
 def test_a_proposed_threshold_is_one_that_score_takes(
@@ -131,13 +144,57 @@ def test_a_proposed_threshold_is_one_that_score_takes(
     assert profile.point.sensitivity.value == pytest.approx(5 / 6)
     assert profile.point.sensitivity.n == 6
     use = ("--model", tiny, "--site-profile", out / "site-profile.json", "-q")
+    again = run("evaluate", labelled, *use, "--out", tmp_path / "same")
+    assert (again.code, (tmp_path / "same").exists()) == (2, False)
+    assert "chose the threshold of this site profile" in again.err
     assert run("score", labelled, *use, "--out", tmp_path / "night").code == 0
     told = json.loads((tmp_path / "night/run.json").read_text())
     assert told["operating_point"] == {"name": "site", "threshold": profile.point.threshold}
+    write_tree(labelled, films_of({"person77_virus_7": -111.0}, "PNEUMONIA"))
     assert run("evaluate", labelled, *use, "--out", tmp_path / "again").code == 0
     first = figures(tmp_path / "again")["models"][0]["points"][0]
     assert (first["name"], first["threshold"]) == ("site", profile.point.threshold)
-    assert first["sensitivity"]["value"] == profile.point.sensitivity.value
+    assert first["sensitivity"]["n"] == 7
+
+
+TOO_FEW = {"six of fifty": "sensitivity=0.98", "six of a hundred": "sensitivity=1"}
+
+
+@pytest.mark.parametrize("goal", TOO_FEW.values(), ids=TOO_FEW)
+def test_too_few_films_choose_no_threshold(
+    goal: str, run: Run, labelled: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    outcome = run("evaluate", labelled, "--model", tiny, "--propose-threshold", goal, "--out", out)
+    assert (outcome.code, out.exists()) == (2, False)
+    assert "6 PNEUMONIA and 6 NORMAL films cannot choose" in outcome.err
+
+
+def test_a_threshold_that_cannot_be_had_costs_no_figure(
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate_run, "propose", raising(DataError("no threshold is so low")))
+    goal = ("--propose-threshold", "sensitivity=0.8", "--out", tmp_path / "out")
+    outcome = run("evaluate", labelled, "--model", tiny, *goal)
+    assert outcome.code == 2
+    assert "no threshold is so low" in outcome.err
+    assert "the figures are in" in outcome.err
+    assert names_in(tmp_path / "out") == FILES
+
+
+def test_one_model_is_not_compared_with_itself(
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path
+) -> None:
+    again = write_tiny(tmp_path / "again")
+    outcome = run("evaluate", labelled, "--model", tiny, "--model", again)
+    assert outcome.code == 2
+    assert "are the same file" in outcome.err
+
+
+def test_figures_among_the_films_would_be_films(run: Run, labelled: Path, tiny: Path) -> None:
+    outcome = run("evaluate", labelled, "--model", tiny, "--out", labelled / "out")
+    assert (outcome.code, (labelled / "out").exists()) == (2, False)
+    assert "--out lies inside" in outcome.err
 
 
 def test_films_are_shown_when_asked_for(
@@ -224,18 +281,27 @@ def test_a_signal_ends_it_with_nothing_written(
         return real(*arguments)
 
     monkeypatch.setattr(scoring, "predict", interrupted)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     outcome = run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out")
     assert outcome.code == 143
     assert "no figures were written" in outcome.err
     assert not (tmp_path / "out").exists()
+    assert names_in(tmp_path / "scratch") == []
 
 
 def test_no_ledger_stays_behind(
-    run: Run, labelled: Path, tiny: Path, tmp_path: Path, own_state: Path
+    run: Run,
+    labelled: Path,
+    tiny: Path,
+    tmp_path: Path,
+    own_state: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     assert run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out", "-q").code == 0
+    assert names_in(tmp_path / "scratch") == []
     assert not own_state.exists()
 
 
@@ -243,3 +309,16 @@ def test_request_is_one_field_per_option() -> None:
     assert {field.name for field in fields(EvaluateRequest)} == {
         parameter.name for parameter in evaluate.params
     }
+
+
+def test_the_command_that_is_printed_runs(
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """As it stands, with the folder of the night put in."""
+    out = tmp_path / "a folder" / "out"
+    propose = ("--propose-threshold", "sensitivity=0.8", "--out", out)
+    outcome = run("evaluate", labelled, "--model", tiny, *propose)
+    (line,) = (line for line in outcome.err.splitlines() if line.startswith("use it: "))
+    _, *words = shlex.split(line.removeprefix("use it: "))
+    words[words.index("INCOMING")] = str(labelled)
+    assert run(*words, "--out", tmp_path / "night", "-q").code == 0

@@ -40,7 +40,7 @@ def page(out: Path) -> str:
 def test_films_are_shown_when_asked_for(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run("score", films, "--model", tiny, "--out", out, "--thumbnails", "-q").code == 3
-    assert len(JPEG.findall(page(out))) == 6, "every row with a score"
+    assert len(JPEG.findall(page(out))) == 5, "every film with a score, once"
     assert json.loads((out / "run.json").read_text())["thumbnails"] is True
     assert names_in(tmp_path / "in") == sorted(path.name for path in films.iterdir())
 
@@ -56,7 +56,7 @@ def test_scores_that_are_known_are_illustrated_too(
     """And the films are nowhere but in the page: `report` has none."""
     run("score", films, "--model", tiny, "--out", tmp_path / "one", "-q")
     run("score", films, "--model", tiny, "--out", tmp_path / "two", "--thumbnails", "-q")
-    assert len(JPEG.findall(page(tmp_path / "two"))) == 6
+    assert len(JPEG.findall(page(tmp_path / "two"))) == 5
     same = [(tmp_path / out / "triage.csv").read_bytes() for out in ("one", "two")]
     assert same[0] == same[1]
     assert run("report", "latest", "--out", tmp_path / "three", "-q").code == 3
@@ -84,7 +84,7 @@ def test_a_network_that_fails_on_the_second_look_costs_the_films_alone(
 def test_a_signal_while_films_are_read_again(
     run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scores are safe, and the report can be had."""
+    """The scores are there: the report comes without films."""
     real = illustrate.predict
 
     def interrupted(*arguments: Any) -> Any:
@@ -93,10 +93,9 @@ def test_a_signal_while_films_are_read_again(
 
     monkeypatch.setattr(illustrate, "predict", interrupted)
     outcome = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
-    assert outcome.code == 143
-    assert "all files of this run are safe" in outcome.err
-    assert not (tmp_path / "out").exists()
-    assert run("report", "latest", "--out", tmp_path / "out", "-q").code == 3
+    assert outcome.code == 3
+    assert "the report shows no films: stopped by a signal" in outcome.err
+    assert "data:image" not in page(tmp_path / "out")
 
 
 def profile(tiny: Path, **changes: Any) -> SiteProfile:
@@ -107,6 +106,7 @@ def profile(tiny: Path, **changes: Any) -> SiteProfile:
         "model_version": "1.0.0",
         "model_sha256": choice.file.sha256,
         "preprocessing_version": 1,
+        "decoding_version": 1,
         "point": OperatingPoint(0.456789, "by hand", share, share, "ours"),
         "data_sha256": "ab" * 32,
         "created_utc": "2026-11-22T00:00:00Z",
@@ -123,6 +123,8 @@ def test_a_site_s_own_threshold(run: Run, films: Path, tiny: Path, tmp_path: Pat
     told = json.loads((out / "run.json").read_text())
     assert told["operating_point"] == {"name": "site", "threshold": 0.456789}
     assert told["site_profile"] == json.loads(file.read_text())
+    assert "sensitivity 0.980" in outcome.err
+    assert "on 50 positive films" in outcome.err
     for figure in ("0.456789", "0.980", "n = 50", "ours", "2026-11-22T00:00:00Z"):
         assert figure in page(out), figure
     again = tmp_path / "again"
@@ -140,6 +142,11 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
         lambda t: profile(t, preprocessing_version=2).to_json(),
         4,
         "preprocessing 2, this is 1",
+    ),
+    "another decoding": (
+        lambda t: profile(t, decoding_version=99).to_json(),
+        4,
+        "decoding 99, this is",
     ),
     "an edited threshold": (lambda t: edited(profile(t).to_json()), 2, "changed after"),
     "no profile": (lambda t: "{}", 2, "fields"),

@@ -61,7 +61,7 @@ def labelled(films: Sequence[EvaluatedFilm], **values: Any) -> LabelledSet:
     """The set that these films are."""
     files = (FoundFile(Path("/set", f.result.path), f.result.path) for f in films)
     members = (LabelledFilm(file, f.label, f.patient) for file, f in zip(files, films, strict=True))
-    return LabelledSet("set", CLASSES, tuple(members), values.pop("unlabelled", ()))
+    return LabelledSet("set", CLASSES, tuple(members), values.pop("unlabelled", ()), "the table")
 
 
 def data(films: Sequence[EvaluatedFilm], **values: Any) -> SetFigures:
@@ -69,6 +69,7 @@ def data(films: Sequence[EvaluatedFilm], **values: Any) -> SetFigures:
     counts = {name: sum(f.label == i for f in films) for i, name in enumerate(CLASSES)}
     plain = {"name": "set", "sha256": "cd" * 32, "classes": CLASSES, "counts": counts}
     facts: dict[str, Any] = {"patients": 1, "repeated": 0, "unlabelled": (), "missing_class": ""}
+    facts["patients_from"] = "the table"
     return SetFigures(**{**plain, **facts, **values})
 
 

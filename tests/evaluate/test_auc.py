@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cxr_edge.evaluate import auc
-from cxr_edge.evaluate.auc import REPLICATES, auc_estimate, estimate, resampled_auc
+from cxr_edge.evaluate.auc import (
+    LEAST_PATIENTS,
+    REPLICATES,
+    auc_estimate,
+    estimate,
+    newcombe_interval,
+    resampled_auc,
+)
+from cxr_edge.measurements import Estimate
 
 metrics = pytest.importorskip("sklearn.metrics")
 
@@ -41,9 +49,6 @@ def films(count: int, patients: int, seed: int = 1, decimals: int = 6) -> Films:
     ids=["right", "wrong", "equal", "three of four", "three and a half of four"],
 )
 def test_small_sets(labels: list[int], scores: list[float], area: float) -> None:
-    found = auc_estimate(np.array(labels), np.array(scores), [str(i) for i in range(len(labels))])
-    assert found is not None
-    assert found.value == area
     assert resampled_auc(np.array(labels), np.array(scores))(np.ones(len(labels), int)) == area
 
 
@@ -78,8 +83,7 @@ def slowly(labels: Any, scores: Any, patients: Sequence[str]) -> tuple[float, fl
 def test_the_interval_is_that_of_a_bootstrap_by_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auc, "REPLICATES", 300)
     labels, scores, patients = films(20, 6, decimals=1)
-    found = auc_estimate(labels, scores, patients)
-    assert found is not None
+    found = estimate(0.7, resampled_auc(labels, scores), patients)
     low, high, replicates = slowly(labels, scores, patients)
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-12)
     assert found.patients == len(set(patients))
@@ -127,6 +131,79 @@ def test_a_class_without_films(label: int) -> None:
     assert auc_estimate(np.full(3, label), np.array([0.1, 0.2, 0.3]), ["a", "b", "c"]) is None
 
 
+@pytest.mark.parametrize("few", [0, 1])
+def test_films_of_few_patients_have_no_interval_however_many_they_are(few: int) -> None:
+    """Patients count, not films: of two, the bootstrap would be sure of nearly anything."""
+    random = np.random.default_rng(3)
+    labels = np.arange(400) % 2
+    scores = random.normal(labels, 1)
+
+    def found(patients: int) -> Estimate | None:
+        """Of the class in question, over all its films."""
+        owner = np.where(labels == few, -1 - np.arange(400) // 2 % patients, np.arange(400))
+        return auc_estimate(labels, scores, owner.astype(str).tolist())
+
+    assert found(LEAST_PATIENTS - 1) is None
+    assert found(LEAST_PATIENTS) is not None
+
+
+def test_three_films_of_a_class_are_not_certain() -> None:
+    """The bootstrap alone would say 1.000 (1.000 to 1.000)."""
+    labels = np.array([0] * 3 + [1] * 12)
+    assert auc_estimate(labels, labels * 0.5, [str(i) for i in range(15)]) is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "area"),
+    [
+        (lambda labels: 0.2 + 0.5 * labels, 1.0),
+        (lambda labels: 0.7 - 0.5 * labels, 0.0),
+        (lambda labels: 0.5 + 0 * labels, 0.5),
+    ],
+    ids=["perfect", "reversed", "constant"],
+)
+def test_an_area_that_never_varies_has_an_honest_interval(
+    scores: Callable[[NDArray[np.int64]], NDArray[np.float64]], area: float
+) -> None:
+    labels = np.array([0] * 12 + [1] * 12)
+    found = auc_estimate(labels, scores(labels), [str(i) for i in range(24)])
+    assert found is not None
+    assert found.value == area
+    assert found.low <= area <= found.high
+    assert found.high - found.low > 0.1
+    assert (found.low, found.high) == pytest.approx(newcombe_interval(area, 12, 12))
+
+
+@pytest.mark.parametrize("area", [0.0, 0.3, 0.5, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize(("negative", "positive"), [(10, 10), (12, 50), (400, 200)])
+def test_ends_of_newcombes_interval_solve_its_equation(
+    area: float, negative: int, positive: int
+) -> None:
+    """Each end lies 1.96 standard errors of its own from the area, or at the end of the scale."""
+    low, high = newcombe_interval(area, negative, positive)
+    assert 0 <= low <= area <= high <= 1
+    assert low < high
+    for end in (low, high):
+        n = (negative + positive) / 2 - 1
+        spread = end * (1 - end) * (1 + n * (1 - end) / (2 - end) + n * end / (1 + end))
+        off = 1.959964 * (spread / (negative * positive)) ** 0.5
+        assert abs(end - area) == pytest.approx(off, abs=1e-5)
+
+
+def test_newcombes_interval_covers_a_nearly_perfect_area() -> None:
+    """Normal scores 2.5 apart, 15 patients a class: some sets are perfect, the truth is not."""
+    truth, inside, perfect = 0.961450, 0, 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        labels = np.arange(30) % 2
+        area = metrics.roc_auc_score(labels, random.normal(2.5 * labels, 1))
+        low, high = newcombe_interval(float(area), 15, 15)
+        inside += low <= truth <= high
+        perfect += area == 1.0
+    assert perfect > 15
+    assert inside >= 0.95 * 300
+
+
 def test_names_need_not_be_text_that_can_be_written() -> None:
     labels, scores, patients = films(50, 20)
     odd = [f"\udcff{patient}" for patient in patients]
@@ -144,6 +221,14 @@ def test_any_figure_gets_its_interval() -> None:
     half = 1.96 * (0.3 * 0.7 / 100) ** 0.5
     assert (found.low, found.high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.015)
     assert (found.value, found.patients, found.replicates) == (0.3, 100, REPLICATES)
+
+
+def test_fifty_thousand_films_take_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auc, "REPLICATES", 100)
+    labels, scores, patients = films(50_000, 40_000)
+    start = time.process_time()
+    auc_estimate(labels, scores, patients)
+    assert time.process_time() - start < 2  # 40 s for all replicates
 
 
 def test_a_test_set_takes_about_a_second() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,12 +98,12 @@ def test_the_same_films_give_the_same_figures() -> None:
 @pytest.mark.parametrize(
     ("rows", "why_not"),
     [
-        ([], "two patients of each class"),
-        ([(0, 0.1, "a"), (0, 0.2, "b"), (0, 0.3, "c")], "two patients of each class"),
-        ([(0, 0.1, "a"), (0, 0.2, "b"), (1, 0.3, "c"), (1, 0.9, "c")], "two patients of each"),
-        ([(0, 0.1, "a"), (0, 0.2, "b"), (1, 0.3, "c"), (1, None, "d")], "two patients of each"),
+        ([], "10 patients of each class"),
+        ([(0, 0.1, f"p{n}") for n in range(20)], "10 patients of each class"),
+        ([(n % 2, 0.1, f"p{n % 18}") for n in range(60)], "10 patients of each class"),
+        ([(n % 2, 0.1 if n else None, f"p{n}") for n in range(20)], "10 patients of each class"),
     ],
-    ids=["no film", "one class", "one patient of a class", "one with a score"],
+    ids=["no film", "one class", "nine patients of a class", "nine with a score"],
 )
 def test_why_not(rows: list[Row], why_not: str) -> None:
     found = baseline(films(rows))
@@ -122,8 +123,42 @@ def test_scores_that_never_differ_need_no_explanation() -> None:
     assert (found.explained, found.why_not) == (None, "all films have the same score")
 
 
-def test_as_many_folds_as_the_rarer_class_has_patients() -> None:
-    assert baseline(scored([0] * 17 + [1] * 3, [0.5] * 20)).folds == 3
+def test_ten_patients_of_each_class_are_enough() -> None:
+    found = baseline(scored([0] * 14 + [1] * 10, [0.25, 0.75] * 12))
+    assert found.auc is not None
+    assert (found.folds, found.auc.patients, found.why_not) == (5, 24, "")
+
+
+def test_labels_are_predicted_once_for_two_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = []
+    real = module._out_of_fold
+    monkeypatch.setattr(module, "_out_of_fold", lambda *a: grown.append(1) or real(*a))
+    one = random_films(60, seed=31)
+    other = tuple(
+        replace(f, result=replace(f.result, probability=1 - (f.result.probability or 0)))
+        for f in one
+    )
+    first, second = baseline(one), baseline(other)
+    assert len(grown) == 3  # the labels, and the score of each model
+    assert first.auc == second.auc
+    relabelled = tuple(replace(f, label=int(i < 30)) for i, f in enumerate(one))
+    assert baseline(relabelled).auc != first.auc
+
+
+def test_trees_do_not_grow_with_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grown from all of 50,000 films, they took a quarter of an hour."""
+    forests: list[Any] = []
+    real = module.RandomForestRegressor
+
+    def kept(*arguments: Any, **options: Any) -> Any:
+        forests.append(real(*arguments, **options))
+        return forests[-1]
+
+    monkeypatch.setattr(module, "RandomForestRegressor", kept)
+    assert baseline(random_films(2000, seed=5)).auc is not None
+    sizes = {int(tree.tree_.n_node_samples[0]) for f in forests for tree in f.estimators_}
+    assert len(forests) == 10
+    assert max(sizes) <= 1000
 
 
 scores = st.sampled_from([None, 0.0, 1e-6, 0.5, 0.7, 1.0])

@@ -149,7 +149,8 @@ def test_difference_of_areas_in_pairs() -> None:
         metrics.roc_auc_score([f.label for f in films], [f.result.probability for f in films])
         for films in (first, second)
     ]
-    assert (found.first, found.second, found.films) == ("first.onnx", "second.onnx", 100)
+    assert (found.first.split()[0], found.second.split()[0]) == ("first.onnx", "second.onnx")
+    assert found.films == 100
     assert found.difference is not None
     assert found.difference.value == pytest.approx(areas[0] - areas[1], abs=1e-12)
     assert 0 < found.difference.low < found.difference.value < found.difference.high

@@ -81,11 +81,15 @@ def test_patients_by_the_table_or_by_name(folder: Path) -> None:
     text = "path,label,patient\na.png,0,P 1\nb.png,0, P 1 \nc/d.png,1,\nperson7_virus_2.jpeg,1,\n"
     found = from_csv(folder, table(folder, text))
     assert {film.file.display: film.patient for film in found.films} == {
-        "a.png": "P 1",
-        "b.png": "P 1",
-        "c/d.png": "d",
-        "person7_virus_2.jpeg": "person7",
+        "a.png": "3",
+        "b.png": "3",
+        "c/d.png": "1",
+        "person7_virus_2.jpeg": "2",
     }
+    assert found.patients_from == (
+        "every film counted as a patient of its own (1), file names of the public set (1), "
+        "the table (2)"
+    )
 
 
 @pytest.mark.parametrize(

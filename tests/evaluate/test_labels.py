@@ -41,7 +41,10 @@ def test_every_file_below_a_class_folder(tmp_path: Path) -> None:
         ("NORMAL/notes.txt", 0),
         ("PNEUMONIA/person7_virus_2.jpeg", 1),
     ]
-    assert [film.patient for film in found.films[1:]] == ["b", "a", "notes", "person7"]
+    assert [film.patient for film in found.films] == ["1", "2", "3", "4", "5"]
+    assert found.patients_from == (
+        "every film counted as a patient of its own (4), file names of the public set (1)"
+    )
     assert found.films[0].file.problem is Reason.TEMPORARY_NAME
     assert all(film.file.path.read_bytes() == b"film" for film in found.films)
 
@@ -129,6 +132,24 @@ def test_refused_folders(
     assert tip in caught.value.tip
 
 
+@pytest.mark.parametrize("name", ["PNEUMONIA", "PNEUMONIA/", "PNEUMONIA//"])
+def test_a_slash_at_the_end_of_a_positive_folder_changes_no_label(
+    tmp_path: Path, name: str
+) -> None:
+    found = from_folders(tree(tmp_path, "NORMAL/a", "PNEUMONIA/b"), (name,))
+    assert found.classes == ("NORMAL", "PNEUMONIA")
+    assert labels(found) == [("NORMAL/a", 0), ("PNEUMONIA/b", 1)]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", ".", "..", "./PNEUMONIA", "PNEUMONIA/sub", "../site/PNEUMONIA", "loose"]
+)
+def test_a_positive_folder_is_a_name_in_the_folder(tmp_path: Path, name: str) -> None:
+    folder = tree(tmp_path, "NORMAL/a", "PNEUMONIA/sub/b", "loose")
+    with pytest.raises(DataError, match="for the positive class"):
+        from_folders(folder, (name,))
+
+
 def test_an_empty_folder_holds_no_film(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no labelled film"):
         from_folders(tmp_path)
@@ -161,15 +182,40 @@ def test_a_folder_that_cannot_be_opened_hides_its_films(
         from_folders(folder)
 
 
-def test_a_folder_inside_a_class_that_cannot_be_opened_is_a_row(
+def test_patients_are_numbers_and_strangers_stay_apart(tmp_path: Path) -> None:
+    """Exports without a suffix, and one numbering in the folders of two patients."""
+    folder = tree(
+        tmp_path,
+        "NORMAL/1.2.840.101",
+        "NORMAL/1.2.840.102",
+        "NORMAL/anna/IM-0001-0001.dcm",
+        "NORMAL/bert/IM-0001-0001.dcm",
+        "NORMAL/bert/IM-0001-0002.dcm",
+    )
+    found = from_folders(folder)
+    assert [film.patient for film in found.films] == ["1", "2", "3", "4", "4"]
+
+
+def test_a_folder_inside_a_class_that_cannot_be_opened_hides_its_films(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, listdir = tree(tmp_path, "NORMAL/a.png", "NORMAL/b/c.png"), os.listdir
     monkeypatch.setattr(
         os, "listdir", lambda p: raising(PermissionError())() if p.name == "b" else listdir(p)
     )
-    found = from_folders(folder)
-    assert [film.file.problem for film in found.films] == [None, Reason.UNREADABLE_FOLDER]
+    with pytest.raises(DataError, match=r"links or cannot be opened: NORMAL/b$"):
+        from_folders(folder)
+
+
+def test_a_link_inside_a_class_hides_films_if_it_leads_to_a_folder(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "NORMAL/a.png")
+    (folder / "NORMAL/file").symlink_to(folder / "NORMAL/a.png")
+    (folder / "NORMAL/broken").symlink_to("nowhere")
+    problems = [film.file.problem for film in from_folders(folder).films]
+    assert problems == [None, Reason.SYMLINK, Reason.SYMLINK]
+    (folder / "NORMAL/archive").symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"links or cannot be opened: NORMAL/archive$"):
+        from_folders(folder)
 
 
 def test_names_are_fit_to_print(tmp_path: Path) -> None:

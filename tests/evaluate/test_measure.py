@@ -14,7 +14,6 @@ from cxr_edge.errors import DataError
 from cxr_edge.evaluate import auc, baseline
 from cxr_edge.evaluate.figures import ClassReport, Confusion, EvaluatedFilm, ModelFigures
 from cxr_edge.evaluate.measure import measure
-from cxr_edge.evaluate.points import predictive_values
 from cxr_edge.operating_points import Proportion
 from cxr_edge.types import Reason, Result
 from tests.evaluate.films import CLASSES, Row, data, film, films, model, not_finite, random_films
@@ -106,6 +105,29 @@ def test_the_worst_misses_come_first() -> None:
     assert [f.result.probability for f in found.false_alarms] == [0.9, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("thresholds", "names"),
+    [
+        (
+            {"balanced": 0.5, "screening": 0.25, "site": 0.4},
+            ["site", "screening", "balanced"],
+        ),
+        ({"balanced": 0.5, "screening": 0.25}, ["screening", "balanced"]),
+        ({"other": 0.5, "more": 0.25}, ["other", "more"]),
+    ],
+    ids=["site", "screening", "as given"],
+)
+def test_misses_are_those_of_the_point_that_score_decides_by(
+    thresholds: dict[str, float], names: list[str]
+) -> None:
+    """Whatever the order in the model's spec."""
+    given = made([1, 1, 1, 0], [0.2, 0.3, 0.45, 0.1])
+    found = figures(given, **thresholds)
+    assert [point.name for point in found.points] == names
+    missed = [score for score in (0.2, 0.3, 0.45) if score < thresholds[names[0]]]
+    assert [f.result.probability for f in found.missed] == missed
+
+
 def test_equal_misses_come_by_name() -> None:
     found = figures(made([1, 1, 0, 0], [0.1, 0.1, 0.9, 0.9])[::-1], site=0.5)
     assert [f.result.path[-8:] for f in found.missed] == ["0000.png", "0001.png"]
@@ -170,44 +192,6 @@ def test_classes_may_be_named_like_averages() -> None:
     named = data(films, classes=("macro avg", "accuracy"))
     point = measure(films, model(site=0.5), None, named).points[0]
     assert [line.support for line in point.report] == [1, 1, 2, 2]
-
-
-# Altman and Bland's example: sensitivity 231/258, specificity 54/86, prevalence 0.25.
-def test_predictive_values_at_a_prevalence() -> None:
-    found = predictive_values(Proportion.of(231, 258), Proportion.of(54, 86), 0.25)
-    assert found is not None
-    assert found.positive == pytest.approx(0.45, abs=0.005)
-    assert found.negative == pytest.approx(0.95, abs=0.005)
-
-
-def test_at_the_prevalence_of_the_set_they_are_its_own() -> None:
-    films = random_films(200)
-    found = measure(films, model(site=0.5), 0.5, data(films)).points[0]
-    assert found.at_prevalence is not None
-    assert found.positive_predictive_value is not None
-    assert found.at_prevalence.positive == pytest.approx(found.positive_predictive_value.value)
-
-
-@pytest.mark.parametrize(
-    ("sensitivity", "specificity"),
-    [(None, Proportion.of(1, 2)), (Proportion.of(1, 2), None)],
-    ids=["no pneumonia", "no normal"],
-)
-def test_predictive_values_need_both_classes(
-    sensitivity: Proportion | None, specificity: Proportion | None
-) -> None:
-    found = predictive_values(sensitivity, specificity, 0.1)
-    assert found is not None
-    assert (found.positive, found.negative) == (None, None)
-
-
-def test_predictive_values_of_a_decision_that_is_never_made() -> None:
-    never = predictive_values(Proportion.of(0, 2), Proportion.of(2, 2), 0.1)
-    always = predictive_values(Proportion.of(2, 2), Proportion.of(0, 2), 0.1)
-    assert never is not None
-    assert always is not None
-    assert (never.positive, never.negative) == (None, pytest.approx(0.9))
-    assert (always.positive, always.negative) == (pytest.approx(0.1), None)
 
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 38.0, float("nan"), float("inf")])

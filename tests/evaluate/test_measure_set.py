@@ -13,12 +13,12 @@ from PIL import Image
 
 from cxr_edge.errors import DataError
 from cxr_edge.evaluate.figures import EvaluatedFilm
-from cxr_edge.evaluate.labels import from_folders
+from cxr_edge.evaluate.labels import LabelledSet, from_csv, from_folders
 from cxr_edge.evaluate.measure import propose, set_figures
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.site_profile import load_profile
 from tests.evaluate.films import data, films, labelled, model, random_films, scored
-from tests.factories import result
+from tests.factories import result, write_tree
 
 pytest.importorskip("sklearn")
 
@@ -69,12 +69,52 @@ def test_the_hash_is_over_names_and_contents() -> None:
     assert set_figures(labelled(renamed), renamed).sha256 != whole
 
 
+def test_the_hash_is_over_labels_too(tmp_path: Path) -> None:
+    """One changed line of the table is another set; labels as the folders have them add nothing."""
+    names = {"NORMAL/a.png": "0", "NORMAL/b.png": "0", "PNEUMONIA/c.png": "1", "d.png": "1"}
+    folder = write_tree(tmp_path / "site", {name: name.encode() for name in names})
+    hashes = []
+    for changed in [None, *names]:
+        lines = [
+            f"{name},{1 - int(label) if name == changed else label}"
+            for name, label in names.items()
+        ]
+        table = tmp_path / "labels.csv"
+        table.write_text("\n".join(["path,label", *lines]))
+        hashes.append(hashed(from_csv(folder, table)))
+    assert len(set(hashes)) == len(hashes)
+    (folder / "d.png").unlink()
+    table.write_text("\n".join(["path,label", *(f"{n},{x}" for n, x in list(names.items())[:3])]))
+    assert hashed(from_csv(folder, table)) == hashed(from_folders(folder))
+
+
+def hashed(labelled: LabelledSet) -> str:
+    """With a score for every film."""
+    films = tuple(
+        EvaluatedFilm(
+            result(
+                member.file.display,
+                0.5,
+                sha256=hashlib.sha256(member.file.path.read_bytes()).hexdigest(),
+            ),
+            member.label,
+            member.patient,
+            1,
+        )
+        for member in labelled.films
+    )
+    return set_figures(labelled, films).sha256
+
+
 def test_counts_and_patients(folder: Path) -> None:
     found = set_figures(from_folders(folder), evaluated(folder))
     assert found.name == folder.name
     assert found.counts == {"NORMAL": 4, "PNEUMONIA": 3}
     assert list(found.counts) == ["NORMAL", "PNEUMONIA"]
-    assert found.patients == 4
+    assert (found.patients, found.patients_from) == (
+        6,
+        "every film counted as a patient of its own (1), file names of the public set (6)",
+    )
     assert (found.missing_class, found.repeated) == ("", 0)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.evaluate.origin import Against, against, against_words, sources
+from cxr_edge.evaluate.origin import VALIDATION, Against, against, against_words, sources
 from cxr_edge.operating_points import Proportion
 from tests.evaluate.made import evaluation
 
@@ -21,6 +21,8 @@ SHARES = ("sensitivity", "specificity")
         ((0.5, 0.7), (0.6, 0.8), "intervals overlap"),
         ((0.5, 0.6), (0.6, 0.8), "intervals overlap"),
         ((0.6, 0.8), (0.5, 0.6), "intervals overlap"),
+        ((1.0, 1.0), (0.5, 0.6), "no interval"),
+        ((0.5, 0.6), (1.0, 1.0), "no interval"),
     ],
 )
 def test_a_verdict_needs_intervals_apart(
@@ -35,7 +37,7 @@ def test_every_figure_that_both_have_is_compared() -> None:
     (model,) = made.models
     rows = against(model, made.films)
     of_points = {f"{share} at {point.name}" for share in SHARES for point in model.points}
-    assert {row.figure for row in rows if row.source == "validation"} == of_points
+    assert {row.figure for row in rows if row.source == VALIDATION} == of_points
     assert {row.figure for row in rows if row.source == "test_x"} == {"AUC", *of_points}
     first = model.points[0]
     assert (
@@ -43,15 +45,15 @@ def test_every_figure_that_both_have_is_compared() -> None:
             "specificity at screening",
             first.specificity,  # type: ignore[arg-type]
             model.spec.operating_points["screening"].specificity,
-            "validation",
+            VALIDATION,
         )
         in rows
     )
-    assert "Lower here, 95 % intervals apart: specificity at screening (than validation)" in (
-        against_words(model, made.films)
-    )
+    lower = "Lower here, 95 % intervals apart: specificity at screening (than validation, which"
+    assert lower in against_words(model, made.films)
     assert sources(model, made.films) == (
-        "Validation is nothing real; it chose the thresholds. test_x chose nothing."
+        "Validation is nothing real; it chose the thresholds, so its figures are optimistic. "
+        "test_x chose nothing."
     )
 
 
@@ -69,7 +71,7 @@ def test_intervals_that_overlap_are_no_difference() -> None:
     }
     alike = replace(model, spec=replace(model.spec, operating_points=same, evaluations=()))
     assert against_words(alike, made.films) == (
-        "No figure differs from those of the model's spec: all 95 % intervals overlap."
+        "These films show no difference from the figures of the spec; small sets cannot."
     )
 
 
@@ -77,7 +79,7 @@ def test_the_very_films_of_a_test_set_are_no_second_measurement() -> None:
     made = evaluation()
     (model,) = made.models
     same = replace(made.films, sha256=model.spec.evaluations[0].data_sha256)
-    assert {row.source for row in against(model, same)} == {"validation"}
+    assert {row.source for row in against(model, same)} == {VALIDATION}
     assert sources(model, same).endswith(
         "This set is test_x, to the byte: the spec holds its figures already."
     )

@@ -12,7 +12,7 @@ from cxr_edge.evaluate import page as page_module
 from cxr_edge.evaluate.figures import Curve, Evaluation
 from cxr_edge.evaluate.origin import against, against_words, sources
 from cxr_edge.evaluate.page import CURVE_ROWS, SHOWN, thinned
-from cxr_edge.evaluate.words import p_text, why_not
+from cxr_edge.evaluate.words import p_text, predictive_text, why_not
 from cxr_edge.measurements import with_interval
 from cxr_edge.report.context import BANNER
 from cxr_edge.types import InputWarning
@@ -50,7 +50,27 @@ def test_a_set_of_one_class(labels: list[int], missing: str) -> None:
     assert f"AUC {why}" in parsed.text("verdict")
     assert parsed.text("curves") == f"ROC and precision-recall tiny0: {why}."
     assert "The metadata baseline cannot be computed: it needs" in parsed.text("metadata")
-    assert "as stated cannot be computed cannot be computed" in parsed.text("decisions")
+    assert "0.1, as stated cannot be computed cannot be computed" in parsed.text("decisions")
+
+
+def test_too_few_patients_are_counted() -> None:
+    parsed = page(evaluation([0, 1] * 9))
+    why = "cannot be computed: too few patients: 8 NORMAL, 9 PNEUMONIA; 10 of each are needed"
+    assert f"AUC {why}" in parsed.text("verdict")
+    assert "10 patients of each class" in parsed.text("metadata")
+    assert "of all pairs" not in parsed.text("verdict")
+
+
+def test_a_prevalence_is_printed_as_it_was_given() -> None:
+    made = evaluation()
+    (model,) = made.models
+    points = tuple(
+        replace(point, at_prevalence=replace(point.at_prevalence, prevalence=0.0004))
+        for point in model.points
+        if point.at_prevalence
+    )
+    said = page(replace(made, models=(replace(model, points=points),))).text("decisions")
+    assert said.count("0.0004, as stated") == 2
 
 
 def test_the_verdict_comes_first() -> None:
@@ -62,24 +82,29 @@ def test_the_verdict_comes_first() -> None:
     wrong = point.confusion
     assert list(parsed.sections)[1] == "verdict"
     for fact in (
-        "1 film of 72 without a score (truncated 1): in no figure on this page.",
+        "1 file of 72 without a score (truncated 1): in no figure on this page.",
         f"At screening it misses {wrong.false_negative} of 48 PNEUMONIA films and flags "
         f"{wrong.false_positive} of 23 NORMAL films.",
         f"AUC {with_interval(model.auc)} 23 NORMAL, 48 PNEUMONIA",
         f"sensitivity {with_interval(point.sensitivity)} {wrong.false_negative} of 48 missed",
         f"scores above a NORMAL film in {100 * model.auc.value:.1f} % of all pairs",
         "Metadata alone (width, height, aspect, bytes)",
+        "here decisions are by threshold alone, and films without a score (1 NORMAL and 0 "
+        "PNEUMONIA) are in no figure.",
     ):
         assert fact in said
 
 
 def test_the_set_is_described() -> None:
     said = page(evaluation()).text("set")
-    assert said.startswith("The set Films 24 NORMAL, 48 PNEUMONIA of 36 patients sha256 cdcd")
+    assert said.startswith(
+        "The set Labelled 72 files: 24 NORMAL, 48 PNEUMONIA Patients 36 patients on the scored "
+        "films, by the table sha256 cdcd"
+    )
     assert "Repeated 2 films with the same bytes as another; they count" in said
     assert "Unlabelled 1 file in the folder" in said
     assert "Which notes.txt" in said
-    assert "Not scored 1 film: truncated 1 Which NORMAL/person0_1.png" in said
+    assert "Not scored 1 file: truncated 1 Which NORMAL/person0_1.png" in said
 
 
 def test_long_lists_of_names_are_cut_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +125,9 @@ def test_decisions_carry_report_and_predictive_values() -> None:
         assert f"{line.name} {line.precision:.3f} {line.recall:.3f} {line.f1:.3f}" in said
     assert f"Accuracy {with_interval(point.accuracy)}" in said
     assert f"0.676, of this set {with_interval(point.positive_predictive_value)}" in said
-    assert f"0.100, as stated {point.at_prevalence.positive:.3f}" in said
+    stated = point.at_prevalence
+    both = f"{predictive_text(stated.positive)} {predictive_text(stated.negative)}"
+    assert f"0.1, as stated {both}" in said
 
 
 def test_without_a_prevalence_the_page_says_how_to_state_one() -> None:

@@ -122,3 +122,30 @@ def test_without_validation_scores_the_films_stand_alone() -> None:
     before, after = (draw(replace(made, models=(each,))).models[0] for each in (model, bare))
     assert before.scores.png != after.scores.png
     assert before.calibration == after.calibration
+
+
+def test_a_seventh_operating_point_is_drawn_as_well_as_the_first() -> None:
+    """Shapes and dashes begin again, instead of points that vanish."""
+    made = evaluation()
+    (model,) = made.models
+    names = [f"point {number}" for number in range(7)]
+    points = tuple(
+        replace(model.points[0], name=name, threshold=0.1 + 0.1 * number)
+        for number, name in enumerate(names)
+    )
+
+    def drawn(count: int) -> Plots:
+        return draw(replace(made, models=(replace(model, points=points[:count]),)))
+
+    six, seven = drawn(6), drawn(7)
+    assert six.roc
+    assert seven.roc
+    assert six.models[0].scores.png != seven.models[0].scores.png
+    assert "point 6 at x" in seven.roc.alt
+    assert six.roc.png != seven.roc.png
+
+
+def test_too_few_patients_leave_a_curve_without_its_area() -> None:
+    plots = draw(evaluation([0, 1] * 9))
+    assert plots.roc
+    assert "AUC: too few patients" in plots.roc.alt

@@ -20,6 +20,7 @@ from cxr_edge.evaluate.tables import (
     render_json,
     summary_lines,
 )
+from cxr_edge.evaluate.words import predictive_text
 from cxr_edge.report.context import BANNER
 from cxr_edge.types import InputWarning
 from tests.evaluate.made import (
@@ -145,11 +146,16 @@ def test_the_summary_of_one_model() -> None:
     assert model.auc
     assert point.sensitivity
     assert point.specificity
+    assert point.at_prevalence
+    stated = point.at_prevalence
     for fact in (
-        "made: 72 films of 36 patients: 24 NORMAL, 48 PNEUMONIA",
+        "made: 72 files: 24 NORMAL, 48 PNEUMONIA",
+        "36 patients on the scored films, by the table",
+        "In triage a film with a warning or without a score is read first",
+        f"at prevalence 0.1: positive predictive value {predictive_text(stated.positive)}, ",
         "2 films with the same bytes as another; they count",
-        "1 film without a label; they do not count",
-        "scored 71 of 72 films",
+        "1 file without a label; they do not count",
+        "scored 71 of 72 files",
         "not scored 1: truncated 1",
         f"AUC {model.auc.value:.3f} ({model.auc.low:.3f} to {model.auc.high:.3f})",
         f"sensitivity {point.sensitivity.value:.3f} ({point.sensitivity.low:.3f} to",
@@ -191,4 +197,3 @@ def test_the_proposed_threshold_comes_with_its_caution_and_its_use() -> None:
         "1 of 48 missed; specificity 0.979 (0.891 to 0.996), 1 of 48 flagged." in said
     )
     assert "the very films that chose the threshold, so they are optimistic" in said
-    assert "use it: cxr-edge score IN --model tiny0.onnx --site-profile site-profile.json" in said

@@ -56,14 +56,25 @@ def test_a_class_whose_films_have_no_score() -> None:
     )
 
 
+def test_too_few_patients_are_counted() -> None:
+    """Of both classes, on scored films: many films of one patient are one patient."""
+    made = evaluation([0, 1, 1] * 4)
+    (model,) = made.models
+    assert why_not(made, model) == (
+        "cannot be computed: too few patients: 3 NORMAL, 6 PNEUMONIA; 10 of each are needed"
+    )
+    same = tuple(replace(each, patient="1") for each in model.films)
+    assert "1 NORMAL, 1 PNEUMONIA" in why_not(made, replace(model, films=same))
+
+
 def test_reasons_are_counted() -> None:
     (model,) = evaluation().models
     unread = [film(1, 0, None), film(2, 0, None, reason=Reason.CORRUPT), film(3, 0, None)]
     assert words.reasons(replace(model, not_scored=tuple(unread))) == "truncated 2, corrupt 1"
 
 
-def baseline(low: float, explained: float | None) -> MetadataBaseline:
-    return MetadataBaseline(("bytes",), 5, Estimate(0.75, low, 0.8, 90, 2000), explained, "")
+def baseline(low: float, explained: float | None, high: float = 0.8) -> MetadataBaseline:
+    return MetadataBaseline(("bytes",), 5, Estimate(0.75, low, high, 90, 2000), explained, "")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +86,9 @@ def baseline(low: float, explained: float | None) -> MetadataBaseline:
             "12% of the variance",
             "The classes differ in their files",
         ),
-        (baseline(0.5, 0.0), "explain 0% of the variance", "no better than chance"),
+        (baseline(0.5, 0.0), "explain 0% of the variance", "too few films to tell"),
+        (baseline(0.5, 0.0, 0.600001), "explain 0% of the variance", "too few films to tell"),
+        (baseline(0.5, 0.0, 0.6), "explain 0% of the variance", "hardly better than chance"),
         (baseline(0.7, None), "in 5 folds.", "The classes differ in their files"),
         (
             MetadataBaseline(("bytes",), 0, None, None, "too few"),
@@ -83,7 +96,7 @@ def baseline(low: float, explained: float | None) -> MetadataBaseline:
             "",
         ),
     ],
-    ids=["shortcut", "chance", "no variance", "none"],
+    ids=["shortcut", "few films", "just too few films", "chance", "no variance", "none"],
 )
 def test_the_baseline_is_explained(made: MetadataBaseline, said: str, meaning: str) -> None:
     assert said in words.baseline_words(made)
@@ -96,6 +109,25 @@ def test_a_comparison_without_a_test_says_so() -> None:
     assert made.comparison
     bare = replace(made.comparison, delong_p_value=None)
     assert "DeLong cannot be computed from these films" in words.difference_words(bare, "ab")
+
+
+def test_a_difference_that_never_varies_has_no_interval() -> None:
+    made = evaluation(models=2)
+    assert made.comparison
+    never = replace(made.comparison, difference=Estimate(0.5, 0.5, 0.5, 40, 2000))
+    assert "+0.500 (the same in every draw of patients, which gives no interval), DeLong" in (
+        words.difference_words(never, "ab")
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "caution"),
+    [("the table", False), ("every film counted as a patient of its own", True)],
+)
+def test_who_is_on_which_film_is_said(told: str, caution: bool) -> None:
+    said = words.patients_text(replace(evaluation().films, patients_from=told))
+    assert said.startswith(f"36 patients on the scored films, by {told}")
+    assert ("intervals are too narrow" in said) == caution
 
 
 def test_a_profile_counts_what_it_misses() -> None:

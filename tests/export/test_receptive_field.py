@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from keras import layers
 from numpy.typing import NDArray
 
 from cxr_edge.spec import ReceptiveField
@@ -95,3 +97,20 @@ def test_every_cell_of_the_resnet_sees_the_whole_film(network: Network) -> None:
     base = network(RESNET, "rescale").get_layer(BASE_LAYER)
     found = moving(base, 50, 2)
     assert found == {0: set(range(50)), 1: set(range(50))}
+
+
+ODD = {
+    "padded on its own": layers.Conv2D(1, 3, padding="same"),
+    "oblong": layers.Conv2D(1, (3, 5)),
+    "of two strides": layers.Conv2D(1, 3, strides=(1, 2)),
+    "with holes": layers.Conv2D(1, 3, dilation_rate=2),
+    "an average": layers.AveragePooling2D(2),
+    "oblong pooling": layers.MaxPooling2D((2, 3)),
+}
+
+
+@pytest.mark.parametrize("layer", ODD.values(), ids=ODD)
+def test_a_layer_that_is_not_known_is_refused(layer: Any) -> None:
+    """A wrong place on a film is worse than none."""
+    with pytest.raises(ValueError, match=layer.name):
+        receptive_field([layer])

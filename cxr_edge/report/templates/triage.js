@@ -28,6 +28,9 @@
     const left = items.filter((item) => !item.hidden).length;
     const rows = left < items.length ? `${left} of ${items.length} rows` : `${left} rows`;
     byId("shown").textContent = message ? `${rows}; ${message}` : rows;
+    // On paper the controls are gone: what they have done to the list has to be said.
+    const changed = [left < items.length && `Filtered: ${rows}`, byId("sort").value !== "rank" && "not in reading order"];
+    byId("printed").textContent = changed.filter(Boolean).join(", ");
   }
 
   function filter() {
@@ -87,7 +90,7 @@
     1: () => jump("attention"),
     2: () => jump("flagged"),
     3: () => jump("unflagged"),
-    "/": () => byId("find").focus(),
+    "/": () => byId("find").focus({ preventScroll: true }),
     o: () => overlay && switchMap(!overlay.checked),
     "?": () => byId("help").showModal(),
   }));
@@ -153,7 +156,8 @@
   }
 
   for (const id of ["band", "remark"]) byId(id).addEventListener("change", filter);
-  byId("find").addEventListener("input", filter);
+  // Escape clears the field in some browsers, which is no "input" to them.
+  for (const event of ["input", "change", "search"]) byId("find").addEventListener(event, filter);
   byId("sort").addEventListener("change", sort);
   byId("save").addEventListener("click", save);
   byId("keys").addEventListener("click", keys.get("?"));

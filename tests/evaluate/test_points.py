@@ -1,0 +1,73 @@
+"""Predictive values at a prevalence that the site states."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxr_edge.evaluate.points import point_figures, predictive_values
+from cxr_edge.evaluate.scored import Scored
+from cxr_edge.operating_points import Proportion
+from tests.evaluate.films import CLASSES, random_films
+
+pytest.importorskip("sklearn")
+
+
+# Altman and Bland's example: sensitivity 231/258, specificity 54/86, prevalence 0.25.
+def test_predictive_values_at_a_prevalence() -> None:
+    found = predictive_values(Proportion.of(231, 258), Proportion.of(54, 86), 0.25)
+    assert found is not None
+    assert found.positive is not None
+    assert found.negative is not None
+    assert found.positive.value == pytest.approx(0.45, abs=0.005)
+    assert found.negative.value == pytest.approx(0.95, abs=0.005)
+    # By hand: 231/258 is 0.895 (0.852 to 0.927), 54/86 is 0.628 (0.522 to 0.723).
+    for value, low, high in (
+        (found.positive, 0.2130 / (0.2130 + 0.3585), 0.23175 / (0.23175 + 0.20775)),
+        (found.negative, 0.3915 / (0.3915 + 0.0370), 0.54225 / (0.54225 + 0.01825)),
+    ):
+        assert (value.low, value.high) == pytest.approx((low, high), abs=0.002)
+
+
+def test_a_predictive_value_of_few_films_is_not_certain() -> None:
+    """No alarm among ten films is no proof that there never is one."""
+    found = predictive_values(Proportion.of(10, 10), Proportion.of(10, 10), 0.01)
+    assert found is not None
+    assert found.positive is not None
+    assert found.positive.value == found.positive.high == 1.0
+    assert found.positive.low < 0.05
+
+
+def test_at_the_prevalence_of_the_set_they_are_its_own() -> None:
+    films = random_films(200)
+    found = point_figures(("site", 0.5), Scored.of(films), CLASSES, 0.5)
+    assert found.at_prevalence is not None
+    assert found.positive_predictive_value is not None
+    stated = found.at_prevalence.positive
+    assert stated is not None
+    assert stated.value == pytest.approx(found.positive_predictive_value.value)
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity"),
+    [(None, Proportion.of(1, 2)), (Proportion.of(1, 2), None)],
+    ids=["no pneumonia", "no normal"],
+)
+def test_predictive_values_need_both_classes(
+    sensitivity: Proportion | None, specificity: Proportion | None
+) -> None:
+    found = predictive_values(sensitivity, specificity, 0.1)
+    assert found is not None
+    assert (found.positive, found.negative) == (None, None)
+
+
+def test_predictive_values_of_a_decision_that_is_never_made() -> None:
+    never = predictive_values(Proportion.of(0, 2), Proportion.of(2, 2), 0.1)
+    always = predictive_values(Proportion.of(2, 2), Proportion.of(0, 2), 0.1)
+    assert never is not None
+    assert always is not None
+    assert never.positive is None
+    assert never.negative is not None
+    assert never.negative.value == pytest.approx(0.9)
+    assert always.positive is not None
+    assert always.positive.value == pytest.approx(0.1)
+    assert always.negative is None
