@@ -56,6 +56,15 @@ class Witness:
 Open = Callable[..., "Page"]
 
 
+def watched(chromium: Browser, path: Path, options: dict[str, Any]) -> tuple[Page, str, Witness]:
+    """A page opened from disk, on a desktop unless the options say otherwise."""
+    page = chromium.new_page(**{"viewport": DESKTOP, **options})
+    witness = Witness()
+    witness.watch(page)
+    page.goto(path.as_uri())
+    return page, path.as_uri(), witness
+
+
 @pytest.fixture
 def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     """`open_page(report, viewport=..., ...)`; in the end nothing but the file was asked for."""
@@ -64,12 +73,8 @@ def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     def open_it(made: Report, **options: Any) -> Page:
         path = tmp_path / f"triage-{len(opened)}.html"
         path.write_bytes(render_html(made))
-        page = chromium.new_page(**{"viewport": DESKTOP, **options})
-        witness = Witness()
-        witness.watch(page)
-        page.goto(path.as_uri())
-        opened.append((page, path.as_uri(), witness))
-        return page
+        opened.append(watched(chromium, path, options))
+        return opened[-1][0]
 
     yield open_it
     for page, uri, witness in opened:

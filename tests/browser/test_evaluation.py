@@ -12,7 +12,7 @@ import pytest
 
 from cxr_edge.evaluate.figures import Evaluation
 from cxr_edge.evaluate.page import Pictures, render_page
-from tests.browser.conftest import DESKTOP, PHONE, Witness
+from tests.browser.conftest import DESKTOP, PHONE, Witness, watched
 from tests.evaluate.made import CASES, evaluation, profile
 from tests.evaluate.parsed import pictures_of
 
@@ -34,12 +34,8 @@ def open_evaluation(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     def open_it(made: Evaluation, pictures: Pictures | None = None, **options: Any) -> Page:
         path = tmp_path / f"evaluation-{len(opened)}.html"
         path.write_bytes(render_page(made, pictures or {}))
-        page = chromium.new_page(**{"viewport": DESKTOP, **options})
-        witness = Witness()
-        witness.watch(page)
-        page.goto(path.as_uri())
-        opened.append((page, path.as_uri(), witness))
-        return page
+        opened.append(watched(chromium, path, options))
+        return opened[-1][0]
 
     yield open_it
     for page, uri, witness in opened:
