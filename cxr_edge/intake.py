@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cxr_edge.errors import ImageError
 from cxr_edge.gates import Scope, pixel_warnings, scope_warnings
 from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input, to_view
+from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
 from cxr_edge.read import read_file
 from cxr_edge.types import (
     DecodedImage,
@@ -26,6 +26,10 @@ from cxr_edge.types import (
 from cxr_edge.utc import file_time_text
 
 _log = logging.getLogger(__name__)
+
+# A reduced JPEG keeps so many pixels for one of the network's: measured, the network's input then
+# differs from that of the whole film by 0.12 grey levels in the mean, by 0.2 for the worst film.
+_PIXELS_PER_INPUT = 3
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class IntakeSettings:
         """A network has an input."""
         if self.size < 1:
             raise ValueError(f"size must be at least 1: {self.size}")
+
+    @property
+    def at_least(self) -> int:
+        """Pixels a side that suffice: for a view too, so that it never changes what is scored."""
+        return max(_PIXELS_PER_INPUT * self.size, VIEW_SIDE)
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,8 @@ def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
     """What the pixels and the header say."""
-    image = decode(content.data, file.path.name, settings.id_tag)
-    pixels = to_network_input(image.pixels, settings.size)
+    image = decode(content.data, file.path.name, settings.id_tag, settings.at_least)
+    pixels = to_network_input(image.pixels, settings.size, image.extent)
     facts = replace(
         read.result,
         width=image.width,
@@ -115,7 +124,7 @@ def _decoded(
 
 def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:
     """Everything a reader should know, in the order of the vocabulary."""
-    found = {*image.warnings, *pixel_warnings(image.pixels, settings.size)}
+    found = {*image.warnings, *pixel_warnings(image, settings.size)}
     if image.study is not None:
         found.update(scope_warnings(image.study, settings.scope))
     return tuple(warning for warning in InputWarning if warning in found)

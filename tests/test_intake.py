@@ -18,7 +18,7 @@ from cxr_edge import intake
 from cxr_edge.discover import discover
 from cxr_edge.errors import ImageError
 from cxr_edge.intake import IntakeSettings, Prepared, prepare
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import VIEW_SIDE, to_network_input
 from cxr_edge.strict_json import read
 from cxr_edge.types import (
     DecodedImage,
@@ -150,8 +150,8 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
     small = DecodedImage(chest(6, 8), "DICOM", noticed, study)
     asked = []
 
-    def decode(data: bytes, name: str, id_tag: str) -> DecodedImage:
-        asked.append((name, id_tag))
+    def decode(data: bytes, name: str, id_tag: str, at_least: int) -> DecodedImage:
+        asked.append((name, id_tag, at_least))
         return small
 
     monkeypatch.setattr(intake, "decode", decode)
@@ -164,7 +164,7 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
         InputWarning.PATIENT_AGE,
         InputWarning.FOR_PROCESSING,
     )
-    assert (result.identifier, asked) == ("A1", [("a.jpg", "AccessionNumber")])
+    assert (result.identifier, asked) == ("A1", [("a.jpg", "AccessionNumber", VIEW_SIDE)])
 
 
 SECRET = "DOE^JANE"
