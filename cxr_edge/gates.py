@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_edge.prepared import Scope
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 VIEW_NOT_STATED = "not stated"
@@ -40,19 +40,6 @@ _CHEST_FILM = np.array(
         [-64, 37, 63, 70, 67, 54, 26, -69],
     ]
 )
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Whom a model was made for.
-
-    Attributes:
-        age_years: youngest and oldest age in completed years, both inside.
-        views: as the spec names them; `not stated` means that any view may come.
-    """
-
-    age_years: tuple[float, float]
-    views: tuple[str, ...]
 
 
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:

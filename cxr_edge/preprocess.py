@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 PREPROCESSING_VERSION = 1
 RESIZE_FILTER = "bilinear_antialiased"
+# Pillow is imported where it works: a process that only needs to know the figures starts without.
 VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
 
 
@@ -26,6 +26,8 @@ def to_network_input(
         uint8 [S, S, 1]. Pillow's bilinear filter widens its support when it shrinks an image, so
         nothing is skipped.
     """
+    from PIL import Image
+
     box = None if extent is None else (0.0, 0.0, *extent)
     resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
@@ -40,6 +42,8 @@ def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         uint8 [h, w], the longest side at most `VIEW_SIDE`; a small film stays as it is.
     """
+    from PIL import Image
+
     film = Image.fromarray(pixels)
     film.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(film, dtype=np.uint8)

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.gates import Scope, pixel_warnings, scope_warnings
+from cxr_edge.gates import pixel_warnings, scope_warnings
+from cxr_edge.prepared import Scope
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 INCOMING = Path(__file__).parent / "data" / "incoming"

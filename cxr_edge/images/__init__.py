@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import raster
 from cxr_edge.types import DecodedImage, Reason
 
 __all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
@@ -34,6 +33,8 @@ def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> Decod
         from cxr_edge.images import dicom
 
         return dicom.read(data, name, id_tag)
+    from cxr_edge.images import raster
+
     for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
             return read(data, name, at_least)

@@ -11,9 +11,9 @@ from PIL import Image, ImageOps
 
 from cxr_edge.catalog import bundled_specs, choose_model
 from cxr_edge.errors import ImageError
-from cxr_edge.gates import Scope, pixel_warnings
+from cxr_edge.gates import pixel_warnings
 from cxr_edge.images import decode
-from cxr_edge.intake import IntakeSettings
+from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
 from cxr_edge.runtime import Device, load
 from cxr_edge.types import DecodedImage, InputWarning
@@ -23,6 +23,7 @@ from tests.images.films import encode, jpeg, png, scene, tiff
 INCOMING = Path(__file__).parents[1] / "data" / "incoming"
 # The originals are so large: height and width, odd ones among them, for which a reduction pads.
 SIZES = ((768, 1024), (971, 1328), (1217, 1631), (1539, 1801), (2713, 2916))
+AT_LEAST = VIEW_SIDE  # pixels a side, for all the bundled models
 WORST_FILM, WORST_LEVEL = 0.5, 12  # grey levels; the design allows 2 in the mean
 
 
@@ -42,7 +43,11 @@ def films() -> list[tuple[DecodedImage, DecodedImage]]:
     paths = sorted([*INCOMING.glob("*IM-*"), *INCOMING.glob("person*")])
     assert len(paths) == 28
     data = [real_size(path, index) for index, path in enumerate(paths[::2])]
-    return [(decode(each, "a.jpg"), decode(each, "a.jpg", at_least=VIEW_SIDE)) for each in data]
+    return [(decode(each, "a.jpg"), decode(each, "a.jpg", at_least=AT_LEAST)) for each in data]
+
+
+def at_least(size: int) -> int:
+    return IntakeSettings(size, Scope((1.0, 5.0), ())).at_least
 
 
 def network_input(image: DecodedImage, size: int) -> NDArray[np.uint8]:
@@ -54,7 +59,7 @@ def test_the_network_sees_the_same_and_decides_the_same(
     name: str, films: list[tuple[DecodedImage, DecodedImage]]
 ) -> None:
     choice = choose_model(name)
-    assert IntakeSettings(choice.spec.size, Scope((1.0, 5.0), ())).at_least == VIEW_SIDE
+    assert at_least(choice.spec.size) == AT_LEAST
     assert {reduced.reduction for _, reduced in films} == {2, 4}
     whole, reduced = (
         np.stack([network_input(image, choice.spec.size) for image in images])
@@ -91,7 +96,7 @@ ODD = {
 
 @pytest.mark.parametrize(("film", "said"), ODD.values(), ids=ODD)
 def test_odd_films_are_noticed(film: Image.Image, said: tuple[InputWarning, ...]) -> None:
-    reduced = decode(jpeg(film), "a.jpg", at_least=VIEW_SIDE)
+    reduced = decode(jpeg(film), "a.jpg", at_least=AT_LEAST)
     assert reduced.reduction == 2
     assert (*reduced.warnings, *pixel_warnings(reduced, 128)) == said
 
@@ -138,11 +143,24 @@ def test_an_oriented_film_is_decoded_whole() -> None:
     assert (image.reduction, image.pixels.shape) == (1, (801, 601))
 
 
-def test_a_view_is_as_large_as_from_the_whole_film() -> None:
-    film = jpeg(scene(1217, 1631))
-    reduced = decode(film, "a.jpg", at_least=IntakeSettings(8, Scope((1.0, 5.0), ())).at_least)
-    assert reduced.reduction == 2
-    assert to_view(reduced.pixels).shape == to_view(decode(film, "a.jpg").pixels).shape
+VIEWS = {
+    "of a half": ((971, 1328), 2, (281, 384)),
+    "of a quarter": ((1536, 1536), 4, (384, 384)),
+    "of the whole": ((500, 600), 1, (320, 384)),
+}
+
+
+@pytest.mark.parametrize(("shape", "reduction", "shown"), VIEWS.values(), ids=VIEWS)
+def test_a_view_needs_no_more_pixels(
+    shape: tuple[int, int], reduction: int, shown: tuple[int, int]
+) -> None:
+    reduced = decode(jpeg(scene(*shape)), "a.jpg", at_least=AT_LEAST)
+    assert (reduced.reduction, to_view(reduced.pixels).shape) == (reduction, shown)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(50, 384), (128, 384), (224, 672)])
+def test_a_larger_network_asks_for_more(size: int, expected: int) -> None:
+    assert at_least(size) == expected
 
 
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
