@@ -3,12 +3,13 @@
 PYTHON ?= python3
 SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
 
-.PHONY: help demo test faults lint types clean
+.PHONY: help demo test faults bench lint types clean
 
 help:
 	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
 	@echo "make test   everything the tests need in .venv, then all of them"
 	@echo "make faults the long tier of tests/faults: hours of broken films, kills and full disks"
+	@echo "make bench  minutes of measuring beside Keras and naive loops; BENCH='--full --out docs' for hours"
 	@echo "make lint   ruff;  make types   mypy;  make clean   remove what these made"
 
 demo: .venv-demo/installed
@@ -20,6 +21,9 @@ test: .venv/installed
 
 faults: .venv/installed
 	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults -s
+
+bench: .venv/installed
+	.venv/bin/python -m tests.latency $(BENCH)
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -1,0 +1,80 @@
+"""The page and the chart, from the JSON; no figure in them is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import jinja2
+
+from tests.latency.figures import COLUMNS, WAYS, lines, stages_per_film, table
+
+_TITLES = {"jpeg": "JPEG", "tiny": "Tiny films: what a file costs as the folder grows"}
+
+
+def write(results: dict[str, Any], folder: Path) -> None:
+    """`benchmark.md` and `benchmark.svg`."""
+    (folder / "benchmark.md").write_text(page(results))
+    _chart(results, folder / "benchmark.svg")
+
+
+def page(results: dict[str, Any]) -> str:
+    """Markdown."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for cell in results["cells"]:
+        title = f"{_TITLES.get(cell['kind'], cell['kind'])}, {cell['model']}"
+        groups.setdefault(title, []).extend(each.cells() for each in lines(cell, results["cores"]))
+    facts = results["films"].items()
+    films = [(kind, *(f"{fact:.4g}" for fact in about.values())) for kind, about in facts]
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    template = jinja2.Environment(loader=loader, autoescape=False).get_template("benchmark.md.j2")
+    return template.render(
+        r=results,
+        groups=groups,
+        columns=COLUMNS,
+        stages=_stages(results["cells"]),
+        films=films,
+        table=table,
+        median=median,
+    )
+
+
+def _stages(cells: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """Of the largest folder of each kind, and the first model."""
+    found = {}
+    for kind in dict.fromkeys(cell["kind"] for cell in cells):
+        of_kind = (cell for cell in cells if cell["kind"] == kind)
+        cell = max(of_kind, key=lambda each: int(each["size"]))
+        for model_format in cell["formats"]:
+            title = f"{cell['size']:,} {kind}, {cell['model']}.{model_format}"
+            spent = stages_per_film(cell, model_format)
+            found[title] = [(name, f"{value:.2f}") for name, value in spent.items()]
+    return found
+
+
+def _chart(results: dict[str, Any], path: Path) -> None:
+    """Films per second by folder size: JPEG with the first model, and tiny films."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "cxr-edge"  # the same figures give the same file
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, 2), ("jpeg", "tiny"), strict=True):
+        cells = [cell for cell in results["cells"] if cell["kind"] == kind]
+        curves: dict[str, list[tuple[int, float]]] = {}
+        for cell in cells:
+            for line in lines(cell, results["cores"]) if cell["model"] == cells[0]["model"] else ():
+                name = f"{WAYS[line.way]} ({line.format})".replace("`", "")
+                curves.setdefault(name, []).append((line.films, line.films / line.seconds))
+        for name, points in curves.items():
+            axes.loglog(*zip(*points, strict=True), marker="o", label=name)
+        axes.set(xlabel="films in the folder", ylabel="films per second")
+        axes.set_title(f"{_TITLES[kind].partition(':')[0]}, {cells[0]['model']}" if cells else "")
+        axes.set_xticks(
+            sizes := sorted({cell["size"] for cell in cells}), map("{:,}".format, sizes)
+        )
+        axes.minorticks_off()
+        if curves:
+            axes.legend(fontsize="small")
+    figure.savefig(path, metadata={"Date": None})

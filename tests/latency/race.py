@@ -1,0 +1,144 @@
+"""Who runs, and in which turn: A B C, A B C, and so on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.latency.measure import ROOT, Memory, Times, timed, watched
+
+Outcome = TypeVar("Outcome", Times, Memory)
+OTHER_SIZE = 100  # films in a format other than JPEG
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        sizes: films in a folder of JPEGs, for every model.
+        models: by name; the first one does everything else alone.
+        formats: `onnx`, `tflite`.
+        kinds: other file formats, `OTHER_SIZE` films each.
+        growth: tiny films in a folder.
+        runs: timed ones; the medians are of so many.
+    """
+
+    sizes: tuple[int, ...] = (1, 20, 600)
+    models: tuple[str, ...] = ("cnn3_128",)
+    formats: tuple[str, ...] = ("onnx",)
+    kinds: tuple[str, ...] = ("png16", "dicom")
+    growth: tuple[int, ...] = (1000, 10_000)
+    runs: int = 3
+
+
+FULL = Plan(
+    (1, 20, 600, 5000),
+    ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50"),
+    ("onnx", "tflite"),
+    ("png16", "dicom", "dicom_jpeg_lossless", "dicom_jpeg2000", "dicom_rle"),
+    (1000, 10_000, 100_000),
+    5,
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One folder and one model, and who scores it in turn."""
+
+    kind: str
+    size: int
+    model: str
+    formats: tuple[str, ...]
+    ways: tuple[str, ...]
+
+
+def cells(plan: Plan) -> list[Cell]:
+    """Everything, the small first."""
+    everyone = ("keras", "loop", "pool", "score", "again")
+    first, one_format = plan.models[0], plan.formats[:1]
+    return [
+        *(Cell("jpeg", n, m, plan.formats, everyone) for n in plan.sizes for m in plan.models),
+        *(
+            Cell(kind, OTHER_SIZE, first, one_format, ("loop", "pool", "score"))
+            for kind in plan.kinds
+        ),
+        *(Cell("tiny", n, first, one_format, ("score", "again")) for n in plan.growth),
+    ]
+
+
+@dataclass
+class Entrant:
+    """One way of scoring a folder, and what it took.
+
+    Attributes:
+        command: `{own}` stands for a new folder.
+    """
+
+    way: str
+    format: str
+    command: tuple[str, ...]
+    times: list[Times] = field(default_factory=list)
+    memory: Memory | None = None
+
+    def run(self, how: Callable[[Sequence[str]], Outcome], scratch: str) -> Outcome:
+        """Once, `timed` or `watched`."""
+        with tempfile.TemporaryDirectory(dir=scratch) as own:
+            return how([part.replace("{own}", own) for part in self.command])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the JSON: a list over the runs for each figure."""
+        if self.way == "ceiling":
+            stages = [json.loads(each.output) for each in self.times]
+            return {name: [each[name] for each in stages] for name in stages[0]}
+        seconds = {"wall": [each.wall for each in self.times], "cpu": [e.cpu for e in self.times]}
+        said = self.times[0].output.strip()[-200:]
+        return {**seconds, **asdict(self.memory or Memory(0, 0, 0)), "said": said}
+
+
+def race(cell: Cell, folder: Path, keras_python: str, runs: int) -> dict[str, Any]:
+    """One round that warms the page cache and is watched for memory, then the timed ones.
+
+    Args:
+        cell: who runs.
+        folder: with its films.
+        keras_python: an interpreter that has Keras, or nothing.
+        runs: the timed ones.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        entrants = _entrants(cell, folder, keras_python, scratch)
+        for entrant in entrants:
+            if entrant.way == "again":
+                entrant.run(timed, scratch)  # fills the ledger
+            if entrant.way != "ceiling":
+                entrant.memory = entrant.run(watched, scratch)
+        for _ in range(runs):
+            for entrant in entrants:
+                entrant.times.append(entrant.run(timed, scratch))
+    found = [{"way": each.way, "format": each.format, **each.to_dict()} for each in entrants]
+    return {**asdict(cell), "entrants": found}
+
+
+def _entrants(cell: Cell, folder: Path, keras_python: str, scratch: str) -> list[Entrant]:
+    ways = [way for way in cell.ways if way != "keras" or keras_python]
+    found = []
+    for way in (*ways, "ceiling"):
+        for kind in ("keras",) if way == "keras" else cell.formats:
+            model = str(ROOT / "models" / f"{cell.model}.{kind}")
+            score = ("cxr_edge", "score", str(folder), "--model", model, "-q", "--out", "{own}/out")
+            modules = {
+                "keras": ("tests.latency.keras_way", cell.model, str(folder)),
+                "loop": ("tests.latency.naive", "loop", model, str(folder)),
+                "pool": ("tests.latency.naive", "pool", model, str(folder)),
+                "ceiling": ("tests.latency.ceiling", model, str(folder)),
+                "score": (*score, "--state", "{own}/state"),
+                "again": (*score, "--state", f"{scratch}/state-{kind}"),
+            }
+            python = keras_python if way == "keras" else sys.executable
+            found.append(Entrant(way, kind, (python, "-m", *modules[way])))
+    return found

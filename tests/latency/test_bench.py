@@ -1,0 +1,142 @@
+"""The pure parts of the benchmark; nothing here is timed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr_edge import intake
+from tests.latency import ceiling, images, machine
+from tests.latency.figures import lines, stages_per_film, table
+from tests.latency.measure import family, resident
+from tests.latency.race import FULL, Plan, cells
+from tests.latency.startup import by_package
+
+CELL: dict[str, Any] = {
+    "kind": "jpeg",
+    "size": 10,
+    "model": "m",
+    "formats": ["onnx"],
+    "entrants": [
+        {"way": way, "format": kind, "wall": wall, "cpu": [3.0, 1.0], "tree": 9.0, "largest": 5.0}
+        for way, kind, wall in (
+            ("keras", "keras", [8.0, 12.0, 9.0]),
+            ("score", "onnx", [4.0, 1.0, 3.0]),
+            ("again", "onnx", [0.5]),
+        )
+    ]
+    + [
+        {
+            "way": "ceiling",
+            "format": "onnx",
+            "prepare": [1.0, 3.0],
+            "infer": [0.5, 0.5],
+            "decode": [0.75, 2.25],
+        }
+    ],
+}
+
+
+def test_lines_are_medians_ratios_and_shares() -> None:
+    keras, score, again = lines(CELL, cores=2)
+    assert (keras.seconds, keras.ratio, keras.share) == (9.0, 1.0, None)
+    # (1 + 0.5 + 3 + 0.5) / 2 runs = 2.5 s of CPU on two cores, in 3 s.
+    assert (score.seconds, score.ratio, score.share) == (3.0, 3.0, 1.25 / 3)
+    assert (score.cpu_ms, again.ratio, again.share) == (200.0, 18.0, None)
+
+
+def test_without_keras_there_is_no_ratio() -> None:
+    cell = {**CELL, "entrants": CELL["entrants"][1:]}
+    assert [line.ratio for line in lines(cell, cores=2)] == [None, None]
+
+
+def test_a_line_prints_its_spread() -> None:
+    score = lines(CELL, cores=2)[1].cells()
+    assert score[2:] == ("3 (1 to 4)", "3.3", "200", "9", "5", "3.0", "42%")
+
+
+def test_stages_add_up_to_the_cpu_of_score() -> None:
+    spent = stages_per_film(CELL, "onnx")
+    assert (spent["decode"], spent["rest of `prepare`"], spent["infer"]) == (150, 50, 50)
+    assert sum(spent.values()) == pytest.approx(200)
+
+
+def test_table_has_a_column_for_each_name() -> None:
+    assert table(("a", ""), [(1, "b")]) == "| a |  |\n| ---: | --- |\n| 1 | b |"
+
+
+def test_memory_counts_a_library_once_and_own_pages_always() -> None:
+    process = """7f00-7f01 r-xp 0 fd:00 7 /lib/x.so
+Rss: {} kB
+Anonymous: {} kB
+VmFlags: rd ex
+7f02-7f03 rw-p 0 00:00 0
+Rss: 100 kB
+Anonymous: 100 kB
+"""
+    assert resident([process.format(50, 0), process.format(70, 10)]) == 60 + 10 + 100 + 100
+
+
+def test_this_process_is_of_its_family() -> None:
+    assert os.getpid() in family(os.getppid())
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.cfs_quota_us": "400000\n", "cpu.cfs_period_us": "100000\n"}, 4.0),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
+        ({}, None),
+    ],
+    ids=["v2", "v2 no limit", "v1", "v1 no limit", "no control groups"],
+)
+def test_quota(tmp_path: Path, files: dict[str, str], cores: float | None) -> None:
+    for controllers in ("", "cpu", "cpu,cpuacct"):  # whatever this kernel calls its group
+        (tmp_path / controllers).mkdir(exist_ok=True)
+        for name, text in files.items():
+            (tmp_path / controllers / name).write_text(text)
+    assert machine.cgroup_cores(tmp_path) == cores
+
+
+def test_import_times_by_package() -> None:
+    said = "import time: self [us] | cumulative | imported package\n"
+    said += "import time:  2000 |  9000 |   numpy.core\nimport time:  1500 | 1500 | numpy\n"
+    assert by_package(said + "import time: 500 | 500 | re\n") == {
+        "all": 4.0,
+        "numpy": 3.5,
+        "re": 0.5,
+    }
+
+
+@pytest.mark.parametrize("plan", [Plan(), FULL], ids=["quick", "full"])
+def test_a_plan_races_every_size_kind_and_growth(plan: Plan) -> None:
+    raced = {(cell.kind, cell.size) for cell in cells(plan)}
+    assert {("jpeg", size) for size in plan.sizes} | {("tiny", n) for n in plan.growth} < raced
+    assert {kind for kind, _ in raced} == {"jpeg", "tiny", *plan.kinds} <= set(images.KINDS)
+
+
+@pytest.mark.parametrize("stage", ceiling.STAGES)
+def test_the_stages_that_are_timed_exist(stage: str) -> None:
+    assert callable(getattr(intake, stage))
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [(np.zeros(8), 0.0), (np.arange(8), 3.0), (np.array([0, 0, 1, 1]), 1.0)],
+    ids=["one level", "eight levels", "two levels"],
+)
+def test_entropy(values: Any, bits: float) -> None:
+    assert images.entropy(values) == bits
+
+
+def test_films_are_of_a_kind_and_each_its_own(tmp_path: Path) -> None:
+    twice = [sorted(images.corpus(tmp_path, "tiny", 3).rglob("*.png")) for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert len({path.read_bytes() for path in twice[0]}) == 3
+    assert images.corpus(tmp_path, "tiny", 2) != images.corpus(tmp_path, "tiny", 3)
