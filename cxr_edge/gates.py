@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.types import InputWarning, Study
+from cxr_edge.prepared import Scope
+from cxr_edge.types import DecodedImage, InputWarning, Study
 
 VIEW_NOT_STATED = "not stated"
 
@@ -42,19 +42,6 @@ _CHEST_FILM = np.array(
 )
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Whom a model was made for.
-
-    Attributes:
-        age_years: youngest and oldest age in completed years, both inside.
-        views: as the spec names them; `not stated` means that any view may come.
-    """
-
-    age_years: tuple[float, float]
-    views: tuple[str, ...]
-
-
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
     """What the header says against this film; what it leaves out is no warning."""
     found = []
@@ -83,21 +70,21 @@ def _is_age_known(age: float, limits: tuple[float, float]) -> bool:
     return youngest <= age < math.floor(oldest) + 1
 
 
-def pixel_warnings(pixels: NDArray[np.uint8], size: int) -> tuple[InputWarning, ...]:
-    """What the grey levels say against this film.
+def pixel_warnings(image: DecodedImage, size: int) -> tuple[InputWarning, ...]:
+    """What the size and the grey levels say against this film.
 
     Args:
-        pixels: uint8 [H, W]; 0 is black, bone is bright.
+        image: the film.
         size: S, pixels a side of the network input.
     """
-    height, width = pixels.shape
     found = []
-    if min(height, width) < size:
+    if min(image.height, image.width) < size:
         found.append(InputWarning.LOW_RESOLUTION)
-    if not _WIDTH_TO_HEIGHT[0] <= width / height <= _WIDTH_TO_HEIGHT[1]:
+    if not _WIDTH_TO_HEIGHT[0] <= image.width / image.height <= _WIDTH_TO_HEIGHT[1]:
         found.append(InputWarning.ASPECT)
     # With a box filter `reducing_gap` skips nothing and takes a third of the time.
-    small = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0)
+    film = Image.fromarray(image.pixels)
+    small = film.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0)
     levels = np.asarray(small)
     if _is_blank(levels):
         found.append(InputWarning.BLANK)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from cxr_edge.intake import Prepared
+from cxr_edge.prepared import Prepared
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import predict
 from cxr_edge.types import FoundFile, Picture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from cxr_edge.errors import ImageError
-from cxr_edge.gates import Scope, pixel_warnings, scope_warnings
+from cxr_edge.gates import pixel_warnings, scope_warnings
 from cxr_edge.images import decode
+from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.preprocess import to_network_input, to_view
 from cxr_edge.read import read_file
 from cxr_edge.types import (
@@ -21,51 +19,10 @@ from cxr_edge.types import (
     InputWarning,
     Reason,
     Result,
-    Stamp,
 )
 from cxr_edge.utc import file_time_text
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class IntakeSettings:
-    """What the model asks of a film.
-
-    Attributes:
-        size: S, pixels a side of the network input.
-        scope: patients and views that the model knows.
-        id_tag: DICOM keyword whose text goes into the report, or nothing.
-        view: whether a page will show the film.
-    """
-
-    size: int
-    scope: Scope
-    id_tag: str = ""
-    view: bool = False
-
-    def __post_init__(self) -> None:
-        """A network has an input."""
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1: {self.size}")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A file on its way to the network.
-
-    Attributes:
-        result: what is known so far. For a film that is still to be scored it says
-            `internal_error`, which is what it would be if nobody scored it.
-        pixels: uint8 [S, S, 1], or None where there is nothing to score.
-        stamp: what the file looked like when its bytes were read.
-        view: uint8 [h, w] for a page, where one was asked for.
-    """
-
-    result: Result
-    pixels: NDArray[np.uint8] | None = None
-    stamp: Stamp | None = None
-    view: NDArray[np.uint8] | None = None
 
 
 def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
@@ -99,8 +56,8 @@ def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
     """What the pixels and the header say."""
-    image = decode(content.data, file.path.name, settings.id_tag)
-    pixels = to_network_input(image.pixels, settings.size)
+    image = decode(content.data, file.path.name, settings.id_tag, settings.at_least)
+    pixels = to_network_input(image.pixels, settings.size, image.extent)
     facts = replace(
         read.result,
         width=image.width,
@@ -115,7 +72,7 @@ def _decoded(
 
 def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:
     """Everything a reader should know, in the order of the vocabulary."""
-    found = {*image.warnings, *pixel_warnings(image.pixels, settings.size)}
+    found = {*image.warnings, *pixel_warnings(image, settings.size)}
     if image.study is not None:
         found.update(scope_warnings(image.study, settings.scope))
     return tuple(warning for warning in InputWarning if warning in found)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 PREPROCESSING_VERSION = 1
 RESIZE_FILTER = "bilinear_antialiased"
+# Pillow is imported where it works: a process that only needs to know the figures starts without.
 VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
 
 
-def to_network_input(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def to_network_input(
+    pixels: NDArray[np.uint8], size: int, extent: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
     """Resize grey levels to the network's square, without keeping the aspect (as the report does).
 
     Args:
         pixels: uint8 [H, W].
         size: S, pixels a side.
+        extent: width and height of the film in `pixels`, from the top left corner; None for all.
+            What is padded for a reduction would else shift the film by up to a grey level.
 
     Returns:
         uint8 [S, S, 1]. Pillow's bilinear filter widens its support when it shrinks an image, so
         nothing is skipped.
     """
-    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    from PIL import Image
+
+    box = None if extent is None else (0.0, 0.0, *extent)
+    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
 
 
@@ -35,6 +42,8 @@ def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         uint8 [h, w], the longest side at most `VIEW_SIDE`; a small film stays as it is.
     """
+    from PIL import Image
+
     film = Image.fromarray(pixels)
     film.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(film, dtype=np.uint8)

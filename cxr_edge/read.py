@@ -41,7 +41,7 @@ def read_file(path: Path, expected: Stamp | None = None) -> FileContent:
             before = os.fstat(descriptor)
             _check(before)
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                data = stream.read(MAX_BYTES + 1)
+                data = stream.read(before.st_size + 1)  # one more shows that it grew
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)

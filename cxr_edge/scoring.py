@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from cxr_edge.intake import Prepared
 from cxr_edge.ledger import Entry, Run
+from cxr_edge.prepared import Prepared
 from cxr_edge.read import current_stamp
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner

@@ -187,31 +187,43 @@ class DecodedImage:
     """A film as grey levels.
 
     Attributes:
-        pixels: uint8 [height, width]; 0 is black, bone is bright.
+        pixels: uint8 [rows, columns]; 0 is black, bone is bright.
         format: `JPEG`, `PNG`, `TIFF` or `DICOM`.
         warnings: what decoding noticed.
         study: the header's facts, where the format has any.
+        reduction: how many pixels of the film, each way, became one of these.
+        stored: rows and columns of the film, where it was reduced.
     """
 
     pixels: NDArray[np.uint8]
     format: str
     warnings: tuple[InputWarning, ...] = ()
     study: Study | None = None
+    reduction: int = 1
+    stored: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse anything but a non-empty uint8 plane."""
+        """Refuse anything but a non-empty uint8 plane, of the size that the reduction gives."""
         if self.pixels.dtype != "uint8" or self.pixels.ndim != 2 or self.pixels.size == 0:
             raise ValueError(f"pixels: {self.pixels.dtype} {self.pixels.shape}, not uint8 [H, W]")
+        reduced = (-(-self.height // self.reduction), -(-self.width // self.reduction))
+        if self.pixels.shape != reduced:
+            raise ValueError(f"{self.stored} reduced by {self.reduction}: {self.pixels.shape}")
 
     @property
     def width(self) -> int:
-        """Columns."""
-        return int(self.pixels.shape[1])
+        """Columns of the film."""
+        return int((self.stored or self.pixels.shape)[1])
 
     @property
     def height(self) -> int:
-        """Rows."""
-        return int(self.pixels.shape[0])
+        """Rows of the film."""
+        return int((self.stored or self.pixels.shape)[0])
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """How wide and how high the film is in `pixels`; its edge may lie inside the last ones."""
+        return self.width / self.reduction, self.height / self.reduction
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.intake import prepare
+from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Stamp
 

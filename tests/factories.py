@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
-from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.intake import prepare
+from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.report import Report, RunContext
 from cxr_edge.triage import TriageRow, place, reading_key
 from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status

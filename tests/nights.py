@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.discover import discover
-from cxr_edge.gates import Scope
-from cxr_edge.intake import IntakeSettings
 from cxr_edge.ledger import Ledger
+from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
 from cxr_edge.scoring import Scorer
 from cxr_edge.settle import SettleRule

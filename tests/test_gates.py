@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.gates import Scope, pixel_warnings, scope_warnings
-from cxr_edge.types import InputWarning, Study
+from cxr_edge.gates import pixel_warnings, scope_warnings
+from cxr_edge.prepared import Scope
+from cxr_edge.types import DecodedImage, InputWarning, Study
 
 INCOMING = Path(__file__).parent / "data" / "incoming"
 BROKEN = ("half-copied.jpeg", "preallocated.jpeg")
@@ -144,10 +145,10 @@ PIXELS: dict[str, tuple[Callable[[], NDArray[np.uint8]], int, tuple[InputWarning
 def test_what_the_pixels_say(
     make: Callable[[], NDArray[np.uint8]], size: int, expected: tuple[InputWarning, ...]
 ) -> None:
-    assert pixel_warnings(make(), size) == expected
+    assert pixel_warnings(DecodedImage(make(), "PNG"), size) == expected
 
 
 @pytest.mark.parametrize("film", FILMS.values(), ids=FILMS)
 def test_real_film_passes_and_its_negative_is_noticed(film: NDArray[np.uint8]) -> None:
-    assert pixel_warnings(film, 128) == ()
-    assert pixel_warnings(np.uint8(255) - film, 128) == (INVERTED,)
+    assert pixel_warnings(DecodedImage(film, "PNG"), 128) == ()
+    assert pixel_warnings(DecodedImage(np.uint8(255) - film, "PNG"), 128) == (INVERTED,)

@@ -11,7 +11,8 @@ import pytest
 
 from cxr_edge.discover import discover
 from cxr_edge.illustrate import illustrate
-from cxr_edge.intake import IntakeSettings, prepare
+from cxr_edge.intake import prepare
+from cxr_edge.prepared import IntakeSettings
 from cxr_edge.runtime import Runner
 from cxr_edge.types import FoundFile, Picture
 from tests.factories import InThisProcess, chest, write_tree

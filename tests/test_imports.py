@@ -137,8 +137,7 @@ def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path
 DECODE = """
 from pathlib import Path
 from cxr_edge import worker
-from cxr_edge.gates import Scope
-from cxr_edge.intake import IntakeSettings
+from cxr_edge.prepared import IntakeSettings, Scope
 request = {"path": os.fsencode(sys.argv[1]).hex(), "display": "film", "stamp": None}
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
 answer = worker._answer(request, settings, worker._Trouble())

@@ -17,7 +17,8 @@ from PIL import Image
 from cxr_edge import intake
 from cxr_edge.discover import discover
 from cxr_edge.errors import ImageError
-from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.intake import prepare
+from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.strict_json import read
 from cxr_edge.types import (
@@ -150,8 +151,8 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
     small = DecodedImage(chest(6, 8), "DICOM", noticed, study)
     asked = []
 
-    def decode(data: bytes, name: str, id_tag: str) -> DecodedImage:
-        asked.append((name, id_tag))
+    def decode(data: bytes, name: str, id_tag: str, at_least: int) -> DecodedImage:
+        asked.append((name, id_tag, at_least))
         return small
 
     monkeypatch.setattr(intake, "decode", decode)
@@ -164,7 +165,7 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
         InputWarning.PATIENT_AGE,
         InputWarning.FOR_PROCESSING,
     )
-    assert (result.identifier, asked) == ("A1", [("a.jpg", "AccessionNumber")])
+    assert (result.identifier, asked) == ("A1", [("a.jpg", "AccessionNumber", SETTINGS.at_least)])
 
 
 SECRET = "DOE^JANE"

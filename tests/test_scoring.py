@@ -14,7 +14,7 @@ import pytest
 from cxr_edge import ledger as ledger_module
 from cxr_edge.discover import discover
 from cxr_edge.errors import DeviceError
-from cxr_edge.intake import Prepared
+from cxr_edge.prepared import Prepared
 from cxr_edge.runtime import Runner
 from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, Stamp, Status
 from cxr_edge.workers import Workers

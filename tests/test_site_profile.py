@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_edge.errors import InputError, ModelRefusedError
+from cxr_edge.images import DECODING_VERSION
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.site_profile import SiteProfile, load_profile
@@ -27,7 +28,7 @@ def profile(**facts: Any) -> SiteProfile:
         "model_version": "1.0.0",
         "model_sha256": SHA256,
         "preprocessing_version": PREPROCESSING_VERSION,
-        "decoding_version": 1,
+        "decoding_version": DECODING_VERSION,
         "point": OperatingPoint(
             0.25, "by hand", Proportion.of(49, 50), Proportion.of(60, 90), "films"
         ),

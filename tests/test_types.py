@@ -97,7 +97,18 @@ def test_decoded_image_is_a_grey_plane(pixels: Any) -> None:
 
 def test_decoded_image_knows_its_size() -> None:
     image = DecodedImage(np.zeros((3, 5), np.uint8), "PNG")
-    assert (image.width, image.height) == (5, 3)
+    assert (image.width, image.height, image.extent) == (5, 3, (5, 3))
+
+
+def test_a_reduced_image_knows_the_film_s_size() -> None:
+    image = DecodedImage(np.zeros((3, 5), np.uint8), "JPEG", reduction=4, stored=(9, 20))
+    assert (image.width, image.height, image.extent) == (20, 9, (5, 2.25))
+
+
+@pytest.mark.parametrize("stored", [None, (8, 20), (13, 20), (9, 16), (9, 21)], ids=str)
+def test_a_reduced_image_has_the_size_of_its_reduction(stored: tuple[int, int] | None) -> None:
+    with pytest.raises(ValueError, match="reduced by 4"):
+        DecodedImage(np.zeros((3, 5), np.uint8), "JPEG", reduction=4, stored=stored)
 
 
 @pytest.mark.parametrize("fields", BAD_RESULTS.values(), ids=BAD_RESULTS)

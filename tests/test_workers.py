@@ -23,7 +23,8 @@ import pytest
 from cxr_edge import workers
 from cxr_edge.discover import discover
 from cxr_edge.errors import CxrEdgeError
-from cxr_edge.intake import IntakeSettings, Prepared, prepare
+from cxr_edge.intake import prepare
+from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.types import FoundFile, Reason, Result
 from cxr_edge.workers import DEPTH, Workers
 from tests.factories import chest, names_in, write_tree
@@ -398,8 +399,7 @@ import sys
 from pathlib import Path
 from cxr_edge.discover import discover
 from cxr_edge.workers import Workers
-from cxr_edge.gates import Scope
-from cxr_edge.intake import IntakeSettings
+from cxr_edge.prepared import IntakeSettings, Scope
 with Workers(2, IntakeSettings(8, Scope((1.0, 5.0), ()))) as pool:
     for _ in pool.prepare(discover([Path(sys.argv[1])]), lambda: False):
         pass
@@ -456,6 +456,16 @@ def test_after_a_stop_no_file_is_begun_or_waited_for(
         made = [file.display for file, _ in pool.prepare(films, lambda: next(asked) > 12)]
     assert time.monotonic() - began < 10
     assert set(made) <= {"a0.png", "a1.png", "a2.png"}
+
+
+@pytest.mark.parametrize(("count", "started"), [(1, 1), (4, 1), (5, 2), (9, 3), (30, 3)])
+def test_a_process_starts_for_films_that_would_wait(
+    count: int, started: int, films: list[FoundFile]
+) -> None:
+    before = children()
+    with Workers(3, SETTINGS) as pool:
+        next(pool.prepare(films[:1] * count, never))
+        assert len(children() - before) == started
 
 
 def test_nothing_starts_before_there_is_a_file() -> None:

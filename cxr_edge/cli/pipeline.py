@@ -10,10 +10,9 @@ from cxr_edge.catalog import ModelChoice
 from cxr_edge.cli import show
 from cxr_edge.cli.stopping import StopRequest, graceful_stop
 from cxr_edge.errors import RunInterruptedError
-from cxr_edge.gates import Scope
 from cxr_edge.illustrate import illustrate
-from cxr_edge.intake import IntakeSettings
 from cxr_edge.ledger import Run
+from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.device import usable_cores
 from cxr_edge.scoring import Scorer
@@ -61,8 +60,11 @@ class Pipeline:
         Raises:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
         """
+        asked, cores = self.work.workers or 0, usable_cores()
+        if asked > cores and not self.work.quiet:
+            show.note_many_workers(asked, cores)
         with self._decoding(view=False) as (stop, workers):
-            with show.Progress(total, quiet=self.work.quiet) as progress:
+            with show.QuietProgress() if self.work.quiet else show.Progress(total) as progress:
                 batch_size = self.work.batch_size
                 scorer = Scorer(self.runner, workers, run, settle, batch_size, stop, progress)
                 complete = scorer.score(files)

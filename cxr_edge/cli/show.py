@@ -11,12 +11,9 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich import progress
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
 from cxr_edge.cli.boundary import say_error
 from cxr_edge.errors import CxrEdgeError, ReportError
@@ -27,6 +24,9 @@ from cxr_edge.report.rows import row_values
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band
 from cxr_edge.utc import utc_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 ROWS_SHOWN = 20
 FILES_PER_LINE = 500
@@ -56,15 +56,37 @@ class Clock:
         return round(time.monotonic() - self._monotonic, 3)
 
 
-class Progress:
+class QuietProgress:
+    """Counts and says nothing, without loading what could."""
+
+    done = 0
+
+    def __enter__(self) -> QuietProgress:
+        """Nothing to show."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to take away."""
+
+    def recorded(self, files: int) -> None:
+        """So many more files have a row."""
+        self.done += files
+
+    def waiting(self, files: int, seconds: float) -> None:
+        """Some files may still be written to."""
+
+
+class Progress(QuietProgress):
     """On stderr: a bar on a terminal, a line per 500 files elsewhere."""
 
-    def __init__(self, total: int | None, *, quiet: bool) -> None:
+    def __init__(self, total: int | None) -> None:
         """`total` is None where nobody counted beforehand."""
-        self.done = 0
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
         self._total = total
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
-        self._bar = progress.Progress(console=self._console, transient=True)
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = Bar(console=self._console, transient=True)
         self._task = self._bar.add_task("scoring", total=total)
 
     def __enter__(self) -> Progress:
@@ -81,7 +103,7 @@ class Progress:
     def recorded(self, files: int) -> None:
         """So many more files have a row."""
         lines_before = self.done // FILES_PER_LINE
-        self.done += files
+        super().recorded(files)
         self._bar.advance(self._task, files)
         if not self._console.is_terminal and self.done // FILES_PER_LINE > lines_before:
             whole = "" if self._total is None else f" of {self._total}"
@@ -92,6 +114,11 @@ class Progress:
         self._console.print(
             f"waiting {math.ceil(seconds)} s for {files} files to settle (--settle 0 trusts them)"
         )
+
+
+def note_many_workers(workers: int, cores: int) -> None:
+    """They are started as asked: where reading waits for a share, more than cores do help."""
+    click.echo(f"note: {workers} workers on {cores} usable cores", err=True)
 
 
 def warn_damaged_ledger(set_aside: Path) -> None:
@@ -133,6 +160,8 @@ def print_jsonl(report: Report, out: Path) -> None:
 
 def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     """Counts, the top of the reading list and where the files are, on stderr."""
+    from rich.console import Console
+
     console = Console(stderr=True, highlight=False)
     urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
@@ -144,6 +173,9 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Figures, where they are, and the banner, on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(stderr=True, highlight=False)
     for line in lines:
         console.print(Text(line), soft_wrap=True)
@@ -152,6 +184,9 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def _table(rows: list[TriageRow]) -> Table:
     """File names are Text, so that nothing in them is taken for markup."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
     table = Table("rank", "band", "probability", Column("file", overflow="fold"), "remarks")
     for row in rows:
         result = row.result

@@ -5,23 +5,24 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import raster
 from cxr_edge.types import DecodedImage, Reason
 
 __all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
 
-DECODING_VERSION = 1  # raised when decoding changes a pixel
+DECODING_VERSION = 2  # raised when decoding changes a pixel
 
 _DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 
 
-def decode(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
+def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> DecodedImage:
     """Decode one film by what its bytes are, whatever its name says.
 
     Args:
         data: the whole file.
         name: its name; only a wrong extension is read from it.
         id_tag: keyword of the DICOM element whose text becomes `Study.identifier`.
+        at_least: pixels that suffice on the shorter side, so that a JPEG may be decoded at a half,
+            a quarter or an eighth; 0 for all there are.
 
     Raises:
         ImageError: with the reason, for anything that cannot be turned into grey levels safely.
@@ -32,9 +33,11 @@ def decode(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
         from cxr_edge.images import dicom
 
         return dicom.read(data, name, id_tag)
+    from cxr_edge.images import raster
+
     for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
-            return read(data, name)
+            return read(data, name, at_least)
     raise ImageError(_unknown(data))
 
 

@@ -38,7 +38,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
+def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> DecodedImage:
     """Open, check, load and turn to grey; every Pillow error becomes an `ImageError`.
 
     Not so an ImportError: that a decoder cannot be loaded is the machine's fault.
@@ -55,6 +55,9 @@ def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
                 check_complete(image, data)
             # Asked before loading: Pillow turns a TIFF while it loads, and then forgets.
             oriented = image.getexif().get(_EXIF_ORIENTATION, 1) in range(2, 9)
+            stored = (image.height, image.width)
+            # What an orientation turns would lie at another corner of the reduced film.
+            reduction = 1 if oriented else _drafted(image, at_least)
             image.load()
             upright = _opaque(ImageOps.exif_transpose(image) if oriented else image)
             coloured = upright.mode == "RGB" and _is_coloured(upright)
@@ -73,16 +76,31 @@ def _read(data: bytes, name: str, image_format: str) -> DecodedImage:
         InputWarning.COLOUR: coloured,
     }
     warned = tuple(warning for warning, holds in noticed.items() if holds)
-    return DecodedImage(pixels, image_format, warned)
+    whole = stored if reduction > 1 else None
+    return DecodedImage(pixels, image_format, warned, reduction=reduction, stored=whole)
 
 
-def _read_jpeg(data: bytes, name: str) -> DecodedImage:
+def _read_jpeg(data: bytes, name: str, at_least: int) -> DecodedImage:
     if not has_jpeg_end(data):
         raise ImageError(Reason.TRUNCATED, "no end-of-image marker")
-    return _read(data, name, "JPEG")
+    return _read(data, name, "JPEG", at_least)
 
 
-def _read_png(data: bytes, name: str) -> DecodedImage:
+def _drafted(image: Image.Image, at_least: int) -> int:
+    """Have the decoder make fewer pixels, as it can for a JPEG; returns by how much each way.
+
+    All of the file is decoded even so, and damage seen: only the inverse cosine transform is made
+    for fewer samples.
+    """
+    stored = image.width
+    drafted = image.draft(None, (at_least, at_least)) if at_least else None
+    if drafted is None:
+        return 1
+    _, (_, _, width, _) = drafted
+    return round(stored / width)
+
+
+def _read_png(data: bytes, name: str, _: int) -> DecodedImage:
     if not _has_png_end(data):
         raise ImageError(Reason.TRUNCATED, "no IEND chunk")
     return _read(data, name, "PNG")
@@ -99,11 +117,11 @@ def _has_png_end(data: bytes) -> bool:
     return False
 
 
-def _read_tiff(data: bytes, name: str) -> DecodedImage:
+def _read_tiff(data: bytes, name: str, _: int) -> DecodedImage:
     return _read(data, name, "TIFF")
 
 
-SIGNATURES: dict[bytes, Callable[[bytes, str], DecodedImage]] = {
+SIGNATURES: dict[bytes, Callable[[bytes, str, int], DecodedImage]] = {
     b"\xff\xd8\xff": _read_jpeg,
     b"\x89PNG\r\n\x1a\n": _read_png,
     b"II*\x00": _read_tiff,

@@ -53,7 +53,8 @@ def has_jpeg_end(data: bytes) -> bool:
     Where it does not, the decoder makes up the missing part, grey, without an error. A maker's own
     bytes behind the end that happen to hold a start of scan are taken for one: refused, not grey.
     """
-    return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    end = data.rfind(b"\xff\xd9")
+    return end >= 0 and data.find(b"\xff\xda", end) < 0
 
 
 def _magnitude(levels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from cxr_edge import discover
 from cxr_edge.catalog import choose_model
+from cxr_edge.cli import pipeline
 from cxr_edge.cli.score import DEFAULT_MODEL, ScoreRequest
 from cxr_edge.report.context import BANNER
 from cxr_edge.workers import Workers
@@ -65,6 +66,30 @@ def csv_rows(out: Path) -> list[dict[str, str]]:
 def run_values(out: Path) -> dict[str, Any]:
     values: dict[str, Any] = json.loads((out / "run.json").read_text())
     return values
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "3"], "note: 3 workers on 2 usable cores\n"),
+        (["--workers", "2"], ""),
+        ([], ""),
+        (["--workers", "3", "-q"], ""),
+    ],
+    ids=["more", "as many", "by itself", "quiet"],
+)
+def test_more_workers_than_cores_are_noted(
+    options: list[str],
+    said: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 2)
+    made = run("score", films, "--model", tiny, "--out", films.parent / "out", *options)
+    assert made.code == 0
+    assert "".join(re.findall("note: .*\n", made.err)) == said
 
 
 def test_quiet_run(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from cxr_edge.catalog import choose_model
 from cxr_edge.cli import score_run
 from cxr_edge.cli.pipeline import Pipeline
 from cxr_edge.errors import DeviceError
+from cxr_edge.images import DECODING_VERSION
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.site_profile import SiteProfile
 from tests.cli.conftest import Run
@@ -106,7 +107,7 @@ def profile(tiny: Path, **changes: Any) -> SiteProfile:
         "model_version": "1.0.0",
         "model_sha256": choice.file.sha256,
         "preprocessing_version": 1,
-        "decoding_version": 1,
+        "decoding_version": DECODING_VERSION,
         "point": OperatingPoint(0.456789, "by hand", share, share, "ours"),
         "data_sha256": "ab" * 32,
         "created_utc": "2026-11-22T00:00:00Z",

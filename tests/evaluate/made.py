@@ -20,6 +20,7 @@ from cxr_edge.evaluate.figures import (
     SetFigures,
 )
 from cxr_edge.evaluate.measure import MeasuredModel, measure
+from cxr_edge.images import DECODING_VERSION
 from cxr_edge.measurements import Decisions, Estimate
 from cxr_edge.measurements import Evaluation as TestSet
 from cxr_edge.operating_points import OperatingPoint, Proportion
@@ -128,7 +129,7 @@ def profile() -> SiteProfile:
         model_version="1.0.0",
         model_sha256=sha256("tiny0"),
         preprocessing_version=1,
-        decoding_version=1,
+        decoding_version=DECODING_VERSION,
         point=OperatingPoint(0.2, "highest threshold", share, share, "made"),
         data_sha256="cd" * 32,
         created_utc="2026-11-22T20:00:00Z",

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_edge.gates import Scope
-from cxr_edge.intake import IntakeSettings, Prepared
+from cxr_edge.prepared import IntakeSettings, Prepared, Scope
 from cxr_edge.types import FoundFile, Reason
 from cxr_edge.workers import Workers
 

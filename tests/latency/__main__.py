@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from cxr_edge.runtime.device import usable_cores
 from tests.latency import machine, startup
 from tests.latency.measure import ROOT, timed
 from tests.latency.race import FULL, Plan, cells, race
@@ -53,7 +54,7 @@ def measure(plan: Plan, cache: Path, keras_python: str) -> Iterator[dict[str, An
     results: dict[str, Any] = {
         "schema_version": 1,
         "machine": machine.describe(keras),
-        "cores": machine.usable_cores(),
+        "cores": usable_cores(),
         "runs": plan.runs,
         "startup": startup.measure(plan.runs),
         "films": {},

@@ -30,7 +30,7 @@ def main(model: str, folder: str, *part: str) -> None:
 
 
 def _of_all(model: str, folder: str) -> Counter[str]:
-    from tests.latency.machine import usable_cores
+    from cxr_edge.runtime.device import usable_cores
 
     cores = sorted(os.sched_getaffinity(0))[: usable_cores()]
     me = [sys.executable, "-m", "tests.latency.ceiling", model, folder]
@@ -49,13 +49,13 @@ def _of_one_core(model: str, folder: str, core: int, rank: int, cores: int) -> C
 
     from cxr_edge import intake
     from cxr_edge.catalog import choose_model
-    from cxr_edge.gates import Scope
+    from cxr_edge.prepared import IntakeSettings, Scope
     from cxr_edge.runtime import Device, load
     from cxr_edge.types import FoundFile
 
     choice = choose_model(model)
     runner, spec = load(choice, Device("cpu")), choice.spec
-    settings = intake.IntakeSettings(spec.size, Scope(spec.use.age_years, spec.use.views))
+    settings = IntakeSettings(spec.size, Scope(spec.use.age_years, spec.use.views))
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     files = [FoundFile(path, path.name) for path in paths]
     first = intake.prepare(files[0], settings)  # imports what the format needs
@@ -75,10 +75,10 @@ def _of_one_core(model: str, folder: str, core: int, rank: int, cores: int) -> C
 
 
 def _counted(seconds: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **more: Any) -> Any:
         begun = time.process_time()
         try:
-            return function(*args)
+            return function(*args, **more)
         finally:
             seconds[name] += time.process_time() - begun  # type: ignore[assignment]
 

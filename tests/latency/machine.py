@@ -10,22 +10,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cxr_edge.runtime.device import usable_cores
 from tests.latency.measure import ROOT, timed
 
 _PACKAGES = ("numpy", "pillow", "pydicom", "onnxruntime", "ai-edge-litert")
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _ASK_KERAS = "import keras as k, tensorflow as t; print(k.__version__, 'on', t.__version__)"
 
 
 def describe(keras: str) -> dict[str, Any]:
     """CPU, cores, memory, kernel, versions, commit and date; no name and no path."""
     changed = _git("status", "--porcelain")
-    quota = cgroup_cores(_CONTROL_GROUPS)
     return {
         "CPU": _field("/proc/cpuinfo", "model name"),
         "cores in the machine": os.cpu_count(),
         "cores by affinity": len(os.sched_getaffinity(0)),
-        "cores by cgroup quota": "no quota" if quota is None else quota,
+        "usable cores": usable_cores(),
         "memory": _field("/proc/meminfo", "MemTotal"),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -43,36 +42,6 @@ def keras_versions(python: str) -> str:
         return timed([python, "-c", _ASK_KERAS]).output.strip()
     except RuntimeError:
         return ""
-
-
-def usable_cores() -> int:
-    """Whole cores that all processes together may use."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, int(min(cores, cgroup_cores(_CONTROL_GROUPS) or cores)))
-
-
-def cgroup_cores(mounted: Path) -> float | None:
-    """CPU bandwidth of this process's control groups and those above (v2, v1), in cores."""
-    limits = []
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers or "cpu" in controllers.split(","):
-            group = mounted / controllers / path.lstrip("/")
-            limits += [limit for each in (group, *group.parents) if (limit := _bandwidth(each))]
-    return min(limits, default=None)
-
-
-def _bandwidth(group: Path) -> float | None:
-    """Microseconds per period: "max 100000" in v2; a file for each in v1, -1 for no limit."""
-    try:
-        if (group / "cpu.max").exists():
-            quota, period = (group / "cpu.max").read_text().split()
-        else:
-            quota = (group / "cpu.cfs_quota_us").read_text()
-            period = (group / "cpu.cfs_period_us").read_text()
-    except OSError:
-        return None
-    return None if quota == "max" or int(quota) < 0 else int(quota) / int(period)
 
 
 def _field(file: str, name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cxr_edge import intake
-from tests.latency import ceiling, images, machine
+from tests.latency import ceiling, images
 from tests.latency.figures import lines, stages_per_film, table
 from tests.latency.measure import family, resident
 from tests.latency.race import FULL, Plan, cells
@@ -83,25 +83,6 @@ Anonymous: 100 kB
 
 def test_this_process_is_of_its_family() -> None:
     assert os.getpid() in family(os.getppid())
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu.cfs_quota_us": "400000\n", "cpu.cfs_period_us": "100000\n"}, 4.0),
-        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-    ids=["v2", "v2 no limit", "v1", "v1 no limit", "no control groups"],
-)
-def test_quota(tmp_path: Path, files: dict[str, str], cores: float | None) -> None:
-    for controllers in ("", "cpu", "cpu,cpuacct"):  # whatever this kernel calls its group
-        (tmp_path / controllers).mkdir(exist_ok=True)
-        for name, text in files.items():
-            (tmp_path / controllers / name).write_text(text)
-    assert machine.cgroup_cores(tmp_path) == cores
 
 
 def test_import_times_by_package() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from cxr_edge.images import DECODING_VERSION
 from cxr_edge.measurements import Decisions, Estimate, Evaluation
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.report import Report, html
@@ -137,7 +138,7 @@ def test_the_site_profile_stands_in_place_of_validation() -> None:
         model_version="1.0.0",
         model_sha256="ab" * 32,
         preprocessing_version=1,
-        decoding_version=1,
+        decoding_version=DECODING_VERSION,
         point=OperatingPoint(0.4, "sensitivity >= 0.98", SHARE, SHARE, "films of spring"),
         data_sha256="cd" * 32,
         created_utc="2026-11-20T10:00:00Z",

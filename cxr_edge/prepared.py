@@ -1,0 +1,76 @@
+"""What a decoder process is asked and what it answers; knowing it takes no image library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cxr_edge.preprocess import VIEW_SIDE
+from cxr_edge.types import Result, Stamp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# A reduced JPEG keeps so many pixels for one of the network's, and enough for a view. Measured
+# on enlarged films: the network's input differs from that of the whole film by 0.12 grey levels in
+# the mean and by 0.18 for the worst film; with two pixels for one, decisions began to change.
+_PIXELS_PER_INPUT = 3
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom a model was made for.
+
+    Attributes:
+        age_years: youngest and oldest age in completed years, both inside.
+        views: as the spec names them; `not stated` means that any view may come.
+    """
+
+    age_years: tuple[float, float]
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IntakeSettings:
+    """What the model asks of a film.
+
+    Attributes:
+        size: S, pixels a side of the network input.
+        scope: patients and views that the model knows.
+        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        view: whether a page will show the film.
+    """
+
+    size: int
+    scope: Scope
+    id_tag: str = ""
+    view: bool = False
+
+    def __post_init__(self) -> None:
+        """A network has an input."""
+        if self.size < 1:
+            raise ValueError(f"size must be at least 1: {self.size}")
+
+    @property
+    def at_least(self) -> int:
+        """Pixels a side that suffice; the same with and without a view: it changes no score."""
+        return max(_PIXELS_PER_INPUT * self.size, VIEW_SIDE)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file on its way to the network.
+
+    Attributes:
+        result: what is known so far. For a film that is still to be scored it says
+            `internal_error`, which is what it would be if nobody scored it.
+        pixels: uint8 [S, S, 1], or None where there is nothing to score.
+        stamp: what the file looked like when its bytes were read.
+        view: uint8 [h, w] for a page, where one was asked for.
+    """
+
+    result: Result
+    pixels: NDArray[np.uint8] | None = None
+    stamp: Stamp | None = None
+    view: NDArray[np.uint8] | None = None
