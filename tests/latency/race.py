@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.latency import machine
 from tests.latency.measure import ROOT, Memory, Times, timed, watched
 
 Outcome = TypeVar("Outcome", Times, Memory)
@@ -110,6 +111,7 @@ def race(cell: Cell, folder: Path, keras_python: str, runs: int) -> dict[str, An
         keras_python: an interpreter that has Keras, or nothing.
         runs: the timed ones.
     """
+    before = machine.moment()
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         entrants = _entrants(cell, folder, keras_python, scratch)
         for entrant in entrants:
@@ -121,7 +123,7 @@ def race(cell: Cell, folder: Path, keras_python: str, runs: int) -> dict[str, An
             for entrant in entrants:
                 entrant.times.append(entrant.run(timed, scratch))
     found = [{"way": each.way, "format": each.format, **each.to_dict()} for each in entrants]
-    return {**asdict(cell), "entrants": found}
+    return {**asdict(cell), **before, "entrants": found}
 
 
 def _entrants(cell: Cell, folder: Path, keras_python: str, scratch: str) -> list[Entrant]:
