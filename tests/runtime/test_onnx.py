@@ -17,75 +17,9 @@ from cxr_edge.runtime import Device, Runner, load, loading
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.onnx import OnnxRunner
 from tests.factories import raising
+from tests.gpu import CPU, CUDA, Dying, Gpu, broken, fail, open_on_cpu, open_on_cuda, wrong
 from tests.runtime.broken import node
 from tests.tiny import tiny_content, write_tiny
-
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-RealSession = onnxruntime.InferenceSession
-
-
-class Gpu:
-    """Makes onnxruntime look as if it had CUDA, whose sessions open in the way given."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, open_cuda: Callable[..., Any]) -> None:
-        self.asked: list[list[Any]] = []
-        self.fallback: list[int] = []
-        self._open_cuda = open_cuda
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
-        monkeypatch.setattr(onnxruntime, "InferenceSession", self._open)
-
-    def _open(
-        self, content: bytes, options: Any, *, providers: list[Any], enable_fallback: int
-    ) -> Any:
-        self.asked.append(providers)
-        self.fallback.append(enable_fallback)
-        on_cuda = any(provider[0] == CUDA for provider in providers)
-        return (self._open_cuda if on_cuda else open_on_cpu)(content, options)
-
-
-def open_on_cpu(content: bytes, options: Any) -> Any:
-    """What onnxruntime does where the driver is missing: it logs, and takes the next provider."""
-    return RealSession(content, options, providers=[CPU])
-
-
-def open_on_cuda(content: bytes, options: Any) -> Any:
-    session = open_on_cpu(content, options)
-    session.get_providers = lambda: [CUDA, CPU]
-    return session
-
-
-def fail(content: bytes, options: Any) -> Any:
-    """What onnxruntime-gpu 1.31 raises for an index that is not there."""
-    raise RuntimeError(
-        "/onnxruntime_src/cuda_execution_provider_info.cc:63 static "
-        "onnxruntime::CUDAExecutionProviderInfo::FromProviderOptions(const ProviderOptions&) "
-        "[ONNXRuntimeError] : 1 : FAIL : provider_options_utils.h:187 Parse Failed to parse "
-        'provider option "device_id": Invalid device ID: 9, must be between 0 (inclusive) and 1 '
-        "(exclusive).\n"
-    )
-
-
-def wrong(content: bytes, options: Any) -> Any:
-    """A device that computes something else."""
-    session = open_on_cuda(content, options)
-    session.run = lambda names, feeds: [
-        output + 0.5 for output in type(session).run(session, names, feeds)
-    ]
-    return session
-
-
-def broken(content: bytes, options: Any) -> Any:
-    """A device that takes the model and fails to run it."""
-    session = open_on_cuda(content, options)
-    session.run = raising(RuntimeError(CUDNN))
-    return session
-
-
-CUDNN = (
-    "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node. "
-    "Name:'c1' Status Message: CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; "
-    "hostname=ward7 ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/nn/conv.cc ; line=9 ; "
-)
 
 
 def open_runner(device: str) -> OnnxRunner:
@@ -193,26 +127,6 @@ def test_the_gpu_may_differ_as_far_as_is_promised(
     Gpu(monkeypatch, shifted(1.2e-4))
     with pytest.raises(DeviceError, match="fails its self-test on cuda:0"):
         load(choose_model(str(tiny)), Device("cuda"))
-
-
-class Dying:
-    """A CUDA session that gives out after so many runs, the self-test's included."""
-
-    def __init__(self, runs: int) -> None:
-        self.runs = runs
-
-    def __call__(self, content: bytes, options: Any) -> Any:
-        session = open_on_cuda(content, options)
-        real = type(session).run
-
-        def run(names: Any, feeds: Any) -> Any:
-            self.runs -= 1
-            if self.runs < 0:
-                raise RuntimeError(CUDNN)
-            return real(session, names, feeds)
-
-        session.run = run
-        return session
 
 
 def test_auto_goes_on_on_the_cpu(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
