@@ -140,7 +140,8 @@ class Inference:
         except CxrEdgeError:
             raise
         except Exception as error:  # the libraries' exceptions share no public base class
-            if len(images) > 1 and _is_out_of_memory(error):
+            # A CPU is never broken for good, so fewer are tried whatever it says.
+            if len(images) > 1 and (self.device == "cpu" or _is_out_of_memory(error)):
                 return None
             raise DeviceError(
                 f"the network fails on {self.device}: {in_short(error)}",

@@ -139,6 +139,14 @@ def test_another_failure_is_not_tried_again(words: str) -> None:
     assert caught.value.tip.startswith("what was scored is safe")
 
 
+def test_on_the_cpu_fewer_are_tried_whatever_it_says() -> None:
+    """LiteRT has words of its own, and there is no context that could be lost."""
+    full = Full(2, "tensor arena: no")
+    full.device = "cpu"
+    Inference(full).predict(films(8))
+    assert full.batches == [8, 4, 2, 2, 2, 2]
+
+
 def test_memory_that_python_misses_halves_too() -> None:
     class Host(Full):
         def predict(self, images: Any) -> Any:
