@@ -58,7 +58,8 @@ def in_short(error: Exception) -> str:
 class Inference:
     """A runner that remembers how many films its device holds, and may have a spare.
 
-    It is a `Runner` itself. `Predictions.device` is set once the spare has taken over.
+    It is a `Runner` itself. `Predictions.device` is set once the spare has taken over. Threads may
+    ask at the same time only where there is no spare: a GPU gets one pass at a time.
     """
 
     def __init__(
