@@ -34,9 +34,10 @@ _STAMP_TICK_NS = 2 * 10**9
 
 _FACTS = (
     "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
-    "identifier"
+    "identifier, device"
 )
-_SAID_AGAIN = "(status = 'scored' OR reason IN ({}))".format(
+# Not what another device had to score: the recipe is that of the device the run began on.
+_SAID_AGAIN = "(status = 'scored' AND device = '' OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
 
@@ -125,7 +126,7 @@ class Run:
         with errors_translated():
             row = self.connection.execute(
                 "SELECT probability FROM item JOIN run ON run.number = item.run "
-                "WHERE sha256 = ? AND recipe = ? AND status = 'scored' LIMIT 1",
+                "WHERE sha256 = ? AND recipe = ? AND status = 'scored' AND device = '' LIMIT 1",
                 (bytes.fromhex(sha256), self.recipe),
             ).fetchone()
         known = row is not None and isinstance(row[0], float) and 0.0 <= row[0] <= 1.0
@@ -140,7 +141,7 @@ class Run:
         with transaction(self.connection) as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) "
-                f"VALUES ({', '.join('?' * 14)})",
+                f"VALUES ({', '.join('?' * 15)})",
                 [(self.number, *_values(entry)) for entry in entries],
             )
 
@@ -229,6 +230,7 @@ def _values(entry: Entry) -> Iterable[Any]:
     yield result.format
     yield result.modified_utc
     yield result.identifier
+    yield result.device
 
 
 def _is_quiet(entry: Entry, stamp: Stamp) -> bool:
@@ -256,7 +258,8 @@ def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
 
 def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> Result:
     """A row as a result, under the name that this run gives the file."""
-    sha256, _, status, reason, probability, warnings, width, height, kind, modified, tag = facts
+    sha256, _, status, reason, probability, warnings, *shape, kind, modified, tag, device = facts
+    width, height = shape
     return Result(
         display,
         Status(status),
@@ -270,4 +273,5 @@ def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> R
         modified,
         first if sha256 and first and first != display else "",
         tag,
+        device,
     )

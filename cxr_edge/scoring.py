@@ -120,10 +120,16 @@ class Scorer:
         films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
         said = {sha256: self.run.known_probability(sha256) for sha256 in films}
         new = [sha256 for sha256, probability in said.items() if probability is None]
+        device = ""
         if new:
             answers = predict(self.runner, np.stack([films[each] for each in new]))
             said.update(zip(new, answers.probability.tolist(), strict=True))
-        return [Entry(file, _result(item, said), item.stamp or file.stamp) for file, item in batch]
+            device = answers.device
+        devices = dict.fromkeys(new, device)
+        return [
+            Entry(file, _result(item, said, devices), item.stamp or file.stamp)
+            for file, item in batch
+        ]
 
     def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
         if entries:
@@ -176,7 +182,7 @@ class _Watch:
         return replace(file, stamp=stamp, seen_ns=now_ns)
 
 
-def _result(item: Prepared, said: dict[str, float | None]) -> Result:
+def _result(item: Prepared, said: dict[str, float | None], devices: dict[str, str]) -> Result:
     """The probability, rounded when recorded: what is decided on is what is printed."""
     if item.pixels is None:
         return item.result
@@ -184,4 +190,7 @@ def _result(item: Prepared, said: dict[str, float | None]) -> Result:
     if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
         return replace(item.result, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)
-    return replace(item.result, status=Status.SCORED, reason=None, probability=rounded)
+    device = devices.get(item.result.sha256, "")
+    return replace(
+        item.result, status=Status.SCORED, reason=None, probability=rounded, device=device
+    )

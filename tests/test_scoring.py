@@ -236,6 +236,23 @@ def test_a_device_that_fails_on_one_film_ends_the_run(night: Night, folder: Path
     assert caught.value.exit_code == 4
 
 
+@pytest.mark.usefixtures("known_at_once")
+def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, folder: Path) -> None:
+    """The recipe is that of the device the run began on; the next night asks that one again."""
+
+    class Elsewhere(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            return replace(super().predict(images), device="cpu")
+
+    moved = night.run(folder, runner=Elsewhere(), batch_size=4)
+    assert {row.path for row in moved if row.device == "cpu"} == SCORED
+    assert {row.device for row in moved if row.path not in SCORED} == {""}
+    assert night.runner.batches == [3, 1, 3]  # the same bytes again: never another device's score
+    again = night.run(folder)
+    assert night.runner.batches == [6]
+    assert again == [replace(row, device="") for row in moved]
+
+
 def test_what_is_too_much_at_once_goes_in_halves(night: Night, folder: Path) -> None:
     class Small(FakeRunner):
         def predict(self, images: Any) -> Any:

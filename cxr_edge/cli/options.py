@@ -13,7 +13,12 @@ Command = Callable[..., Any]
 def runtime_options(command: Command) -> Command:
     """Where and how films are worked through."""
     for option in (
-        click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(1, 256),
+            help="Films per forward pass; what does not fit goes in halves.  [default: 32; "
+            "CUDA: 256]",
+        ),
         click.option(
             "--workers",
             type=click.IntRange(1, 256),

@@ -14,6 +14,7 @@ from cxr_edge.illustrate import illustrate
 from cxr_edge.ledger import Run
 from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
+from cxr_edge.runtime.batches import default_batch_size
 from cxr_edge.runtime.device import usable_cores
 from cxr_edge.scoring import Scorer
 from cxr_edge.settle import SettleRule
@@ -27,13 +28,13 @@ class Work:
 
     Attributes:
         workers: decoder processes; None for as many as there are cores.
-        batch_size: films per forward pass.
+        batch_size: films per forward pass; None for what suits the device.
         id_tag: DICOM keyword whose text goes into the report, or nothing.
         quiet: show no progress.
     """
 
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     id_tag: str = ""
     quiet: bool = False
 
@@ -65,7 +66,7 @@ class Pipeline:
             show.note_many_workers(asked, cores)
         with self._decoding(view=False) as (stop, workers):
             with show.QuietProgress() if self.work.quiet else show.Progress(total) as progress:
-                batch_size = self.work.batch_size
+                batch_size = self.work.batch_size or default_batch_size(self.runner.device)
                 scorer = Scorer(self.runner, workers, run, settle, batch_size, stop, progress)
                 complete = scorer.score(files)
             if not complete:

@@ -31,7 +31,7 @@ class ScoreRequest:
     site_profile: Path | None
     device: str
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     settle: float
     id_tag: str
     thumbnails: bool

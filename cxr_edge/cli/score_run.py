@@ -40,12 +40,13 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Setup:
-    """What is settled before the first file is read."""
+    """What is settled before the first file is read; `device` is the one that the run begins on."""
 
     request: ScoreRequest
     clock: show.Clock
     point: _Point
     pipeline: Pipeline
+    device: str
 
 
 def run(request: ScoreRequest) -> Report:
@@ -61,7 +62,8 @@ def run(request: ScoreRequest) -> Report:
     state = _state(request)
     with held(state, sys.argv):
         work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
-        setup = _Setup(request, clock, point, Pipeline(choice, load(choice, device), work))
+        runner = load(choice, device, show.warn_on_cpu)
+        setup = _Setup(request, clock, point, Pipeline(choice, runner, work), runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             settle = SettleRule(request.settle)
@@ -185,7 +187,7 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         threshold=point.threshold,
         profile=point.profile,
         device_asked=request.device,
-        device_used=runner.device,
+        device_used=setup.device,
         versions=versions(runner),
         started_utc=clock.started_utc,
         seconds=clock.seconds,

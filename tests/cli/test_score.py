@@ -137,7 +137,8 @@ def test_run_json(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("score", mixed, "--model", tiny, "--out", out, "-q", "--device", "auto")
     values = run_values(out)
-    assert values["device"] == {"asked": "auto", "used": "cpu"}
+    films = {"cpu": values["counts"]["scored"]}
+    assert values["device"] == {"asked": "auto", "used": "cpu", "films": films}
     assert values["operating_point"] == {"name": "screening", "threshold": 0.25}
     assert values["model"]["file"] == "tiny.onnx"
     assert values["model"]["sha256"] == choose_model(str(tiny)).file.sha256

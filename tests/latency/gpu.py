@@ -1,0 +1,71 @@
+"""How many films a device infers a second, and how many decoders would keep it busy.
+
+    python -m tests.latency.gpu [auto|cpu|cuda[:N]]
+
+Both alone: no files, no ledger, nothing overlaps. Where decoding needs more cores than there are,
+`cxr-edge score` runs as fast as its decoders do, whatever the GPU.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from cxr_edge.images import decode
+from cxr_edge.preprocess import to_network_input
+from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.device import usable_cores
+from tests.export.films import INCOMING, xray_classes
+from tests.factories import bundled_choices
+
+BATCHES = (1, 32, 64, 128, 256)
+SECONDS = 2.0
+ROUNDS = 3
+
+
+def per_second(work: Callable[[], object], items: int) -> float:
+    """Median rate of a few rounds, after one that does not count."""
+    work()
+    return statistics.median(_rate(work, items) for _ in range(ROUNDS))
+
+
+def _rate(work: Callable[[], object], items: int) -> float:
+    began, done = time.monotonic(), 0
+    while (spent := time.monotonic() - began) < SECONDS:
+        work()
+        done += items
+    return done / spent
+
+
+def lines(device: Device) -> Iterator[str]:
+    """A table in Markdown."""
+    yield f"| model | device | {' | '.join(f'{size} at once' for size in BATCHES)} | cores |"
+    yield "|---|---|" + "---|" * (len(BATCHES) + 1)
+    for choice in bundled_choices():
+        if choice.format != "onnx":
+            continue
+        side, runner = choice.spec.size, load(choice, device)
+        films = [(path.read_bytes(), path.name) for path in xray_classes()]
+
+        def decoded(films: list[tuple[bytes, str]] = films, side: int = side) -> None:
+            for data, name in films:
+                to_network_input(decode(data, name).pixels, side)
+
+        noise = np.random.default_rng(3).integers(0, 256, (max(BATCHES), side, side, 1), np.uint8)
+        rates = [
+            per_second(lambda part=noise[:size], run=runner: run.predict(part), size)  # type: ignore[misc]
+            for size in BATCHES
+        ]
+        cores = max(rates) / per_second(decoded, len(films))
+        figures = " | ".join(f"{rate:.0f}" for rate in rates)
+        yield f"| {choice.path.name} | {runner.device} | {figures} | {cores:.1f} |"
+
+
+if __name__ == "__main__":
+    print(f"films a second; cores that decode {INCOMING.name} as fast; {usable_cores()} here")  # noqa: T201
+    for line in lines(Device.parse(sys.argv[1] if len(sys.argv) > 1 else "auto")):
+        print(line, flush=True)  # noqa: T201
