@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MAX_SECONDS = 60.0  # that a decoder process may take over one film
+
 # A reduced JPEG keeps so many pixels for one of the network's, and enough for a view. Measured
 # on enlarged films: the network's input differs from that of the whole film by 0.12 grey levels in
 # the mean and by 0.18 for the worst film; with two pixels for one, decisions began to change.

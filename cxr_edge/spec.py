@@ -6,6 +6,7 @@ Field names follow the MONAI bundle metadata where it has them (`network_data_fo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -267,8 +268,13 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `json.loads` gives them."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        values: dict[str, Any] = json.loads(self._json)
         return values
+
+    @functools.cached_property
+    def _json(self) -> str:
+        """Made once: a run asks four times, and to walk all fields takes as long as a film."""
+        return json.dumps(asdict(self))
 
     def to_json(self) -> str:
         """The text of `<name>.json`."""

@@ -12,20 +12,23 @@ import logging
 import os
 import resource
 import signal
+import struct
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cxr_edge.intake import prepare
-from cxr_edge.prepared import IntakeSettings, Prepared
+from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Stamp
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
-MAX_SECONDS = 60.0
+# As `multiprocessing.connection` frames what its `Connection` sends and receives; the parent has
+# one. Importing it takes as long as two films.
+_LENGTH = struct.Struct("!i")
 
 
 def main() -> None:
@@ -42,14 +45,22 @@ def main() -> None:
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
     settings = read(IntakeSettings, json.loads(sys.argv[2]), "settings")
-    with Connection(int(sys.argv[1])) as connection:
-        connection.send_bytes(b"ready")
-        while True:
-            try:
-                request = connection.recv_bytes()
-            except EOFError:
-                return
-            connection.send_bytes(_answer(json.loads(request), settings, trouble))
+    descriptor = int(sys.argv[1])
+    with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
+        _send(theirs, b"ready")
+        for request in _received(ours):
+            _send(theirs, _answer(json.loads(request), settings, trouble))
+
+
+def _received(requests: BinaryIO) -> Iterator[bytes]:
+    """One after the other, until the parent closes its end."""
+    while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
+        yield requests.read(*_LENGTH.unpack(head))
+
+
+def _send(answers: BinaryIO, answer: bytes) -> None:
+    answers.write(_LENGTH.pack(len(answer)) + answer)
+    answers.flush()
 
 
 def _limit_resources() -> None:

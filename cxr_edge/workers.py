@@ -24,11 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import CxrEdgeError
-from cxr_edge.prepared import IntakeSettings, Prepared
+from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status, display_name
-from cxr_edge.worker import MAX_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ class Workers:
 
         Yields:
             Every file with what became of it; a file that kills a worker twice, or takes it longer
-            than `worker.MAX_SECONDS`, too.
+            than `MAX_SECONDS`, too.
         """
         waiting = iter(files)
         while not stop():
