@@ -13,8 +13,8 @@ import click
 
 from cxr_edge.runtime.device import usable_cores
 from tests.latency import machine, scaling, startup
-from tests.latency.measure import ROOT, timed
-from tests.latency.race import FULL, Plan, cells, race
+from tests.latency.measure import ROOT, product, timed
+from tests.latency.race import FULL, Plan, Pythons, cells, race
 
 
 def _several(kind: type) -> Any:
@@ -32,18 +32,18 @@ def _several(kind: type) -> Any:
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "bench")
 @click.option("--cache", type=click.Path(path_type=Path), default=ROOT / "build" / "films")
 @click.option("--keras-python", default=sys.executable, help="A Python that has Keras.")
+@click.option("--python", default=sys.executable, help="One that has cxr-edge as users have it.")
 @click.option("--add", is_flag=True, help="Keep what the JSON has besides what is measured now.")
 @click.option("--render", is_flag=True, help="Write page and chart again from the JSON.")
-def main(
-    full: bool, out: Path, cache: Path, keras_python: str, add: bool, render: bool, **given: Any
-) -> None:
+def main(full: bool, out: Path, cache: Path, add: bool, render: bool, **given: Any) -> None:
     """Measure cxr-edge beside the report's Keras way, naive loops, and what the cores could do."""
+    pythons = Pythons(given.pop("python"), given.pop("keras_python"))
     plan = replace(FULL if full else Plan(), **{k: v for k, v in given.items() if v is not None})
     saved = out / "benchmark.json"
     if not render:
         out.mkdir(parents=True, exist_ok=True)
         earlier = json.loads(saved.read_text()) if add else {}
-        for results in measure(plan, cache, keras_python, earlier):  # lest hours be lost
+        for results in measure(plan, cache, pythons, earlier):  # lest hours be lost
             saved.write_text(json.dumps(results, indent=1) + "\n")
     # Only now: what this process has loaded, others share, and it would not count as theirs.
     from tests.latency.document import write
@@ -53,20 +53,21 @@ def main(
 
 
 def measure(
-    plan: Plan, cache: Path, keras_python: str, earlier: dict[str, Any]
+    plan: Plan, cache: Path, pythons: Pythons, earlier: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The JSON as it grows: raw seconds of every run, and what they were measured on.
 
     Args:
         plan: what is measured.
         cache: folder for the films.
-        keras_python: an interpreter that may have Keras.
+        pythons: interpreters; the one for Keras may have none.
         earlier: figures of this machine to be kept, where they are not measured again.
 
     Raises:
         click.ClickException: the earlier figures are of another machine or other versions.
     """
-    keras = machine.keras_versions(keras_python)
+    keras = machine.keras_versions(pythons.keras)
+    pythons = pythons if keras else replace(pythons, keras="")
     about = machine.describe(keras)
     if earlier and earlier["machine"] != about:
         raise click.ClickException("the figures to be added to are of another machine")
@@ -74,7 +75,7 @@ def measure(
         "schema_version": 2,
         "machine": about,
         "cores": usable_cores(),
-        "startup": startup.measure(plan.runs),
+        "startup": startup.measure(pythons.product, plan.runs),
         "films": earlier.get("films", {}),
         "cells": earlier.get("cells", []),
         "scaling": earlier.get("scaling"),
@@ -86,13 +87,14 @@ def measure(
     for cell in cells(plan):
         click.echo(f"{cell.size:,} {cell.kind}, {cell.model}", err=True)
         folder = Path(folders[f"{cell.kind}:{cell.size}"])
-        found = race(cell, folder, keras_python if keras else "", plan.runs)
+        found = race(cell, folder, pythons, plan.runs)
         results["cells"] = added(results["cells"], found)
         yield results
     if len(plan.sizes) > 1:
         few, *_, many = (Path(folders[f"jpeg:{size}"]) for size in sorted(plan.sizes))
-        model = str(ROOT / "models" / f"{plan.models[0]}.{plan.formats[0]}")
-        results["scaling"] = scaling.measure(model, few, many, plan.runs)
+        model = ROOT / "models" / f"{plan.models[0]}.{plan.formats[0]}"
+        scored = [*product(pythons.product), "score", "--model", str(model)]
+        results["scaling"] = scaling.measure(scored, few, many, plan.runs)
         yield results
 
 

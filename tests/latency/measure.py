@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS_BETWEEN_LOOKS = 0.02
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}  # TensorFlow greets at length
+# TensorFlow greets at length; and a program that is used has its bytecode beside it.
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Memory:
     tree: float
     largest: float
     processes: int
+
+
+def product(python: str) -> list[str]:
+    """The command line as installed there; -P keeps a checkout that we stand in out of the way."""
+    return [python, "-P", "-m", "cxr_edge"]
 
 
 def timed(command: Sequence[str]) -> Times:

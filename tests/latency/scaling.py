@@ -24,11 +24,11 @@ _PIN = "import os, sys; os.sched_setaffinity(0, set(map(int, sys.argv[1].split('
 _PIN += "; os.execv(sys.argv[2], sys.argv[2:])"
 
 
-def measure(model: str, few: Path, many: Path, runs: int) -> dict[str, Any]:
+def measure(command: Sequence[str], few: Path, many: Path, runs: int) -> dict[str, Any]:
     """Seconds of `score` by cores, in turn, and of its main thread over two folders.
 
     Args:
-        model: a model file.
+        command: `score` and a model; folder and options come behind it.
         few: a folder of films.
         many: another with more of them, which is also the one that is scored on fewer cores.
         runs: how often.
@@ -38,8 +38,8 @@ def measure(model: str, few: Path, many: Path, runs: int) -> dict[str, Any]:
     walls: dict[int, list[float]] = {count: [] for count in counts}
     for _ in range(runs):
         for count in counts:
-            walls[count].append(_scored(model, many, cores[:count]).wall)
-    threads = {each: [_main_thread(model, each) for _ in range(runs)] for each in (few, many)}
+            walls[count].append(_scored(command, many, cores[:count]).wall)
+    threads = {each: [_main_thread(command, each) for _ in range(runs)] for each in (few, many)}
     return {
         "films": _films(many),
         "wall": {str(count): seconds for count, seconds in walls.items()},
@@ -58,30 +58,29 @@ def cpu_seconds(stat: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _scored(model: str, folder: Path, cores: Sequence[int]) -> Times:
+def _scored(command: Sequence[str], folder: Path, cores: Sequence[int]) -> Times:
     with tempfile.TemporaryDirectory() as own:
         pin = [sys.executable, "-c", _PIN, ",".join(map(str, cores))]
-        return timed([*pin, *_command(model, folder, own)])
+        return timed([*pin, *_over(command, folder, own)])
 
 
-def _main_thread(model: str, folder: Path) -> float:
+def _main_thread(command: Sequence[str], folder: Path) -> float:
     """CPU seconds of the thread that started it all; what runs beside it is left out."""
     with tempfile.TemporaryDirectory() as own:
         quiet = subprocess.DEVNULL
-        command = _command(model, folder, own)
-        process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
+        whole = _over(command, folder, own)
+        process = subprocess.Popen(whole, cwd=ROOT, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
         stat, seconds = Path(f"/proc/{process.pid}/task/{process.pid}/stat"), 0.0
         while process.poll() is None:
             seconds = max(seconds, cpu_seconds(stat.read_text()))
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}: {command}")
+            raise RuntimeError(f"exit code {process.returncode}: {whole}")
         return seconds
 
 
-def _command(model: str, folder: Path, own: str) -> list[str]:
-    where = ["--state", f"{own}/state", "--out", f"{own}/out"]
-    return [sys.executable, "-m", "cxr_edge", "score", str(folder), "--model", model, "-q", *where]
+def _over(command: Sequence[str], folder: Path, own: str) -> list[str]:
+    return [*command, str(folder), "-q", "--state", f"{own}/state", "--out", f"{own}/out"]
 
 
 def _films(folder: Path) -> int:
