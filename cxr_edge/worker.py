@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 import warnings
-from dataclasses import asdict
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ MAX_SECONDS = 60.0
 def main() -> None:
     """Serve until the parent closes its end: one request in, one answer out.
 
-    Arguments: the descriptor of our end of the connection, and the settings as JSON.
+    Argument: the descriptor of our end of the connection. The first message holds the settings.
     """
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,14 +41,11 @@ def main() -> None:
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
-    settings = read(IntakeSettings, json.loads(sys.argv[2]), "settings")
-    with Connection(int(sys.argv[1])) as connection:
+    with Connection(int(sys.argv[1])) as connection, suppress(EOFError):
+        settings = read(IntakeSettings, json.loads(connection.recv_bytes()), "settings")
         connection.send_bytes(b"ready")
         while True:
-            try:
-                request = connection.recv_bytes()
-            except EOFError:
-                return
+            request = connection.recv_bytes()
             connection.send_bytes(_answer(json.loads(request), settings, trouble))
 
 
@@ -83,8 +80,8 @@ def _found(request: dict[str, Any]) -> FoundFile:
 
 def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
     return {
-        "result": asdict(prepared.result),
-        "stamp": prepared.stamp and asdict(prepared.stamp),
+        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
+        "stamp": prepared.stamp and vars(prepared.stamp),
         "view": None if prepared.view is None else list(prepared.view.shape),
         "trouble": trouble,
     }

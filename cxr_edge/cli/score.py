@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.options import runtime_options
+from cxr_edge.decoder import started_ahead
 from cxr_edge.errors import InputError
 from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -31,7 +32,7 @@ class ScoreRequest:
     site_profile: Path | None
     device: str
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     settle: float
     id_tag: str
     thumbnails: bool
@@ -120,7 +121,8 @@ def score(**options: Any) -> int:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     request = ScoreRequest(**options)
-    from cxr_edge.cli.score_run import run
+    with started_ahead(request.workers) as spare:
+        from cxr_edge.cli.score_run import run
 
-    report = run(request)
+        report = run(request, spare)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

@@ -12,6 +12,7 @@ from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.cli.score import ScoreRequest
+from cxr_edge.decoder import DecoderProcess
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import DeviceError, InputError, ReportError, RunInterruptedError
 from cxr_edge.illustrate import FILMS_SHOWN
@@ -48,8 +49,8 @@ class _Setup:
     pipeline: Pipeline
 
 
-def run(request: ScoreRequest) -> Report:
-    """Check everything, score, rank, write, tell."""
+def run(request: ScoreRequest, spare: list[DecoderProcess]) -> Report:
+    """Check everything, score, rank, write, tell; `spare` decoder processes are there already."""
     clock = show.Clock()
     out = request.out or Path("reports", clock.run_id)
     check_target(out)
@@ -61,7 +62,8 @@ def run(request: ScoreRequest) -> Report:
     state = _state(request)
     with held(state, sys.argv):
         work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
-        setup = _Setup(request, clock, point, Pipeline(choice, load(choice, device), work))
+        pipeline = Pipeline(choice, load(choice, device), work, spare)
+        setup = _Setup(request, clock, point, pipeline)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             settle = SettleRule(request.settle)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import DeviceError
-from cxr_edge.runtime import Runner
-from cxr_edge.runtime.batches import predict
+from cxr_edge.runtime import Runner, batches
+from cxr_edge.runtime.batches import default_batch_size, passes_at_once, predict
 from tests.factories import FakeRunner
 from tests.tiny import SIZE
 
@@ -57,3 +57,20 @@ def test_too_few_answers_are_a_defect(images: Any) -> None:
 
     with pytest.raises(RuntimeError, match="6 scores for 7 films"):
         predict(Short(), images)
+
+
+@pytest.mark.parametrize(("cores", "films"), [(1, 16), (2, 32), (16, 256)])
+def test_every_core_has_two_passes_of_eight_films(
+    cores: int, films: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "usable_cores", lambda: cores)
+    assert default_batch_size("cpu") == films
+    assert passes_at_once(films, "cpu") == 2 * cores
+
+
+@pytest.mark.parametrize(
+    ("films", "device", "passes"),
+    [(1, "cpu", 0), (7, "cpu", 0), (8, "cpu", 1), (31, "cpu", 3), (32, "cuda:0", 1)],
+)
+def test_passes_at_once(films: int, device: str, passes: int) -> None:
+    assert passes_at_once(films, device) == passes
