@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,22 @@ def test_an_error_leaves_none_behind() -> None:
         pids = [decoder.process.pid for decoder in spare]
         raise ZeroDivisionError
     assert not any(map(is_running, pids))
+
+
+SCORE = """
+import os
+from cxr_edge.cli.score import score
+from cxr_edge.errors import InputError
+try:
+    score.main(["/no/such/folder"], standalone_mode=False)
+except InputError:
+    print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_arrays_start_no_threads() -> None:
+    """While decoders start beside them."""
+    environment = {name: text for name, text in os.environ.items() if name[:8] != "OPENBLAS"}
+    command = [sys.executable, "-c", SCORE]
+    made = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (made.stdout, made.stderr) == ("1\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,8 @@ def score(**options: Any) -> int:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     request = ScoreRequest(**options)
+    # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with started_ahead(request.workers) as spare:
         from cxr_edge.cli.score_run import run
 
