@@ -16,7 +16,6 @@ import struct
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +33,7 @@ _LENGTH = struct.Struct("!i")
 def main() -> None:
     """Serve until the parent closes its end: one request in, one answer out.
 
-    Arguments: the descriptor of our end of the connection, and the settings as JSON.
+    Argument: the descriptor of our end of the connection. The first message holds the settings.
     """
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -44,11 +43,14 @@ def main() -> None:
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
-    settings = read(IntakeSettings, json.loads(sys.argv[2]), "settings")
     descriptor = int(sys.argv[1])
     with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
+        requests = _received(ours)
+        if (first := next(requests, None)) is None:
+            return  # nobody needed this process
+        settings = read(IntakeSettings, json.loads(first), "settings")
         _send(theirs, b"ready")
-        for request in _received(ours):
+        for request in requests:
             _send(theirs, _answer(json.loads(request), settings, trouble))
 
 
@@ -94,8 +96,8 @@ def _found(request: dict[str, Any]) -> FoundFile:
 
 def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
     return {
-        "result": asdict(prepared.result),
-        "stamp": prepared.stamp and asdict(prepared.stamp),
+        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
+        "stamp": prepared.stamp and vars(prepared.stamp),
         "view": None if prepared.view is None else list(prepared.view.shape),
         "trouble": trouble,
     }

@@ -1,28 +1,27 @@
 """Decoder processes: as many as there are cores, each replaced when it dies.
 
-They are started afresh and not forked: a fork would share the ledger's lock and the inference
-library's threads. What they answer is JSON and raw pixels, checked like any other input.
+What they answer is JSON and raw pixels, checked like any other input.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
-import socket
-import struct
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.decoder import DecoderProcess
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
@@ -36,24 +35,10 @@ DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of forty JPEGs, and a night's few latecomers need one process, not one per core.
 _FILMS_PER_START = 4
-# The child finds its modules where this process did; -P keeps the current folder out until then.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
-    "from cxr_edge.worker import main; main()"
-)
-# One core each; and pages that a film has freed serve the next one, mallopt(3): giving them back to
-# the system and getting them again, zeroed, takes a tenth of a JPEG's time, a fifth of a PNG's.
-_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
-}
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
 _GRACE_SECONDS = 10.0
-_SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
 
 
@@ -75,12 +60,21 @@ class _Answer:
 class Workers:
     """A pool of decoder processes; a context manager that leaves none behind."""
 
-    def __init__(self, count: int, settings: IntakeSettings) -> None:
-        """Nothing starts before the first file needs it."""
+    def __init__(
+        self, count: int, settings: IntakeSettings, spare: list[DecoderProcess] | None = None
+    ) -> None:
+        """Nothing starts before the first file needs it.
+
+        Args:
+            count: how many processes there may be.
+            settings: what they are told.
+            spare: processes that have been started already; those that are used are taken out.
+        """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
         self._count = count
         self._settings = settings
+        self._spare = [] if spare is None else spare
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
 
@@ -135,7 +129,7 @@ class Workers:
         least = min(self._workers, key=lambda each: len(each.jobs), default=None)
         crowded = least is None or len(least.jobs) >= _FILMS_PER_START
         if least is None or (crowded and len(self._workers) < self._count):
-            least = _Worker(self._settings)
+            least = _Worker(self._settings, self._spare)
             self._workers.append(least)
         return least
 
@@ -155,7 +149,7 @@ class Workers:
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
         if self._deaths_at_start == _STARTS_TRIED:
             raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
-        fresh = _Worker(self._settings)
+        fresh = _Worker(self._settings, self._spare)
         self._workers[self._workers.index(worker)] = fresh
         blamed, *others = worker.jobs
         timed_out = code == -signal.SIGALRM or worker.is_overdue()
@@ -179,18 +173,17 @@ class _Job:
 class _Worker:
     """One decoder process and what it has been asked, oldest first."""
 
-    def __init__(self, settings: IntakeSettings) -> None:
+    def __init__(self, settings: IntakeSettings, spare: list[DecoderProcess]) -> None:
+        """Take a process that has been started, or start one."""
         try:
-            ours, theirs = socket.socketpair()
-            with ours, theirs:
-                # Half an answer is none: a worker sends it at once, or has gone astray.
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECONDS_PER_READ)
-                self._process = _started(theirs.fileno(), settings)
-                self.connection = Connection(ours.detach())
+            decoder = spare.pop() if spare else DecoderProcess()
         except OSError as error:
             raise CxrEdgeError(
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
+        self._process = decoder.process
+        self.connection = Connection(decoder.socket.detach())
+        self._send(asdict(settings))
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self._heard = time.monotonic()
@@ -207,12 +200,13 @@ class _Worker:
         request = {
             "path": os.fsencode(job.file.path).hex(),
             "display": job.file.display,
-            "stamp": job.file.stamp and asdict(job.file.stamp),
+            "stamp": job.file.stamp and vars(job.file.stamp),
         }
-        try:
-            self.connection.send_bytes(json.dumps(request).encode())
-        except OSError:
-            return
+        self._send(request)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.send_bytes(json.dumps(message).encode())
 
     def greet(self) -> None:
         """The first thing a worker says: that it could be started at all."""
@@ -251,20 +245,6 @@ class _Worker:
             return self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             return 0
-
-
-def _started(descriptor: int, settings: IntakeSettings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-c", _START),
-            *(str(descriptor), json.dumps(asdict(settings)), json.dumps(sys.path)),
-        ],
-        pass_fds=[descriptor],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # decoders talk there, and may quote what they read
-        env={**os.environ, **_ENVIRONMENT},
-    )
 
 
 def _planes(

@@ -73,6 +73,7 @@ class Night:
             recorded,
             SettleRule(0),
             batch_size=32,
+            ahead=0,
             stop=lambda: False,
             progress=self.told,
         )

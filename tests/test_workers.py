@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge import workers
+from cxr_edge import decoder, workers
 from cxr_edge.discover import discover
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake import prepare
@@ -58,6 +58,7 @@ connection = Connection(int(sys.argv[1]))
 def lie(values, pixels):
     {body}
     return json.dumps(values).encode() + b"\\n" + pixels
+connection.recv_bytes()  # the settings
 connection.send_bytes(b"ready")
 while True:
     request = json.loads(connection.recv_bytes())
@@ -79,11 +80,11 @@ def never() -> bool:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
-    """`start(code)`: from now on decoder processes run this code, with the same two arguments."""
-    same_modules, _ = workers._START.split("from cxr_edge")
+    """`start(code)`: from now on decoder processes run this code, with the same argument."""
+    same_modules, _ = decoder._START.split("from cxr_edge")
 
     def choose(code: str) -> None:
-        monkeypatch.setattr(workers, "_START", f"{same_modules}\n{code}")
+        monkeypatch.setattr(decoder, "_START", f"{same_modules}\n{code}")
 
     return choose
 

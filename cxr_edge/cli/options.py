@@ -16,8 +16,8 @@ def runtime_options(command: Command) -> Command:
         click.option(
             "--batch-size",
             type=click.IntRange(1, 256),
-            help="Films per forward pass; what does not fit goes in halves.  [default: 32; "
-            "CUDA: 256]",
+            help="Films in the network at once; a GPU's batch is halved until it fits.  "
+            "[default: 16 for each core; 256 on CUDA]",
         ),
         click.option(
             "--workers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.options import runtime_options
+from cxr_edge.decoder import started_ahead
 from cxr_edge.errors import InputError
 from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -120,7 +122,10 @@ def score(**options: Any) -> int:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     request = ScoreRequest(**options)
-    from cxr_edge.cli.score_run import run
+    # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with started_ahead(request.workers) as spare:
+        from cxr_edge.cli.score_run import run
 
-    report = run(request)
+        report = run(request, spare)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

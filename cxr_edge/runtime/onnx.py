@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
 from cxr_edge.runtime.batches import in_short
-from cxr_edge.runtime.device import Device, usable_cores
+from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx_guard import check_self_contained
 from cxr_edge.runtime.protocol import TensorShapes
 from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, METADATA_KEY, PROBABILITY_NAME
@@ -131,10 +131,10 @@ def _opened(content: bytes, providers: list[Provider]) -> onnxruntime.InferenceS
 
 def _session_options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    # Who has several cores runs several passes at once: two threads that share one pass spend a
+    # tenth more CPU time, and wait for each other where decoders want the cores as well.
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors only: warnings go to stderr unasked
-    # Threads that spin between batches would take the cores from decoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 

@@ -158,7 +158,9 @@ def test_the_summary_and_the_page_say_which(
 
 
 @pytest.mark.parametrize(
-    ("opens", "batches"), [(open_on_cuda, [5, 40]), (open_on_cpu, [5, 32, 8])], ids=["GPU", "CPU"]
+    ("opens", "batches"),
+    [(open_on_cuda, [5, 40]), (open_on_cpu, [5, 8, 8, 8, 8, 8])],
+    ids=["GPU", "CPU"],
 )
 def test_the_device_decides_the_batch(
     opens: Any,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import CxrEdgeError, DeviceError
-from cxr_edge.runtime import Runner
-from cxr_edge.runtime.batches import Inference, default_batch_size, predict
+from cxr_edge.runtime import Runner, batches
+from cxr_edge.runtime.batches import Inference, default_batch_size, passes_at_once, predict
 from tests.factories import FakeRunner
 from tests.tiny import SIZE
 
@@ -181,14 +181,14 @@ def test_the_spare_has_none() -> None:
         inference.predict(films(2))
 
 
-def test_the_spare_starts_with_the_whole_batch() -> None:
-    """What the GPU could hold says nothing about the CPU."""
+def test_the_spare_takes_as_many_as_suit_a_core() -> None:
+    """What the GPU could hold, little or much, says nothing about the CPU."""
     gpu, spare = Full(2), FakeRunner()
     inference = Inference(gpu, lambda: spare, lambda _: None)
     inference.predict(films(8))
     gpu.most = 0
-    inference.predict(films(8))
-    assert spare.batches == [8]
+    inference.predict(films(20))
+    assert spare.batches == [8, 8, 4]
 
 
 def test_a_defect_is_no_device_failure() -> None:
@@ -202,15 +202,23 @@ def test_a_defect_is_no_device_failure() -> None:
         Inference(Short(), lambda: FakeRunner(), lambda _: None).predict(films(2))
 
 
-@pytest.mark.parametrize(("device", "films_each"), [("cpu", 32), ("cuda:0", 256), ("cuda:3", 256)])
-def test_the_batch_that_is_tried_first(device: str, films_each: int) -> None:
-    assert default_batch_size(device) == films_each
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:3"])
+def test_the_batch_that_a_gpu_is_tried_with_first(device: str) -> None:
+    assert default_batch_size(device) == 256
 
 
-def test_too_few_answers_are_a_defect(images: Any) -> None:
-    class Short(FakeRunner):
-        def predict(self, images: Any) -> Any:
-            return super().predict(images[1:])
+@pytest.mark.parametrize(("cores", "films"), [(1, 16), (2, 32), (16, 256)])
+def test_every_core_has_two_passes_of_eight_films(
+    cores: int, films: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "usable_cores", lambda: cores)
+    assert default_batch_size("cpu") == films
+    assert passes_at_once(films, "cpu") == 2 * cores
 
-    with pytest.raises(RuntimeError, match="6 scores for 7 films"):
-        predict(Short(), images)
+
+@pytest.mark.parametrize(
+    ("films", "device", "passes"),
+    [(1, "cpu", 0), (7, "cpu", 0), (8, "cpu", 1), (31, "cpu", 3), (32, "cuda:0", 1)],
+)
+def test_passes_at_once(films: int, device: str, passes: int) -> None:
+    assert passes_at_once(films, device) == passes

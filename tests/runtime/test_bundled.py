@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,18 @@ def test_tflite_that_disagrees_with_its_spec_is_refused(
     spec = ModelSpec.from_dict(changed(choice.spec.to_dict(), change))
     with pytest.raises(ModelRefusedError, match=message):
         start(choice.path.read_bytes(), "tflite", spec, Device("cpu"))
+
+
+@each_file
+def test_several_passes_at_once_compute_the_same(choice: ModelChoice, runner_of: RunnerOf) -> None:
+    """To the bit, in as many threads as a large machine has."""
+    runner = runner_of(choice)
+    images = images_of(choice.spec.size)
+    parts = [images[start : start + 4] for start in range(0, len(images), 4)]
+    alone = [runner.predict(part) for part in parts]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(runner.predict, parts * 2))
+    for one, other in zip(alone * 2, together, strict=True):
+        assert np.array_equal(one.probability, other.probability)
+        assert np.array_equal(one.evidence, other.evidence)
+        assert np.array_equal(one.bias, other.bias)

@@ -1,0 +1,147 @@
+"""Forward passes in threads of their own, and their rows on the way to the ledger.
+
+The network needs no interpreter: while it computes, this process takes what the decoders answer,
+asks the ledger, and commits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.ledger import Entry, Run
+from cxr_edge.prepared import Prepared
+from cxr_edge.runtime.batches import predict
+from cxr_edge.runtime.device import usable_cores
+from cxr_edge.runtime.protocol import Runner
+from cxr_edge.types import (
+    PROBABILITY_DECIMALS,
+    FoundFile,
+    Predictions,
+    Reason,
+    Result,
+    Status,
+)
+
+Item = tuple[FoundFile, Prepared]
+
+
+class Passes:
+    """Those under way, oldest first; a context manager that waits for what its threads compute.
+
+    A batch is recorded after all that were begun before it, in one commit with those that have
+    ended meanwhile: where the disk is slow, fewer commits are made.
+    """
+
+    def __init__(
+        self, runner: Runner, run: Run, ahead: int, recorded: Callable[[int], None]
+    ) -> None:
+        """Nothing is under way yet.
+
+        Args:
+            runner: a loaded network.
+            run: where the rows go.
+            ahead: batches that may be begun and not recorded, so many does a kill cost; 0 for one
+                that is waited for at once.
+            recorded: told how many rows have been committed.
+        """
+        self._runner = runner
+        self._run = run
+        self._ahead = ahead
+        self._recorded = recorded
+        self._under_way: deque[_Pass] = deque()
+        self._threads = ThreadPoolExecutor(max(1, min(ahead, usable_cores())))
+
+    def __enter__(self) -> Passes:
+        """As made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """What is not recorded by now is given up."""
+        self._threads.shutdown()
+
+    def begin(self, batch: list[Item]) -> None:
+        """Ask for what has pixels and no score yet; the same bytes only once.
+
+        Raises:
+            DeviceError: the network fails, on this batch or on an earlier one.
+        """
+        films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
+        twins = any(not films.keys().isdisjoint(each.new) for each in self._under_way)
+        # Whose bytes are in the network already waits for their score to be recorded.
+        self.finish(0 if twins else max(0, self._ahead - 1))
+        said = {sha256: self._run.known_probability(sha256) for sha256 in films}
+        new = [sha256 for sha256, probability in said.items() if probability is None]
+        answers = self._threads.submit(self._predict, [films[each] for each in new])
+        self._under_way.append(_Pass(batch, said, new, answers))
+        if not self._ahead:
+            self.finish()
+
+    def finish(self, most: int = 0) -> None:
+        """Wait until no more than `most` batches are left, and record all that have ended.
+
+        Raises:
+            DeviceError: the network fails on one; those before it are recorded.
+        """
+        entries: list[Entry] = []
+        try:
+            while self._has_ended() or len(self._under_way) > most:
+                entries += self._under_way[0].entries()
+                self._under_way.popleft()
+        finally:
+            if entries:
+                self._run.record(entries)
+                self._recorded(len(entries))
+
+    def _has_ended(self) -> bool:
+        return bool(self._under_way) and self._under_way[0].answers.done()
+
+    def _predict(self, films: list[NDArray[np.uint8]]) -> Predictions | None:
+        return predict(self._runner, np.stack(films)) if films else None
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A batch on its way through the network.
+
+    Attributes:
+        batch: its files.
+        said: scores by sha256 as far as they are known.
+        new: those that the network is asked for, in the order of its answers.
+        answers: what it will say.
+    """
+
+    batch: list[Item]
+    said: dict[str, float | None]
+    new: list[str]
+    answers: Future[Predictions | None]
+
+    def entries(self) -> list[Entry]:
+        """Rows, as soon as the network has answered."""
+        devices: dict[str, str] = {}
+        if answers := self.answers.result():
+            self.said.update(zip(self.new, answers.probability.tolist(), strict=True))
+            devices = dict.fromkeys(self.new, answers.device)
+        return [
+            Entry(file, _result(item, self.said, devices), item.stamp or file.stamp)
+            for file, item in self.batch
+        ]
+
+
+def _result(item: Prepared, said: dict[str, float | None], devices: dict[str, str]) -> Result:
+    """The probability, rounded when recorded: what is decided on is what is printed."""
+    if item.pixels is None:
+        return item.result
+    probability = said[item.result.sha256]
+    if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
+        return replace(item.result, reason=Reason.BAD_OUTPUT)
+    rounded = round(probability, PROBABILITY_DECIMALS)
+    device = devices.get(item.result.sha256, "")
+    return replace(
+        item.result, status=Status.SCORED, reason=None, probability=rounded, device=device
+    )
