@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from cxr_edge.cli.options import runtime_options
-from cxr_edge.decoder import started_ahead
 from cxr_edge.errors import InputError
 from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -124,6 +123,8 @@ def score(**options: Any) -> int:
     request = ScoreRequest(**options)
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from cxr_edge.decoder import started_ahead
+
     with started_ahead(request.workers) as spare:
         from cxr_edge.cli.score_run import run
 
