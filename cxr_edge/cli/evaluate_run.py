@@ -146,8 +146,9 @@ def _scored(
             began_on = pipeline.runner.device
             films = _films(pipeline, labelled, ledger.begin(str(number), recipe))
             check_contradictions(films)
-            devices = dict.fromkeys(film.result.device or began_on for film in films)
-            model = _model(pipeline, profile, " and ".join(devices))
+            used = {film.result.device or began_on for film in films}
+            devices = " and ".join(sorted(used, key=lambda device: device != began_on))
+            model = _model(pipeline, profile, devices)
             scored.append(_Scored(pipeline, model, films))
     return scored
 

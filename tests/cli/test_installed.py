@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -333,7 +334,8 @@ def until_it_waits(process: subprocess.Popen[bytes]) -> None:
     if process.stderr is None:
         raise RuntimeError("no pipe")
     said = process.stderr.readline()
-    assert said.startswith(b"waiting 60 s for 3 files to settle"), said
+    # A busy machine has taken some of the 60 s by then.
+    assert re.match(rb"waiting [3-6]\d s for 3 files to settle", said), said
 
 
 @pytest.mark.parametrize(
