@@ -8,7 +8,7 @@ import math
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -60,11 +60,12 @@ def _optional(kind: Any) -> Reader:
 def _dataclass(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
     readers = {item.name: _reader(hints[item.name]) for item in fields(kind)}
+    required = {item.name for item in fields(kind) if item.default is MISSING}
 
     def reader(value: Any, where: str) -> Any:
         values = _typed(value, dict, where)
-        if values.keys() != readers.keys():
-            different = sorted(values.keys() ^ readers.keys())
+        if not required <= values.keys() <= readers.keys():
+            different = sorted(required - values.keys() | values.keys() - readers.keys())
             raise ValueError(f"{where}: fields {different} missing or unknown")
         return kind(**{key: readers[key](item, f"{where}.{key}") for key, item in values.items()})
 

@@ -104,6 +104,24 @@ AUC = "evaluations.0.auc"
 BINS = "validation_scores.counts"
 BIAS = tiny_values()["network_data_format"]["outputs"]["bias"]
 
+SPEED = {
+    **{"ratio": 1.5, "reference": "the float32 file", "cpu": "a processor"},
+    **{"instruction_set": "avx2", "threads": 1, "batch_size": 32, "runtime": "onnxruntime 1"},
+}
+
+
+def test_what_a_spec_does_not_say_is_not_written() -> None:
+    """Specs from before a field was thought of keep their text and their hash."""
+    values = whole()
+    assert ModelSpec.from_dict(values).to_dict()["files"] == values["files"]
+    values["files"]["onnx"] |= {"weights": "int8", "activations": "int8", "speed": SPEED}
+    values["files"]["onnx"]["parity"]["auc_loss"] = 0.001
+    spec = ModelSpec.from_dict(values)
+    assert spec.to_dict()["files"] == values["files"]
+    assert spec.files["onnx"].precision == "int8"
+    assert spec.files["onnx"].arithmetic() == "int8, activations int8"
+
+
 REFUSED: dict[str, Change] = {
     # missing or unknown
     "missing name": drop("name"),
@@ -171,6 +189,15 @@ REFUSED: dict[str, Change] = {
     "parity outside its tolerance": set_value(f"{PARITY}.max_abs_difference", 0.1),
     "negative parity": set_value(f"{PARITY}.max_abs_difference", -1e-9),
     "changed decisions": set_value(f"{PARITY}.decision_flips", 1),
+    "weights of no kind": set_value("files.onnx.weights", "int4"),
+    "integers on float32 weights": set_value("files.onnx.activations", "int8"),
+    **{
+        f"speed with {field} {value}": set_value("files.onnx.speed", {**SPEED, field: value})
+        for field, value in (
+            *(("ratio", 0.0), ("ratio", -1.0), ("threads", 0), ("batch_size", 0)),
+            *(("reference", ""), ("cpu", ""), ("instruction_set", ""), ("runtime", "")),
+        )
+    },
     # no figures, no text
     "NaN": set_value("golden.cases.0.probability", float("nan")),
     "infinity": set_value("training.seconds", float("inf")),

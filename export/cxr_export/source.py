@@ -35,6 +35,7 @@ class Run:
     training: Training
     operating_points: dict[str, OperatingPoint]
     validation_scores: ScoreDistribution
+    validation_films: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
     if missing := {"screening", "balanced"} - set(points):
         raise ValueError(f"no operating point {', '.join(sorted(missing))}")
     scores = _validation_scores(predictions, points["screening"].data, data["validation"])
-    return Run(values["net"], read(Training, training, "training"), points, scores)
+    films = _validation_films(predictions)
+    return Run(values["net"], read(Training, training, "training"), points, scores, films)
 
 
 _COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")
@@ -148,6 +150,12 @@ def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDi
     if found != {name: counts[name] for name in CLASSES}:
         raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {found}")
     return distribution
+
+
+def _validation_films(path: Path) -> frozenset[str]:
+    """Class folder and file name of every film that training kept back."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return frozenset(row["name"] for row in csv.DictReader(stream))
 
 
 def _load_model(path: Path) -> keras.Model:

@@ -18,7 +18,8 @@ from tests.export.films import xray_classes
 Pair = tuple[ModelChoice, ModelChoice]
 RunnerOf = Callable[[ModelChoice], Runner]
 
-WITHIN = 1e-4
+# Of the larger of 1 and the largest value. Integers round apart: each file within 2e-2 of Keras.
+WITHIN = {"float32": 1e-4, "int8-weights": 1e-4, "int8": 4e-2}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,7 @@ def test_both_formats_agree_on_real_xrays(
 ) -> None:
     spec = pair[0].spec
     images = np.stack([to_network_input(film, spec.size) for film in xrays])
+    within = WITHIN[pair[0].file.precision]
     batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
     onnx, tflite = ([runner_of(choice).predict(batch) for batch in batches] for choice in pair)
     for name in ("probability", "evidence", "bias"):
@@ -43,13 +45,14 @@ def test_both_formats_agree_on_real_xrays(
             np.concatenate([getattr(p, name) for p in predicted]) for predicted in (onnx, tflite)
         )
         scale = max(1.0, float(np.abs(ours).max()))
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=WITHIN * scale, err_msg=name)
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=within * scale, err_msg=name)
     scores = [
         np.concatenate([p.probability for p in predicted]).round(PROBABILITY_DECIMALS)
         for predicted in (onnx, tflite)
     ]
     for name, point in spec.operating_points.items():
-        decisions = [score >= point.threshold for score in scores]
+        clear = np.abs(scores[0] - point.threshold) > (within if within > 1e-4 else 0)
+        decisions = [(score >= point.threshold)[clear] for score in scores]
         np.testing.assert_array_equal(*decisions, err_msg=name)
 
 
