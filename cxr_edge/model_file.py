@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from cxr_edge.strict_json import OMITTABLE
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Parity:
     tolerance: float
     decision_flips: int
     max_identity_error: float
-    auc_loss: float | None = None
+    auc_loss: float | None = field(default=None, metadata=OMITTABLE)
 
     def __post_init__(self) -> None:
         """A file outside its tolerance has no business in a spec."""
@@ -73,6 +75,28 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class GoldenCase:
+    """A rule-made input and what the model must say about it."""
+
+    rule: str
+    probability: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The self-test: run at every start, on the device in use."""
+
+    tolerance: float
+    cases: tuple[GoldenCase, ...]
+
+    def __post_init__(self) -> None:
+        """A self-test that tests nothing is refused."""
+        if not self.cases or not 0 < self.tolerance < 0.1:
+            raise ValueError("a self-test needs cases and a tolerance below 0.1")
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """One exported file of a model.
 
@@ -82,6 +106,8 @@ class ModelFile:
         opset: ONNX opset or TFLite schema version.
         activations: what the convolutions compute with.
         speed: beside the float32 file, where it was measured.
+        golden: the self-test of a file in fewer bits, which does not say what its spec's network
+            and its neighbour say; the spec's where there is none.
     """
 
     name: str
@@ -90,8 +116,9 @@ class ModelFile:
     weights: str
     opset: int
     parity: Parity
-    activations: str = "float32"
-    speed: Speed | None = None
+    activations: str = field(default="float32", metadata=OMITTABLE)
+    speed: Speed | None = field(default=None, metadata=OMITTABLE)
+    golden: Golden | None = field(default=None, metadata=OMITTABLE)
 
     def __post_init__(self) -> None:
         """The hash pins the file; a name must not leave the spec's folder."""
@@ -118,5 +145,5 @@ def leave_out_defaults(file: dict[str, Any]) -> None:
     """A spec that says nothing new keeps its text, and its hash, from version to version."""
     for values, kind in ((file, ModelFile), (file["parity"], Parity)):
         for entry in fields(kind):
-            if entry.default is not MISSING and values[entry.name] == entry.default:
+            if entry.metadata == OMITTABLE and values[entry.name] == entry.default:
                 del values[entry.name]

@@ -16,7 +16,7 @@ from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.measurements import Evaluation, ScoreDistribution
-from cxr_edge.model_file import ModelFile, leave_out_defaults
+from cxr_edge.model_file import Golden, ModelFile, leave_out_defaults
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.strict_json import read
 
@@ -68,28 +68,6 @@ class Preprocessing:
 
     version: int
     resize_filter: str
-
-
-@dataclass(frozen=True)
-class GoldenCase:
-    """A rule-made input and what the model must say about it."""
-
-    rule: str
-    probability: float
-    logit: float
-
-
-@dataclass(frozen=True)
-class Golden:
-    """The self-test: run at every start, on the device in use."""
-
-    tolerance: float
-    cases: tuple[GoldenCase, ...]
-
-    def __post_init__(self) -> None:
-        """A self-test that tests nothing is refused."""
-        if not self.cases or not 0 < self.tolerance < 0.1:
-            raise ValueError("a self-test needs cases and a tolerance below 0.1")
 
 
 @dataclass(frozen=True)
@@ -207,6 +185,11 @@ class ModelSpec:
         field, cells = self.receptive_field, self.evidence_shape[1]
         seen = field.first_centre + (cells - 1) * field.stride + field.size / 2
         return max(0, math.ceil(self.size - seen))
+
+    def golden_of(self, kind: str) -> Golden:
+        """The self-test of the file in one format."""
+        file = self.files.get(kind)  # none yet while it is exported
+        return self.golden if file is None or file.golden is None else file.golden
 
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:

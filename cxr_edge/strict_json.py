@@ -8,11 +8,15 @@ import math
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
 Reader = Callable[[Any, str], Any]
+
+# Metadata of a field that may be left out where it has its default. A default alone makes none so:
+# what a decoder process answers has to be whole.
+OMITTABLE = types.MappingProxyType({"omittable": True})
 
 
 def read(kind: Any, value: Any, where: str) -> Any:
@@ -60,7 +64,7 @@ def _optional(kind: Any) -> Reader:
 def _dataclass(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
     readers = {item.name: _reader(hints[item.name]) for item in fields(kind)}
-    required = {item.name for item in fields(kind) if item.default is MISSING}
+    required = {item.name for item in fields(kind) if item.metadata != OMITTABLE}
 
     def reader(value: Any, where: str) -> Any:
         values = _typed(value, dict, where)

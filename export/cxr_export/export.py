@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr_edge.atomic import sync_folder, write_atomically
-from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
-from cxr_edge.model_file import PRECISIONS, ModelFile, Parity
-from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.runtime import Device, Runner, start
-from cxr_edge.runtime.onnx import OnnxRunner
+from cxr_edge.errors import DataError, ExportError
+from cxr_edge.model_file import ModelFile
 from cxr_edge.spec import ModelSpec
-from cxr_export import compact, onnx, tflite
+from cxr_export import compact, onnx
 from cxr_export.card import render_card
 from cxr_export.draft import (
     Measured,
@@ -27,15 +22,22 @@ from cxr_export.draft import (
     remeasured,
     spread,
 )
+from cxr_export.gates import Trained, make_gates
 from cxr_export.graph import InferenceGraph
-from cxr_export.parity import TOLERANCE, Gate, ValidationGate, sample_evenly
-from cxr_export.source import Source, load_source, sigmoid
+from cxr_export.parity import sample_evenly
+from cxr_export.source import Source, load_source
 from cxr_export.speed import measure_speed
-from cxr_export.variants import FEWER_BITS, Networks, convert, float32_runner, score_with
+from cxr_export.variants import (
+    FEWER_BITS,
+    Networks,
+    convert,
+    float32_runner,
+    runner_of,
+    score_with,
+)
 from cxr_training.data import ImageSet, find_labelled, load_images
 
 CALIBRATION_IMAGES = 256
-_STORED = {precision: stored for stored, precision in PRECISIONS.items()}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -80,20 +82,17 @@ def export(job: ExportJob) -> ModelSpec:
     """
     source = load_source(job.source)
     images = _gate_images(job, source)
-    points = operating_points(source, images)
-    gates = _gates(source, images, points, job.precision)
+    trained = Trained(source, images, operating_points(source, images))
+    gates = make_gates(trained, job.precision)
     if job.precision == "int8-weights":
         compact.snap(source.model)
     graph = InferenceGraph(source.model)
     networks = convert(graph, job.precision, images.pixels)
-    measured = _measured(job, source, networks, images, points)
-    spec = draft_spec(job.name, source, graph.head.cells, measured)
+    spec = draft_spec(job.name, source, graph.head.cells, _measured(job, trained, networks))
     contents = _contents(networks, spec)
-    float32 = graph if job.measure_speed else None
-    files = {
-        kind: _checked_file(kind, content, spec, gates, float32)
-        for kind, content in contents.items()
-    }
+    files = {kind: gates.file(kind, content, spec) for kind, content in contents.items()}
+    if job.measure_speed:
+        files = _with_speed(files, contents, graph, images)
     spec = replace(spec, files=files)
     _write(job.out, spec, contents)
     return spec
@@ -116,25 +115,19 @@ def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     return images.subset(kept)
 
 
-def _measured(
-    job: ExportJob,
-    source: Source,
-    networks: Networks,
-    images: ImageSet,
-    points: dict[str, OperatingPoint],
-) -> Measured:
+def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     """What the finished network does: by Keras, or by the ONNX file where that has fewer bits."""
-    score: Score = lambda pixels: sigmoid(source.logits(pixels))  # noqa: E731
-    spread_of_scores = source.run.validation_scores if source.run else None
+    run, images, points = trained.source.run, trained.images, trained.operating_points
+    spread_of_scores = run.validation_scores if run else None
+    score: Score = trained.source.score
     if job.precision in FEWER_BITS:
-        runner = OnnxRunner(networks.onnx.SerializeToString(), Device("cpu"))
-        score = score_with(runner)
+        score = score_with(runner_of(networks.onnx.SerializeToString(), "onnx"))
         probability = score(images.pixels)
         points = remeasured(points, images, probability)
         spread_of_scores = spread(points["screening"].data, images, probability)
     tests = []
     if job.test is not None:
-        held_back = _labelled(job.test, source.size, None)
+        held_back = _labelled(job.test, trained.source.size, None)
         tests.append(evaluate(score, held_back, job.test.resolve().name, points))
     return Measured(points, tuple(tests), spread_of_scores, job.precision)
 
@@ -153,63 +146,25 @@ def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:
     return images
 
 
-@dataclass(frozen=True)
-class _Gates:
-    """What every file has to pass, and what is recorded of it."""
-
-    parity: Gate
-    validation: ValidationGate | None
-    precision: str
-
-    def check(self, runner: Runner) -> Parity:
-        """Both gates; ParityError with what was measured."""
-        passed = self.parity.check(runner)
-        if self.validation is None:
-            return passed
-        loss = self.validation.check(score_with(runner)(self.parity.pixels))
-        return replace(passed, auc_loss=loss)
-
-
-def _gates(
-    source: Source, images: ImageSet, points: Mapping[str, OperatingPoint], precision: str
-) -> _Gates:
-    """The reference is the trained network, before any rounding."""
-    probability = source.probability(images.pixels)
-    parity = Gate(images.pixels, probability, points, TOLERANCE[precision], "Keras float32")
-    lossy = precision in FEWER_BITS
-    validation = ValidationGate(images.labels, probability, points["screening"])
-    return _Gates(parity, validation if lossy else None, precision)
-
-
 def _contents(networks: Networks, spec: ModelSpec) -> dict[str, bytes]:
     """Each format's bytes."""
     contents = {"onnx": onnx.with_spec(networks.onnx, spec)}
     return contents if networks.tflite is None else {**contents, "tflite": networks.tflite}
 
 
-def _checked_file(
-    kind: str, content: bytes, spec: ModelSpec, gates: _Gates, float32: InferenceGraph | None
-) -> ModelFile:
-    """Names, shapes and self-test as the runtime will check them; then the gates."""
-    try:
-        runner = start(content, kind, spec, Device("cpu"))
-    except ModelRefusedError as error:
-        raise ParityError(f"the runtime would refuse the {kind} file: {error}") from error
-    parity, speed = gates.check(runner), None
-    if float32 is not None:
-        beside = float32_runner(float32, kind)
-        speed = measure_speed(runner, beside, "the float32 file", gates.parity.pixels)
-    weights, activations = _STORED[gates.precision]
-    return ModelFile(
-        name=f"{spec.name}.{kind}",
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        weights=weights,
-        opset={"onnx": onnx.OPSET, "tflite": tflite.SCHEMA}[kind],
-        parity=parity,
-        activations=activations,
-        speed=speed,
-    )
+def _with_speed(
+    files: dict[str, ModelFile],
+    contents: dict[str, bytes],
+    graph: InferenceGraph,
+    images: ImageSet,
+) -> dict[str, ModelFile]:
+    """Each file's speed beside the same network in float32."""
+    timed = {}
+    for kind, file in files.items():
+        runner, beside = runner_of(contents[kind], kind), float32_runner(graph, kind)
+        speed = measure_speed(runner, beside, "the float32 file", images.pixels)
+        timed[kind] = replace(file, speed=speed)
+    return timed
 
 
 def _write(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.runtime.protocol import Runner
+from cxr_edge.runtime.tflite import TfliteRunner
 from cxr_export import compact, onnx, quantise, tflite
 from cxr_export.draft import Score
 from cxr_export.graph import InferenceGraph
@@ -51,10 +52,14 @@ def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) ->
 def float32_runner(graph: InferenceGraph, kind: str) -> Runner:
     """The same network in float32, to measure beside."""
     if kind == "onnx":
-        return OnnxRunner(onnx.convert(graph).SerializeToString(), Device("cpu"))
-    from cxr_edge.runtime.tflite import TfliteRunner
+        return runner_of(onnx.convert(graph).SerializeToString(), kind)
+    return runner_of(tflite.convert(graph), kind)
 
-    return TfliteRunner(tflite.convert(graph), Device("cpu"))
+
+def runner_of(content: bytes, kind: str) -> Runner:
+    """Runs bytes that were made here, on the CPU; no spec is asked."""
+    device = Device("cpu")
+    return OnnxRunner(content, device) if kind == "onnx" else TfliteRunner(content, device)
 
 
 def score_with(runner: Runner) -> Score:

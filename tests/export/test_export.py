@@ -459,6 +459,9 @@ def test_fewer_bits(
         assert file.precision == precision
         assert file.parity.samples == len(run.validation_films)
         assert file.parity.auc_loss is not None
+        assert file.golden is not None
+        assert file.golden.tolerance == draft.FILE_GOLDEN_TOLERANCE[precision]
+        assert [case.rule for case in file.golden.cases] == [c.rule for c in spec.golden.cases]
         assert file.parity.max_identity_error <= 1e-5
         assert file.speed is not None
         assert file.speed.ratio > 0

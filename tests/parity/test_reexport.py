@@ -14,7 +14,7 @@ from tests.export.films import write_labelled
 from tests.parity.test_score_command import TEST_A
 
 if TYPE_CHECKING:
-    from cxr_edge.spec import GoldenCase
+    from cxr_edge.model_file import GoldenCase
 
 SOURCES = models_dir() / "sources"
 TRAIN = TEST_A.with_name("train")
@@ -91,11 +91,12 @@ def test_the_golden_cases_are_those_that_ship(
     shipped: ModelSpec, made_again: tuple[ModelSpec, Path]
 ) -> None:
     """Another processor adds up in another order: within a tenth of the tolerance."""
-    golden = made_again[0].golden
-    assert golden.tolerance == shipped.golden.tolerance
-    for ours, theirs in zip(golden.cases, shipped.golden.cases, strict=True):
-        assert ours.rule == theirs.rule
-        assert near(ours, theirs, golden.tolerance / 10)
+    for kind in ("the network", *shipped.files):
+        golden, kept = made_again[0].golden_of(kind), shipped.golden_of(kind)
+        assert golden.tolerance == kept.tolerance
+        for ours, theirs in zip(golden.cases, kept.cases, strict=True):
+            assert ours.rule == theirs.rule
+            assert near(ours, theirs, golden.tolerance / 10)
 
 
 def near(ours: GoldenCase, theirs: GoldenCase, within: float) -> bool:
