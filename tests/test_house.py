@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-def test_four_models_ship_and_fit() -> None:
+def test_the_models_that_ship_and_fit() -> None:
     assert {spec.name for spec in bundled_specs()} == {
         "cnn3_50",
         "cnn4_50",

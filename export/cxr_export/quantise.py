@@ -103,19 +103,24 @@ def _drop_round_trips(graph: onnx.GraphProto) -> None:
 
     The converter sends every output that way; evidence and bias would miss the logit by 4e-4.
     """
-    half = {
-        node.output[0]: node.input[0]
+    float16, float32 = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    half = {node.output[0]: node.input[0] for node in graph.node if _is_cast(node, float16)}
+    whole = {
+        node.output[0]: half[node.input[0]]
         for node in graph.node
-        if _is_cast(node, onnx.TensorProto.FLOAT16)
+        if _is_cast(node, float32) and node.input[0] in half
     }
-    whole: dict[str, str] = {}
-    for node in graph.node:  # each behind what it reads
-        node.input[:] = [whole.get(name, name) for name in node.input]
-        if _is_cast(node, onnx.TensorProto.FLOAT) and node.input[0] in half:
-            node.input[0] = half[node.input[0]]
-            node.input[0] = whole[node.output[0]] = whole.get(node.input[0], node.input[0])
+
+    def origin(name: str) -> str:
+        return origin(whole[name]) if name in whole else name
+
+    for node in graph.node:
+        if node.output[0] in whole:
+            node.input[0] = origin(node.output[0])
             node.op_type = "Identity"  # stays only where it names an output of the graph
             del node.attribute[:]
+        else:
+            node.input[:] = [origin(name) for name in node.input]
 
 
 def _is_cast(node: onnx.NodeProto, to: int) -> bool:

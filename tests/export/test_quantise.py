@@ -88,6 +88,10 @@ def test_float16_is_in_the_convolutions_alone(converted: Callable[[str], Convert
     assert kernels == [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.FLOAT16]
     (product,) = (node for node in graph.node if node.op_type == "MatMul")
     assert kinds[product.input[1]] == TensorProto.FLOAT
+    casts = [node for node in graph.node if node.op_type == "Cast"]
+    halved = {node.output[0] for node in casts if node.attribute[0].i == TensorProto.FLOAT16}
+    assert halved
+    assert not [node.name for node in casts if node.input[0] in halved]  # straight back
 
 
 def test_tflite_has_int8_convolutions_per_channel_but_the_first(
