@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.spec import ModelFile, ModelSpec
+from cxr_edge.model_file import ModelFile
+from cxr_edge.spec import ModelSpec
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
 

@@ -14,6 +14,10 @@ from typing import Any
 
 Reader = Callable[[Any, str], Any]
 
+# Metadata of a field that may be left out where it has its default. A default alone makes none so:
+# what a decoder process answers has to be whole.
+OMITTABLE = types.MappingProxyType({"omittable": True})
+
 
 def read(kind: Any, value: Any, where: str) -> Any:
     """Read a value as a type annotation says.
@@ -60,11 +64,12 @@ def _optional(kind: Any) -> Reader:
 def _dataclass(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
     readers = {item.name: _reader(hints[item.name]) for item in fields(kind)}
+    required = {item.name for item in fields(kind) if item.metadata != OMITTABLE}
 
     def reader(value: Any, where: str) -> Any:
         values = _typed(value, dict, where)
-        if values.keys() != readers.keys():
-            different = sorted(values.keys() ^ readers.keys())
+        if not required <= values.keys() <= readers.keys():
+            different = sorted(required - values.keys() | values.keys() - readers.keys())
             raise ValueError(f"{where}: fields {different} missing or unknown")
         return kind(**{key: readers[key](item, f"{where}.{key}") for key, item in values.items()})
 

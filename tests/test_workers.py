@@ -257,6 +257,7 @@ LIES = {
     "a nest": 'return b"[" * 100_000',
     "no line end": "return json.dumps(values).encode() + pixels",
     "a field missing": 'del values["stamp"]',
+    "a fact missing that has a default": 'del values["result"]["warnings"]',
     "a field more": 'values["code"] = "import os"',
     "a type changed": 'values["result"]["width"] = "64"',
     "a word not in the list": 'values["result"]["reason"] = "fine"',

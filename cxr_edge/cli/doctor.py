@@ -118,7 +118,7 @@ def _self_test(choice: ModelChoice, device: Device) -> str:
     from cxr_edge.runtime.loading import self_test
 
     runner = load(choice, device, _tell_fallback)
-    difference = self_test(runner, choice.spec)
+    difference = self_test(runner, choice.spec, choice.spec.golden_of(choice.format))
     passed = f"self-test passed on {runner.device}, off by {difference:.1e}"
     return passed if runner.device == "cpu" else f"{passed}, {_compared(runner, choice)}"
 
@@ -135,12 +135,12 @@ def _compared(runner: Runner, choice: ModelChoice) -> str:
     from cxr_edge.runtime import Device, load
     from cxr_edge.runtime.loading import GPU_TOLERANCE
 
-    spec = choice.spec
-    golden = np.stack([golden_image(case.rule, spec.size) for case in spec.golden.cases])
-    images = np.resize(golden, (_BATCH_COMPARED, *golden.shape[1:]))
+    spec, golden = choice.spec, choice.spec.golden_of(choice.format)
+    made = np.stack([golden_image(case.rule, spec.size) for case in golden.cases])
+    images = np.resize(made, (_BATCH_COMPARED, *made.shape[1:]))
     on_cpu = load(choice, Device("cpu")).predict(images).probability
     difference = float(np.abs(runner.predict(images).probability - on_cpu).max())
-    allowed = max(spec.golden.tolerance, GPU_TOLERANCE)
+    allowed = max(golden.tolerance, GPU_TOLERANCE)
     if not difference <= allowed:  # also NaN
         raise DeviceError(f"{runner.device} is {difference:.1e} from the CPU, allowed {allowed:g}")
     return f"{difference:.1e} from the CPU"

@@ -11,6 +11,7 @@ import numpy as np
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
 from cxr_edge.golden import golden_image
+from cxr_edge.model_file import Golden
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.runtime.batches import FellBack, Inference, in_short, logged
 from cxr_edge.runtime.device import Device
@@ -79,12 +80,17 @@ def start(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
         )
     runner = _create(content, kind, spec, device)
     _check_signature(runner.signature(), spec)
-    self_test(runner, spec)
+    self_test(runner, spec, spec.golden_of(kind))
     return runner
 
 
-def self_test(runner: Runner, spec: ModelSpec) -> float:
+def self_test(runner: Runner, spec: ModelSpec, golden: Golden) -> float:
     """Run the golden cases on the device in use.
+
+    Args:
+        runner: one of the model's files.
+        spec: of the model.
+        golden: `ModelSpec.golden_of` that file.
 
     Returns:
         The largest difference in probability.
@@ -94,14 +100,13 @@ def self_test(runner: Runner, spec: ModelSpec) -> float:
         DeviceError: likewise, on another device than the CPU, where the same file may be right.
     """
     refusal: type[CxrEdgeError] = ModelRefusedError
-    allowed = spec.golden.tolerance
+    allowed = golden.tolerance
     if runner.device != "cpu":
         refusal, allowed = DeviceError, max(allowed, GPU_TOLERANCE)
-    cases = spec.golden.cases
-    images = np.stack([golden_image(case.rule, spec.size) for case in cases])
+    images = np.stack([golden_image(case.rule, spec.size) for case in golden.cases])
     try:
         predictions = runner.predict(images)
-        expected = np.array([case.probability for case in cases])
+        expected = np.array([case.probability for case in golden.cases])
         difference = float(np.abs(predictions.probability - expected).max())
     except Exception as error:  # the libraries' exceptions share no public base class
         raise refusal(f"{spec.name} fails its self-test: {in_short(error)}") from error
@@ -110,7 +115,7 @@ def self_test(runner: Runner, spec: ModelSpec) -> float:
         identity = 1 / (1 + np.exp(-logit))
         # A probability near 0 or 1 hides an error of its logit, which elsewhere moves it by up to
         # a quarter of that.
-        hidden = np.abs(logit - [case.logit for case in cases]) / 4
+        hidden = np.abs(logit - [case.logit for case in golden.cases]) / 4
     disagreement = float(np.maximum(np.abs(predictions.probability - identity), hidden).max())
     # `not <=` so that NaN fails as well; NumPy's maximum keeps a NaN, Python's may drop it.
     if not np.maximum(difference, disagreement) <= allowed:
