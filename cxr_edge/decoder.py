@@ -15,20 +15,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from cxr_edge.cores import usable_cores
+
 # The child finds its modules where this process did; -P keeps the current folder out until then.
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from cxr_edge.worker import main; main()"
 )
-# One core each; and pages that a film has freed serve the next one, mallopt(3): giving them back to
-# the system and getting them again, zeroed, takes a tenth of a JPEG's time, a fifth of a PNG's.
-_ENVIRONMENT = {
+# One core each; and pages that a film has freed serve the next one, mallopt(3): else they go back
+# to the system and are asked for again, zeroed, film by film.
+ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
 }
 _AHEAD = 2
+_GRACE_SECONDS = 10.0
 _SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 
 
@@ -57,7 +60,8 @@ class DecoderProcess:
         """For one that nobody has needed."""
         self.socket.close()
         self.process.kill()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left there
+            self.process.wait(_GRACE_SECONDS)
 
 
 @contextmanager
@@ -68,12 +72,12 @@ def started_ahead(most: int | None) -> Iterator[list[DecoderProcess]]:
     night may have no film to decode. Where none can be started, whoever needs one will say so.
 
     Args:
-        most: how many will be used; None for as many as there are cores.
+        most: how many will be used; None for as many as suit the machine.
     """
     spare: list[DecoderProcess] = []
     try:
         with suppress(OSError):
-            for _ in range(min(_AHEAD, most or len(os.sched_getaffinity(0)))):
+            for _ in range(min(_AHEAD, most or _AHEAD, usable_cores())):
                 spare.append(DecoderProcess())
         yield spare
     finally:
@@ -88,5 +92,5 @@ def _started(descriptor: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,  # decoders talk there, and may quote what they read
-        env={**os.environ, **_ENVIRONMENT},
+        env={**os.environ, **ENVIRONMENT},
     )

@@ -36,8 +36,9 @@ _FACTS = (
     "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
     "identifier, device"
 )
-# Not what another device had to score: the recipe is that of the device the run began on.
-_SAID_AGAIN = "(status = 'scored' AND device = '' OR reason IN ({}))".format(
+# What another device had to score holds only for a run that goes on (it has no context yet): the
+# recipe is that of the device the run began on.
+_SAID_AGAIN = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
 

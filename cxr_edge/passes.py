@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.cores import usable_cores
 from cxr_edge.ledger import Entry, Run
 from cxr_edge.prepared import Prepared
 from cxr_edge.runtime.batches import predict
-from cxr_edge.runtime.device import usable_cores
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.types import (
     PROBABILITY_DECIMALS,

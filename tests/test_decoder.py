@@ -23,7 +23,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.parametrize(
     ("most", "cores", "started"),
-    [(None, 1, 1), (None, 2, 2), (None, 64, 2), (1, 64, 1), (3, 1, 2)],
+    [(None, 1, 1), (None, 2, 2), (None, 64, 2), (1, 64, 1), (3, 1, 1)],
 )
 def test_two_where_there_are_cores(
     most: int | None, cores: int, started: int, monkeypatch: pytest.MonkeyPatch

@@ -117,6 +117,17 @@ def test_only_what_the_bytes_say_is_recalled(reason: Reason, ledger: Ledger, run
     assert second.known_probability(SHA256) is None
 
 
+def test_what_another_device_scored_holds_until_the_run_is_finished(
+    ledger: Ledger, run: Run
+) -> None:
+    """A run that goes on must not begin again; the next night asks its own device."""
+    taken_over = entry(device="cpu")
+    run.record([taken_over])
+    assert ledger.begin("goes on", RECIPE).recall(found()) == taken_over.result
+    run.finish({})
+    assert ledger.begin("next night", RECIPE).recall(found()) is None
+
+
 def test_a_bad_night_does_not_hide_an_earlier_score(ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=0.25)])
     ledger.begin("second", RECIPE).record([entry(probability=None, reason=Reason.TIMEOUT)])

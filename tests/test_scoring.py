@@ -248,6 +248,10 @@ def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, fo
     assert {row.path for row in moved if row.device == "cpu"} == SCORED
     assert {row.device for row in moved if row.path not in SCORED} == {""}
     assert night.runner.batches == [3, 1, 3]  # the same bytes again: never another device's score
+    assert night.run(folder) == moved  # it goes on
+    assert night.runner.batches == []
+    for run in night.runs:
+        run.finish({})
     again = night.run(folder)
     assert night.runner.batches == [6]
     assert again == [replace(row, device="") for row in moved]

@@ -35,8 +35,9 @@ def doctor(device: str, model: str | None) -> int:
     Example:
       cxr-edge doctor --device cpu
     """
+    from cxr_edge.cores import usable_cores
     from cxr_edge.images import decoder_versions
-    from cxr_edge.runtime.device import Device, usable_cores
+    from cxr_edge.runtime.device import Device
 
     asked = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")

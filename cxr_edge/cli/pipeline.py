@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.cli import show
 from cxr_edge.cli.stopping import StopRequest, graceful_stop
+from cxr_edge.cores import usable_cores
 from cxr_edge.decoder import DecoderProcess
 from cxr_edge.errors import RunInterruptedError
 from cxr_edge.illustrate import illustrate
@@ -16,7 +17,6 @@ from cxr_edge.ledger import Run
 from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import default_batch_size, passes_at_once
-from cxr_edge.runtime.device import usable_cores
 from cxr_edge.scoring import Scorer
 from cxr_edge.settle import SettleRule
 from cxr_edge.types import FoundFile, Picture

@@ -22,8 +22,8 @@ _OPTIONS: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blo
 class _CompiledAhead(jinja2.BytecodeCache):
     """Templates as the build of the package has compiled them: an eighth of a short run's time.
 
-    Nothing is written here, and nothing outdated is found: a file's name holds the hash of all that
-    it was made of. What has changed since, and everything in a checkout, is compiled when used.
+    Nothing outdated is found: a file's name holds the hash of all that it was made of. What has
+    changed since, what is damaged, and everything in a checkout, is compiled when used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,9 +40,11 @@ class _CompiledAhead(jinja2.BytecodeCache):
     def load_bytecode(self, bucket: Bucket) -> None:
         """By Python's own loader, which knows whether the module's byte code is of this Python."""
         module = _module_name(bucket.key, bucket.checksum)
-        with contextlib.suppress(OSError):  # none, or none that may be read
-            path = str(self._folder / f"{module}.py")
-            bucket.code = SourceFileLoader(module, path).get_code(module)
+        path = str(self._folder / f"{module}.py")
+        # None there, or none that can be read; a damaged one must not cost a night its report.
+        with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, TypeError):
+            code = SourceFileLoader(module, path).get_code(module)
+            bucket.code = code if code and "root" in code.co_names else None
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Not here: the package may lie where nobody may write, and code is not for the state."""

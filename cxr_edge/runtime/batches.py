@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.cores import usable_cores
 from cxr_edge.errors import CxrEdgeError, DeviceError
-from cxr_edge.runtime.device import usable_cores
 from cxr_edge.runtime.protocol import Runner, TensorShapes
 from cxr_edge.types import Predictions
 
@@ -120,21 +121,28 @@ class Inference:
             DeviceError: a single film does not fit, or the device fails otherwise, without a spare.
             ModelRefusedError: the spare fails its self-test.
         """
-        try:
-            answers = self._in_parts(images)
-        except DeviceError as error:
-            if self._spare is None:
-                raise
-            self._take_spare(error, self._spare)
-            answers = self._in_parts(images)  # all of it: one batch, one device
-        return answers if self._failed is None else replace(answers, device=self.device)
+        if self._failed is None:
+            try:
+                return self._in_parts(images)
+            except DeviceError as error:
+                if self._spare is None:
+                    raise
+                self._take_spare(error, self._spare)
+        return replace(self._on_every_core(images), device=self.device)
 
     def _take_spare(self, error: DeviceError, spare: Callable[[], Runner]) -> None:
         self._spare = None
         # The failed one is kept: taking down a session on a broken device can hang.
         self._failed, self._runner = self._runner, spare()
-        self._most = _FILMS_PER_PASS
+        self._most = None
         self._fell_back(error)
+
+    def _on_every_core(self, images: NDArray[np.uint8]) -> Predictions:
+        """What was one batch on a GPU, as passes that suit a core."""
+        starts = range(0, len(images), _FILMS_PER_PASS)
+        parts = [images[start : start + _FILMS_PER_PASS] for start in starts]
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            return _joined(list(threads.map(self._in_parts, parts)))
 
     def _in_parts(self, images: NDArray[np.uint8]) -> Predictions:
         parts: list[Predictions] = []

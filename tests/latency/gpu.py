@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from cxr_edge.cores import usable_cores
 from cxr_edge.images import decode
+from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Device, load
-from cxr_edge.runtime.device import usable_cores
-from tests.export.films import INCOMING, xray_classes
 from tests.factories import bundled_choices
+from tests.latency.images import corpus
+from tests.latency.measure import ROOT
 
 BATCHES = (1, 32, 64, 128, 256)
 SECONDS = 2.0
 ROUNDS = 3
+FILMS = 24  # JPEGs of real size
 
 
 def per_second(work: Callable[[], object], items: int) -> float:
@@ -45,15 +48,20 @@ def lines(device: Device) -> Iterator[str]:
     """A table in Markdown."""
     yield f"| model | device | {' | '.join(f'{size} at once' for size in BATCHES)} | cores |"
     yield "|---|---|" + "---|" * (len(BATCHES) + 1)
+    folder = corpus(ROOT / "build" / "films", "jpeg", FILMS)
     for choice in bundled_choices():
         if choice.format != "onnx":
             continue
         side, runner = choice.spec.size, load(choice, device)
-        films = [(path.read_bytes(), path.name) for path in xray_classes()]
+        films = [(path.read_bytes(), path.name) for path in sorted(folder.rglob("*.jpeg"))]
+        at_least = IntakeSettings(side, Scope((0, 99), ())).at_least
 
-        def decoded(films: list[tuple[bytes, str]] = films, side: int = side) -> None:
+        def decoded(
+            films: list[tuple[bytes, str]] = films, side: int = side, at_least: int = at_least
+        ) -> None:
             for data, name in films:
-                to_network_input(decode(data, name).pixels, side)
+                image = decode(data, name, at_least=at_least)
+                to_network_input(image.pixels, side, image.extent)
 
         noise = np.random.default_rng(3).integers(0, 256, (max(BATCHES), side, side, 1), np.uint8)
         rates = [
@@ -66,6 +74,6 @@ def lines(device: Device) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(f"films a second; cores that decode {INCOMING.name} as fast; {usable_cores()} here")  # noqa: T201
+    print(f"films a second; cores that decode JPEGs as fast; {usable_cores()} here")  # noqa: T201
     for line in lines(Device.parse(sys.argv[1] if len(sys.argv) > 1 else "auto")):
         print(line, flush=True)  # noqa: T201

@@ -137,3 +137,37 @@ def test_the_build_writes_them(tmp_path: Path) -> None:
     relative = environment.COMPILED.relative_to(Path(environment.__file__).parents[2])
     written = {path.name: path.read_text("utf-8") for path in (tmp_path / relative).iterdir()}
     assert written == compiled_templates()
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut short": b"from jinja2.runtime import (",
+    "NUL": b"\0" * 100,
+    "no text": b"\xff\xfe",
+    "something else": b"name = 'x'\n",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_module_is_compiled_again(
+    content: bytes, compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A night's report must not fail for what is only there to save time."""
+    expected = render_html(ROWS)
+    for module in compiled.iterdir():
+        module.write_bytes(content)
+    monkeypatch.setattr(html, "page_environment", new_environment)
+    assert render_html(ROWS) == expected
+
+
+def test_damaged_byte_code_is_compiled_again(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(html, "page_environment", new_environment)
+    expected = render_html(ROWS)
+    written = list((compiled / "__pycache__").iterdir())
+    assert written
+    for path in written:
+        path.write_bytes(path.read_bytes()[:40])
+    assert render_html(ROWS) == expected
