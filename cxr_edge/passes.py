@@ -34,8 +34,8 @@ Item = tuple[FoundFile, Prepared]
 class Passes:
     """Those under way, oldest first; a context manager that waits for what its threads compute.
 
-    A batch is recorded after all that were begun before it, in one commit with those that have
-    ended meanwhile: where the disk is slow, fewer commits are made.
+    A batch is recorded after all that were begun before it, and nothing is committed before there
+    are as many as a kill may cost: a commit waits for the disk, however few rows it has.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Passes:
         self._ahead = ahead
         self._recorded = recorded
         self._under_way: deque[_Pass] = deque()
+        self._asked: set[str] = set()  # what these have in the network, by sha256
         self._threads = ThreadPoolExecutor(max(1, min(ahead, usable_cores())))
 
     def __enter__(self) -> Passes:
@@ -72,13 +73,16 @@ class Passes:
             DeviceError: the network fails, on this batch or on an earlier one.
         """
         films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
-        twins = any(not films.keys().isdisjoint(each.new) for each in self._under_way)
         # Whose bytes are in the network already waits for their score to be recorded.
-        self.finish(0 if twins else max(0, self._ahead - 1))
-        said = {sha256: self._run.known_probability(sha256) for sha256 in films}
-        new = [sha256 for sha256, probability in said.items() if probability is None]
+        if not self._asked.isdisjoint(films):
+            self.finish()
+        elif len(self._under_way) >= self._ahead:
+            self.finish(max(0, self._ahead - 1))
+        said = self._run.known_probabilities(list(films))
+        new = [sha256 for sha256 in films if sha256 not in said]
         answers = self._threads.submit(self._predict, [films[each] for each in new])
         self._under_way.append(_Pass(batch, said, new, answers))
+        self._asked.update(new)
         if not self._ahead:
             self.finish()
 
@@ -92,7 +96,7 @@ class Passes:
         try:
             while self._has_ended() or len(self._under_way) > most:
                 entries += self._under_way[0].entries()
-                self._under_way.popleft()
+                self._asked.difference_update(self._under_way.popleft().new)
         finally:
             if entries:
                 self._run.record(entries)
@@ -117,7 +121,7 @@ class _Pass:
     """
 
     batch: list[Item]
-    said: dict[str, float | None]
+    said: dict[str, float]
     new: list[str]
     answers: Future[Predictions | None]
 
@@ -133,12 +137,12 @@ class _Pass:
         ]
 
 
-def _result(item: Prepared, said: dict[str, float | None], devices: dict[str, str]) -> Result:
+def _result(item: Prepared, said: dict[str, float], devices: dict[str, str]) -> Result:
     """The probability, rounded when recorded: what is decided on is what is printed."""
     if item.pixels is None:
         return item.result
     probability = said[item.result.sha256]
-    if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
+    if not 0.0 <= probability <= 1.0:  # also NaN
         return replace(item.result, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)
     device = devices.get(item.result.sha256, "")
