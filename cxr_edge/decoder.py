@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +28,6 @@ _ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
 }
 _AHEAD = 2
-_SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 
 
 class DecoderProcess:
@@ -44,8 +42,6 @@ class DecoderProcess:
         """OSError where the system refuses."""
         self.socket, theirs = socket.socketpair()
         try:
-            # Half an answer is none: a worker sends it at once, or has gone astray.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECONDS_PER_READ)
             self.process = _started(theirs.fileno())
         except OSError:
             self.socket.close()
