@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,7 +31,6 @@ ENVIRONMENT = {
 }
 _AHEAD = 2
 _GRACE_SECONDS = 10.0
-_SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 
 
 class DecoderProcess:
@@ -47,8 +45,6 @@ class DecoderProcess:
         """OSError where the system refuses."""
         self.socket, theirs = socket.socketpair()
         try:
-            # Half an answer is none: a worker sends it at once, or has gone astray.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECONDS_PER_READ)
             self.process = _started(theirs.fileno())
         except OSError:
             self.socket.close()

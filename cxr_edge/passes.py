@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.cores import usable_cores
+from cxr_edge.errors import CxrEdgeError
 from cxr_edge.ledger import Entry, Run
 from cxr_edge.prepared import Prepared
 from cxr_edge.runtime.batches import predict
@@ -34,8 +36,8 @@ Item = tuple[FoundFile, Prepared]
 class Passes:
     """Those under way, oldest first; a context manager that waits for what its threads compute.
 
-    A batch is recorded after all that were begun before it, in one commit with those that have
-    ended meanwhile: where the disk is slow, fewer commits are made.
+    A batch is recorded after all that were begun before it, and nothing is committed before there
+    are as many as a kill may cost: a commit waits for the disk, however few rows it has.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Passes:
         Args:
             runner: a loaded network.
             run: where the rows go.
-            ahead: batches that may be begun and not recorded, so many does a kill cost; 0 for one
-                that is waited for at once.
+            ahead: batches that may be begun and not recorded, so many does a kill cost; at least
+                one. The films of the next one are collected meanwhile, and not counted.
             recorded: told how many rows have been committed.
         """
         self._runner = runner
@@ -55,15 +57,20 @@ class Passes:
         self._ahead = ahead
         self._recorded = recorded
         self._under_way: deque[_Pass] = deque()
-        self._threads = ThreadPoolExecutor(max(1, min(ahead, usable_cores())))
+        self._asked: set[str] = set()  # what these have in the network, by sha256
+        self._threads = ThreadPoolExecutor(min(ahead, usable_cores()))
 
     def __enter__(self) -> Passes:
         """As made."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """What is not recorded by now is given up."""
-        self._threads.shutdown()
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """What has been begun is recorded, unless somebody wants an end at once."""
+        if isinstance(error, CxrEdgeError):
+            # Intake may have failed, and these are scored; what failed itself, fails again.
+            with suppress(CxrEdgeError):
+                self.finish()
+        self._threads.shutdown(wait=error is None, cancel_futures=True)
 
     def begin(self, batch: list[Item]) -> None:
         """Ask for what has pixels and no score yet; the same bytes only once.
@@ -72,15 +79,16 @@ class Passes:
             DeviceError: the network fails, on this batch or on an earlier one.
         """
         films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
-        twins = any(not films.keys().isdisjoint(each.new) for each in self._under_way)
         # Whose bytes are in the network already waits for their score to be recorded.
-        self.finish(0 if twins else max(0, self._ahead - 1))
-        said = {sha256: self._run.known_probability(sha256) for sha256 in films}
-        new = [sha256 for sha256, probability in said.items() if probability is None]
-        answers = self._threads.submit(self._predict, [films[each] for each in new])
-        self._under_way.append(_Pass(batch, said, new, answers))
-        if not self._ahead:
+        if not self._asked.isdisjoint(films):
             self.finish()
+        elif len(self._under_way) >= self._ahead:
+            self.finish(self._ahead - 1)
+        said = self._run.known_probabilities(list(films))
+        new = [sha256 for sha256 in films if sha256 not in said]
+        answers = self._submitted([films[each] for each in new])
+        self._under_way.append(_Pass(batch, said, new, answers))
+        self._asked.update(new)
 
     def finish(self, most: int = 0) -> None:
         """Wait until no more than `most` batches are left, and record all that have ended.
@@ -92,7 +100,7 @@ class Passes:
         try:
             while self._has_ended() or len(self._under_way) > most:
                 entries += self._under_way[0].entries()
-                self._under_way.popleft()
+                self._asked.difference_update(self._under_way.popleft().new)
         finally:
             if entries:
                 self._run.record(entries)
@@ -100,6 +108,15 @@ class Passes:
 
     def _has_ended(self) -> bool:
         return bool(self._under_way) and self._under_way[0].answers.done()
+
+    def _submitted(self, films: list[NDArray[np.uint8]]) -> Future[Predictions | None]:
+        try:
+            return self._threads.submit(self._predict, films)
+        except RuntimeError as error:  # a limit on processes counts threads as well
+            raise CxrEdgeError(
+                f"the network cannot have a thread here: {error}",
+                tip="raise the limit on processes (ulimit -u, pids of the container)",
+            ) from error
 
     def _predict(self, films: list[NDArray[np.uint8]]) -> Predictions | None:
         return predict(self._runner, np.stack(films)) if films else None
@@ -117,7 +134,7 @@ class _Pass:
     """
 
     batch: list[Item]
-    said: dict[str, float | None]
+    said: dict[str, float]
     new: list[str]
     answers: Future[Predictions | None]
 
@@ -133,12 +150,12 @@ class _Pass:
         ]
 
 
-def _result(item: Prepared, said: dict[str, float | None], devices: dict[str, str]) -> Result:
+def _result(item: Prepared, said: dict[str, float], devices: dict[str, str]) -> Result:
     """The probability, rounded when recorded: what is decided on is what is printed."""
     if item.pixels is None:
         return item.result
     probability = said[item.result.sha256]
-    if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
+    if not 0.0 <= probability <= 1.0:  # also NaN
         return replace(item.result, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)
     device = devices.get(item.result.sha256, "")

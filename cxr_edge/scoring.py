@@ -56,11 +56,11 @@ class Scorer:
     progress: Progress
 
     def __post_init__(self) -> None:
-        """At least one film, and no fewer passes than none."""
+        """At least one film, and one pass."""
         if self.batch_size < 1:
             raise ValueError(f"batch size must be at least 1: {self.batch_size}")
-        if self.ahead < 0:
-            raise ValueError(f"passes ahead must be at least 0: {self.ahead}")
+        if self.ahead < 1:
+            raise ValueError(f"passes ahead must be at least 1: {self.ahead}")
 
     def score(self, files: Iterable[FoundFile]) -> bool:
         """Score files and commit a row for each.

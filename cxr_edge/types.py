@@ -303,8 +303,9 @@ class Result:
             raise ValueError(f"{self.path}: probability {self.probability} outside [0, 1]")
         if self.sha256 and not _SHA256.fullmatch(self.sha256):
             raise ValueError(f"{self.path}: no sha256")
-        if any(n is not None and not 1 <= n <= _LONGEST_SIDE for n in (self.width, self.height)):
-            raise ValueError(f"{self.path}: {self.width} x {self.height} pixels")
+        for side in (self.width, self.height):
+            if side is not None and not 1 <= side <= _LONGEST_SIDE:
+                raise ValueError(f"{self.path}: {self.width} x {self.height} pixels")
         if self.device and not scored:
             raise ValueError(f"{self.path}: {self.status} on {self.device}")
 

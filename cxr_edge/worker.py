@@ -25,8 +25,7 @@ from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Stamp
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
-# As `multiprocessing.connection` frames what its `Connection` sends and receives; the parent has
-# one. Importing it takes as long as two films.
+# As `channel` frames what the parent says and hears, and `multiprocessing.connection` too.
 _LENGTH = struct.Struct("!i")
 
 

@@ -15,18 +15,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.channel import Channel
 from cxr_edge.decoder import DecoderProcess
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status, display_name
+
+_Finished = tuple[FoundFile, Prepared]
 
 _log = logging.getLogger(__name__)
 
@@ -104,46 +107,50 @@ class Workers:
         waiting = iter(files)
         while not stop():
             self._feed(waiting)
-            busy = {worker.connection: worker for worker in self._workers if worker.jobs}
+            busy = {worker.channel.fileno(): worker for worker in self._workers if worker.jobs}
             if not busy:
                 return
-            answering = wait(list(busy), _LOOK_UP_SECONDS)
-            for connection, worker in busy.items():
-                if connection in answering:
-                    finished = self._collect(worker)
-                else:
-                    finished = self._replace(worker) if worker.is_overdue() else None
-                if finished is not None:
-                    yield finished
+            answering = set(wait(list(busy), _LOOK_UP_SECONDS))
+            for descriptor, worker in busy.items():
+                yield from self._collect(worker, has_said=descriptor in answering)
 
     def _feed(self, waiting: Iterator[FoundFile]) -> None:
         """Keep every worker supplied with `DEPTH` requests."""
-        while self._has_room() and (file := next(waiting, None)) is not None:
-            self._least_busy().send(_Job(file))
+        for worker in self._places():
+            if (file := next(waiting, None)) is None:
+                return
+            (worker or self._started()).send(_Job(file))
 
-    def _has_room(self) -> bool:
-        started = len(self._workers)
-        return started < self._count or any(len(each.jobs) < DEPTH for each in self._workers)
+    def _places(self) -> Iterator[_Worker | None]:
+        """Who gets the next film, the least busy first; None for another process."""
+        for waiting in range(DEPTH):
+            while waiting == _FILMS_PER_START and len(self._workers) < self._count:
+                yield None
+                yield from [self._workers[-1]] * (_FILMS_PER_START - 1)
+            yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
 
-    def _least_busy(self) -> _Worker:
-        least = min(self._workers, key=lambda each: len(each.jobs), default=None)
-        crowded = least is None or len(least.jobs) >= _FILMS_PER_START
-        if least is None or (crowded and len(self._workers) < self._count):
-            least = _Worker(self._settings, self._spare)
-            self._workers.append(least)
-        return least
+    def _started(self) -> _Worker:
+        self._workers.append(_Worker(self._settings, self._spare))
+        return self._workers[-1]
 
-    def _collect(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
-        """One answer, or the end of the worker."""
+    def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
+        """What it has answered, up to its end if that has come."""
+        finished: list[_Finished] = []
         try:
-            if worker.ready:
-                return worker.receive(self._settings)
-            worker.greet()
+            if has_said:
+                worker.channel.listen()
+            while (message := worker.channel.next()) is not None:
+                if worker.ready:
+                    finished.append(worker.receive(message, self._settings))
+                else:
+                    worker.greet(message)
+            if worker.is_overdue():  # also one that says a byte now and then
+                raise TimeoutError
         except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
-            return self._replace(worker)
-        return None
+            finished += self._replace(worker)
+        return finished
 
-    def _replace(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
+    def _replace(self, worker: _Worker) -> list[_Finished]:
         """A new process for a dead one; its first file is to blame, the others go on."""
         code = worker.kill()
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
@@ -159,9 +166,9 @@ class Workers:
         for job in (*first, *others):
             fresh.send(job)
         if again:
-            return None
+            return []
         reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
-        return blamed.file, Prepared(Result.without_score(blamed.file.display, reason))
+        return [(blamed.file, Prepared(Result.without_score(blamed.file.display, reason)))]
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,8 @@ class _Worker:
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
         self._process = decoder.process
-        self.connection = Connection(decoder.socket.detach())
+        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
+        self.channel = Channel(decoder.socket, most)
         self._send(asdict(settings))
         self.jobs: deque[_Job] = deque()
         self.ready = False
@@ -206,25 +214,25 @@ class _Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            self.connection.send_bytes(json.dumps(message).encode())
+            self.channel.send(json.dumps(message).encode())
 
-    def greet(self) -> None:
+    def greet(self, message: bytes) -> None:
         """The first thing a worker says: that it could be started at all."""
         self._heard = time.monotonic()
-        self.ready = self.connection.recv_bytes(_HEAD_BYTES) == b"ready"
+        if message != b"ready":
+            raise ValueError("no greeting")
+        self.ready = True
 
-    def receive(self, settings: IntakeSettings) -> tuple[FoundFile, Prepared]:
+    def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
         """The next answer.
 
         Raises:
-            EOFError, OSError: the process is gone.
-            OSError, ValueError, TypeError, OverflowError, RecursionError: it promises too much or
-                makes no sense, so it cannot be trusted.
+            ValueError, TypeError, OverflowError, RecursionError: it makes no sense, so its worker
+                cannot be trusted.
         """
         self._heard = time.monotonic()
-        answered = self.connection.recv_bytes(_HEAD_BYTES + settings.size**2 + VIEW_SIDE**2)
-        head, _, pixels = answered.partition(b"\n")
-        answer: _Answer = read(_Answer, json.loads(head), "answer")
+        head, _, pixels = message.partition(b"\n")
+        answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
         job = self.jobs[0]
         if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
             raise ValueError("not an answer to what was asked")
@@ -239,7 +247,7 @@ class _Worker:
 
     def kill(self) -> int:
         """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
-        self.connection.close()
+        self.channel.close()
         self._process.kill()
         try:
             return self._process.wait(_GRACE_SECONDS)

@@ -75,7 +75,7 @@ class Night:
             recorded,
             SettleRule(0),
             batch_size=32,
-            ahead=0,
+            ahead=1,
             stop=lambda: False,
             progress=self.told,
         )

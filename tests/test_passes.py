@@ -92,6 +92,22 @@ def test_so_many_films_does_a_kill_cost(
     assert sum(night.runner.batches) == len(FILMS)
 
 
+@pytest.mark.parametrize("ahead", [1, 2, 4])
+def test_a_commit_waits_for_as_many_as_a_kill_may_cost(
+    ahead: int, night: Night, folder: Path
+) -> None:
+    """Each makes the disk write: at a thousand passes a second that is all that would be done."""
+
+    class Watching(Told):
+        def recorded(self, files: int) -> None:
+            asked.append(len(night.workers.asked))
+            super().recorded(files)
+
+    asked: list[int] = []
+    night.run(folder, told=Watching(), ahead=ahead, batch_size=2)
+    assert asked[0] == 2 * (ahead + 1)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_the_same_bytes_are_in_the_network_once(
     batch_size: int, night: Night, tmp_path: Path

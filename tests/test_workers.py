@@ -523,6 +523,34 @@ def test_a_worker_that_falls_silent_costs_its_film(
     assert [item.pixels is None for name, item in made.items() if name != BAD] == [False] * 9
 
 
+TRICKLE = """
+import os, sys, time
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+connection.recv_bytes()
+connection.send_bytes(b"ready")
+connection.recv_bytes()
+os.write(connection.fileno(), (100).to_bytes(4, "big"))
+while True:
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["time.sleep(60)", 'time.sleep(0.05); os.write(connection.fileno(), b"{")'],
+    ids=["half an answer", "a byte at a time"],
+)
+def test_an_answer_that_never_ends_costs_its_film(
+    body: str, start: Start, films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.5)
+    start(TRICKLE.format(body=body))
+    made = prepared(films[:1])
+    assert made == {"a0.png": Prepared(Result.without_score("a0.png", Reason.TIMEOUT))}
+
+
 def test_a_worker_that_dies_as_it_starts_is_replaced(
     start: Start, films: list[FoundFile], tmp_path: Path
 ) -> None:

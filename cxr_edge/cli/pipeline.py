@@ -78,7 +78,7 @@ class Pipeline:
         device = self.runner.device
         films = self.work.batch_size or default_batch_size(device)
         passes = passes_at_once(films, device)
-        return films // max(1, passes), passes
+        return films // passes, passes
 
     def pictures(self, films: Mapping[str, FoundFile]) -> dict[str, Picture]:
         """Pictures of scored films by sha256, of those that can still be read.

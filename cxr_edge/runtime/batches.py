@@ -7,6 +7,7 @@ that is too large is halved until it fits, and the size that fits is kept for th
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,11 +50,11 @@ def default_batch_size(device: str) -> int:
 
 
 def passes_at_once(batch_size: int, device: str) -> int:
-    """Into how many forward passes so many films are divided; 0 for too few.
+    """Into how many forward passes so many films are divided.
 
     A GPU takes all of them in one pass, and one pass at a time.
     """
-    return batch_size // _FILMS_PER_PASS if device == "cpu" else 1
+    return math.ceil(batch_size / _FILMS_PER_PASS) if device == "cpu" else 1
 
 
 def predict(runner: Runner, images: NDArray[np.uint8]) -> Predictions:

@@ -218,7 +218,7 @@ def test_every_core_has_two_passes_of_eight_films(
 
 @pytest.mark.parametrize(
     ("films", "device", "passes"),
-    [(1, "cpu", 0), (7, "cpu", 0), (8, "cpu", 1), (31, "cpu", 3), (32, "cuda:0", 1)],
+    [(1, "cpu", 1), (8, "cpu", 1), (9, "cpu", 2), (31, "cpu", 4), (32, "cuda:0", 1)],
 )
 def test_passes_at_once(films: int, device: str, passes: int) -> None:
     assert passes_at_once(films, device) == passes
