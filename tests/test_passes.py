@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,11 @@ import pytest
 
 from cxr_edge import passes
 from cxr_edge.discover import discover
-from cxr_edge.errors import DeviceError
+from cxr_edge.errors import CxrEdgeError, DeviceError
 from cxr_edge.runtime import Runner
-from tests.factories import FakeRunner, chest, write_tree
+from tests.factories import FakeRunner, chest, raising, write_tree
 from tests.images.films import png
-from tests.nights import Night, Told
+from tests.nights import SETTINGS, InThisProcess, Night, Told
 
 FILMS = {f"{number:02}.png": png(chest(tilt=10 * number - 90)) for number in range(18)}
 LONG = 10.0  # seconds: a thread that waits so long for another waits for ever
@@ -72,7 +74,7 @@ def test_films_are_collected_while_the_network_computes(night: Night, folder: Pa
     assert night.runner.batches == [4, 3]
 
 
-@pytest.mark.parametrize(("ahead", "at_stake"), [(0, 2), (1, 2), (3, 6)])
+@pytest.mark.parametrize(("ahead", "at_stake"), [(1, 2), (3, 6)])
 def test_so_many_films_does_a_kill_cost(
     ahead: int, at_stake: int, night: Night, folder: Path
 ) -> None:
@@ -153,6 +155,56 @@ def test_a_stop_records_what_is_under_way(stop_after: int, night: Night, folder:
     assert len(made) == told.done < len(FILMS)
 
 
-def test_fewer_than_none_are_no_passes(night: Night, folder: Path) -> None:
-    with pytest.raises(ValueError, match="at least 0"):
-        night.run(folder, ahead=-1)
+def test_no_passes_are_refused(night: Night, folder: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        night.run(folder, ahead=0)
+
+
+class Breaking(InThisProcess):
+    """Decoders of which no more can be started after so many films."""
+
+    def prepare(self, *arguments: Any) -> Any:
+        yield from itertools.islice(super().prepare(*arguments), 5)
+        raise CxrEdgeError("decoder processes cannot be started here")
+
+
+def test_what_was_begun_is_recorded_when_decoders_fail(night: Night, folder: Path) -> None:
+    told = Told()
+    with pytest.raises(CxrEdgeError, match="cannot be started"):
+        night.run(folder, workers=Breaking(SETTINGS), told=told, ahead=4, batch_size=2)
+    assert told.done == 4
+    night.run(folder)
+    assert night.runner.batches == [len(FILMS) - 4]
+
+
+def test_an_end_at_once_waits_for_nothing_queued(night: Night, folder: Path) -> None:
+    """A second signal: what is in the network now is let go, what waits is not begun."""
+    began = threading.Event()
+
+    class Slow(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            self.batches.append(len(images))
+            began.set()
+            time.sleep(0.2)
+            return FakeRunner().predict(images)
+
+    class Impatient(InThisProcess):
+        def prepare(self, *arguments: Any) -> Any:
+            yield from itertools.islice(super().prepare(*arguments), 5)
+            began.wait()
+            raise SystemExit(143)
+
+    slow = Slow()
+    with pytest.raises(SystemExit):
+        night.run(folder, workers=Impatient(SETTINGS), runner=slow, ahead=5, batch_size=1)
+    time.sleep(0.5)
+    assert len(slow.batches) <= 4  # as many as there are threads, of five
+
+
+def test_where_no_thread_can_be_started_somebody_says_what_to_do(
+    night: Night, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+    with pytest.raises(CxrEdgeError, match="can't start new thread") as caught:
+        night.run(folder)
+    assert "limit on processes" in caught.value.tip
