@@ -54,7 +54,9 @@ def speed_in_words(speed: Speed) -> str:
 
 
 def _operating_points(spec: ModelSpec) -> list[str]:
-    return [
+    fewer_bits = any(file.activations != "float32" for file in spec.files.values())
+    said = "  thresholds chosen on the float32 network, figures of this one:"
+    return [said] * fewer_bits + [
         f"  {name}: threshold {point.threshold:.6f} ({point.chosen_by}), sensitivity "
         f"{with_interval(point.sensitivity)}, specificity {with_interval(point.specificity)}, "
         f"{point.data}"
