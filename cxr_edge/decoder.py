@@ -29,7 +29,6 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
 }
-_AHEAD = 2
 _GRACE_SECONDS = 10.0
 
 
@@ -61,19 +60,16 @@ class DecoderProcess:
 
 
 @contextmanager
-def started_ahead(most: int | None) -> Iterator[list[DecoderProcess]]:
-    """Processes that may be taken out of the list, while this one still imports and checks.
+def started_ahead() -> Iterator[list[DecoderProcess]]:
+    """A process that may be taken out of the list, while this one still imports and checks.
 
-    Two, where there are cores for them: more would take the time that this process needs, and the
-    night may have no film to decode. Where none can be started, whoever needs one will say so.
-
-    Args:
-        most: how many will be used; None for as many as suit the machine.
+    One, where there is a core for it: a second would take the time that this process needs, and
+    the night may have no film to decode. If it cannot be started, whoever needs one will say so.
     """
     spare: list[DecoderProcess] = []
     try:
         with suppress(OSError):
-            for _ in range(min(_AHEAD, most or _AHEAD, usable_cores())):
+            if usable_cores() > 1:
                 spare.append(DecoderProcess())
         yield spare
     finally:

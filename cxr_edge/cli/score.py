@@ -125,7 +125,7 @@ def score(**options: Any) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoder import started_ahead
 
-    with started_ahead(request.workers) as spare:
+    with started_ahead() as spare:
         from cxr_edge.cli.score_run import run
 
         report = run(request, spare)
