@@ -328,7 +328,7 @@ REFUSED = {
     "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled models: "),
     "keras": (
         "net.keras",
-        "error: net.keras is neither .onnx nor .tflite\n  tip: convert it first",
+        "error: net.keras is neither .onnx nor .tflite\n  tip: give the .onnx or .tflite beside it",
     ),
     "no spec": ("alone.onnx", "error: alone.onnx has no spec alone.json beside it\n  tip: "),
     "no GPU": ("tiny.onnx", "error: cuda:0 was asked for"),
