@@ -6,9 +6,9 @@ Messages are framed as `multiprocessing.connection` does it, in a third of its t
 from __future__ import annotations
 
 import socket
-import struct
 
-_LENGTH = struct.Struct("!i")
+from cxr_edge.prepared import MESSAGE_LENGTH
+
 _BYTES_PER_READ = 256 * 1024  # whatever has come: several answers of a network's input each
 
 
@@ -33,7 +33,7 @@ class Channel:
 
     def send(self, message: bytes) -> None:
         """OSError where nobody listens any more."""
-        self._socket.sendall(_LENGTH.pack(len(message)) + message)
+        self._socket.sendall(MESSAGE_LENGTH.pack(len(message)) + message)
 
     def listen(self) -> None:
         """Take what has come; waits where nothing has.
@@ -49,10 +49,10 @@ class Channel:
 
     def next(self) -> bytes | None:
         """The oldest message that is complete; ValueError for one of no possible length."""
-        start = self._taken + _LENGTH.size
+        start = self._taken + MESSAGE_LENGTH.size
         if len(self._come) < start:
             return None
-        (length,) = _LENGTH.unpack_from(self._come, self._taken)
+        (length,) = MESSAGE_LENGTH.unpack_from(self._come, self._taken)
         if not 0 <= length <= self._most:
             raise ValueError(f"a message of {length} bytes")
         if len(self._come) < start + length:

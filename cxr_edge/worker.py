@@ -12,7 +12,6 @@ import logging
 import os
 import resource
 import signal
-import struct
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,13 +19,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cxr_edge.intake import prepare
-from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
+from cxr_edge.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Stamp
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
-# As `channel` frames what the parent says and hears, and `multiprocessing.connection` too.
-_LENGTH = struct.Struct("!i")
 
 
 def main() -> None:
@@ -55,12 +52,12 @@ def main() -> None:
 
 def _received(requests: BinaryIO) -> Iterator[bytes]:
     """One after the other, until the parent closes its end."""
-    while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
-        yield requests.read(*_LENGTH.unpack(head))
+    while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
+        yield requests.read(*MESSAGE_LENGTH.unpack(head))
 
 
 def _send(answers: BinaryIO, answer: bytes) -> None:
-    answers.write(_LENGTH.pack(len(answer)) + answer)
+    answers.write(MESSAGE_LENGTH.pack(len(answer)) + answer)
     answers.flush()
 
 

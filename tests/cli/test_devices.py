@@ -34,41 +34,6 @@ def device_of(out: Path) -> Any:
     return json.loads((out / "run.json").read_text())["device"]
 
 
-USAGE = {
-    "unknown device": (
-        ["--device", "tpu"],
-        "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n",
-    ),
-    "no index": (
-        ["--device", "cuda:x"],
-        "error: unknown device 'cuda:x'\n  tip: use auto, cpu, cuda or cuda:N\n",
-    ),
-    "no batch": (["--batch-size", "0"], "Invalid value for '--batch-size': 0 is not in the range"),
-    "negative batch": (["--batch-size", "-3"], "'--batch-size': -3 is not in the range 1<=x<=256"),
-    "huge batch": (["--batch-size", "1000000000"], "1000000000 is not in the range 1<=x<=256"),
-    "half a batch": (["--batch-size", "1.5"], "'1.5' is not a valid integer"),
-    "negative workers": (["--workers", "-1"], "'--workers': -1 is not in the range 1<=x<=256"),
-    "huge workers": (["--workers", "9999"], "'--workers': 9999 is not in the range 1<=x<=256"),
-}
-
-
-@pytest.mark.parametrize(("options", "message"), USAGE.values(), ids=USAGE)
-def test_usage(
-    options: list[str],
-    message: str,
-    run: Run,
-    films: Path,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    made = run("score", films, "--model", tiny, "-q", *options)
-    assert (made.code, made.out) == (2, "")
-    assert message in made.err
-    assert not Path("reports").exists()
-
-
 REFUSED = {
     "an index too high": (fail, "cuda:9", f"error: {NO_INDEX}usive)\n{CUDA_TIP}"),
     "no driver": (open_on_cpu, "cuda", f"error: {NO_DRIVER}<loader>\n{CUDA_TIP}"),
