@@ -55,6 +55,7 @@ def run(request: ScoreRequest, spare: list[DecoderProcess]) -> Report:
     clock = show.Clock()
     out = request.out or Path("reports", clock.run_id)
     check_target(out)
+    _check_outside(out, "report", "--out", request.inputs)
     _check_id_tag(request.id_tag)
     choice = choose_model(request.model)
     point = _point(request, choice)
@@ -122,16 +123,21 @@ def _lines(source: str) -> Iterator[str]:
 
 
 def _state(request: ScoreRequest) -> Path:
-    """The state folder; inside an INPUT it would be scored itself."""
+    """The state folder, checked."""
     state = (request.state or default_state(request.inputs or (".",))).absolute()
-    if any(state.resolve().is_relative_to(Path(name).resolve()) for name in request.inputs):
-        raise InputError(
-            f"the state folder {display_name(state)} lies inside an INPUT",
-            tip="give --state a folder outside of what is scored",
-        )
+    _check_outside(state, "state", "--state", request.inputs)
     if request.out is not None and state.resolve().is_relative_to(request.out.resolve()):
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
+
+
+def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
+    """What is written inside an INPUT is a row of the next report."""
+    if any(folder.resolve().is_relative_to(Path(name).resolve()) for name in inputs):
+        raise InputError(
+            f"the {kind} folder {display_name(folder)} lies inside an INPUT",
+            tip=f"give {option} a folder outside of what is scored",
+        )
 
 
 def _begin(setup: _Setup, ledger: Ledger) -> Run:

@@ -258,6 +258,12 @@ USAGE = {
     ),
     "half a batch": (["in", "--batch-size", "1.5"], "'1.5' is not a valid integer"),
     "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
+    "report among the films": (
+        ["in", "--out", "in/sub/../report"],
+        "error: the report folder in/sub/../report lies inside an INPUT\n"
+        "  tip: give --out a folder outside of what is scored\n",
+    ),
+    "report among the films by default": (["."], "error: the report folder reports/"),
     "unknown option": (["in", "--sieve"], "No such option"),
 }
 

@@ -195,7 +195,8 @@ def test_a_signal_while_scoring(
 ) -> None:
     """What is in the network is recorded, the next run goes on, and the rows are the same.
 
-    The third batch may be there already when the main thread hears of it.
+    The third batch may be there already when the main thread hears of it, and so may the file that
+    has no score.
     """
     real, sizes = OnnxRunner.predict, []
 
@@ -210,11 +211,12 @@ def test_a_signal_while_scoring(
     made = run("score", films, *options, "--out", tmp_path / "out")
     assert (made.code, made.out) == (code, "")
     assert sizes[1:] in ([2, 2], [2, 2, 1])
-    safe = 4 if sizes[1:] == [2, 2] else 6
-    assert made.err == (
+    scored = sum(sizes[1:])
+    assert made.err in [
         f"error: stopped by a signal; {safe} files of this run are safe\n"
         "  tip: the same command goes on from here\n"
-    )
+        for safe in (scored, scored + 1)
+    ]
     assert names_in(tmp_path) == ["in"]
     assert run("score", films, *options, "--out", tmp_path / "out", "-q").code == 3
     assert sum(sizes[1:]) - sizes[0] == 5
