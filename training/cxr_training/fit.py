@@ -94,9 +94,12 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
             warmup_target=options.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
+    average: dict[str, Any] = {}
+    if options.weight_average:
+        average = {"use_ema": True, "ema_momentum": options.weight_average}
     if options.name == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, **average)
+    return keras.optimizers.Adam(rate, **average)
 
 
 def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
