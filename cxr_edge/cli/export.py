@@ -35,6 +35,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="How weights are stored; they are computed with as float32.",
 )
 @click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
+@click.option(
+    "--out-of-fold",
+    type=_FOLDER,
+    help="--out folder of cxr-edge train --folds; its scores choose the thresholds.",
+)
 def export(**options: Any) -> None:
     """Turn a trained network into ONNX and TFLite.
 

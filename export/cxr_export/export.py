@@ -24,6 +24,7 @@ from cxr_export.graph import InferenceGraph
 from cxr_export.parity import TOLERANCE, Gate, sample_evenly
 from cxr_export.source import Source, load_source
 from cxr_training.data import ImageSet, find_labelled, load_images
+from cxr_training.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -40,6 +41,7 @@ class ExportJob:
         out: folder for model files, spec and card.
         weights: how weights are stored: `float32` or `int8`.
         test: labelled folder to measure the finished model on, recorded in spec and card.
+        out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.
     """
 
     source: Path
@@ -48,6 +50,7 @@ class ExportJob:
     out: Path
     weights: str = "float32"
     test: Path | None = None
+    out_of_fold: Path | None = None
 
     def __post_init__(self) -> None:
         """A name becomes file names."""
@@ -65,7 +68,7 @@ def export(job: ExportJob) -> ModelSpec:
     """
     source = load_source(job.source)
     images = _labelled(job.calibration, source.size, CALIBRATION_IMAGES)
-    points = operating_points(source, images)
+    points = _points(job, source, images)
     gate = _gate(source, images.pixels, points, job.weights)
     if job.weights == "int8":
         compact.snap(source.model)
@@ -83,6 +86,15 @@ def export(job: ExportJob) -> ModelSpec:
     spec = replace(spec, files=files)
     _write(job.out, spec, contents)
     return spec
+
+
+def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, OperatingPoint]:
+    """Those of the run, unless out-of-fold scores are to choose them."""
+    if job.out_of_fold is None:
+        return operating_points(source, images)
+    if source.run is None:
+        raise ExportError(f"{job.source} is no run folder, which --out-of-fold needs")
+    return out_of_fold_points(job.out_of_fold, job.source)
 
 
 def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:

@@ -81,6 +81,7 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "out": Path("m"),
             "weights": "float32",
             "test": None,
+            "out_of_fold": None,
         }
     ]
 

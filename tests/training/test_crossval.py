@@ -182,15 +182,22 @@ def test_a_kill_before_the_plan_can_be_repeated(
 def test_style_folds_say_how_each_film_looks(
     tmp_path: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every film is measured; then the looks, here made up, decide."""
     mine = replace(asked, job=replace(asked.job, out=tmp_path), scheme="style")
+    looks = np.linspace(0, 1, 2 * PER_CLASS)
+
+    def propensity(figures: Any, images: Any, seed: int) -> Any:
+        assert figures.shape == (len(images.files), 14)
+        assert seed == mine.job.recipe.seed
+        return looks
+
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(fit, "train_on", killed)
+        patch.setattr(folds.style, "propensity", propensity)
         cross_validate(mine)
     rows = table(tmp_path / "folds.csv")
-    assert {row["fold"] for row in rows} == {"1", "2"}
-    normal = [r for r in rows if r["name"].startswith("NORMAL/")]
-    looks = [[float(r["style_propensity"]) for r in normal if r["fold"] == f] for f in "12"]
-    assert np.mean(looks[0]) < np.mean(looks[1])
+    assert [float(row["style_propensity"]) for row in rows] == pytest.approx(looks, abs=1e-4)
+    assert [int(row["fold"]) for row in rows[:PER_CLASS]] == [1] * 24 + [2] * 24
 
 
 @pytest.mark.parametrize("k", [2, 5])
