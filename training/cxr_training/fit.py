@@ -150,18 +150,23 @@ def _fit(recipe: Recipe, split: data.Split, folder: run.RunFolder) -> keras.Mode
     batches = TrainingBatches(split.train, recipe, done.epochs_done)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     checkpoint = _Checkpoint(folder, done)
-    model.fit(
-        batches,
-        epochs=recipe.epochs,
-        initial_epoch=done.epochs_done,
-        validation_data=(as_rgb(split.validation.pixels), split.validation.labels[:, np.newaxis]),
-        validation_batch_size=128,
-        class_weight=class_weights(split.train.labels) if recipe.class_weights else None,
-        callbacks=[checkpoint, EpochProgress(recipe.epochs, len(batches))],
-        shuffle=False,  # TrainingBatches has its own, reproducible order
-        verbose=0,
-    )
+    callbacks = [checkpoint, EpochProgress(recipe.epochs, len(batches))]
+    options = fit_options(recipe, split)
+    model.fit(batches, initial_epoch=done.epochs_done, callbacks=callbacks, **options)
     return model
+
+
+def fit_options(recipe: Recipe, split: data.Split) -> dict[str, Any]:
+    """What `keras.Model.fit` has to know besides the training batches."""
+    validation = split.validation
+    return {
+        "epochs": recipe.epochs,
+        "validation_data": (as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+        "validation_batch_size": 128,
+        "class_weight": class_weights(split.train.labels) if recipe.class_weights else None,
+        "shuffle": False,  # TrainingBatches has its own, reproducible order
+        "verbose": 0,
+    }
 
 
 def _finish(

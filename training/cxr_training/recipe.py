@@ -13,6 +13,8 @@ from typing import Any, Literal
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
 
+SEARCH_SECTION = "search"
+
 
 def _later(default: float) -> Any:
     """A field younger than published runs: left at its default it stays out of the hash."""
@@ -172,8 +174,16 @@ def load_recipe(net: str, which: str) -> Recipe:
     path = recipes_dir() / f"{net}.{which}.toml" if "/" not in which else Path(which)
     if not path.is_file() and Path(which).is_file():
         path = Path(which)
+    recipe = recipe_of(read_table(path, net, which), str(path))
+    if recipe.net != net:
+        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+    return recipe
+
+
+def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
+    """The TOML file as it stands; `net` and `which` are for the message."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = sorted(p.name for p in recipes_dir().glob("*.toml"))
         raise RecipeError(
@@ -181,9 +191,16 @@ def load_recipe(net: str, which: str) -> Recipe:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe {path} cannot be read: {error}") from error
-    recipe: Recipe = _build(Recipe, table, str(path))
-    if recipe.net != net:
-        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+
+
+def recipe_of(table: dict[str, Any], where: str) -> Recipe:
+    """A recipe from a TOML table; its section `search` is for `cxr-edge search` alone.
+
+    Raises:
+        RecipeError: an unknown key, another type, a value out of range.
+    """
+    told = {key: value for key, value in table.items() if key != SEARCH_SECTION}
+    recipe: Recipe = _build(Recipe, told, where)
     return recipe
 
 
