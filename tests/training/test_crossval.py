@@ -13,10 +13,11 @@ import pytest
 from cxr_edge.errors import DataError, InputError
 from cxr_training import crossval, fit, folds
 from cxr_training.calibrate import fit_temperature
-from cxr_training.crossval import CrossValidation, cross_validate, read_scores
+from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images
 from cxr_training.fit import TrainingJob
 from cxr_training.recipe import Recipe
+from cxr_training.run import read_scores
 from tests.training.helpers import (
     RUN_CONTENTS,
     Killed,

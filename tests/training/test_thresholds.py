@@ -12,9 +12,8 @@ from scipy.special import expit
 
 from cxr_edge.errors import InputError
 from cxr_edge.operating_points import choose
-from cxr_training.crossval import SUMMARY_FILE
 from cxr_training.pooled import pooled_points
-from cxr_training.run import write_json, write_table
+from cxr_training.run import SUMMARY_FILE, write_json, write_table
 from cxr_training.thresholds import out_of_fold_points
 
 RECIPE = {"name": "x", "net": "cnn3_50", "seed": 1, "epochs": 3}

@@ -11,7 +11,6 @@ OUT holds:
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +32,6 @@ from cxr_training.pooled import OutOfFold, pooled_points, summarize
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
 SCORES_FILE = "out_of_fold.csv"
-SUMMARY_FILE = "summary.json"
 TABLE_FILE = "summary.txt"
 
 
@@ -133,13 +131,6 @@ def _score_fold(folder: Path, held_out: data.ImageSet) -> None:
     partial.replace(folder / SCORES_FILE)
 
 
-def read_scores(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and logits of a table of scores."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [(int(row["label"]), float(row["logit"])) for row in csv.DictReader(stream)]
-    return np.array([label for label, _ in rows]), np.array([logit for _, logit in rows])
-
-
 def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -> str:
     """Put the folds' scores on one scale and together."""
     logits = np.zeros((asked.seeds, len(fold_of)))
@@ -147,10 +138,10 @@ def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -
     temperatures = np.zeros_like(own)
     for seed, fold, folder in asked.runs():
         at = seed - asked.job.recipe.seed, fold - 1
-        temperatures[at] = fit_temperature(*read_scores(folder / run.PREDICTIONS_FILE))
+        temperatures[at] = fit_temperature(*run.read_scores(folder / run.PREDICTIONS_FILE))
         threshold = _screening_threshold(folder)
         own[at] = np.log(threshold / (1 - threshold)) / temperatures[at]
-        _, raw = read_scores(folder / SCORES_FILE)
+        _, raw = run.read_scores(folder / SCORES_FILE)
         logits[at[0], fold_of == fold] = raw / temperatures[at]
     scores = OutOfFold(images, fold_of, logits, own)
     _write_scores(asked, scores)
@@ -189,7 +180,7 @@ def _write_summary(
         **summarize(scores),
         "operating_points": {name: asdict(point) for name, point in points.items()},
     }
-    run.write_json(asked.job.out / SUMMARY_FILE, summary)
+    run.write_json(asked.job.out / run.SUMMARY_FILE, summary)
     text = table(summary)
     write_atomically(asked.job.out / TABLE_FILE, text.encode())
     return text

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
@@ -27,6 +29,7 @@ RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
+SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
 
 
@@ -132,3 +135,10 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_scores(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and logits of a table of scores."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [(int(row["label"]), float(row["logit"])) for row in csv.DictReader(stream)]
+    return np.array([label for label, _ in rows]), np.array([logit for _, logit in rows])

@@ -32,8 +32,7 @@ from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.strict_json import read
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_training.calibrate import fit_temperature
-from cxr_training.crossval import SUMMARY_FILE, read_scores
-from cxr_training.run import PREDICTIONS_FILE, RUN_FILE
+from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SUMMARY_FILE, read_scores
 
 
 def out_of_fold_points(folds: Path, run: Path) -> dict[str, OperatingPoint]:
