@@ -22,8 +22,8 @@ test: .venv/installed
 faults: .venv/installed
 	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults -s
 
-bench: .venv/installed
-	.venv/bin/python -m tests.latency $(BENCH)
+bench: .venv/installed .venv-bench/installed
+	.venv/bin/python -m tests.latency --python .venv-bench/bin/python $(BENCH)
 
 lint: .venv/installed
 	.venv/bin/ruff check .
@@ -37,10 +37,15 @@ types: .venv/installed
 	.venv-demo/bin/pip install --quiet --disable-pip-version-check ".[cpu]"
 	@touch $@
 
+.venv-bench/installed: setup.cfg setup.py pyproject.toml $(SOURCES)
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check ".[cpu,tflite]"
+	@touch $@
+
 .venv/installed: setup.cfg setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-demo .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,12 @@
-"""Everything declarative is in setup.cfg; this only carries two data folders into the wheel."""
+"""Everything declarative is in setup.cfg; this carries into the wheel what lies elsewhere.
+
+That is two data folders, and the report's templates as the Python that Jinja makes of them.
+"""
 
 from __future__ import annotations
 
+import functools
+import runpy
 from pathlib import Path
 
 from setuptools import setup
@@ -14,10 +19,11 @@ DATA = (
     ("models", "cxr_edge/models", ("cnn*.onnx", "cnn*.tflite", "cnn*.json", "cnn*.md")),
     ("training/recipes", "cxr_training/recipes", ("*.toml",)),
 )
+COMPILED = "cxr_edge/report/compiled"
 
 
 class BuildWithData(build_py):
-    """Copy models and recipes into the packages that look for them there."""
+    """Copy models and recipes, and write templates, to where the packages look for them."""
 
     def run(self) -> None:
         """Build as usual, then add the data; an editable install reads the checkout instead."""
@@ -26,11 +32,22 @@ class BuildWithData(build_py):
             for source, target in self._data_files():
                 self.mkpath(str(target.parent))
                 self.copy_file(str(source), str(target), preserve_mode=False)
+            for target, text in self._templates.items():
+                self.mkpath(str(target.parent))
+                target.write_text(text, encoding="utf-8")
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         """What `run` writes."""
         outputs: list[str] = super().get_outputs(include_bytecode)
-        return outputs + [str(target) for _, target in self._data_files()]
+        data = [target for _, target in self._data_files()]
+        return outputs + [str(target) for target in (*data, *self._templates)]
+
+    @functools.cached_property
+    def _templates(self) -> dict[Path, str]:
+        # By its path: the package itself would want the runtime's dependencies.
+        pages = runpy.run_path("cxr_edge/report/environment.py")
+        modules = pages["compiled_templates"]()
+        return {Path(self.build_lib, COMPILED, name): text for name, text in modules.items()}
 
     def _data_files(self) -> list[tuple[Path, Path]]:
         return [

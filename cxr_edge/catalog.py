@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.spec import ModelFile, ModelSpec
+from cxr_edge.model_file import ModelFile
+from cxr_edge.spec import ModelSpec
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
 
@@ -64,7 +65,7 @@ def choose_model(model: str) -> ModelChoice:
     if path.suffix not in SUFFIXES.values():
         raise ModelRefusedError(
             f"{model} is neither .onnx nor .tflite",
-            tip="convert it first: cxr-edge export --help",
+            tip="give the .onnx or .tflite beside it, or convert one first: cxr-edge export --help",
         )
     spec_path = path.with_suffix(".json")
     if not spec_path.is_file():

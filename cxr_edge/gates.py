@@ -96,8 +96,18 @@ def pixel_warnings(image: DecodedImage, size: int) -> tuple[InputWarning, ...]:
 def _is_blank(levels: NDArray[np.uint8]) -> bool:
     """The middle of the film has hardly any range; borders and labels are outside it, or few."""
     middle = levels[_SIDE // 4 : -_SIDE // 4, _SIDE // 4 : -_SIDE // 4]
-    low, high = np.percentile(middle, (5, 95))
-    return bool(high - low < _BLANK_RANGE)
+    ordered = np.sort(middle, axis=None).tolist()
+    return _quantile(ordered, 0.95) - _quantile(ordered, 0.05) < _BLANK_RANGE
+
+
+def _quantile(ordered: list[int], share: float) -> float:
+    """To the bit what `numpy.quantile` gives, which first loads masked arrays: two films' time."""
+    place = (len(ordered) - 1) * share
+    before = math.floor(place)
+    weight = place - before
+    low, high = ordered[before : before + 2]
+    step = high - low
+    return low + step * weight if weight < 0.5 else high - step * (1 - weight)
 
 
 def _is_inverted(levels: NDArray[np.uint8]) -> bool:

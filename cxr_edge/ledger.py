@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,21 @@ _STAMP_TICK_NS = 2 * 10**9
 
 _FACTS = (
     "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
-    "identifier"
+    "identifier, device"
 )
-_SAID_AGAIN = "(status = 'scored' OR reason IN ({}))".format(
+# What another device had to score holds only for a run that goes on (it has no context yet): the
+# recipe is that of the device the run began on.
+_SAID_AGAIN = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
+
+
+_RECALL = (
+    f"SELECT {_FACTS} FROM item JOIN run ON run.number = item.run "
+    f"WHERE path = ? AND stamp = ? AND recipe = ? AND {_SAID_AGAIN} ORDER BY run DESC LIMIT 1"
+)
+_RECORD = f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) VALUES ({', '.join('?' * 15)})"
+_ASKED_AT_ONCE = 500  # parameters of a statement; SQLite may have been built for 999
 
 
 @dataclass(frozen=True)
@@ -110,26 +120,28 @@ class Run:
             return None
         with errors_translated():
             try:
-                row = self.connection.execute(
-                    f"SELECT {_FACTS} FROM item JOIN run ON run.number = item.run "
-                    f"WHERE path = ? AND stamp = ? AND recipe = ? AND {_SAID_AGAIN} "
-                    "ORDER BY run DESC LIMIT 1",
-                    (os.fsencode(file.path), _stamp_text(file.stamp), self.recipe),
-                ).fetchone()
+                asked = (os.fsencode(file.path), _stamp_text(file.stamp), self.recipe)
+                row = self.connection.execute(_RECALL, asked).fetchone()
                 return None if row is None else _result(row, file.display)
             except (AttributeError, TypeError, ValueError):  # a flipped bit: read the film
                 return None
 
-    def known_probability(self, sha256: str) -> float | None:
-        """The score of these bytes under this recipe, whatever file they were in."""
-        with errors_translated():
-            row = self.connection.execute(
-                "SELECT probability FROM item JOIN run ON run.number = item.run "
-                "WHERE sha256 = ? AND recipe = ? AND status = 'scored' LIMIT 1",
-                (bytes.fromhex(sha256), self.recipe),
-            ).fetchone()
-        known = row is not None and isinstance(row[0], float) and 0.0 <= row[0] <= 1.0
-        return row[0] if known else None  # else a bit has flipped on the disk: score it again
+    def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
+        """The scores of these bytes under this recipe, whatever files they were in."""
+        known: dict[str, float] = {}
+        for start in range(0, len(sha256s), _ASKED_AT_ONCE):
+            asked = [bytes.fromhex(each) for each in sha256s[start : start + _ASKED_AT_ONCE]]
+            with errors_translated():
+                rows = self.connection.execute(
+                    "SELECT sha256, probability FROM item JOIN run ON run.number = item.run "
+                    f"WHERE sha256 IN ({', '.join('?' * len(asked))}) AND recipe = ? "
+                    "AND status = 'scored' AND device = '' GROUP BY sha256",
+                    (*asked, self.recipe),
+                ).fetchall()
+            for sha256, said in rows:
+                if isinstance(said, float) and 0.0 <= said <= 1.0:  # else a bit has flipped
+                    known[sha256.hex()] = said
+        return known
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none; a file that has a row already gets the new one instead.
@@ -138,11 +150,7 @@ class Run:
             StateError: they could not be written; what was committed before is safe.
         """
         with transaction(self.connection) as connection:
-            connection.executemany(
-                f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) "
-                f"VALUES ({', '.join('?' * 14)})",
-                [(self.number, *_values(entry)) for entry in entries],
-            )
+            connection.executemany(_RECORD, [(self.number, *_values(each)) for each in entries])
 
     def unsettled(self) -> list[FoundFile]:
         """Files that were still changing, with the stamp they had when last seen."""
@@ -214,21 +222,24 @@ def read_ledger(folder: Path) -> Iterator[Ledger]:
         yield Ledger(connection)
 
 
-def _values(entry: Entry) -> Iterable[Any]:
+def _values(entry: Entry) -> tuple[Any, ...]:
     result = entry.result
-    yield os.fsencode(entry.file.path)
-    yield _stamp_text(entry.stamp) if entry.stamp and _is_quiet(entry, entry.stamp) else None
-    yield bytes.fromhex(result.sha256) or None
-    yield result.path
-    yield result.status.value
-    yield result.reason and result.reason.value
-    yield result.probability
-    yield ",".join(result.warnings)
-    yield result.width
-    yield result.height
-    yield result.format
-    yield result.modified_utc
-    yield result.identifier
+    return (
+        os.fsencode(entry.file.path),
+        _stamp_text(entry.stamp) if entry.stamp and _is_quiet(entry, entry.stamp) else None,
+        bytes.fromhex(result.sha256) or None,
+        result.path,
+        result.status.value,
+        result.reason and result.reason.value,
+        result.probability,
+        ",".join(result.warnings),
+        result.width,
+        result.height,
+        result.format,
+        result.modified_utc,
+        result.identifier,
+        result.device,
+    )
 
 
 def _is_quiet(entry: Entry, stamp: Stamp) -> bool:
@@ -256,7 +267,8 @@ def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
 
 def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> Result:
     """A row as a result, under the name that this run gives the file."""
-    sha256, _, status, reason, probability, warnings, width, height, kind, modified, tag = facts
+    sha256, _, status, reason, probability, warnings, *shape, kind, modified, tag, device = facts
+    width, height = shape
     return Result(
         display,
         Status(status),
@@ -270,4 +282,5 @@ def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> R
         modified,
         first if sha256 and first and first != display else "",
         tag,
+        device,
     )

@@ -15,7 +15,7 @@ from cxr_edge.errors import StateError
 
 LEDGER_NAME = "ledger.sqlite3"
 _APPLICATION_ID = 0x63787265  # "cxre"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE run (
@@ -39,11 +39,14 @@ CREATE TABLE item (
     format TEXT NOT NULL,
     modified_utc TEXT NOT NULL,
     identifier TEXT NOT NULL,
+    device TEXT NOT NULL DEFAULT '',  -- where it was scored, if not where the run began
     UNIQUE (path, run)
 );
 CREATE INDEX item_run ON item (run);
 CREATE INDEX item_sha256 ON item (sha256);
 """
+# What makes a ledger of a version one of the next.
+_UPGRADES = {1: "ALTER TABLE item ADD COLUMN device TEXT NOT NULL DEFAULT ''"}
 
 
 @contextlib.contextmanager
@@ -80,7 +83,7 @@ def opened_for_reading(folder: Path) -> Iterator[sqlite3.Connection]:
         connection = _connect(path)
     with closing(connection):
         with errors_translated():
-            _check_version(connection)
+            _upgrade(connection)
             connection.execute("BEGIN")  # one view: a run that begins may forget old ones
         yield connection
 
@@ -139,12 +142,23 @@ def _check_version(connection: sqlite3.Connection) -> int:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new ledger."""
+    """Make the tables of a new ledger, or bring those of an older one up to date."""
     if _check_version(connection) == 0:
         connection.executescript(
             f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; "
             f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
         )
+    _upgrade(connection)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the tables of an older version up to date; a file without any is left alone."""
+    if not 0 < _check_version(connection) < _SCHEMA_VERSION:
+        return
+    with transaction(connection):  # asked again inside: another process may have been faster
+        for version in range(_check_version(connection), _SCHEMA_VERSION):
+            connection.execute(_UPGRADES[version])
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 def _is_damaged(path: Path) -> bool:

@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-
 from cxr_edge.ledger import Entry, Run
-from cxr_edge.prepared import Prepared
+from cxr_edge.passes import Item, Passes
 from cxr_edge.read import current_stamp
-from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.settle import SettleRule
-from cxr_edge.types import PROBABILITY_DECIMALS, FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.types import FoundFile, Reason, Result, Stamp
 from cxr_edge.workers import Workers
 
 # Rows that need no network are committed in groups: one fsync for many.
@@ -44,6 +41,7 @@ class Scorer:
         run: this run's part of the ledger.
         settle: when a file counts as complete.
         batch_size: films per forward pass; the scores do not depend on it.
+        ahead: forward passes under way while the films of the next one are collected, see `Passes`.
         stop: asked between files; when it says so, the last batch is finished and recorded.
         progress: told what has been done.
     """
@@ -53,13 +51,16 @@ class Scorer:
     run: Run
     settle: SettleRule
     batch_size: int
+    ahead: int
     stop: Callable[[], bool]
     progress: Progress
 
     def __post_init__(self) -> None:
-        """At least one."""
+        """At least one film, and one pass."""
         if self.batch_size < 1:
             raise ValueError(f"batch size must be at least 1: {self.batch_size}")
+        if self.ahead < 1:
+            raise ValueError(f"passes ahead must be at least 1: {self.ahead}")
 
     def score(self, files: Iterable[FoundFile]) -> bool:
         """Score files and commit a row for each.
@@ -105,25 +106,17 @@ class Scorer:
     def _decode_and_infer(
         self, files: Iterable[FoundFile], watch: _Watch, recorded: Callable[[int], None]
     ) -> None:
-        """In batches, each committed before the next is begun."""
-        batch: list[tuple[FoundFile, Prepared]] = []
-        for item in self.workers.prepare(files, self.stop):
-            batch.append(item)
-            watch.note(item[1].result)
-            if len(batch) == self.batch_size:
-                self._record(self._infer(batch), recorded)
-                batch.clear()
-        self._record(self._infer(batch), recorded)
-
-    def _infer(self, batch: list[tuple[FoundFile, Prepared]]) -> list[Entry]:
-        """One forward pass over what has pixels and no score yet; the same bytes only once."""
-        films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
-        said = {sha256: self.run.known_probability(sha256) for sha256 in films}
-        new = [sha256 for sha256, probability in said.items() if probability is None]
-        if new:
-            answers = predict(self.runner, np.stack([films[each] for each in new]))
-            said.update(zip(new, answers.probability.tolist(), strict=True))
-        return [Entry(file, _result(item, said), item.stamp or file.stamp) for file, item in batch]
+        """In batches; while some are in the network, the films of the next one are collected."""
+        batch: list[Item] = []
+        with Passes(self.runner, self.run, self.ahead, recorded) as passes:
+            for item in self.workers.prepare(files, self.stop):
+                batch.append(item)
+                watch.note(item[1].result)
+                if len(batch) == self.batch_size:
+                    passes.begin(batch)
+                    batch = []
+            passes.begin(batch)
+            passes.finish()
 
     def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
         if entries:
@@ -174,14 +167,3 @@ class _Watch:
         if self._rule.objection(stamp) is not None:
             return file
         return replace(file, stamp=stamp, seen_ns=now_ns)
-
-
-def _result(item: Prepared, said: dict[str, float | None]) -> Result:
-    """The probability, rounded when recorded: what is decided on is what is printed."""
-    if item.pixels is None:
-        return item.result
-    probability = said[item.result.sha256]
-    if probability is None or not 0.0 <= probability <= 1.0:  # also NaN
-        return replace(item.result, reason=Reason.BAD_OUTPUT)
-    rounded = round(probability, PROBABILITY_DECIMALS)
-    return replace(item.result, status=Status.SCORED, reason=None, probability=rounded)

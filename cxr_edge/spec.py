@@ -6,6 +6,7 @@ Field names follow the MONAI bundle metadata where it has them (`network_data_fo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.measurements import Evaluation, ScoreDistribution
+from cxr_edge.model_file import Golden, ModelFile, leave_out_defaults
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.strict_json import read
 
@@ -26,51 +28,6 @@ INPUT_NAME = "image"
 PROBABILITY_NAME = "probability"
 EVIDENCE_NAME = "evidence"
 BIAS_NAME = "bias"
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How far an exported file is from its source, measured on real images."""
-
-    reference: str
-    samples: int
-    batch_sizes: tuple[int, ...]
-    max_abs_difference: float
-    tolerance: float
-    decision_flips: int
-    max_identity_error: float
-
-    def __post_init__(self) -> None:
-        """A file outside its tolerance has no business in a spec."""
-        if self.samples <= 0 or not 0 <= self.max_abs_difference <= self.tolerance:
-            raise ValueError(f"parity that does not hold: {self}")
-        if self.decision_flips != 0:
-            raise ValueError(f"parity with {self.decision_flips} changed decisions")
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One exported file of a model.
-
-    Attributes:
-        name: file name beside the spec.
-        weights: how weights are stored: `float32`, or `int8` per output channel.
-        opset: ONNX opset or TFLite schema version.
-    """
-
-    name: str
-    bytes: int
-    sha256: str
-    weights: str
-    opset: int
-    parity: Parity
-
-    def __post_init__(self) -> None:
-        """The hash pins the file; a name must not leave the spec's folder."""
-        if len(self.sha256) != 64 or self.bytes <= 0:
-            raise ValueError(f"not a pinned file: {self.name}")
-        if not self.name or set("/\0") & set(self.name) or self.name.startswith("."):
-            raise ValueError(f"file name outside the spec's folder: {self.name!r}")
 
 
 @dataclass(frozen=True)
@@ -111,28 +68,6 @@ class Preprocessing:
 
     version: int
     resize_filter: str
-
-
-@dataclass(frozen=True)
-class GoldenCase:
-    """A rule-made input and what the model must say about it."""
-
-    rule: str
-    probability: float
-    logit: float
-
-
-@dataclass(frozen=True)
-class Golden:
-    """The self-test: run at every start, on the device in use."""
-
-    tolerance: float
-    cases: tuple[GoldenCase, ...]
-
-    def __post_init__(self) -> None:
-        """A self-test that tests nothing is refused."""
-        if not self.cases or not 0 < self.tolerance < 0.1:
-            raise ValueError("a self-test needs cases and a tolerance below 0.1")
 
 
 @dataclass(frozen=True)
@@ -251,6 +186,11 @@ class ModelSpec:
         seen = field.first_centre + (cells - 1) * field.stride + field.size / 2
         return max(0, math.ceil(self.size - seen))
 
+    def golden_of(self, kind: str) -> Golden:
+        """The self-test of the file in one format."""
+        file = self.files.get(kind)  # none yet while it is exported
+        return self.golden if file is None or file.golden is None else file.golden
+
     @classmethod
     def from_dict(cls, values: Any) -> ModelSpec:
         """Read plain values as `json.loads` gives them.
@@ -267,8 +207,16 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `json.loads` gives them."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        values: dict[str, Any] = json.loads(self._json)
         return values
+
+    @functools.cached_property
+    def _json(self) -> str:
+        """Made once: a run asks four times, and to walk all fields takes as long as a film."""
+        values = asdict(self)
+        for file in values["files"].values():
+            leave_out_defaults(file)
+        return json.dumps(values)
 
     def to_json(self) -> str:
         """The text of `<name>.json`."""

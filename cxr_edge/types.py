@@ -234,11 +234,13 @@ class Predictions:
         probability: float32 [N] of pneumonia.
         evidence: float32 [N, h, w]: each cell's exact share of the logit.
         bias: float32 [N]: the rest of the logit.
+        device: where they were computed, if not where the run began.
     """
 
     probability: NDArray[np.float32]
     evidence: NDArray[np.float32]
     bias: NDArray[np.float32]
+    device: str = ""
 
     def __post_init__(self) -> None:
         """One number, one map and one number per image."""
@@ -269,7 +271,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Result:
-    """What scoring knows about one file, before any decision."""
+    """What scoring knows about one file, before any decision.
+
+    `device` is set for a film that was scored elsewhere than where the run began.
+    """
 
     path: str
     status: Status
@@ -283,6 +288,7 @@ class Result:
     modified_utc: str = ""
     duplicate_of: str = ""
     identifier: str = ""
+    device: str = ""
 
     def __post_init__(self) -> None:
         """A printable name; a score exactly when the status says so, a reason when it does not."""
@@ -297,8 +303,11 @@ class Result:
             raise ValueError(f"{self.path}: probability {self.probability} outside [0, 1]")
         if self.sha256 and not _SHA256.fullmatch(self.sha256):
             raise ValueError(f"{self.path}: no sha256")
-        if any(n is not None and not 1 <= n <= _LONGEST_SIDE for n in (self.width, self.height)):
-            raise ValueError(f"{self.path}: {self.width} x {self.height} pixels")
+        for side in (self.width, self.height):
+            if side is not None and not 1 <= side <= _LONGEST_SIDE:
+                raise ValueError(f"{self.path}: {self.width} x {self.height} pixels")
+        if self.device and not scored:
+            raise ValueError(f"{self.path}: {self.status} on {self.device}")
 
     @classmethod
     def without_score(cls, path: str, reason: Reason, **facts: Any) -> Result:

@@ -14,24 +14,22 @@ import resource
 import signal
 import sys
 import warnings
-from dataclasses import asdict
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cxr_edge.intake import prepare
-from cxr_edge.prepared import IntakeSettings, Prepared
+from cxr_edge.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Stamp
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
-MAX_SECONDS = 60.0
 
 
 def main() -> None:
     """Serve until the parent closes its end: one request in, one answer out.
 
-    Arguments: the descriptor of our end of the connection, and the settings as JSON.
+    Argument: the descriptor of our end of the connection. The first message holds the settings.
     """
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -41,15 +39,26 @@ def main() -> None:
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
-    settings = read(IntakeSettings, json.loads(sys.argv[2]), "settings")
-    with Connection(int(sys.argv[1])) as connection:
-        connection.send_bytes(b"ready")
-        while True:
-            try:
-                request = connection.recv_bytes()
-            except EOFError:
-                return
-            connection.send_bytes(_answer(json.loads(request), settings, trouble))
+    descriptor = int(sys.argv[1])
+    with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
+        requests = _received(ours)
+        if (first := next(requests, None)) is None:
+            return  # nobody needed this process
+        settings = read(IntakeSettings, json.loads(first), "settings")
+        _send(theirs, b"ready")
+        for request in requests:
+            _send(theirs, _answer(json.loads(request), settings, trouble))
+
+
+def _received(requests: BinaryIO) -> Iterator[bytes]:
+    """One after the other, until the parent closes its end."""
+    while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
+        yield requests.read(*MESSAGE_LENGTH.unpack(head))
+
+
+def _send(answers: BinaryIO, answer: bytes) -> None:
+    answers.write(MESSAGE_LENGTH.pack(len(answer)) + answer)
+    answers.flush()
 
 
 def _limit_resources() -> None:
@@ -83,8 +92,8 @@ def _found(request: dict[str, Any]) -> FoundFile:
 
 def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
     return {
-        "result": asdict(prepared.result),
-        "stamp": prepared.stamp and asdict(prepared.stamp),
+        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
+        "stamp": prepared.stamp and vars(prepared.stamp),
         "view": None if prepared.view is None else list(prepared.view.shape),
         "trouble": trouble,
     }

@@ -1,34 +1,35 @@
 """Decoder processes: as many as there are cores, each replaced when it dies.
 
-They are started afresh and not forked: a fork would share the ledger's lock and the inference
-library's threads. What they answer is JSON and raw pixels, checked like any other input.
+What they answer is JSON and raw pixels, checked like any other input.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
-import socket
-import struct
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.channel import Channel
+from cxr_edge.decoder import DecoderProcess
 from cxr_edge.errors import CxrEdgeError
-from cxr_edge.prepared import IntakeSettings, Prepared
+from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.strict_json import read
 from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status, display_name
-from cxr_edge.worker import MAX_SECONDS
+
+_Finished = tuple[FoundFile, Prepared]
 
 _log = logging.getLogger(__name__)
 
@@ -37,24 +38,10 @@ DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of forty JPEGs, and a night's few latecomers need one process, not one per core.
 _FILMS_PER_START = 4
-# The child finds its modules where this process did; -P keeps the current folder out until then.
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
-    "from cxr_edge.worker import main; main()"
-)
-# One core each; and pages that a film has freed serve the next one, mallopt(3): giving them back to
-# the system and getting them again, zeroed, takes a tenth of a JPEG's time, a fifth of a PNG's.
-_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
-}
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
 _GRACE_SECONDS = 10.0
-_SECONDS_PER_READ = struct.pack("@ll", 10, 0)  # a timeval, socket(7)
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
 
 
@@ -76,12 +63,21 @@ class _Answer:
 class Workers:
     """A pool of decoder processes; a context manager that leaves none behind."""
 
-    def __init__(self, count: int, settings: IntakeSettings) -> None:
-        """Nothing starts before the first file needs it."""
+    def __init__(
+        self, count: int, settings: IntakeSettings, spare: list[DecoderProcess] | None = None
+    ) -> None:
+        """Nothing starts before the first file needs it.
+
+        Args:
+            count: how many processes there may be.
+            settings: what they are told.
+            spare: processes that have been started already; those that are used are taken out.
+        """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
         self._count = count
         self._settings = settings
+        self._spare = [] if spare is None else spare
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
 
@@ -106,57 +102,61 @@ class Workers:
 
         Yields:
             Every file with what became of it; a file that kills a worker twice, or takes it longer
-            than `worker.MAX_SECONDS`, too.
+            than `MAX_SECONDS`, too.
         """
         waiting = iter(files)
         while not stop():
             self._feed(waiting)
-            busy = {worker.connection: worker for worker in self._workers if worker.jobs}
+            busy = {worker.channel.fileno(): worker for worker in self._workers if worker.jobs}
             if not busy:
                 return
-            answering = wait(list(busy), _LOOK_UP_SECONDS)
-            for connection, worker in busy.items():
-                if connection in answering:
-                    finished = self._collect(worker)
-                else:
-                    finished = self._replace(worker) if worker.is_overdue() else None
-                if finished is not None:
-                    yield finished
+            answering = set(wait(list(busy), _LOOK_UP_SECONDS))
+            for descriptor, worker in busy.items():
+                yield from self._collect(worker, has_said=descriptor in answering)
 
     def _feed(self, waiting: Iterator[FoundFile]) -> None:
         """Keep every worker supplied with `DEPTH` requests."""
-        while self._has_room() and (file := next(waiting, None)) is not None:
-            self._least_busy().send(_Job(file))
+        for worker in self._places():
+            if (file := next(waiting, None)) is None:
+                return
+            (worker or self._started()).send(_Job(file))
 
-    def _has_room(self) -> bool:
-        started = len(self._workers)
-        return started < self._count or any(len(each.jobs) < DEPTH for each in self._workers)
+    def _places(self) -> Iterator[_Worker | None]:
+        """Who gets the next film, the least busy first; None for another process."""
+        for waiting in range(DEPTH):
+            while waiting == _FILMS_PER_START and len(self._workers) < self._count:
+                yield None
+                yield from [self._workers[-1]] * (_FILMS_PER_START - 1)
+            yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
 
-    def _least_busy(self) -> _Worker:
-        least = min(self._workers, key=lambda each: len(each.jobs), default=None)
-        crowded = least is None or len(least.jobs) >= _FILMS_PER_START
-        if least is None or (crowded and len(self._workers) < self._count):
-            least = _Worker(self._settings)
-            self._workers.append(least)
-        return least
+    def _started(self) -> _Worker:
+        self._workers.append(_Worker(self._settings, self._spare))
+        return self._workers[-1]
 
-    def _collect(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
-        """One answer, or the end of the worker."""
+    def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
+        """What it has answered, up to its end if that has come."""
+        finished: list[_Finished] = []
         try:
-            if worker.ready:
-                return worker.receive(self._settings)
-            worker.greet()
+            if has_said:
+                worker.channel.listen()
+            while (message := worker.channel.next()) is not None:
+                if worker.ready:
+                    finished.append(worker.receive(message, self._settings))
+                else:
+                    worker.greet(message)
+            if worker.is_overdue():  # also one that says a byte now and then
+                raise TimeoutError
         except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
-            return self._replace(worker)
-        return None
+            finished += self._replace(worker)
+        return finished
 
-    def _replace(self, worker: _Worker) -> tuple[FoundFile, Prepared] | None:
+    def _replace(self, worker: _Worker) -> list[_Finished]:
         """A new process for a dead one; its first file is to blame, the others go on."""
         code = worker.kill()
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
         if self._deaths_at_start == _STARTS_TRIED:
             raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
-        fresh = _Worker(self._settings)
+        fresh = _Worker(self._settings, self._spare)
         self._workers[self._workers.index(worker)] = fresh
         blamed, *others = worker.jobs
         timed_out = code == -signal.SIGALRM or worker.is_overdue()
@@ -166,9 +166,9 @@ class Workers:
         for job in (*first, *others):
             fresh.send(job)
         if again:
-            return None
+            return []
         reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
-        return blamed.file, Prepared(Result.without_score(blamed.file.display, reason))
+        return [(blamed.file, Prepared(Result.without_score(blamed.file.display, reason)))]
 
 
 @dataclass(frozen=True)
@@ -180,18 +180,18 @@ class _Job:
 class _Worker:
     """One decoder process and what it has been asked, oldest first."""
 
-    def __init__(self, settings: IntakeSettings) -> None:
+    def __init__(self, settings: IntakeSettings, spare: list[DecoderProcess]) -> None:
+        """Take a process that has been started, or start one."""
         try:
-            ours, theirs = socket.socketpair()
-            with ours, theirs:
-                # Half an answer is none: a worker sends it at once, or has gone astray.
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _SECONDS_PER_READ)
-                self._process = _started(theirs.fileno(), settings)
-                self.connection = Connection(ours.detach())
+            decoder = spare.pop() if spare else DecoderProcess()
         except OSError as error:
             raise CxrEdgeError(
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
+        self._process = decoder.process
+        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
+        self.channel = Channel(decoder.socket, most)
+        self._send(asdict(settings))
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self._heard = time.monotonic()
@@ -208,30 +208,31 @@ class _Worker:
         request = {
             "path": os.fsencode(job.file.path).hex(),
             "display": job.file.display,
-            "stamp": job.file.stamp and asdict(job.file.stamp),
+            "stamp": job.file.stamp and vars(job.file.stamp),
         }
-        try:
-            self.connection.send_bytes(json.dumps(request).encode())
-        except OSError:
-            return
+        self._send(request)
 
-    def greet(self) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self.channel.send(json.dumps(message).encode())
+
+    def greet(self, message: bytes) -> None:
         """The first thing a worker says: that it could be started at all."""
         self._heard = time.monotonic()
-        self.ready = self.connection.recv_bytes(_HEAD_BYTES) == b"ready"
+        if message != b"ready":
+            raise ValueError("no greeting")
+        self.ready = True
 
-    def receive(self, settings: IntakeSettings) -> tuple[FoundFile, Prepared]:
+    def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
         """The next answer.
 
         Raises:
-            EOFError, OSError: the process is gone.
-            OSError, ValueError, TypeError, OverflowError, RecursionError: it promises too much or
-                makes no sense, so it cannot be trusted.
+            ValueError, TypeError, OverflowError, RecursionError: it makes no sense, so its worker
+                cannot be trusted.
         """
         self._heard = time.monotonic()
-        answered = self.connection.recv_bytes(_HEAD_BYTES + settings.size**2 + VIEW_SIDE**2)
-        head, _, pixels = answered.partition(b"\n")
-        answer: _Answer = read(_Answer, json.loads(head), "answer")
+        head, _, pixels = message.partition(b"\n")
+        answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
         job = self.jobs[0]
         if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
             raise ValueError("not an answer to what was asked")
@@ -246,26 +247,12 @@ class _Worker:
 
     def kill(self) -> int:
         """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
-        self.connection.close()
+        self.channel.close()
         self._process.kill()
         try:
             return self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             return 0
-
-
-def _started(descriptor: int, settings: IntakeSettings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-P", "-c", _START),
-            *(str(descriptor), json.dumps(asdict(settings)), json.dumps(sys.path)),
-        ],
-        pass_fds=[descriptor],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # decoders talk there, and may quote what they read
-        env={**os.environ, **_ENVIRONMENT},
-    )
 
 
 def _planes(

@@ -16,6 +16,7 @@ from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.intake import prepare
 from cxr_edge.prepared import IntakeSettings, Prepared
 from cxr_edge.report import Report, RunContext
+from cxr_edge.spec import ModelSpec
 from cxr_edge.triage import TriageRow, place, reading_key
 from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status
 from tests.tiny import tiny_spec
@@ -102,6 +103,15 @@ def changed(values: dict[str, Any], change: Change) -> dict[str, Any]:
     copied = copy.deepcopy(values)
     change(copied)
     return copied
+
+
+def int8_apart(spec: ModelSpec) -> float:
+    """How far the probabilities of two int8 files may be apart: each by its recorded parity.
+
+    0 for a model that computes in float32.
+    """
+    files = [file for file in spec.files.values() if file.precision == "int8"]
+    return sum(file.parity.max_abs_difference for file in files)
 
 
 def bundled_choices() -> list[ModelChoice]:

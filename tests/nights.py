@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.discover import discover
-from cxr_edge.ledger import Ledger
+from cxr_edge.ledger import Ledger, Run
 from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
 from cxr_edge.scoring import Scorer
@@ -51,6 +51,7 @@ class Night:
     workers: Any = None
     told: Told = field(default_factory=Told)
     complete: bool = False
+    runs: list[Run] = field(default_factory=list)
 
     def run(
         self,
@@ -67,12 +68,14 @@ class Night:
         self.workers = workers or InThisProcess(SETTINGS)
         self.told = told or Told()
         recorded = self.ledger.begin(f"run {next(self.numbers)}", recipe)
+        self.runs.append(recorded)
         plain = Scorer(
             self.runner,
             self.workers,
             recorded,
             SettleRule(0),
             batch_size=32,
+            ahead=1,
             stop=lambda: False,
             progress=self.told,
         )

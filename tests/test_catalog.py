@@ -83,7 +83,9 @@ def test_foreign_format_is_refused_with_the_way_out(name: str, bundle: Path) -> 
     Path(name).write_bytes(b"\x80\x04anything")
     with pytest.raises(ModelRefusedError, match=r"neither \.onnx nor \.tflite") as caught:
         choose_model(f"./{name}")
-    assert caught.value.tip == "convert it first: cxr-edge export --help"
+    assert caught.value.tip == (
+        "give the .onnx or .tflite beside it, or convert one first: cxr-edge export --help"
+    )
 
 
 def test_spec_is_no_model(bundle: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.gates import pixel_warnings, scope_warnings
+from cxr_edge.gates import _quantile, pixel_warnings, scope_warnings
 from cxr_edge.prepared import Scope
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
@@ -91,6 +91,23 @@ def blank(spread: int = 0) -> NDArray[np.uint8]:
     film[20:50, 20:90] = 255
     film[190:220, 190:220] = 255
     return np.pad(film, 60)
+
+
+QUANTILES = {
+    "one level": [7] * 1024,
+    "two levels": [3] * 52 + [250] * 972,
+    "all levels": [n // 4 for n in range(1024)],
+    "noise": np.random.default_rng(2).integers(0, 256, 1024).tolist(),
+    "steps of every size": [n * n % 251 for n in range(1024)],
+    "few": [1, 2],
+}
+
+
+@pytest.mark.parametrize("levels", QUANTILES.values(), ids=QUANTILES)
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_quantiles_are_those_of_numpy_to_the_bit(levels: list[int], share: float) -> None:
+    expected = np.quantile(np.array(levels, np.uint8), share)
+    assert _quantile(sorted(levels), share) == expected
 
 
 def striped(low: int, high: int) -> NDArray[np.uint8]:

@@ -38,7 +38,12 @@ FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr
 EVALUATION = {name for name in FOUND if ".evaluate." in name or name.endswith(".evaluate_run")}
 MODULES = sorted(FOUND - BACKENDS - EVALUATION - {SCRIPT})
 
-# Says on the last line of stdout which packages are there at the end; a connection ends it.
+# What only some runs need: a quiet one of films in the ledger, a decoder of JPEGs, `--help`.
+DECODERS = {"PIL", *DICOM}
+DISPLAY = {"rich", "pygments", "markdown_it"}
+SERVICES = {"logging", "sqlite3", "subprocess", "multiprocessing", "importlib.metadata", "email"}
+
+# Says on the last line of stdout which modules are there at the end; a connection ends it.
 WATCHED = """
 import atexit, json, os, sys
 def audit(event, arguments):
@@ -46,13 +51,13 @@ def audit(event, arguments):
         os._exit(99)
 sys.addaudithook(audit)
 def tell():
-    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+    print(json.dumps(sorted(sys.modules)))
 atexit.register(tell)
 """
 
 
-def packages(code: str, *arguments: str, returncode: int = 0) -> set[str]:
-    """Top-level packages that a fresh process has at its end."""
+def modules(code: str, *arguments: str, returncode: int = 0) -> set[str]:
+    """What a fresh process has loaded at its end."""
     made = subprocess.run(
         [sys.executable, "-W", "error", "-c", WATCHED + code, *arguments],
         capture_output=True,
@@ -64,9 +69,18 @@ def packages(code: str, *arguments: str, returncode: int = 0) -> set[str]:
     return set(json.loads(made.stdout.splitlines()[-1]))
 
 
+def packages(code: str, *arguments: str, returncode: int = 0) -> set[str]:
+    """The same, top-level packages alone."""
+    loaded = modules(code, *arguments, returncode=returncode)
+    return {name.partition(".")[0] for name in loaded}
+
+
+MAIN = "from cxr_edge.cli import main\nmain()"
+
+
 def main(*arguments: str, returncode: int = 0) -> set[str]:
     """The same for a whole run of the command line."""
-    return packages("from cxr_edge.cli import main\nmain()", *arguments, returncode=returncode)
+    return packages(MAIN, *arguments, returncode=returncode)
 
 
 @pytest.mark.parametrize("module", ["cxr_edge", *MODULES])
@@ -102,6 +116,7 @@ def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
     assert not loaded & (
         HEAVY | DICOM | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2"}
     )
+    assert not modules(MAIN, *arguments) & (SERVICES | DISPLAY)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
@@ -118,9 +133,20 @@ def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) 
     backends = {"onnx": "onnxruntime", "tflite": "ai_edge_litert"}
     assert loaded & set(backends.values()) == {backends[kind]}
     assert not loaded & HEAVY
-    assert not loaded & DICOM, "the decoder processes read them"
+    assert not loaded & DECODERS, "the decoder processes read them"
     assert '"scored": 3' in (out / "run.json").read_text()
     assert names_in(out) == ["run.json", "triage.csv", "triage.html"]
+
+
+def test_a_run_of_films_in_the_ledger_loads_no_decoder_and_nothing_to_talk_with(
+    tmp_path: Path,
+) -> None:
+    films = write_tree(tmp_path / "in", {"a.jpg": jpeg(), "b.txt": b"hello"})
+    options = (str(films), "--settle", "0", "--model", "cnn3_50", "-q")
+    for out in ("one", "two"):
+        loaded = main("score", *options, "--out", str(tmp_path / out), returncode=3)
+    assert not loaded & (HEAVY | DECODERS | DISPLAY)
+    assert names_in(tmp_path / "two") == ["run.json", "triage.csv", "triage.html"]
 
 
 def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path) -> None:
@@ -150,9 +176,11 @@ def test_a_decoder_loads_no_backend_and_what_its_films_need(kind: str, tmp_path:
     """Address space is short there, and every process costs its start."""
     data = dicoms.film() if kind == "dicom" else jpeg()
     film = write_tree(tmp_path, {"film": data}) / "film"
-    loaded = packages(DECODE, str(film))
+    loaded = modules(DECODE, str(film))
     assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert", "rich", "jinja2", "sqlite3"})
     assert bool(loaded & DICOM) == (kind == "dicom")
+    unused = {"multiprocessing", "importlib.metadata", "email", "numpy.ma", "tempfile"}
+    assert kind == "dicom" or not loaded & unused
 
 
 def test_listing_models_loads_no_backend() -> None:

@@ -106,7 +106,7 @@ def test_another_file_or_recipe_is_not_recalled(ledger: Ledger, run: Run) -> Non
     assert second.recall(found("b.png")) is None
     assert second.recall(found("never seen.png")) is None
     other = ledger.begin("third", "another recipe")
-    assert (other.recall(found()), other.known_probability(SHA256)) == (None, None)
+    assert (other.recall(found()), other.known_probabilities([SHA256])) == (None, {})
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -114,7 +114,18 @@ def test_only_what_the_bytes_say_is_recalled(reason: Reason, ledger: Ledger, run
     run.record([entry(probability=None, reason=reason, sha256=SHA256)])
     second = ledger.begin("second", RECIPE)
     assert (second.recall(found()) is not None) == (reason in DETERMINISTIC_REASONS)
-    assert second.known_probability(SHA256) is None
+    assert second.known_probabilities([SHA256]) == {}
+
+
+def test_what_another_device_scored_holds_until_the_run_is_finished(
+    ledger: Ledger, run: Run
+) -> None:
+    """A run that goes on must not begin again; the next night asks its own device."""
+    taken_over = entry(device="cpu")
+    run.record([taken_over])
+    assert ledger.begin("goes on", RECIPE).recall(found()) == taken_over.result
+    run.finish({})
+    assert ledger.begin("next night", RECIPE).recall(found()) is None
 
 
 def test_a_bad_night_does_not_hide_an_earlier_score(ledger: Ledger, run: Run) -> None:
@@ -152,7 +163,7 @@ def test_a_stamp_that_may_hide_a_change_is_not_trusted(
     run.record([entry(stamp=stamp, sha256=SHA256)])
     second = ledger.begin("second", RECIPE)
     assert (second.recall(found(stamp=stamp)) is not None) == trusted
-    assert second.known_probability(SHA256) == 0.5
+    assert second.known_probabilities([SHA256]) == {SHA256: 0.5}
 
 
 DAMAGE = {
@@ -176,9 +187,26 @@ def test_a_film_whose_row_has_a_flipped_bit_is_read_again(
 
 def test_the_same_bytes_under_another_name_are_known(ledger: Ledger, run: Run) -> None:
     run.record([entry("a.png", 0.123456, sha256=SHA256), entry("b.png", 0.5)])
-    assert run.known_probability(SHA256) == 0.123456
-    assert ledger.begin("second", RECIPE).known_probability(SHA256) == 0.123456
-    assert run.known_probability("cd" * 32) is None
+    assert run.known_probabilities([SHA256]) == {SHA256: 0.123456}
+    assert ledger.begin("second", RECIPE).known_probabilities([SHA256]) == {SHA256: 0.123456}
+    assert run.known_probabilities(["cd" * 32]) == {}
+
+
+@pytest.mark.parametrize("probability", ["NULL", "1.985", "'half'"])
+def test_a_score_with_a_flipped_bit_is_not_known(
+    probability: str, ledger: Ledger, run: Run
+) -> None:
+    run.record([entry(sha256=SHA256)])
+    run.connection.execute(f"UPDATE item SET probability = {probability}")
+    assert run.known_probabilities([SHA256]) == {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1000, 1203])
+def test_many_are_asked_for_at_once(count: int, run: Run) -> None:
+    """More than SQLite takes in a statement."""
+    scores = {f"{number:064x}": number / 2000 for number in range(count)}
+    run.record([entry(f"{sha256}.png", said, sha256=sha256) for sha256, said in scores.items()])
+    assert run.known_probabilities([*scores, "cd" * 32]) == scores
 
 
 def test_a_row_is_replaced_never_doubled(ledger: Ledger, run: Run) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,8 @@ with open_ledger(Path(sys.argv[1])) as ledger:
         connection.execute("PRAGMA cache_size = 1")  # so that pages of the open one are written
         for number in range(5000):
             connection.execute("INSERT INTO item SELECT run, ?, stamp, sha256, display, status, "
-                "reason, probability, warnings, width, height, format, modified_utc, identifier "
+                "reason, probability, warnings, width, height, format, modified_utc, identifier, "
+                "device "
                 "FROM item LIMIT 1", (b"%d" % number,))
         print("writing", flush=True)
         sys.stdin.read()
@@ -89,7 +91,7 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "user_version")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     full = 2
-    assert settings == ["wal", full, 1, 1]
+    assert settings == ["wal", full, 1, 2]
 
 
 def flipped(page: int) -> Callable[[bytes], bytes]:
@@ -239,13 +241,47 @@ def test_a_file_without_tables_is_begun(tmp_path: Path) -> None:
 def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     before = path.read_bytes()
     use = read_ledger if reading else open_ledger
-    with pytest.raises(StateError, match="version 2") as caught, use(tmp_path):
+    with pytest.raises(StateError, match="version 3") as caught, use(tmp_path):
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
+
+
+def as_version_1(path: Path) -> None:
+    """What the release before the column `device` left behind."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "ALTER TABLE item DROP COLUMN device; PRAGMA user_version = 1; PRAGMA journal_mode=WAL;"
+        )
+
+
+@pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
+def test_an_earlier_versions_ledger_is_brought_up_to_date(
+    use: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    path = filled(tmp_path)
+    with open_ledger(tmp_path) as ledger:
+        before = everything(ledger.finished("first")[0])
+    as_version_1(path)
+    for _ in range(2):
+        with use(tmp_path) as ledger:
+            run, context = ledger.finished("first")
+            assert (everything(run), context) == (before, {"a": 1})
+            assert run.recall(found("0.png")) is not None
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (2,)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_file_without_tables_is_given_none_by_reading(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as connection:
+        connection.executescript("CREATE TABLE other (x);")
+    with opened_for_reading(tmp_path) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert tables == [("other",)]
 
 
 def test_a_kill_in_a_commit_costs_that_commit_alone(tmp_path: Path) -> None:

@@ -236,6 +236,27 @@ def test_a_device_that_fails_on_one_film_ends_the_run(night: Night, folder: Path
     assert caught.value.exit_code == 4
 
 
+@pytest.mark.usefixtures("known_at_once")
+def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, folder: Path) -> None:
+    """The recipe is that of the device the run began on; the next night asks that one again."""
+
+    class Elsewhere(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            return replace(super().predict(images), device="cpu")
+
+    moved = night.run(folder, runner=Elsewhere(), batch_size=4)
+    assert {row.path for row in moved if row.device == "cpu"} == SCORED
+    assert {row.device for row in moved if row.path not in SCORED} == {""}
+    assert night.runner.batches == [3, 1, 3]  # the same bytes again: never another device's score
+    assert night.run(folder) == moved  # it goes on
+    assert night.runner.batches == []
+    for run in night.runs:
+        run.finish({})
+    again = night.run(folder)
+    assert night.runner.batches == [6]
+    assert again == [replace(row, device="") for row in moved]
+
+
 def test_what_is_too_much_at_once_goes_in_halves(night: Night, folder: Path) -> None:
     class Small(FakeRunner):
         def predict(self, images: Any) -> Any:
@@ -333,14 +354,15 @@ def test_files_are_taken_as_they_are_needed(night: Night) -> None:
         batch_size=4,
         stop=lambda: told.done >= 20,
     )
-    assert told.recorded_files == [4] * 5
-    assert len(taken) <= 21
+    # The stop is seen after five batches; the sixth is under way by then.
+    assert told.recorded_files == [4] * 6
+    assert len(taken) <= 25
 
 
 def test_memory_does_not_grow_with_the_folder(night: Night) -> None:
-    """300 films of 1 MB each pass through less than 40 MB."""
+    """300 films of 1 MB each pass through less than 40 MB: 8 in the network, 8 on the way there."""
     tracemalloc.start()
-    night.run(endless([], 300), runner=FakeRunner(0.5), workers=Blank(SETTINGS), batch_size=16)
+    night.run(endless([], 300), runner=FakeRunner(0.5), workers=Blank(SETTINGS), batch_size=8)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert night.told.done == 300

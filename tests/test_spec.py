@@ -104,6 +104,33 @@ AUC = "evaluations.0.auc"
 BINS = "validation_scores.counts"
 BIAS = tiny_values()["network_data_format"]["outputs"]["bias"]
 
+SPEED = {
+    **{"ratio": 1.5, "reference": "the float32 file", "cpu": "a processor"},
+    **{"instruction_set": "avx2", "threads": 1, "batch_size": 32, "runtime": "onnxruntime 1"},
+}
+
+
+def test_what_a_spec_does_not_say_is_not_written() -> None:
+    """Specs from before a field was thought of keep their text and their hash."""
+    values = whole()
+    assert ModelSpec.from_dict(values).to_dict()["files"] == values["files"]
+    values["files"]["onnx"] |= {"weights": "int8", "activations": "int8", "speed": SPEED}
+    values["files"]["onnx"]["parity"]["auc_loss"] = 0.001
+    values["files"]["onnx"]["golden"] = {**tiny_values()["golden"], "tolerance": 5e-3}
+    spec = ModelSpec.from_dict(values)
+    assert spec.to_dict()["files"] == values["files"]
+    assert spec.files["onnx"].precision == "int8"
+    assert spec.files["onnx"].arithmetic() == "int8, activations int8"
+
+
+def test_the_self_test_of_a_file_is_its_own_where_it_has_one() -> None:
+    own = {"tolerance": 5e-3, "cases": [{"rule": "ramp", "probability": 0.5, "logit": 0.0}]}
+    spec = ModelSpec.from_dict(changed(whole(), set_value("files.onnx.golden", own)))
+    assert spec.golden_of("onnx") == spec.files["onnx"].golden != spec.golden
+    assert spec.golden_of("tflite") == spec.golden
+    assert ModelSpec.from_dict(whole()).golden_of("onnx") == spec.golden
+
+
 REFUSED: dict[str, Change] = {
     # missing or unknown
     "missing name": drop("name"),
@@ -171,6 +198,21 @@ REFUSED: dict[str, Change] = {
     "parity outside its tolerance": set_value(f"{PARITY}.max_abs_difference", 0.1),
     "negative parity": set_value(f"{PARITY}.max_abs_difference", -1e-9),
     "changed decisions": set_value(f"{PARITY}.decision_flips", 1),
+    "a file's self-test without cases": set_value(
+        "files.onnx.golden", {"tolerance": 5e-3, "cases": []}
+    ),
+    "a file's self-test that lets all pass": set_value(
+        "files.onnx.golden", {**tiny_values()["golden"], "tolerance": 0.1}
+    ),
+    "weights of no kind": set_value("files.onnx.weights", "int4"),
+    "integers on float32 weights": set_value("files.onnx.activations", "int8"),
+    **{
+        f"speed with {field} {value}": set_value("files.onnx.speed", {**SPEED, field: value})
+        for field, value in (
+            *(("ratio", 0.0), ("ratio", -1.0), ("threads", 0), ("batch_size", 0)),
+            *(("reference", ""), ("cpu", ""), ("instruction_set", ""), ("runtime", "")),
+        )
+    },
     # no figures, no text
     "NaN": set_value("golden.cases.0.probability", float("nan")),
     "infinity": set_value("training.seconds", float("inf")),

@@ -36,6 +36,11 @@ BAD_PIXELS = {
 }
 
 BAD_RESULTS: dict[str, dict[str, Any]] = {
+    "a device without a score": {
+        "status": Status.NOT_SCORED,
+        "reason": Reason.EMPTY,
+        "device": "cpu",
+    },
     "scored without a score": {"status": Status.SCORED},
     "scored with a reason": {
         "status": Status.SCORED,

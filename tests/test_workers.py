@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge import workers
+from cxr_edge import decoder, workers
 from cxr_edge.discover import discover
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake import prepare
@@ -58,6 +58,7 @@ connection = Connection(int(sys.argv[1]))
 def lie(values, pixels):
     {body}
     return json.dumps(values).encode() + b"\\n" + pixels
+connection.recv_bytes()  # the settings
 connection.send_bytes(b"ready")
 while True:
     request = json.loads(connection.recv_bytes())
@@ -79,11 +80,11 @@ def never() -> bool:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
-    """`start(code)`: from now on decoder processes run this code, with the same two arguments."""
-    same_modules, _ = workers._START.split("from cxr_edge")
+    """`start(code)`: from now on decoder processes run this code, with the same argument."""
+    same_modules, _ = decoder._START.split("from cxr_edge")
 
     def choose(code: str) -> None:
-        monkeypatch.setattr(workers, "_START", f"{same_modules}\n{code}")
+        monkeypatch.setattr(decoder, "_START", f"{same_modules}\n{code}")
 
     return choose
 
@@ -256,6 +257,7 @@ LIES = {
     "a nest": 'return b"[" * 100_000',
     "no line end": "return json.dumps(values).encode() + pixels",
     "a field missing": 'del values["stamp"]',
+    "a fact missing that has a default": 'del values["result"]["warnings"]',
     "a field more": 'values["code"] = "import os"',
     "a type changed": 'values["result"]["width"] = "64"',
     "a word not in the list": 'values["result"]["reason"] = "fine"',
@@ -519,6 +521,34 @@ def test_a_worker_that_falls_silent_costs_its_film(
     made = prepared(films)
     assert made[BAD].result.reason is Reason.TIMEOUT
     assert [item.pixels is None for name, item in made.items() if name != BAD] == [False] * 9
+
+
+TRICKLE = """
+import os, sys, time
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+connection.recv_bytes()
+connection.send_bytes(b"ready")
+connection.recv_bytes()
+os.write(connection.fileno(), (100).to_bytes(4, "big"))
+while True:
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["time.sleep(60)", 'time.sleep(0.05); os.write(connection.fileno(), b"{")'],
+    ids=["half an answer", "a byte at a time"],
+)
+def test_an_answer_that_never_ends_costs_its_film(
+    body: str, start: Start, films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.5)
+    start(TRICKLE.format(body=body))
+    made = prepared(films[:1])
+    assert made == {"a0.png": Prepared(Result.without_score("a0.png", Reason.TIMEOUT))}
 
 
 def test_a_worker_that_dies_as_it_starts_is_replaced(

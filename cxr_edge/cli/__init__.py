@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TextIO, cast
 
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.boundary import run_command, say_from_handler
+from cxr_edge.cli.boundary import BestEffort, run_command, say_from_handler
 from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
@@ -42,6 +43,8 @@ for command in (score, report, evaluate, models, doctor, explore, train, search,
 def main() -> None:
     """Entry point of the `cxr-edge` script."""
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.stderr is not None:  # as it is in `2>&-`
+        sys.stderr = cast(TextIO, BestEffort(sys.stderr))
     sys.exit(run_command(cli))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 import click
 
@@ -11,6 +14,46 @@ from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 
 EXIT_INTERRUPTED = 130
 _STDERR = 2
+
+
+class BestEffort:
+    """A stream for talk: once it cannot be written, nothing is said any more, and nothing stops.
+
+    A full disk behind a log, or a pager that was closed, must not cost a night its scores.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream as long as it goes."""
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's own."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """The text's length, whatever became of it."""
+        with self._given_up_on_errors():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Best effort as well."""
+        with self._given_up_on_errors():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _given_up_on_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            _let_go(self._stream)
+
+
+def _let_go(stream: TextIO) -> None:
+    """What is still buffered would fail again when Python ends, and change the exit code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def run_command(command: click.Command) -> int:
@@ -31,6 +74,12 @@ def run_command(command: click.Command) -> int:
     except CxrEdgeError as error:
         say_error(str(error), error.tip)
         return error.exit_code
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        say_error(f"the output cannot be written: {error.strerror}")
+        _let_go(sys.stdout)
+        return 1
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cxr_edge.measurements import with_interval
+from cxr_edge.model_file import Speed
 from cxr_edge.spec import ModelSpec
 
 
@@ -36,14 +37,26 @@ def _evidence(spec: ModelSpec) -> list[str]:
 
 def _files(spec: ModelSpec) -> list[str]:
     return [
-        f"  {kind}: {file.name}, {file.bytes / 1e6:.2f} MB, weights {file.weights}, parity "
-        f"{file.parity.max_abs_difference:.1e} on {file.parity.samples} images"
+        f"  {kind}: {file.name}, {file.bytes / 1e6:.2f} MB, weights {file.arithmetic()}, "
+        f"parity {file.parity.max_abs_difference:.1e} on {file.parity.samples} images"
+        + (f"\n    {speed_in_words(file.speed)}" if file.speed else "")
         for kind, file in spec.files.items()
     ]
 
 
+def speed_in_words(speed: Speed) -> str:
+    """What was measured, on what, as `models show` and cards print it."""
+    return (
+        f"{speed.ratio:.2f} times as fast as {speed.reference} (CPU time, batches of "
+        f"{speed.batch_size}, threads: {speed.threads}, {speed.cpu}, {speed.instruction_set}, "
+        f"{speed.runtime})"
+    )
+
+
 def _operating_points(spec: ModelSpec) -> list[str]:
-    return [
+    fewer_bits = any(file.activations != "float32" for file in spec.files.values())
+    said = "  thresholds chosen on the float32 network, figures of this one:"
+    return [said] * fewer_bits + [
         f"  {name}: threshold {point.threshold:.6f} ({point.chosen_by}), sensitivity "
         f"{with_interval(point.sensitivity)}, specificity {with_interval(point.specificity)}, "
         f"{point.data}"

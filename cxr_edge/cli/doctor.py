@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 import click
 
 from cxr_edge import __version__
-from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
+from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
 
 if TYPE_CHECKING:
     from cxr_edge.catalog import ModelChoice
-    from cxr_edge.runtime import Device
-    from cxr_edge.spec import ModelSpec
+    from cxr_edge.runtime import Device, Runner
 
 _INFERENCE = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
+_BATCH_COMPARED = 64
 
 
 @click.command()
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-def doctor(device: str) -> int:
+@click.option("--model", help="Name or path of one model.  [default: all bundled ones]")
+def doctor(device: str, model: str | None) -> int:
     """Will tonight's run work on this machine?
 
-    Shows versions, disk and device, tries the state folder, and runs every bundled model's
-    self-test.
+    Shows versions, disk and device, tries the state folder, and runs the self-test of every bundled
+    model, or of one; on a GPU it also compares with the CPU.
 
     Exit code 0: all is well; 1: the ledger cannot be kept here; 4: a model or the device is
     refused.
@@ -34,21 +35,23 @@ def doctor(device: str) -> int:
     Example:
       cxr-edge doctor --device cpu
     """
-    from cxr_edge.catalog import bundled_specs
+    from cxr_edge.cores import usable_cores
     from cxr_edge.images import decoder_versions
-    from cxr_edge.runtime.device import Device, usable_cores
+    from cxr_edge.runtime.device import Device
 
     asked = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name, number in decoder_versions().items():
         click.echo(f"{name} {number}")
     for name in ("numpy", *_INFERENCE):
-        click.echo(f"{name} {_installed(name)}")
+        click.echo(f"{name} {_installed(name) or 'not installed'}")
+    _check_one_onnxruntime()
     click.echo(f"cores {usable_cores()}")
     _try_state()
-    checks = [_check(spec, kind, asked) for spec in bundled_specs() for kind in spec.files]
+    checks = [_check(choice, asked) for choice in _choices(model)]
     if not any(checks):
-        raise ModelRefusedError("no bundled model could be run here", tip="see the lines above")
+        what = "no bundled model could" if model is None else f"{model} could not"
+        raise ModelRefusedError(f"{what} be run here", tip="see the lines above")
     return 0 if all(passed is not False for passed in checks) else ModelRefusedError.exit_code
 
 
@@ -63,21 +66,41 @@ def _try_state() -> None:
     click.echo(f"state {folder}, {free:.1f} GB free")
 
 
-def _installed(package: str) -> str:
+def _installed(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return None
 
 
-def _check(spec: ModelSpec, kind: str, device: Device) -> bool | None:
+def _check_one_onnxruntime() -> None:
+    """Both packages write the same folder: the one that was installed last is what runs."""
+    if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
+        click.secho(
+            "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
+            "(pip uninstall onnxruntime onnxruntime-gpu), then install cxr-edge[cpu] or "
+            "cxr-edge[gpu] again",
+            fg="red",
+        )
+
+
+def _choices(model: str | None) -> list[ModelChoice]:
+    from cxr_edge.catalog import ModelChoice, bundled_specs, choose_model, models_dir
+
+    if model is not None:
+        return [choose_model(model)]
+    return [
+        ModelChoice(spec, kind, models_dir() / file.name)
+        for spec in bundled_specs()
+        for kind, file in spec.files.items()
+    ]
+
+
+def _check(choice: ModelChoice, device: Device) -> bool | None:
     """Self-test one file: True, False, or None where it could not run in any case."""
-    from cxr_edge.catalog import ModelChoice, models_dir
-
-    choice = ModelChoice(spec, kind, models_dir() / spec.files[kind].name)
-    if kind == "tflite" and device.kind == "cuda":
+    if choice.format == "tflite" and device.kind == "cuda":
         click.echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
         return None
     try:
@@ -95,6 +118,34 @@ def _self_test(choice: ModelChoice, device: Device) -> str:
     from cxr_edge.runtime import load
     from cxr_edge.runtime.loading import self_test
 
-    runner = load(choice, device)
-    difference = self_test(runner, choice.spec)
-    return f"self-test passed on {runner.device}, off by {difference:.1e}"
+    runner = load(choice, device, _tell_fallback)
+    difference = self_test(runner, choice.spec, choice.spec.golden_of(choice.format))
+    passed = f"self-test passed on {runner.device}, off by {difference:.1e}"
+    return passed if runner.device == "cpu" else f"{passed}, {_compared(runner, choice)}"
+
+
+def _compared(runner: Runner, choice: ModelChoice) -> str:
+    """How far the GPU is from the CPU, on the golden cases in a batch as large as a run's.
+
+    Raises:
+        DeviceError: further than what is promised.
+    """
+    import numpy as np
+
+    from cxr_edge.golden import golden_image
+    from cxr_edge.runtime import Device, load
+    from cxr_edge.runtime.loading import GPU_TOLERANCE
+
+    spec, golden = choice.spec, choice.spec.golden_of(choice.format)
+    made = np.stack([golden_image(case.rule, spec.size) for case in golden.cases])
+    images = np.resize(made, (_BATCH_COMPARED, *made.shape[1:]))
+    on_cpu = load(choice, Device("cpu")).predict(images).probability
+    difference = float(np.abs(runner.predict(images).probability - on_cpu).max())
+    allowed = max(golden.tolerance, GPU_TOLERANCE)
+    if not difference <= allowed:  # also NaN
+        raise DeviceError(f"{runner.device} is {difference:.1e} from the CPU, allowed {allowed:g}")
+    return f"{difference:.1e} from the CPU"
+
+
+def _tell_fallback(error: CxrEdgeError) -> None:
+    click.secho(f"CUDA is not used: {error}", fg="red")

@@ -31,7 +31,7 @@ class EvaluateRequest:
     out: Path | None
     device: str
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     quiet: bool
 
     def __post_init__(self) -> None:

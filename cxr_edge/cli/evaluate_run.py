@@ -69,7 +69,8 @@ def run(request: EvaluateRequest) -> Evaluation:
         profile.check(choices[0].file.sha256)  # with a profile there is one model
     device = Device.parse(request.device)
     work = Work(request.workers, request.batch_size, quiet=request.quiet)
-    pipelines = [Pipeline(choice, load(choice, device), work) for choice in choices]
+    runners = [load(choice, device, show.warn_on_cpu) for choice in choices]
+    pipelines = [Pipeline(*each, work) for each in zip(choices, runners, strict=True)]
     scored = _scored(pipelines, profile, labelled)
     evaluation = _evaluation(request, clock, labelled, scored)
     _check_other_films(profile, evaluation.films)
@@ -142,20 +143,24 @@ def _scored(
     ):
         for number, pipeline in enumerate(pipelines):
             recipe = recipe_hash(pipeline.choice, pipeline.runner, "")
+            began_on = pipeline.runner.device
             films = _films(pipeline, labelled, ledger.begin(str(number), recipe))
             check_contradictions(films)
-            scored.append(_Scored(pipeline, _model(pipeline, profile), films))
+            used = {film.result.device or began_on for film in films}
+            devices = " and ".join(sorted(used, key=lambda device: device != began_on))
+            model = _model(pipeline, profile, devices)
+            scored.append(_Scored(pipeline, model, films))
     return scored
 
 
-def _model(pipeline: Pipeline, profile: SiteProfile | None) -> MeasuredModel:
+def _model(pipeline: Pipeline, profile: SiteProfile | None, device: str) -> MeasuredModel:
     choice = pipeline.choice
     site = {SITE_POINT: profile.point} if profile else {}
     return MeasuredModel(
         choice.spec,
         display_name(choice.path.name),
         choice.file.sha256,
-        pipeline.runner.device,
+        device,
         {**site, **choice.spec.operating_points},  # no spec has a point of that name
     )
 

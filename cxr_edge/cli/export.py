@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
+from cxr_edge.model_file import PRECISIONS
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -28,11 +29,16 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Folder for model files, spec and card.",
 )
 @click.option(
-    "--weights",
-    type=click.Choice(["float32", "int8"]),
+    "--precision",
+    type=click.Choice([*PRECISIONS.values()]),
     default="float32",
     show_default=True,
-    help="How weights are stored; they are computed with as float32.",
+    help="What is stored and computed with; int8-weights computes in float32, int8 in integers.",
+)
+@click.option(
+    "--measure-speed",
+    is_flag=True,
+    help="Record how fast each file is beside the float32 one, on this machine.",
 )
 @click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
 @click.option(
@@ -45,7 +51,7 @@ def export(**options: Any) -> None:
 
     SOURCE is the --out folder of cxr-edge train, or a .keras file.
 
-    Nothing is written unless both files compute what the source computes.
+    Nothing is written unless every file computes what the source computes.
 
     \b
     Example:

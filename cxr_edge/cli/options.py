@@ -13,7 +13,12 @@ Command = Callable[..., Any]
 def runtime_options(command: Command) -> Command:
     """Where and how films are worked through."""
     for option in (
-        click.option("--batch-size", type=click.IntRange(1, 256), default=32, show_default=True),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(1, 256),
+            help="Films in the network at once; a GPU's batch is halved until it fits.  "
+            "[default: 16 for each core; 256 on CUDA]",
+        ),
         click.option(
             "--workers",
             type=click.IntRange(1, 256),

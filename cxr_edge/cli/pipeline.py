@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.cli import show
 from cxr_edge.cli.stopping import StopRequest, graceful_stop
+from cxr_edge.cores import usable_cores
+from cxr_edge.decoder import DecoderProcess
 from cxr_edge.errors import RunInterruptedError
 from cxr_edge.illustrate import illustrate
 from cxr_edge.ledger import Run
 from cxr_edge.prepared import IntakeSettings, Scope
 from cxr_edge.runtime import Runner
-from cxr_edge.runtime.device import usable_cores
+from cxr_edge.runtime.batches import default_batch_size, passes_at_once
 from cxr_edge.scoring import Scorer
 from cxr_edge.settle import SettleRule
 from cxr_edge.types import FoundFile, Picture
@@ -27,13 +29,13 @@ class Work:
 
     Attributes:
         workers: decoder processes; None for as many as there are cores.
-        batch_size: films per forward pass.
+        batch_size: films in the network at once; None for as many as suit the device.
         id_tag: DICOM keyword whose text goes into the report, or nothing.
         quiet: show no progress.
     """
 
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     id_tag: str = ""
     quiet: bool = False
 
@@ -45,6 +47,7 @@ class Pipeline:
     choice: ModelChoice
     runner: Runner
     work: Work
+    spare: list[DecoderProcess] = field(default_factory=list)
 
     def score(
         self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
@@ -65,11 +68,17 @@ class Pipeline:
             show.note_many_workers(asked, cores)
         with self._decoding(view=False) as (stop, workers):
             with show.QuietProgress() if self.work.quiet else show.Progress(total) as progress:
-                batch_size = self.work.batch_size
-                scorer = Scorer(self.runner, workers, run, settle, batch_size, stop, progress)
+                scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
+
+    def _batches(self) -> tuple[int, int]:
+        """Films per forward pass, and how many passes are under way at once."""
+        device = self.runner.device
+        films = self.work.batch_size or default_batch_size(device)
+        passes = passes_at_once(films, device)
+        return films // passes, passes
 
     def pictures(self, films: Mapping[str, FoundFile]) -> dict[str, Picture]:
         """Pictures of scored films by sha256, of those that can still be read.
@@ -90,5 +99,5 @@ class Pipeline:
         scope = Scope(spec.use.age_years, spec.use.views)
         settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
         count = self.work.workers or usable_cores()
-        with graceful_stop() as stop, Workers(count, settings) as workers:
+        with graceful_stop() as stop, Workers(count, settings, self.spare) as workers:
             yield stop, workers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ class ScoreRequest:
     site_profile: Path | None
     device: str
     workers: int | None
-    batch_size: int
+    batch_size: int | None
     settle: float
     id_tag: str
     thumbnails: bool
@@ -120,7 +121,12 @@ def score(**options: Any) -> int:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     request = ScoreRequest(**options)
-    from cxr_edge.cli.score_run import run
+    # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from cxr_edge.decoder import started_ahead
 
-    report = run(request)
+    with started_ahead() as spare:
+        from cxr_edge.cli.score_run import run
+
+        report = run(request, spare)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

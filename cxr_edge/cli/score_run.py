@@ -12,6 +12,7 @@ from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.cli.score import ScoreRequest
+from cxr_edge.decoder import DecoderProcess
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import DeviceError, InputError, ReportError, RunInterruptedError
 from cxr_edge.illustrate import FILMS_SHOWN
@@ -40,16 +41,17 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Setup:
-    """What is settled before the first file is read."""
+    """What is settled before the first file is read; `device` is the one that the run begins on."""
 
     request: ScoreRequest
     clock: show.Clock
     point: _Point
     pipeline: Pipeline
+    device: str
 
 
-def run(request: ScoreRequest) -> Report:
-    """Check everything, score, rank, write, tell."""
+def run(request: ScoreRequest, spare: list[DecoderProcess]) -> Report:
+    """Check everything, score, rank, write, tell; `spare` decoder processes are there already."""
     clock = show.Clock()
     out = request.out or Path("reports", clock.run_id)
     check_target(out)
@@ -61,7 +63,9 @@ def run(request: ScoreRequest) -> Report:
     state = _state(request)
     with held(state, sys.argv):
         work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
-        setup = _Setup(request, clock, point, Pipeline(choice, load(choice, device), work))
+        runner = load(choice, device, show.warn_on_cpu)
+        pipeline = Pipeline(choice, runner, work, spare)
+        setup = _Setup(request, clock, point, pipeline, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             settle = SettleRule(request.settle)
@@ -185,7 +189,7 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         threshold=point.threshold,
         profile=point.profile,
         device_asked=request.device,
-        device_used=runner.device,
+        device_used=setup.device,
         versions=versions(runner),
         started_utc=clock.started_utc,
         seconds=clock.seconds,

@@ -128,6 +128,11 @@ def warn_damaged_ledger(set_aside: Path) -> None:
     )
 
 
+def warn_on_cpu(error: CxrEdgeError) -> None:
+    """Said even when quiet: the GPU that somebody counts on is not what scores."""
+    say_error(f"scoring goes on on the CPU: {error}", error.tip)
+
+
 def warn_no_films(error: CxrEdgeError) -> None:
     """The scores are there and the report goes on; somebody asked for films."""
     say_error(f"the report shows no films: {error}", error.tip)
@@ -141,12 +146,16 @@ def warn_nothing_found() -> None:
 def print_jsonl(report: Report, out: Path) -> None:
     """The rows on stdout, one JSON object a line, with the columns of the CSV.
 
+    A film that was scored on another device than the run began on says on which.
+
     Raises:
         ReportError: stdout takes no more; the report in `out` is complete all the same.
     """
     try:
         for row in report.rows:
-            click.echo(json.dumps(row_values(row, report.context.id_tag)))
+            values = row_values(row, report.context.id_tag)
+            elsewhere = {"device": row.result.device} if row.result.device else {}
+            click.echo(json.dumps({**values, **elsewhere}))
     except OSError as error:
         # What Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -207,6 +216,9 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         f"{context.model_file} on {context.device_used}{chosen}, {context.operating_point} at "
         f"{context.threshold:.6f}"
     )
+    if len(report.devices) > 1:
+        films = ", ".join(f"{number} on {device}" for device, number in report.devices.items())
+        yield f"films scored: {films}"
     if context.profile:
         point = context.profile.point
         yield (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from cxr_edge.errors import ImageError
 from cxr_edge.types import DecodedImage, Reason
 
@@ -43,6 +41,8 @@ def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> Decod
 
 def decoder_versions() -> dict[str, str]:
     """Versions of the packages that decode; none of them is imported."""
+    from importlib.metadata import version  # decoder processes never ask
+
     return {package: version(package) for package in _DECODERS}
 
 

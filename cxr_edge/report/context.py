@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from cxr_edge.triage import Counts, TriageRow, count
 from cxr_edge.types import Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RunContext:
         operating_point: its name, `site` for that of a site profile, or `custom` for a threshold
             given by hand.
         profile: the site profile, where there is one.
-        device_asked: as on the command line; `device_used` is what the runner took.
+        device_asked: as on the command line; `device_used` is what the run began on.
         versions: software that could change a number.
         seconds: wall time from start to the last score.
     """
@@ -83,3 +84,12 @@ class Report:
     def counts(self) -> Counts:
         """Files by status and by band."""
         return count(self.rows)
+
+    @cached_property
+    def devices(self) -> dict[str, int]:
+        """Scored films by device; more than one where `auto` left the GPU in the middle."""
+        began_on = self.context.device_used
+        if began_on == "cpu":  # from there a run goes nowhere: the rows need not be read again
+            return {began_on: self.counts.scored}
+        scored = (row.result for row in self.rows if row.flagged is not None)
+        return {began_on: 0, **Counter(each.device or began_on for each in scored)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from cxr_edge.measurements import SCORE_BINS
 from cxr_edge.report.context import RunContext
@@ -92,7 +93,7 @@ class Plot:
     width: float = 400
     height: float = 120
 
-    @property
+    @cached_property
     def top(self) -> float:
         """The share that the upper edge stands for."""
         largest = max(max(spread.shares) for spread in self.spreads)

@@ -85,6 +85,7 @@ def _chunks(report: Report) -> Iterator[bytes]:
     page = environment.get_template("triage.html.j2").generate(
         banner=BANNER,
         context=report.context,
+        devices=report.devices,
         counts=report.counts,
         explanations=explanations,
         few=FEW,

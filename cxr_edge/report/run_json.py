@@ -29,7 +29,11 @@ def run_values(report: Report) -> dict[str, Any]:
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
         "site_profile": context.profile and asdict(context.profile),
         "thumbnails": context.thumbnails,
-        "device": {"asked": context.device_asked, "used": context.device_used},
+        "device": {
+            "asked": context.device_asked,
+            "used": context.device_used,
+            "films": report.devices,
+        },
         "versions": context.versions,
         "started_utc": context.started_utc,
         "seconds": context.seconds,

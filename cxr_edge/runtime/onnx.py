@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.runtime.device import Device, usable_cores
+from cxr_edge.runtime.batches import in_short
+from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx_guard import check_self_contained
 from cxr_edge.runtime.protocol import TensorShapes
 from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, METADATA_KEY, PROBABILITY_NAME
@@ -15,6 +21,15 @@ from cxr_edge.types import Predictions
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+CUDA_OPTIONS = {
+    # TF32 would leave the tolerance of the parity gate.
+    "use_tf32": "0",
+    # The exhaustive search, the default, times the algorithms anew for every size of batch, and may
+    # take another one each night.
+    "cudnn_conv_algo_search": "HEURISTIC",
+}
+_CUDA_TIP = "docs/gpu.md says what CUDA needs; or use --device cpu"
+_FATAL = 4
 Provider = str | tuple[str, dict[str, str]]
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
@@ -25,22 +40,24 @@ class OnnxRunner:
     def __init__(self, content: bytes, device: Device) -> None:
         """Create a session from bytes that were already checked against their hash.
 
+        Args:
+            content: the model.
+            device: `auto` is the CPU here: `loading.load` tries CUDA first.
+
         Raises:
             ModelRefusedError: not a self-contained model of the standard operator set.
-            DeviceError: CUDA was asked for and is not there.
+            DeviceError: CUDA was asked for and cannot be used.
         """
         check_self_contained(content)
-        providers = _providers(device)
         try:
-            self._session = _open_session(content, providers, device)
+            self._session = _session(content, device)
             self._tensors = [*self._session.get_inputs(), *self._session.get_outputs()]
             self._metadata = self._session.get_modelmeta().custom_metadata_map
+        except DeviceError:
+            raise
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise ModelRefusedError(f"onnxruntime refuses the model: {error}") from error
-        used = self._session.get_providers()[0]
-        if device.kind == "cuda" and used != _CUDA:
-            raise DeviceError(f"{device} was asked for, onnxruntime took {used}")
-        self.device = str(Device("cuda", device.index)) if used == _CUDA else "cpu"
+        self.device = str(device) if device.kind == "cuda" else "cpu"
         self.backend = f"onnxruntime {onnxruntime.__version__}"
 
     def signature(self) -> TensorShapes:
@@ -70,45 +87,74 @@ class OnnxRunner:
         return Predictions(probability[:, 0], evidence, bias[:, 0])
 
 
-def _open_session(
-    content: bytes, providers: list[Provider], device: Device
-) -> onnxruntime.InferenceSession:
-    """Only `auto` may end up on another device than the one that was tried first.
-
-    onnxruntime's own fallback is off: it prints to stdout, and it would leave the GPU in the middle
-    of a run while the report still names it.
-    """
-    try:
-        return onnxruntime.InferenceSession(
-            content, _session_options(), providers=providers, enable_fallback=0
-        )
-    except Exception:  # onnxruntime's exceptions share no public base class
-        if device.kind != "auto" or providers == [_CPU]:
-            raise
-        return _open_session(content, [_CPU], device)
+def offers_cuda() -> bool:
+    """Whether this build of onnxruntime knows CUDA; the machine may still lack what it takes."""
+    return _CUDA in onnxruntime.get_available_providers()
 
 
-def _session_options() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.log_severity_level = 3  # errors only: warnings go to stderr unasked
-    # Threads that spin between batches would take the cores from decoding.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+def _session(content: bytes, device: Device) -> onnxruntime.InferenceSession:
+    return _on_cuda(content, device) if device.kind == "cuda" else _opened(content, [_CPU])
 
 
-def _providers(device: Device) -> list[Provider]:
-    """Execution providers in order of preference."""
-    if device.kind == "cpu" or (device.kind == "auto" and not _has_cuda()):
-        return [_CPU]
-    if not _has_cuda():
+def _on_cuda(content: bytes, device: Device) -> onnxruntime.InferenceSession:
+    """A session whose first provider is CUDA; DeviceError where there can be none."""
+    if not offers_cuda():
         raise DeviceError(
             f"{device} was asked for and this onnxruntime has no CUDA",
             tip="install cxr-edge[gpu] instead of cxr-edge[cpu], or use --device cpu",
         )
-    # TF32 would leave the tolerance of the parity gate.
-    return [(_CUDA, {"device_id": str(device.index), "use_tf32": "0"}), _CPU]
+    _load_libraries()
+    options = {"device_id": str(device.index), **CUDA_OPTIONS}
+    try:
+        session = _opened(content, [(_CUDA, options), _CPU])
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        _opened(content, [_CPU])  # else it is the model's fault, and this says so
+        raise DeviceError(f"{device} cannot be used: {in_short(error)}", tip=_CUDA_TIP) from error
+    used = session.get_providers()[0]
+    if used != _CUDA:
+        why = f": {missing}" if (missing := _missing_library()) else ""
+        message = f"{device} was asked for, onnxruntime took {used}{why}"
+        raise DeviceError(message, tip=_CUDA_TIP)
+    return session
 
 
-def _has_cuda() -> bool:
-    return _CUDA in onnxruntime.get_available_providers()
+def _opened(content: bytes, providers: list[Provider]) -> onnxruntime.InferenceSession:
+    """Open it without onnxruntime's own fallback.
+
+    It prints to stdout, and it would leave the GPU in the middle of a run while the report still
+    names it.
+    """
+    return onnxruntime.InferenceSession(
+        content, _session_options(), providers=providers, enable_fallback=0
+    )
+
+
+def _session_options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    # Who has several cores runs several passes at once: two threads that share one pass spend a
+    # tenth more CPU time, and wait for each other where decoders want the cores as well.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: warnings go to stderr unasked
+    return options
+
+
+def _load_libraries() -> None:
+    """CUDA and cuDNN as pip installs them, which the system's loader does not find by itself."""
+    # What is logged while the provider is made goes to stderr in colours; we raise it.
+    onnxruntime.set_default_logger_severity(_FATAL)
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it did not find
+        onnxruntime.preload_dlls()
+
+
+def _missing_library() -> str:
+    """What keeps the CUDA provider from being loaded, as the loader says it; or nothing.
+
+    onnxruntime only logs this.
+    """
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    try:
+        for name in ("shared", "cuda"):  # the second needs the first
+            ctypes.CDLL(str(folder / f"libonnxruntime_providers_{name}.so"))
+    except OSError as error:
+        return str(error)
+    return ""

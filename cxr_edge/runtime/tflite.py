@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from importlib.metadata import version
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.runtime.device import Device, usable_cores
+from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import TensorShapes
 from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
 from cxr_edge.types import Predictions
@@ -20,7 +20,7 @@ from cxr_edge.types import Predictions
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """LiteRT greets on the C level of stderr, which cron would mail; its errors are raised."""
+    """LiteRT greets once, on the C level of stderr, and cron would mail it; errors are raised."""
     try:
         kept = os.dup(2)
     except OSError:  # somebody closed it, as in `2>&-`
@@ -37,10 +37,10 @@ def _silent_stderr() -> Iterator[None]:
 
 
 class TfliteRunner:
-    """One LiteRT interpreter."""
+    """LiteRT interpreters: as many as there are passes at once."""
 
     def __init__(self, content: bytes, device: Device) -> None:
-        """Create an interpreter from bytes that were already checked against their hash.
+        """Create the first one from bytes that were already checked against their hash.
 
         Raises:
             ModelRefusedError: LiteRT does not accept the model, or it has no signature.
@@ -51,11 +51,10 @@ class TfliteRunner:
                 f"{device} was asked for, and TFLite models run on the CPU here",
                 tip="use the .onnx file of the model, or --device cpu",
             )
+        self._content = content
         try:
             with _silent_stderr():
-                self._interpreter = Interpreter(model_content=content, num_threads=usable_cores())
-                self._interpreter.allocate_tensors()
-                self._runner = self._interpreter.get_signature_runner()
+                self._idle = [self._opened()]
         except (ValueError, RuntimeError, TypeError) as error:
             raise ModelRefusedError(f"LiteRT refuses the model: {error}") from error
         self.device = "cpu"
@@ -63,7 +62,8 @@ class TfliteRunner:
 
     def signature(self) -> TensorShapes:
         """Dtype and shape of every input and output by name."""
-        details = {**self._runner.get_input_details(), **self._runner.get_output_details()}
+        first = self._idle[0]
+        details = {**first.get_input_details(), **first.get_output_details()}
         return {
             name: (
                 np.dtype(tensor["dtype"]).name,
@@ -74,7 +74,18 @@ class TfliteRunner:
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
-        outputs = self._runner(**{INPUT_NAME: images})
+        try:
+            runner = self._idle.pop()
+        except IndexError:
+            runner = self._opened()
+        outputs = runner(**{INPUT_NAME: images})
+        self._idle.append(runner)
         return Predictions(
             outputs[PROBABILITY_NAME][:, 0], outputs[EVIDENCE_NAME], outputs[BIAS_NAME][:, 0]
         )
+
+    def _opened(self) -> SignatureRunner:
+        """An interpreter, which runs one pass at a time, in one thread: as the sessions of ONNX."""
+        interpreter = Interpreter(model_content=self._content, num_threads=1)
+        interpreter.allocate_tensors()
+        return interpreter.get_signature_runner()

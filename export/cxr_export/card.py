@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+from cxr_edge.cli.describe import speed_in_words
 from cxr_edge.errors import ExportError
 from cxr_edge.measurements import with_interval
 from cxr_edge.spec import ModelSpec
@@ -27,6 +28,7 @@ def render_card(spec: ModelSpec) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["interval"] = with_interval
+    environment.filters["speed"] = speed_in_words
     kermany = spec.data_source == KERMANY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     try:

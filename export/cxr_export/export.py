@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxr_edge.atomic import sync_folder, write_atomically
-from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
+from cxr_edge.errors import DataError, ExportError
+from cxr_edge.model_file import ModelFile
 from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.runtime import Device, start
-from cxr_edge.spec import ModelFile, ModelSpec
-from cxr_export import compact, onnx, tflite
+from cxr_edge.spec import ModelSpec
+from cxr_export import compact, onnx
 from cxr_export.card import render_card
-from cxr_export.draft import Measured, draft_spec, evaluate, operating_points
+from cxr_export.draft import (
+    Measured,
+    Score,
+    draft_spec,
+    evaluate,
+    operating_points,
+    remeasured,
+    spread,
+)
+from cxr_export.gates import Trained, make_gates
 from cxr_export.graph import InferenceGraph
-from cxr_export.parity import TOLERANCE, Gate, sample_evenly
+from cxr_export.parity import sample_evenly
 from cxr_export.source import Source, load_source
+from cxr_export.speed import measure_speed
+from cxr_export.variants import (
+    FEWER_BITS,
+    Networks,
+    convert,
+    float32_runner,
+    runner_of,
+    score_with,
+)
 from cxr_training.data import ImageSet, find_labelled, load_images
 from cxr_training.thresholds import out_of_fold_points
 
@@ -39,8 +52,10 @@ class ExportJob:
         name: of the model, and of its files.
         calibration: labelled folder whose x-rays the parity gate uses.
         out: folder for model files, spec and card.
-        weights: how weights are stored: `float32` or `int8`.
+        precision: a value of `PRECISIONS`; `float16` and `int8` are measured on all films that the
+            run validated on, which the calibration folder has to hold.
         test: labelled folder to measure the finished model on, recorded in spec and card.
+        measure_speed: record how fast each file is beside the float32 one.
         out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.
     """
 
@@ -48,18 +63,21 @@ class ExportJob:
     name: str
     calibration: Path
     out: Path
-    weights: str = "float32"
+    precision: str = "float32"
     test: Path | None = None
+    measure_speed: bool = False
     out_of_fold: Path | None = None
 
     def __post_init__(self) -> None:
         """A name becomes file names."""
         if not _NAME.fullmatch(self.name):
             raise ExportError(f"name {self.name!r} must be letters, digits, _ and - only")
+        if self.measure_speed and self.precision == "float32":
+            raise ExportError("a float32 file has no other to measure its speed beside")
 
 
 def export(job: ExportJob) -> ModelSpec:
-    """Write `<name>.onnx`, `<name>.tflite`, `<name>.json` and `<name>.md`.
+    """Write `<name>.onnx`, `<name>.tflite`, `<name>.json` and `<name>.md`; float16 has no TFLite.
 
     Raises:
         ExportError: the source cannot be exported.
@@ -67,22 +85,18 @@ def export(job: ExportJob) -> ModelSpec:
         DataError: the calibration or test folder cannot be used.
     """
     source = load_source(job.source)
-    images = _labelled(job.calibration, source.size, CALIBRATION_IMAGES)
-    points = _points(job, source, images)
-    gate = _gate(source, images.pixels, points, job.weights)
-    if job.weights == "int8":
+    images = _gate_images(job, source)
+    trained = Trained(source, images, _points(job, source, images))
+    gates = make_gates(trained, job.precision)
+    if job.precision == "int8-weights":
         compact.snap(source.model)
     graph = InferenceGraph(source.model)
-    tests = []
-    if job.test is not None:
-        held_back = _labelled(job.test, source.size, None)
-        tests.append(evaluate(source, held_back, job.test.resolve().name, points))
-    spec = draft_spec(job.name, source, graph.head.cells, Measured(points, tuple(tests)))
-    contents = _convert(graph, spec, job.weights)
-    files = {
-        kind: _checked_file(kind, content, spec, gate, job.weights)
-        for kind, content in contents.items()
-    }
+    networks = convert(graph, job.precision, images.pixels)
+    spec = draft_spec(job.name, source, graph.head.cells, _measured(job, trained, networks))
+    contents = _contents(networks, spec)
+    files = {kind: gates.file(kind, content, spec) for kind, content in contents.items()}
+    if job.measure_speed:
+        files = _with_speed(files, contents, graph, images)
     spec = replace(spec, files=files)
     _write(job.out, spec, contents)
     return spec
@@ -95,6 +109,41 @@ def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, Opera
     if source.run is None:
         raise ExportError(f"{job.source} is no run folder, which --out-of-fold needs")
     return out_of_fold_points(job.out_of_fold, job.source)
+
+
+def _gate_images(job: ExportJob, source: Source) -> ImageSet:
+    """A sample of the folder; all films that the run validated on, where fewer bits may lose."""
+    if job.precision not in FEWER_BITS:
+        return _labelled(job.calibration, source.size, CALIBRATION_IMAGES)
+    images = _labelled(job.calibration, source.size, None)
+    if source.run is None:
+        return images
+    kept = [i for i, file in enumerate(images.files) if file.name in source.run.validation_films]
+    if missing := len(source.run.validation_films) - len(kept):
+        raise DataError(
+            f"{job.calibration} lacks {missing} of {len(source.run.validation_films)} films that "
+            f"the run validated on; {job.precision} is measured on them",
+            tip="give the folder that the network was trained with",
+        )
+    return images.subset(kept)
+
+
+def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
+    """What the finished network does: by Keras, or by the ONNX file where that has fewer bits."""
+    run, images, points = trained.source.run, trained.images, trained.operating_points
+    spread_of_scores = run.validation_scores if run else None
+    score: Score = trained.source.score
+    if job.precision in FEWER_BITS:
+        score = score_with(runner_of(networks.onnx.SerializeToString(), "onnx"))
+        probability = score(images.pixels)
+        data = spread_of_scores.data if spread_of_scores else points["screening"].data
+        points = remeasured(points, images, probability, data)
+        spread_of_scores = spread(data, images, probability)
+    tests = []
+    if job.test is not None:
+        held_back = _labelled(job.test, trained.source.size, None)
+        tests.append(evaluate(score, held_back, job.test.resolve().name, points))
+    return Measured(points, tuple(tests), spread_of_scores, job.precision)
 
 
 def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:
@@ -111,38 +160,25 @@ def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:
     return images
 
 
-def _gate(
-    source: Source, pixels: NDArray[np.uint8], points: Mapping[str, OperatingPoint], weights: str
-) -> Gate:
-    """The reference is the trained network, before any rounding of its weights."""
-    return Gate(pixels, source.probability(pixels), points, TOLERANCE[weights], "Keras float32")
+def _contents(networks: Networks, spec: ModelSpec) -> dict[str, bytes]:
+    """Each format's bytes."""
+    contents = {"onnx": onnx.with_spec(networks.onnx, spec)}
+    return contents if networks.tflite is None else {**contents, "tflite": networks.tflite}
 
 
-def _convert(graph: InferenceGraph, spec: ModelSpec, weights: str) -> dict[str, bytes]:
-    """Both formats' bytes."""
-    onnx_model, tflite_content = onnx.convert(graph), tflite.convert(graph)
-    if weights == "int8":
-        compact.pack_onnx(onnx_model)
-        tflite_content = compact.pack_tflite(tflite_content)
-    return {"onnx": onnx.with_spec(onnx_model, spec), "tflite": tflite_content}
-
-
-def _checked_file(
-    kind: str, content: bytes, spec: ModelSpec, gate: Gate, weights: str
-) -> ModelFile:
-    """Names, shapes and self-test as the runtime will check them; then the gate."""
-    try:
-        runner = start(content, kind, spec, Device("cpu"))
-    except ModelRefusedError as error:
-        raise ParityError(f"the runtime would refuse the {kind} file: {error}") from error
-    return ModelFile(
-        name=f"{spec.name}.{kind}",
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        weights=weights,
-        opset={"onnx": onnx.OPSET, "tflite": tflite.SCHEMA}[kind],
-        parity=gate.check(runner),
-    )
+def _with_speed(
+    files: dict[str, ModelFile],
+    contents: dict[str, bytes],
+    graph: InferenceGraph,
+    images: ImageSet,
+) -> dict[str, ModelFile]:
+    """Each file's speed beside the same network in float32."""
+    timed = {}
+    for kind, file in files.items():
+        runner, beside = runner_of(contents[kind], kind), float32_runner(graph, kind)
+        speed = measure_speed(runner, beside, "the float32 file", images.pixels)
+        timed[kind] = replace(file, speed=speed)
+    return timed
 
 
 def _write(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:

@@ -23,7 +23,7 @@ def convert(graph: InferenceGraph) -> onnx.ModelProto:
     model.opset_import.extend(declared)
     model.producer_name, model.producer_version, model.doc_string = "cxr-edge", "", ""
     _name_batch_dimension(model)
-    _make_canonical(model.graph)
+    make_canonical(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -34,7 +34,7 @@ def _name_batch_dimension(model: onnx.ModelProto) -> None:
         tensor.type.tensor_type.shape.dim[0].dim_param = "N"
 
 
-def _make_canonical(graph: onnx.GraphProto) -> None:
+def make_canonical(graph: onnx.GraphProto) -> None:
     """Order and names that follow from the network alone, in place.
 
     tf2onnx orders by hash and numbers its names over the whole process; the same weights have to

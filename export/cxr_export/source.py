@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,27 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError
-from cxr_edge.measurements import ScoreDistribution
-from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.spec import Training
-from cxr_edge.strict_json import read
+from cxr_export.run import SOURCE_TIP, Run, load_run
 from cxr_training.augment import as_rgb
-from cxr_training.data import CLASSES
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
-from cxr_training.run import MODEL_FILE, PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION
-
-_TIP = "give the --out folder of cxr-edge train, or a .keras file"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a spec takes from the run.json and the predictions.csv of `cxr-edge train`."""
-
-    net: str
-    training: Training
-    operating_points: dict[str, OperatingPoint]
-    validation_scores: ScoreDistribution
+from cxr_training.run import MODEL_FILE, RUN_FILE
 
 
 @dataclass(frozen=True)
@@ -61,6 +43,10 @@ class Source:
         to_logit = keras.Model(self.model.input, self.model.get_layer(OUTPUT_DENSE_LAYER).output)
         return _predict(to_logit, pixels)
 
+    def score(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Probabilities that keep the digits of the logits, float64 [N]."""
+        return sigmoid(self.logits(pixels))
+
     def probability(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The reference every exported file is held against: the network's own last word."""
         return _predict(self.model, pixels)
@@ -84,76 +70,17 @@ def load_source(path: Path) -> Source:
     """
     if not path.is_dir():
         return Source(_load_model(path), None)
-    run = _load_run(path)
+    run = load_run(path)
     model = _load_model(path / MODEL_FILE)
     if model.name != run.net:
         raise ExportError(f"{path}: {RUN_FILE} is about {run.net}, {MODEL_FILE} is {model.name}")
     return Source(model, run)
 
 
-def _load_run(folder: Path) -> Run:
-    path = folder / RUN_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ExportError(
-            f"{folder} is not a finished run: {path.name} cannot be read", tip=_TIP
-        ) from error
-    try:
-        return _read_run(values, folder / PREDICTIONS_FILE)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error
-
-
-def _read_run(values: dict[str, Any], predictions: Path) -> Run:
-    """KeyError, TypeError or ValueError when something is missing or of another type."""
-    if values["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"schema {values['schema_version']}, this is {SCHEMA_VERSION}")
-    recipe, data = values["recipe"], values["data"]
-    training = {
-        "data": data["name"],
-        "data_sha256": data["sha256"],
-        "train_counts": data["train"],
-        "validation_counts": data["validation"],
-        "split": f"{recipe['validation_tenths']}0 % of patients held out, seed {values['seed']}",
-        "recipe": recipe["name"],
-        "pretrained_weights": recipe["model"]["weights"],
-        **{key: values[key] for key in _COPIED},
-    }
-    points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
-    if missing := {"screening", "balanced"} - set(points):
-        raise ValueError(f"no operating point {', '.join(sorted(missing))}")
-    scores = _validation_scores(predictions, points["screening"].data, data["validation"])
-    return Run(values["net"], read(Training, training, "training"), points, scores)
-
-
-_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")
-
-
-def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDistribution:
-    """How the scores of the validation films spread.
-
-    Raises:
-        ExportError: it cannot be read, or holds other films than run.json counts.
-    """
-    scores: dict[str, list[float]] = {name: [] for name in CLASSES}
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                scores[CLASSES[int(row["label"])]].append(float(row["probability"]))
-        distribution = ScoreDistribution.of(data, scores)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
-        raise ExportError(f"{path} is not the {path.name} of cxr-edge train: {error}") from error
-    found = {name: sum(bins) for name, bins in distribution.counts.items()}
-    if found != {name: counts[name] for name in CLASSES}:
-        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {found}")
-    return distribution
-
-
 def _load_model(path: Path) -> keras.Model:
     """Keras refuses code in files by default (`safe_mode`); a Lambda layer does not get so far."""
     if not path.is_file() or path.suffix != ".keras":
-        raise ExportError(f"{path} is neither a run folder nor a .keras file", tip=_TIP)
+        raise ExportError(f"{path} is neither a run folder nor a .keras file", tip=SOURCE_TIP)
     try:
         with zipfile.ZipFile(path) as archive:
             holds_code = b'"Lambda"' in archive.read("config.json")

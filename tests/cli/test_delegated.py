@@ -79,7 +79,8 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "name": "x",
             "calibration": Path(),
             "out": Path("m"),
-            "weights": "float32",
+            "precision": "float32",
+            "measure_speed": False,
             "test": None,
             "out_of_fold": None,
         }
@@ -93,7 +94,7 @@ USAGE = {
     "export nothing": ["export", "nowhere", "--name", "x", "--calibration", ".", "--out", "m"],
     "export as int4": [
         *["export", ".", "--name", "x", "--calibration", ".", "--out", "m"],
-        *["--weights", "int4"],
+        *["--precision", "int4"],
     ],
 }
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from cxr_edge import scoring
+from cxr_edge import passes
 from cxr_edge.cli import evaluate_run
 from cxr_edge.cli.evaluate import EvaluateRequest, evaluate
 from cxr_edge.errors import DataError
@@ -274,13 +274,16 @@ def test_a_folder_that_is_there_is_never_overwritten(
 def test_a_signal_ends_it_with_nothing_written(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = scoring.predict
+    real = passes.predict
+
+    once = iter([signal.SIGTERM])
 
     def interrupted(*arguments: Any) -> Any:
-        signal.raise_signal(signal.SIGTERM)
+        for number in once:  # a second one would end it at once
+            signal.raise_signal(number)
         return real(*arguments)
 
-    monkeypatch.setattr(scoring, "predict", interrupted)
+    monkeypatch.setattr(passes, "predict", interrupted)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     outcome = run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out")

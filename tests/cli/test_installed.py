@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +286,57 @@ def test_a_full_disk_behind_stdout_is_said_and_the_report_is_there(
     assert names_in(out) == ["run.json", "triage.csv", "triage.html"]
 
 
+def full() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def left() -> int:
+    """A pipe whose reader has gone."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    return theirs
+
+
+@pytest.mark.parametrize("opened", [full, left])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("score", "in", "--settle", "0", "--out", "out"), 3), (("score", "nosuch"), 2)],
+    ids=["a night", "usage"],
+)
+def test_a_log_that_cannot_be_written_changes_nothing(
+    opened: Callable[[], int], arguments: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    """A full disk under the log, or `2>&1 | head`; enough files for several lines of progress."""
+    write_tree(tmp_path / "in", {f"{i}.png": b"" for i in range(1100)})
+    log = opened()
+    command = [str(BINARY), *arguments, "--model", "cnn3_50"]
+    env = environment()
+    made = subprocess.run(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=log, env=env, check=False
+    )
+    os.close(log)
+    assert (made.returncode, made.stdout) == (code, b"")
+    if code == 3:
+        rows = (tmp_path / "out" / "triage.csv").read_text().splitlines()
+        assert len(rows) == 1101
+
+
+@pytest.mark.parametrize("command", ["models", "doctor"])
+def test_a_full_disk_behind_what_was_asked_for_is_one_line(command: str) -> None:
+    arguments = [command, *(["list"] if command == "models" else [])]
+    out = full()
+    made = subprocess.run(
+        [str(BINARY), *arguments],
+        stdout=out,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        check=False,
+    )
+    os.close(out)
+    assert made.returncode == 1
+    assert made.stderr == b"error: the output cannot be written: No space left on device\n"
+
+
 def test_a_folder_without_files_is_said_even_when_quiet(tmp_path: Path) -> None:
     (tmp_path / "unmounted").mkdir()
     made = cxr_edge("score", tmp_path / "unmounted", "--out", tmp_path / "out", "-q")
@@ -333,7 +386,8 @@ def until_it_waits(process: subprocess.Popen[bytes]) -> None:
     if process.stderr is None:
         raise RuntimeError("no pipe")
     said = process.stderr.readline()
-    assert said.startswith(b"waiting 60 s for 3 files to settle"), said
+    # A busy machine has taken some of the 60 s by then.
+    assert re.match(rb"waiting [3-6]\d s for 3 files to settle", said), said
 
 
 @pytest.mark.parametrize(

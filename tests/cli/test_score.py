@@ -137,7 +137,8 @@ def test_run_json(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("score", mixed, "--model", tiny, "--out", out, "-q", "--device", "auto")
     values = run_values(out)
-    assert values["device"] == {"asked": "auto", "used": "cpu"}
+    films = {"cpu": values["counts"]["scored"]}
+    assert values["device"] == {"asked": "auto", "used": "cpu", "films": films}
     assert values["operating_point"] == {"name": "screening", "threshold": 0.25}
     assert values["model"]["file"] == "tiny.onnx"
     assert values["model"]["sha256"] == choose_model(str(tiny)).file.sha256
@@ -224,11 +225,38 @@ USAGE = {
         ["in", "--operating-point", "rule-out"],
         "tiny has no operating point 'rule-out'\n  tip: it has: screening, balanced",
     ),
-    "unknown device": (["in", "--device", "tpu"], "unknown device 'tpu'\n  tip: use auto, cpu"),
+    "unknown device": (
+        ["in", "--device", "tpu"],
+        "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n",
+    ),
+    "no index": (
+        ["in", "--device", "cuda:x"],
+        "error: unknown device 'cuda:x'\n  tip: use auto, cpu, cuda or cuda:N\n",
+    ),
     "missing input": (["in", "nowhere"], "input does not exist: "),
     "missing list": (["--files-from", "nowhere"], "--files-from nowhere cannot be read: No such"),
     "no workers": (["in", "--workers", "0"], "0 is not in the range"),
-    "no batch": (["in", "--batch-size", "0"], "0 is not in the range"),
+    "negative workers": (
+        ["in", "--workers", "-1"],
+        "'--workers': -1 is not in the range 1<=x<=256",
+    ),
+    "huge workers": (
+        ["in", "--workers", "9999"],
+        "'--workers': 9999 is not in the range 1<=x<=256",
+    ),
+    "no batch": (
+        ["in", "--batch-size", "0"],
+        "Invalid value for '--batch-size': 0 is not in the range",
+    ),
+    "negative batch": (
+        ["in", "--batch-size", "-3"],
+        "'--batch-size': -3 is not in the range 1<=x<=256",
+    ),
+    "huge batch": (
+        ["in", "--batch-size", "1000000000"],
+        "1000000000 is not in the range 1<=x<=256",
+    ),
+    "half a batch": (["in", "--batch-size", "1.5"], "'1.5' is not a valid integer"),
     "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
     "unknown option": (["in", "--sieve"], "No such option"),
 }
@@ -327,7 +355,7 @@ REFUSED = {
     "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled models: "),
     "keras": (
         "net.keras",
-        "error: net.keras is neither .onnx nor .tflite\n  tip: convert it first",
+        "error: net.keras is neither .onnx nor .tflite\n  tip: give the .onnx or .tflite beside it",
     ),
     "no spec": ("alone.onnx", "error: alone.onnx has no spec alone.json beside it\n  tip: "),
     "no GPU": ("tiny.onnx", "error: cuda:0 was asked for"),

@@ -193,7 +193,10 @@ def test_a_signal_while_scoring(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The batch is finished and recorded, the next run goes on, and the rows are the same."""
+    """What is in the network is recorded, the next run goes on, and the rows are the same.
+
+    The third batch may be there already when the main thread hears of it.
+    """
     real, sizes = OnnxRunner.predict, []
 
     def predict(self: OnnxRunner, images: Any) -> Any:
@@ -206,12 +209,13 @@ def test_a_signal_while_scoring(
     options = ["--model", tiny, "--batch-size", "2", "--workers", "1"]
     made = run("score", films, *options, "--out", tmp_path / "out")
     assert (made.code, made.out) == (code, "")
+    assert sizes[1:] in ([2, 2], [2, 2, 1])
+    safe = 4 if sizes[1:] == [2, 2] else 6
     assert made.err == (
-        "error: stopped by a signal; 4 files of this run are safe\n"
+        f"error: stopped by a signal; {safe} files of this run are safe\n"
         "  tip: the same command goes on from here\n"
     )
     assert names_in(tmp_path) == ["in"]
-    assert sizes[1:] == [2, 2]
     assert run("score", films, *options, "--out", tmp_path / "out", "-q").code == 3
     assert sum(sizes[1:]) - sizes[0] == 5
     fresh = tmp_path / "fresh"

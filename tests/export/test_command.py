@@ -79,7 +79,11 @@ def test_what_is_missing_is_named(missing: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("--weights", "int4", "'int4' is not one of 'float32', 'int8'"),
+        (
+            "--precision",
+            "int4",
+            "'int4' is not one of 'float32', 'float16'",
+        ),
         ("--calibration", "/nowhere", "'/nowhere' does not exist"),
         ("--test", "/nowhere", "'/nowhere' does not exist"),
     ],

@@ -20,11 +20,12 @@ from cxr_edge.catalog import choose_model
 from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
 from cxr_edge.runtime import Device, load
 from cxr_edge.spec import ModelSpec
+from cxr_export import draft, parity
 from cxr_export import export as driver
-from cxr_export import parity
 from cxr_export.export import CALIBRATION_IMAGES, ExportJob, export
 from cxr_export.graph import InferenceGraph
 from cxr_export.source import load_source
+from cxr_export.variants import Networks
 from cxr_training.data import find_labelled
 from tests.export.films import films
 from tests.export.networks import RESNET, Converted, probability, reads_keras_variables
@@ -242,8 +243,8 @@ class _Failing:
 @pytest.fixture
 def conversions(exported: ModelSpec, job: ExportJob, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
     """`export` of the same job without converting again."""
-    made = {kind: (job.out / f"mine.{kind}").read_bytes() for kind in ("onnx", "tflite")}
-    monkeypatch.setattr(driver, "_convert", lambda *_: made)
+    model, tflite = onnx.load(job.out / "mine.onnx"), (job.out / "mine.tflite").read_bytes()
+    monkeypatch.setattr(driver, "convert", lambda *_: Networks(model, tflite))
     return exported
 
 
@@ -402,7 +403,7 @@ def test_many_calibration_images_are_thinned_evenly(
     assert counts["NORMAL"] + counts["PNEUMONIA"] > 9  # measuring takes every film
 
 
-# int8
+# int8 weights
 
 
 def test_int8_of_a_bare_network(
@@ -410,12 +411,12 @@ def test_int8_of_a_bare_network(
 ) -> None:
     """Its points are chosen before its weights are rounded, in the spec and in the file."""
     float32 = export(elsewhere(job, tmp_path / "float32", source=saved("cnn3_50")))
-    int8 = elsewhere(job, tmp_path, source=saved("cnn3_50"), weights="int8")
+    int8 = elsewhere(job, tmp_path, source=saved("cnn3_50"), precision="int8-weights")
     spec = export(int8)
     assert spec.operating_points == float32.operating_points
     assert spec.training is None
     for kind, file in spec.files.items():
-        assert file.weights == "int8"
+        assert (file.weights, file.precision) == ("int8", "int8-weights")
         assert file.bytes < 0.3 * float32.files[kind].bytes
         assert 1e-5 < file.parity.max_abs_difference <= file.parity.tolerance == 2e-2
         load(choose_model(str(int8.out / file.name)), Device("cpu"))
@@ -444,14 +445,14 @@ def test_int8_of_the_resnet(
         return model
 
     # Random weights round worse than trained ones do; the gate has tests of its own.
-    monkeypatch.setitem(parity.TOLERANCE, "int8", 0.1)
+    monkeypatch.setitem(parity.TOLERANCE, "int8-weights", 0.1)
     monkeypatch.setattr("cxr_export.onnx.convert", convert_onnx)
     monkeypatch.setattr("cxr_export.tflite.convert", lambda _: snapped.tflite)
-    int8 = elsewhere(job, tmp_path, source=saved(RESNET), weights="int8")
+    int8 = elsewhere(job, tmp_path, source=saved(RESNET), precision="int8-weights")
     spec = export(int8)
     images = films(5, spec.size, 12)
     for kind, file in spec.files.items():
-        assert file.weights == "int8"
+        assert (file.weights, file.precision) == ("int8", "int8-weights")
         assert file.bytes == pytest.approx(snapped.model.count_params(), rel=0.03)
         assert 1e-5 < file.parity.max_abs_difference <= 0.1
         assert file.parity.max_identity_error <= 1e-5
@@ -461,3 +462,70 @@ def test_int8_of_the_resnet(
         np.testing.assert_allclose(
             predicted.probability, probability(snapped.model, images), rtol=0, atol=1e-5
         )
+
+
+# Fewer bits: measured on the files themselves, on the films that the run validated on.
+
+
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs' weights round worse than trained ones; the gate has tests of its own."""
+    monkeypatch.setitem(parity.TOLERANCE, "int8", 0.2)
+    monkeypatch.setitem(parity.TOLERANCE, "float16", 0.2)
+    monkeypatch.setattr(parity, "MOST_AUC_LOSS", 1.0)
+    monkeypatch.setitem(draft.GOLDEN_TOLERANCE, "int8", 0.09)
+    monkeypatch.setitem(draft.GOLDEN_TOLERANCE, "float16", 0.09)
+
+
+@pytest.mark.usefixtures("lenient")
+@pytest.mark.parametrize(
+    ("precision", "kinds"), [("float16", ["onnx"]), ("int8", ["onnx", "tflite"])]
+)
+def test_fewer_bits(
+    precision: str, kinds: list[str], exported: ModelSpec, job: ExportJob, tmp_path: Path
+) -> None:
+    lossy = elsewhere(job, tmp_path, precision=precision, measure_speed=True)
+    spec = export(lossy)
+    assert list(spec.files) == kinds
+    run = load_source(job.source).run
+    assert run is not None
+    for kind, file in spec.files.items():
+        assert file.precision == precision
+        assert file.parity.samples == len(run.validation_films)
+        assert file.parity.auc_loss is not None
+        assert file.golden is not None
+        assert file.golden.tolerance == draft.FILE_GOLDEN_TOLERANCE[precision]
+        assert [case.rule for case in file.golden.cases] == [c.rule for c in spec.golden.cases]
+        assert file.parity.max_identity_error <= 1e-5
+        assert file.speed is not None
+        assert file.speed.ratio > 0
+        said = f"`mine.{kind}` is {file.speed.ratio:.2f} times"
+        assert said in (lossy.out / "mine.md").read_text()
+        load(choose_model(str(lossy.out / file.name)), Device("cpu"))
+    for name, point in spec.operating_points.items():
+        assert point.threshold == exported.operating_points[name].threshold
+        assert point.sensitivity.n == exported.operating_points[name].sensitivity.n
+
+
+def test_a_loss_on_validation_stops_the_export(
+    job: ExportJob, tmp_path: Path, lenient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "MOST_AUC_LOSS", -2.0)
+    with pytest.raises(ParityError, match=r"AUC on validation falls by .*, allowed -2.0"):
+        export(elsewhere(job, tmp_path, precision="int8"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_validation_films_have_to_be_there(job: ExportJob, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    for kind in ("NORMAL", "PNEUMONIA"):
+        (few / kind).mkdir(parents=True)
+        film = next(path for path in (job.calibration / kind).iterdir())
+        (few / kind / film.name).symlink_to(film)
+    with pytest.raises(DataError, match=r"few lacks \d+ of \d+ films that the run validated on"):
+        export(elsewhere(job, tmp_path, precision="int8", calibration=few))
+
+
+def test_a_float32_file_is_not_measured_beside_itself(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no other to measure its speed beside"):
+        ExportJob(tmp_path, "mine", tmp_path, tmp_path, measure_speed=True)

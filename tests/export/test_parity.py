@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from cxr_edge.errors import ExportError, ParityError
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Predictions
-from cxr_export.parity import BATCH_SIZES, TOLERANCE, Gate, sample_evenly
+from cxr_export.parity import (
+    BATCH_SIZES,
+    MOST_AUC_LOSS,
+    TOLERANCE,
+    Gate,
+    ValidationGate,
+    sample_evenly,
+)
 
 COUNT = 40
 HALF = Proportion.of(1, 2)
@@ -163,5 +170,48 @@ def test_samples_are_spread_evenly(count: int, wanted: int, positions: list[int]
 
 
 def test_tolerances_are_those_of_the_design() -> None:
-    assert TOLERANCE == {"float32": 1e-5, "int8": 2e-2}
+    assert TOLERANCE == {"float32": 1e-5, "int8-weights": 2e-2, "float16": 1e-3, "int8": 2e-2}
     assert len(set(BATCH_SIZES)) == 2
+
+
+# What fewer bits may lose on validation: 100 films of each class, apart but for one pair.
+
+LABELS = np.repeat(np.float32([0, 1]), 100)
+APART = np.concatenate((np.linspace(0.01, 0.4, 100), np.linspace(0.6, 0.99, 100)))
+
+
+def validation() -> ValidationGate:
+    """A reference that misses nothing, with the interval of 98 of 100."""
+    screening = replace(point(0.5), sensitivity=Proportion.of(98, 100))
+    return ValidationGate(LABELS, APART, screening)
+
+
+def swapped(positives: int, score: float) -> NDArray[np.float64]:
+    """The reference's answers, but for some pneumonias that get `score`."""
+    answers = APART.copy()
+    answers[100 : 100 + positives] = score
+    return answers
+
+
+def test_what_is_lost_on_validation_is_told() -> None:
+    assert validation().check(APART) == 0
+    assert validation().check(swapped(1, 0.3995)) == pytest.approx(1e-4)
+    assert MOST_AUC_LOSS == 0.002
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        (swapped(1, 0.3), r"AUC on validation falls by 0.00\d+, allowed 0.002"),
+        (np.full(200, np.nan), "NaN"),
+        (swapped(8, 0.45), "sensitivity at screening falls to 0.9200, below 0.9300"),
+    ],
+    ids=["area", "no numbers", "sensitivity"],
+)
+def test_what_loses_too_much_is_refused(answers: NDArray[np.float64], sentence: str) -> None:
+    with pytest.raises((ParityError, ValueError), match=sentence):
+        validation().check(answers)
+
+
+def test_sensitivity_inside_the_interval_passes() -> None:
+    assert validation().check(swapped(6, 0.45)) == 0

@@ -1,4 +1,8 @@
-"""kill -9 at any moment costs at most one batch, and nobody ever sees half a report."""
+"""kill -9 at any moment costs at most one batch, and nobody ever sees half a report.
+
+A batch is as many films as `--batch-size`: one forward pass in the small plan, and several at once
+in the large one.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,11 @@ from tests.faults.tiers import SEED, tier
 
 pytestmark = installed
 
+OVERLAPPING = 32  # films: four passes
 # Writes down each film that goes through the network, before it does. The self-test comes earlier.
+# It takes its time, so that passes are under way together.
 COUNTING = """
-import hashlib, os
+import hashlib, os, time
 from cxr_edge.cli import score_run
 diary = os.open(os.environ["CXR_NIGHT"] + ".inferred", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 load = score_run.load
@@ -50,6 +56,7 @@ def counting(*arguments):
     def counted(images):
         names = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
         os.write(diary, "".join(name + "\\n" for name in names).encode())
+        time.sleep(0.01)
         return predict(images)
     runner.predict = counted
     return runner
@@ -65,9 +72,11 @@ class Plan:
     expected: bytes
     inferred: Counter[str]
     folder: Path
+    batch: int
 
     def command(self, place: Path, out: str = "out", workers: int = 1) -> list[str]:
-        return patched(COUNTING, self.ward.score(place, "--workers", workers, out=out))
+        options = ("--workers", workers, "--batch-size", self.batch)
+        return patched(COUNTING, self.ward.score(place, *options, out=out))
 
 
 def inferred(place: Path) -> Counter[str]:
@@ -76,16 +85,16 @@ def inferred(place: Path) -> Counter[str]:
     return Counter(diary.read_text().split() if diary.exists() else [])
 
 
-def plan(folder: Path, tiny: Path, films: int) -> Plan:
+def plan(folder: Path, tiny: Path, films: int, batch: int) -> Plan:
     ward = Ward(write_films(folder / "in", films), tiny)
     expected = reference(ward, folder / "reference")
-    made = Plan(ward, expected, Counter(), folder)
+    made = Plan(ward, expected, Counter(), folder, batch)
     (folder / "counted").mkdir()
     ended = to_its_end(made.command(folder / "counted"), marked(folder / "counted"))
     assert (ended.returncode, csv_of(folder / "counted" / "out")) == (INCOMPLETE, expected)
     films_seen = inferred(folder / "counted")
     assert set(films_seen.values()) == {1}
-    return Plan(ward, expected, films_seen, folder)
+    return Plan(ward, expected, films_seen, folder, batch)
 
 
 def resumed(plan: Plan, place: Path) -> int:
@@ -100,18 +109,18 @@ def resumed(plan: Plan, place: Path) -> int:
     counts = inferred(place)
     assert set(counts) == set(plan.inferred)
     twice = counts.total() - plan.inferred.total()
-    assert twice <= BATCH
+    assert twice <= plan.batch
     return twice
 
 
 @pytest.fixture(scope="module")
 def large(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return plan(tmp_path_factory.mktemp("large"), tiny, 60)
+    return plan(tmp_path_factory.mktemp("large"), tiny, 120, OVERLAPPING)
 
 
 @pytest.fixture(scope="module")
 def small(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return plan(tmp_path_factory.mktemp("small"), tiny, 15)
+    return plan(tmp_path_factory.mktemp("small"), tiny, 15, BATCH)
 
 
 def started(plan: Plan, place: Path) -> subprocess.Popen[bytes]:
@@ -129,10 +138,10 @@ def started(plan: Plan, place: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def what_was_there(place: Path) -> str:
+def what_was_there(plan: Plan, place: Path) -> str:
     if (place / "out").exists():
         return "report"
-    return f"{len(inferred(place)) // BATCH} batches"
+    return f"{len(inferred(place)) // plan.batch} batches"
 
 
 def test_at_a_random_moment(large: Plan, figures: Figures) -> None:
@@ -150,14 +159,14 @@ def test_at_a_random_moment(large: Plan, figures: Figures) -> None:
         process = started(large, place)
         time.sleep(moment)
         kill(process)
-        return what_was_there(place), resumed(large, place)
+        return what_was_there(large, place), resumed(large, place)
 
     outcomes = in_pairs(kill_and_resume, enumerate(moments))
     figures(
         kills=len(moments),
         after=dict(sorted(Counter(there for there, _ in outcomes).items())),
         most_inferred_twice=max(twice for _, twice in outcomes),
-        batch=BATCH,
+        batch=large.batch,
         seconds=round(time.monotonic() - then, 1),
     )
 
@@ -193,7 +202,7 @@ def test_at_every_change_to_the_disk(small: Plan, library: Path, figures: Figure
         calls=len(calls),
         kills=kills,
         most_inferred_twice=max(twice for _, twice in outcomes),
-        batch=BATCH,
+        batch=small.batch,
         seconds=round(time.monotonic() - then, 1),
     )
     assert kills >= 0.9 * len(faults)

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from cxr_edge.runtime.device import usable_cores
-from tests.latency import machine, startup
-from tests.latency.measure import ROOT, timed
-from tests.latency.race import FULL, Plan, cells, race
+from cxr_edge.cores import usable_cores
+from tests.latency import machine, scaling, startup
+from tests.latency.measure import ROOT, product, timed
+from tests.latency.race import FULL, Plan, Pythons, cells, race
 
 
 def _several(kind: type) -> Any:
@@ -32,14 +32,18 @@ def _several(kind: type) -> Any:
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "bench")
 @click.option("--cache", type=click.Path(path_type=Path), default=ROOT / "build" / "films")
 @click.option("--keras-python", default=sys.executable, help="A Python that has Keras.")
+@click.option("--python", default=sys.executable, help="One that has cxr-edge as users have it.")
+@click.option("--add", is_flag=True, help="Keep what the JSON has besides what is measured now.")
 @click.option("--render", is_flag=True, help="Write page and chart again from the JSON.")
-def main(full: bool, out: Path, cache: Path, keras_python: str, render: bool, **given: Any) -> None:
+def main(full: bool, out: Path, cache: Path, add: bool, render: bool, **given: Any) -> None:
     """Measure cxr-edge beside the report's Keras way, naive loops, and what the cores could do."""
+    pythons = Pythons(given.pop("python"), given.pop("keras_python"))
     plan = replace(FULL if full else Plan(), **{k: v for k, v in given.items() if v is not None})
     saved = out / "benchmark.json"
     if not render:
         out.mkdir(parents=True, exist_ok=True)
-        for results in measure(plan, cache, keras_python):  # after each folder, lest hours be lost
+        earlier = json.loads(saved.read_text()) if add else {}
+        for results in measure(plan, cache, pythons, earlier):  # lest hours be lost
             saved.write_text(json.dumps(results, indent=1) + "\n")
     # Only now: what this process has loaded, others share, and it would not count as theirs.
     from tests.latency.document import write
@@ -48,27 +52,60 @@ def main(full: bool, out: Path, cache: Path, keras_python: str, render: bool, **
     click.echo((out / "benchmark.md").read_text())
 
 
-def measure(plan: Plan, cache: Path, keras_python: str) -> Iterator[dict[str, Any]]:
-    """The JSON as it grows: raw seconds of every run, and what they were measured on."""
-    keras = machine.keras_versions(keras_python)
+def measure(
+    plan: Plan, cache: Path, pythons: Pythons, earlier: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The JSON as it grows: raw seconds of every run, and what they were measured on.
+
+    Args:
+        plan: what is measured.
+        cache: folder for the films.
+        pythons: interpreters; the one for Keras may have none.
+        earlier: figures of this machine to be kept, where they are not measured again.
+
+    Raises:
+        click.ClickException: the earlier figures are of another machine or other versions.
+    """
+    keras = machine.keras_versions(pythons.keras)
+    pythons = pythons if keras else replace(pythons, keras="")
+    about = machine.describe(keras)
+    if earlier and earlier["machine"] != about:
+        raise click.ClickException("the figures to be added to are of another machine")
     results: dict[str, Any] = {
-        "schema_version": 1,
-        "machine": machine.describe(keras),
+        "schema_version": 2,
+        "machine": about,
         "cores": usable_cores(),
-        "runs": plan.runs,
-        "startup": startup.measure(plan.runs),
-        "films": {},
-        "cells": [],
+        "startup": startup.measure(pythons.product, plan.runs),
+        "films": earlier.get("films", {}),
+        "cells": earlier.get("cells", []),
+        "scaling": earlier.get("scaling"),
     }
     wanted = [f"{cell.kind}:{cell.size}" for cell in cells(plan)]
     films = [sys.executable, "-m", "tests.latency.images", str(cache), *dict.fromkeys(wanted)]
-    folders, results["films"] = json.loads(timed(films).output)
+    folders, facts = json.loads(timed(films).output)
+    results["films"] |= facts
     for cell in cells(plan):
         click.echo(f"{cell.size:,} {cell.kind}, {cell.model}", err=True)
         folder = Path(folders[f"{cell.kind}:{cell.size}"])
-        python = keras_python if keras else ""
-        results["cells"].append(race(cell, folder, python, plan.runs))
+        found = race(cell, folder, pythons, plan.runs)
+        results["cells"] = added(results["cells"], found)
         yield results
+    if len(plan.sizes) > 1:
+        few, *_, many = (Path(folders[f"jpeg:{size}"]) for size in sorted(plan.sizes))
+        model = ROOT / "models" / f"{plan.models[0]}.{plan.formats[0]}"
+        scored = [*product(pythons.product), "score", "--model", str(model)]
+        results["scaling"] = scaling.measure(scored, few, many, plan.runs)
+        yield results
+
+
+def added(cells: list[dict[str, Any]], found: dict[str, Any]) -> list[dict[str, Any]]:
+    """In the place of the same folder and model, or behind the others."""
+    same = {"kind", "size", "model"}
+    keys = [{name: cell[name] for name in same} for cell in cells]
+    mine = {name: found[name] for name in same}
+    if mine in keys:
+        return [found if key == mine else cell for key, cell in zip(keys, cells, strict=True)]
+    return [*cells, found]
 
 
 if __name__ == "__main__":

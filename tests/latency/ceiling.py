@@ -30,12 +30,16 @@ def main(model: str, folder: str, *part: str) -> None:
 
 
 def _of_all(model: str, folder: str) -> Counter[str]:
-    from cxr_edge.runtime.device import usable_cores
+    from cxr_edge.cores import usable_cores
+    from cxr_edge.decoder import ENVIRONMENT
 
     cores = sorted(os.sched_getaffinity(0))[: usable_cores()]
+    environment = {**os.environ, **ENVIRONMENT}  # as decoders have it
     me = [sys.executable, "-m", "tests.latency.ceiling", model, folder]
     processes = [
-        subprocess.Popen([*me, str(core), str(rank), str(len(cores))], stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [*me, str(core), str(rank), str(len(cores))], stdout=subprocess.PIPE, env=environment
+        )
         for rank, core in enumerate(cores)
     ]
     answers = [process.communicate()[0] for process in processes]

@@ -8,7 +8,16 @@ from typing import Any
 
 import jinja2
 
-from tests.latency.figures import COLUMNS, WAYS, lines, stages_per_film, table
+from tests.latency.figures import (
+    COLUMNS,
+    WAYS,
+    ceiling,
+    efficiency,
+    lines,
+    main_thread_ms,
+    stages_per_film,
+    table,
+)
 
 _TITLES = {"jpeg": "JPEG", "tiny": "Tiny films: what a file costs as the folder grows"}
 
@@ -35,9 +44,26 @@ def page(results: dict[str, Any]) -> str:
         columns=COLUMNS,
         stages=_stages(results["cells"]),
         films=films,
+        moments=sorted({(cell["date"], cell["commit"]) for cell in results["cells"]}),
+        load=max(cell["load"] for cell in results["cells"]),
+        efficiency=efficiency,
+        main_thread_ms=main_thread_ms,
+        per_core=_per_core(results["cells"]),
         table=table,
         median=median,
     )
+
+
+def _per_core(cells: list[dict[str, Any]]) -> float:
+    """Films that a core decodes and scores in a second, in the largest folder of JPEGs."""
+    jpegs = [
+        cell for cell in cells if cell["kind"] == "jpeg" and cell["model"] == cells[0]["model"]
+    ]
+    largest = max(jpegs, key=lambda cell: int(cell["size"]), default=None)
+    if largest is None:
+        return 0.0
+    stages = next(each for each in largest["entrants"] if each["way"] == "ceiling")
+    return int(largest["size"]) / ceiling(stages)
 
 
 def _stages(cells: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:

@@ -15,7 +15,7 @@ WAYS = {
     "again": "`score`, all in the ledger",
 }
 COLUMNS = (
-    *("films", "way", "s (fastest to slowest)", "films/s", "CPU ms/film"),
+    *("films", "way", "runs", "s (fastest to slowest)", "films/s", "CPU ms/film"),
     *("memory MB", "largest process", "times Keras", "of the ceiling"),
 )
 
@@ -52,6 +52,7 @@ class Line:
         return (
             f"{self.films:,}",
             way,
+            str(len(self.wall)),
             f"{self.seconds:.3g} ({min(self.wall):.3g} to {max(self.wall):.3g})",
             f"{self.films / self.seconds:,.1f}",
             f"{self.cpu_ms:.3g}",
@@ -99,6 +100,21 @@ def stages_per_film(cell: dict[str, Any], kind: str) -> dict[str, float]:
     around = median(entrants["score", kind]["cpu"]) - whole - infer
     spent["around it: start-up, processes, ledger, report"] = around
     return {name: seconds / cell["size"] * 1000 for name, seconds in spent.items()}
+
+
+def efficiency(walls: dict[str, list[float]]) -> list[tuple[str, str, str]]:
+    """Cores, seconds, and the share of so many times one core's speed, median runs."""
+    alone = median(walls["1"])
+    return [
+        (cores, f"{median(runs):.3g}", f"{alone / median(runs) / int(cores):.0%}")
+        for cores, runs in walls.items()
+    ]
+
+
+def main_thread_ms(seconds: dict[str, list[float]]) -> float:
+    """Milliseconds of the main thread that one more film takes."""
+    (few, less), (many, more) = ((int(films), median(runs)) for films, runs in seconds.items())
+    return (more - less) / (many - few) * 1000
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -26,6 +26,7 @@ def main(name: str, folder: str) -> None:
 
 
 def _model(name: str) -> tf.keras.Model:
+    name = name.removesuffix("_int8")  # the same network, in whole numbers
     trained = ROOT / "models" / "sources" / name / "model.keras"
     if trained.exists():
         return tf.keras.models.load_model(trained, compile=False)

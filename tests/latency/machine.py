@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.runtime.device import usable_cores
+from cxr_edge.cores import usable_cores
 from tests.latency.measure import ROOT, timed
 
 _PACKAGES = ("numpy", "pillow", "pydicom", "onnxruntime", "ai-edge-litert")
@@ -18,8 +18,7 @@ _ASK_KERAS = "import keras as k, tensorflow as t; print(k.__version__, 'on', t._
 
 
 def describe(keras: str) -> dict[str, Any]:
-    """CPU, cores, memory, kernel, versions, commit and date; no name and no path."""
-    changed = _git("status", "--porcelain")
+    """CPU, cores, memory, kernel and versions; no name and no path."""
     return {
         "CPU": _field("/proc/cpuinfo", "model name"),
         "cores in the machine": os.cpu_count(),
@@ -30,9 +29,16 @@ def describe(keras: str) -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},
         "keras": keras or "not installed",
+    }
+
+
+def moment() -> dict[str, Any]:
+    """Of which code, when, and how busy the machine was just before."""
+    changed = _git("status", "--porcelain")
+    return {
         "commit": _git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else ""),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "load average before": round(os.getloadavg()[0], 2),
+        "load": round(os.getloadavg()[0], 2),
     }
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS_BETWEEN_LOOKS = 0.02
-_ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}  # TensorFlow greets at length
+# TensorFlow greets at length; and a program that is used has its bytecode beside it.
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,16 @@ class Memory:
     processes: int
 
 
+def product(python: str) -> list[str]:
+    """The command line as installed there; -P keeps a checkout that we stand in out of the way."""
+    return [python, "-P", "-m", "cxr_edge"]
+
+
 def timed(command: Sequence[str]) -> Times:
     """Run to the end, unwatched; RuntimeError with what it said when it fails."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begun = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=_ENVIRONMENT, stdout=out, stderr=err)
+        process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -65,7 +72,7 @@ def timed(command: Sequence[str]) -> Times:
 def watched(command: Sequence[str]) -> Memory:
     """Run to the end and look at its memory often, which costs time: not to be timed."""
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, env=_ENVIRONMENT, stdout=quiet, stderr=quiet)
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
     tree, largest, processes = 0, 0, 0
     while process.poll() is None:
         pids = family(process.pid)

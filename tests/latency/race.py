@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.latency.measure import ROOT, Memory, Times, timed, watched
+from tests.latency import machine
+from tests.latency.measure import ROOT, Memory, Times, product, timed, watched
 
 Outcome = TypeVar("Outcome", Times, Memory)
 OTHER_SIZE = 100  # films in a format other than JPEG
@@ -39,12 +40,20 @@ class Plan:
 
 FULL = Plan(
     (1, 20, 600, 5000),
-    ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50"),
+    ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50", "cnn3_128_int8", "cnn3_50_int8"),
     ("onnx", "tflite"),
     ("png16", "dicom", "dicom_jpeg_lossless", "dicom_jpeg2000", "dicom_rle"),
     (1000, 10_000, 100_000),
     5,
 )
+
+
+@dataclass(frozen=True)
+class Pythons:
+    """Who runs what: `product` has cxr-edge installed, `keras` Keras, or is empty."""
+
+    product: str
+    keras: str
 
 
 @dataclass(frozen=True)
@@ -101,17 +110,18 @@ class Entrant:
         return {**seconds, **asdict(self.memory or Memory(0, 0, 0)), "said": said}
 
 
-def race(cell: Cell, folder: Path, keras_python: str, runs: int) -> dict[str, Any]:
+def race(cell: Cell, folder: Path, pythons: Pythons, runs: int) -> dict[str, Any]:
     """One round that warms the page cache and is watched for memory, then the timed ones.
 
     Args:
         cell: who runs.
         folder: with its films.
-        keras_python: an interpreter that has Keras, or nothing.
+        pythons: interpreters.
         runs: the timed ones.
     """
+    before = machine.moment()
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        entrants = _entrants(cell, folder, keras_python, scratch)
+        entrants = _entrants(cell, folder, pythons, scratch)
         for entrant in entrants:
             if entrant.way == "again":
                 entrant.run(timed, scratch)  # fills the ledger
@@ -121,24 +131,25 @@ def race(cell: Cell, folder: Path, keras_python: str, runs: int) -> dict[str, An
             for entrant in entrants:
                 entrant.times.append(entrant.run(timed, scratch))
     found = [{"way": each.way, "format": each.format, **each.to_dict()} for each in entrants]
-    return {**asdict(cell), "entrants": found}
+    return {**asdict(cell), **before, "entrants": found}
 
 
-def _entrants(cell: Cell, folder: Path, keras_python: str, scratch: str) -> list[Entrant]:
-    ways = [way for way in cell.ways if way != "keras" or keras_python]
+def _entrants(cell: Cell, folder: Path, pythons: Pythons, scratch: str) -> list[Entrant]:
+    ways = [way for way in cell.ways if way != "keras" or pythons.keras]
+    own = [sys.executable, "-m"]
     found = []
     for way in (*ways, "ceiling"):
         for kind in ("keras",) if way == "keras" else cell.formats:
             model = str(ROOT / "models" / f"{cell.model}.{kind}")
-            score = ("cxr_edge", "score", str(folder), "--model", model, "-q", "--out", "{own}/out")
-            modules = {
-                "keras": ("tests.latency.keras_way", cell.model, str(folder)),
-                "loop": ("tests.latency.naive", "loop", model, str(folder)),
-                "pool": ("tests.latency.naive", "pool", model, str(folder)),
-                "ceiling": ("tests.latency.ceiling", model, str(folder)),
-                "score": (*score, "--state", "{own}/state"),
-                "again": (*score, "--state", f"{scratch}/state-{kind}"),
+            score = [*product(pythons.product), "score", str(folder), "--model", model, "-q"]
+            score += ["--out", "{own}/out", "--state"]
+            commands = {
+                "keras": [pythons.keras, "-m", "tests.latency.keras_way", cell.model, str(folder)],
+                "loop": [*own, "tests.latency.naive", "loop", model, str(folder)],
+                "pool": [*own, "tests.latency.naive", "pool", model, str(folder)],
+                "ceiling": [*own, "tests.latency.ceiling", model, str(folder)],
+                "score": [*score, "{own}/state"],
+                "again": [*score, f"{scratch}/state-{kind}"],
             }
-            python = keras_python if way == "keras" else sys.executable
-            found.append(Entrant(way, kind, (python, "-m", *modules[way])))
+            found.append(Entrant(way, kind, tuple(commands[way])))
     return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections import Counter
 from typing import Any
 
-from tests.latency.measure import ROOT, timed
+from tests.latency.measure import ROOT, product, timed
 
 _IMPORTS = {
     "--help": "import sys; sys.argv[1:] = ['--help']; import cxr_edge.cli",
@@ -16,21 +15,21 @@ _IMPORTS = {
 }
 
 
-def measure(runs: int) -> dict[str, Any]:
+def measure(interpreter: str, runs: int) -> dict[str, Any]:
     """Seconds of `--help` and of an empty Python, and milliseconds of import by package."""
-    python = [sys.executable, "-c", "pass"]
-    helped = [sys.executable, "-m", "cxr_edge", "--help"]
+    python = [interpreter, "-c", "pass"]
+    helped = [*product(interpreter), "--help"]
     both = [(timed(python).wall, timed(helped).wall) for _ in range(runs + 1)][1:]
     return {
         "python": [wall for wall, _ in both],
         "--help": [wall for _, wall in both],
-        "imports": {name: _imports(code, runs) for name, code in _IMPORTS.items()},
+        "imports": {name: _imports(interpreter, code, runs) for name, code in _IMPORTS.items()},
     }
 
 
-def _imports(code: str, runs: int) -> dict[str, float]:
+def _imports(interpreter: str, code: str, runs: int) -> dict[str, float]:
     """Of the fastest run: Python counts wall time here."""
-    command = [sys.executable, "-X", "importtime", "-c", code]
+    command = [interpreter, "-P", "-X", "importtime", "-c", code]
     answers = [
         subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         for _ in range(runs)

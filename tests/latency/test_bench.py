@@ -11,9 +11,12 @@ import pytest
 
 from cxr_edge import intake
 from tests.latency import ceiling, images
-from tests.latency.figures import lines, stages_per_film, table
+from tests.latency.__main__ import added
+from tests.latency.document import page
+from tests.latency.figures import efficiency, lines, main_thread_ms, stages_per_film, table
 from tests.latency.measure import family, resident
 from tests.latency.race import FULL, Plan, cells
+from tests.latency.scaling import cpu_seconds, steps
 from tests.latency.startup import by_package
 
 CELL: dict[str, Any] = {
@@ -56,13 +59,68 @@ def test_without_keras_there_is_no_ratio() -> None:
 
 def test_a_line_prints_its_spread() -> None:
     score = lines(CELL, cores=2)[1].cells()
-    assert score[2:] == ("3 (1 to 4)", "3.3", "200", "9", "5", "3.0", "42%")
+    assert score[2:] == ("3", "3 (1 to 4)", "3.3", "200", "9", "5", "3.0", "42%")
 
 
 def test_stages_add_up_to_the_cpu_of_score() -> None:
     spent = stages_per_film(CELL, "onnx")
     assert (spent["decode"], spent["rest of `prepare`"], spent["infer"]) == (150, 50, 50)
     assert sum(spent.values()) == pytest.approx(200)
+
+
+def test_a_cell_replaces_its_like_and_no_other() -> None:
+    other = {**CELL, "size": 11}
+    again = {**CELL, "entrants": []}
+    assert added([CELL, other], again) == [again, other]
+    assert added([CELL], other) == [CELL, other]
+
+
+def test_efficiency_is_the_share_of_so_many_single_cores() -> None:
+    walls = {"1": [8.0, 9.0, 7.0], "2": [5.0], "4": [2.0]}
+    assert efficiency(walls) == [("1", "8", "100%"), ("2", "5", "80%"), ("4", "2", "100%")]
+
+
+def test_the_main_thread_pays_for_the_films_between_two_folders() -> None:
+    assert main_thread_ms({"20": [0.5, 0.5], "600": [0.79]}) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("cores", "counts"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 8, 16])],
+)
+def test_steps_of_cores(cores: int, counts: list[int]) -> None:
+    assert steps(cores) == counts
+
+
+def test_cpu_seconds_of_a_thread_with_a_nasty_name() -> None:
+    tick = os.sysconf("SC_CLK_TCK")
+    stat = f"7 (a) 1 2) S {' '.join('0' * 10)} {3 * tick} {tick} 0 0"
+    assert cpu_seconds(stat) == 4.0
+
+
+def test_the_page_says_what_was_measured_on_which_code() -> None:
+    stages = {"way": "ceiling", "format": "onnx", "prepare": [1.0], "infer": [1.0]}
+    entrants = [each for each in CELL["entrants"] if each["way"] != "ceiling"] + [stages]
+    results = {
+        "cells": [
+            {**CELL, "entrants": entrants, "date": "2026-01-02", "commit": "abc", "load": 0.1}
+        ],
+        "cores": 2,
+        "films": {"jpeg": {"bytes": 5.0}},
+        "machine": {"CPU": "one"},
+        "scaling": {
+            "films": 600,
+            "wall": {"1": [4.0], "2": [2.0]},
+            "main_thread": {"20": [0.0], "600": [0.58]},
+        },
+        "startup": {"python": [0.1], "--help": [0.2], "imports": {"score": {"all": 7.0}}},
+    }
+    said = page(results)
+    assert "on 2026-01-02 at commit abc;\nthe load average before a folder was at most 0.1." in said
+    assert "| 2 | 2 | 100% |" in said
+    # 10 films in 2 s of CPU: 5 a second and core; the main thread manages 1,000.
+    assert "1.00 ms, so it keeps up with 1,000 films" in said
+    assert "scores 5.\nIt would be the limit from 200 cores on" in said
 
 
 def test_table_has_a_column_for_each_name() -> None:

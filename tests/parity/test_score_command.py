@@ -35,6 +35,13 @@ def score(model: str, out: Path) -> dict[str, dict[str, str]]:
     return {row["path"]: row for row in rows}
 
 
+def allowed(onnx: ModelChoice, tflite: ModelChoice) -> float:
+    """Files in fewer bits are each as far from the trained network as their parity says."""
+    if onnx.file.activations == "float32":
+        return WITHIN
+    return onnx.file.parity.max_abs_difference + tflite.file.parity.max_abs_difference
+
+
 @pytest.mark.skipif(not TEST_A.is_dir(), reason=f"no {TEST_A}: these films are not in the checkout")
 def test_both_formats_write_the_same_list(
     pair: tuple[ModelChoice, ModelChoice], tmp_path: Path
@@ -42,9 +49,10 @@ def test_both_formats_write_the_same_list(
     onnx, tflite = (score(choice.path.name, tmp_path / choice.format) for choice in pair)
     assert onnx.keys() == tflite.keys()
     assert len(onnx) == FILMS
+    within = allowed(*pair)
     for path, row in onnx.items():
         other = tflite[path]
         assert row["status"] == other["status"] == "scored", path
-        assert abs(float(row["probability"]) - float(other["probability"])) <= WITHIN, path
+        assert abs(float(row["probability"]) - float(other["probability"])) <= within, path
         for column in ("flagged", "band", "sha256", "width", "height", "warnings"):
             assert row[column] == other[column], (path, column)

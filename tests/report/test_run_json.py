@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.run_json import render_run_json
+from cxr_edge.types import Result
 from tests.factories import report, result
 from tests.tiny import tiny_spec
 
@@ -13,7 +16,7 @@ from tests.tiny import tiny_spec
 def test_whole_file() -> None:
     made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
     assert json.loads(render_run_json(made)) == {
-        "schema_version": 3,
+        "schema_version": 4,
         "banner": BANNER,
         "run": "20261122T200000.000000Z",
         "recipe_sha256": "cd" * 32,
@@ -37,12 +40,28 @@ def test_whole_file() -> None:
         "operating_point": {"name": "screening", "threshold": 0.5},
         "site_profile": None,
         "thumbnails": False,
-        "device": {"asked": "auto", "used": "cpu"},
+        "device": {"asked": "auto", "used": "cpu", "films": {"cpu": 2}},
         "versions": {"cxr-edge": "0.1.0"},
         "started_utc": "2026-11-22T20:00:00Z",
         "seconds": 1.5,
         "command": ["x", "ü\udcff"],
     }
+
+
+DEVICES = {
+    "one": ([result("a", 0.9), result("b", None)], {"cuda:0": 1}),
+    "left in the middle": (
+        [result("a", 0.9), result("b", 0.1, device="cpu"), result("c", 0.2, device="cpu")],
+        {"cuda:0": 1, "cpu": 2},
+    ),
+    "left at once": ([result("a", 0.9, device="cpu")], {"cuda:0": 0, "cpu": 1}),
+}
+
+
+@pytest.mark.parametrize(("films", "counted"), DEVICES.values(), ids=DEVICES)
+def test_films_are_counted_by_device(films: list[Result], counted: dict[str, int]) -> None:
+    made = json.loads(render_run_json(report(*films, device_used="cuda:0")))
+    assert made["device"] == {"asked": "auto", "used": "cuda:0", "films": counted}
 
 
 def test_the_identifier_that_was_asked_for_is_named() -> None:

@@ -13,15 +13,16 @@ import pytest
 
 from cxr_edge.catalog import choose_model
 from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
+from cxr_edge.model_file import GoldenCase
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
-from cxr_edge.spec import GoldenCase
 from cxr_edge.types import Predictions
 from tests.factories import FakeRunner, set_value
 from tests.runtime.broken import BROKEN
 from tests.tiny import sigmoid, tiny_content, tiny_logit, tiny_spec, write_tiny
 
 CPU = Device("cpu")
+GOLDEN = tiny_spec().golden
 
 
 def test_right_model_runs(tiny_runner: Runner) -> None:
@@ -91,7 +92,7 @@ def test_without_the_pin_a_mutant_is_refused_or_still_right() -> None:
             assert isinstance(error, ModelRefusedError)
             refused += 1
         else:
-            assert self_test(runner, spec) <= spec.golden.tolerance
+            assert self_test(runner, spec, spec.golden) <= spec.golden.tolerance
     assert refused > 100
 
 
@@ -122,11 +123,11 @@ def with_nan(name: str, index: int) -> Callable[[Predictions], Predictions]:
 
 
 def test_self_test_returns_the_largest_difference() -> None:
-    assert self_test(answer(lambda made: made), tiny_spec()) < 1e-7
+    assert self_test(answer(lambda made: made), tiny_spec(), GOLDEN) < 1e-7
     shifted = answer(
         lambda made: Predictions(made.probability + np.float32(5e-6), made.evidence, made.bias)
     )
-    assert self_test(shifted, tiny_spec()) == pytest.approx(5e-6, rel=0.1)
+    assert self_test(shifted, tiny_spec(), GOLDEN) == pytest.approx(5e-6, rel=0.1)
 
 
 @pytest.mark.parametrize(("shift", "passes"), [(3e-5, True), (5e-5, False)])
@@ -147,17 +148,24 @@ def test_a_saturated_probability_hides_no_logit(shift: float, passes: bool) -> N
     spec = tiny_spec()
     spec = replace(spec, golden=replace(spec.golden, cases=(sure(logit),)))
     if passes:
-        assert self_test(runner, spec) < 1e-7
+        assert self_test(runner, spec, spec.golden) < 1e-7
     else:
         with pytest.raises(ModelRefusedError, match="fails its self-test"):
-            self_test(runner, spec)
+            self_test(runner, spec, spec.golden)
+
+
+def test_a_file_is_held_against_its_own_answers(tmp_path: Path) -> None:
+    own = {"tolerance": 5e-3, "cases": [{"rule": "ramp", "probability": 0.5, "logit": 0.0}]}
+    path = write_tiny(tmp_path, beside=set_value("files.onnx.golden", own))
+    with pytest.raises(ModelRefusedError, match="fails its self-test on cpu"):
+        load(choose_model(str(path)), CPU)
 
 
 @pytest.mark.parametrize("index", [0, 2, 4])
 @pytest.mark.parametrize("name", ["probability", "evidence", "bias"])
 def test_a_single_nan_fails_the_self_test(name: str, index: int) -> None:
     with pytest.raises(ModelRefusedError, match="fails its self-test"):
-        self_test(answer(with_nan(name, index)), tiny_spec())
+        self_test(answer(with_nan(name, index)), tiny_spec(), GOLDEN)
 
 
 @pytest.mark.parametrize("logit", [1e30, -1e30, np.inf, -np.inf], ids=str)
@@ -167,7 +175,7 @@ def test_a_logit_beyond_exp_fails_quietly(logit: float) -> None:
         lambda made: Predictions(made.probability, made.evidence, made.bias + np.float32(logit))
     )
     with pytest.raises(ModelRefusedError, match="fails its self-test"):
-        self_test(huge, tiny_spec())
+        self_test(huge, tiny_spec(), GOLDEN)
 
 
 def test_wrong_spec_value_is_what_breaks_it(tmp_path: Path) -> None:

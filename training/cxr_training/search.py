@@ -21,8 +21,8 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from cxr_edge.cores import usable_cores
 from cxr_edge.errors import CxrEdgeError, InputError
-from cxr_edge.runtime.device import usable_cores
 from cxr_training import data, fit, folds
 from cxr_training.folds import Scheme
 from cxr_training.progress import console

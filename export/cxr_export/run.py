@@ -1,0 +1,101 @@
+"""What a spec takes from a RUN folder of `cxr-edge train`: its run.json and predictions.csv."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr_edge.errors import ExportError
+from cxr_edge.measurements import ScoreDistribution
+from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.spec import Training
+from cxr_edge.strict_json import read
+from cxr_training.data import CLASSES
+from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION
+
+SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a spec takes from the run.json and the predictions.csv of `cxr-edge train`."""
+
+    net: str
+    training: Training
+    operating_points: dict[str, OperatingPoint]
+    validation_scores: ScoreDistribution
+    validation_films: frozenset[str]
+
+
+def load_run(folder: Path) -> Run:
+    """Read what `cxr-edge train` wrote.
+
+    Raises:
+        ExportError: the run is not finished, or another program wrote it.
+    """
+    path = folder / RUN_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExportError(
+            f"{folder} is not a finished run: {path.name} cannot be read", tip=SOURCE_TIP
+        ) from error
+    try:
+        return _read_run(values, folder / PREDICTIONS_FILE)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error
+
+
+def _read_run(values: dict[str, Any], predictions: Path) -> Run:
+    """KeyError, TypeError or ValueError when something is missing or of another type."""
+    if values["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema {values['schema_version']}, this is {SCHEMA_VERSION}")
+    recipe, data = values["recipe"], values["data"]
+    training = {
+        "data": data["name"],
+        "data_sha256": data["sha256"],
+        "train_counts": data["train"],
+        "validation_counts": data["validation"],
+        "split": f"{recipe['validation_tenths']}0 % of patients held out, seed {values['seed']}",
+        "recipe": recipe["name"],
+        "pretrained_weights": recipe["model"]["weights"],
+        **{key: values[key] for key in _COPIED},
+    }
+    points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
+    if missing := {"screening", "balanced"} - set(points):
+        raise ValueError(f"no operating point {', '.join(sorted(missing))}")
+    scores = _validation_scores(predictions, points["screening"].data, data["validation"])
+    films = _validation_films(predictions)
+    return Run(values["net"], read(Training, training, "training"), points, scores, films)
+
+
+_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")
+
+
+def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDistribution:
+    """How the scores of the validation films spread.
+
+    Raises:
+        ExportError: it cannot be read, or holds other films than run.json counts.
+    """
+    scores: dict[str, list[float]] = {name: [] for name in CLASSES}
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                scores[CLASSES[int(row["label"])]].append(float(row["probability"]))
+        distribution = ScoreDistribution.of(data, scores)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
+        raise ExportError(f"{path} is not the {path.name} of cxr-edge train: {error}") from error
+    found = {name: sum(bins) for name, bins in distribution.counts.items()}
+    if found != {name: counts[name] for name in CLASSES}:
+        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {found}")
+    return distribution
+
+
+def _validation_films(path: Path) -> frozenset[str]:
+    """Class folder and file name of every film that training kept back."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return frozenset(row["name"] for row in csv.DictReader(stream))

@@ -1,0 +1,73 @@
+"""The networks behind the files: one source in the precision that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx as onnx_library
+from numpy.typing import NDArray
+
+from cxr_edge.runtime.device import Device
+from cxr_edge.runtime.onnx import OnnxRunner
+from cxr_edge.runtime.protocol import Runner
+from cxr_edge.runtime.tflite import TfliteRunner
+from cxr_export import compact, onnx, quantise, tflite
+from cxr_export.draft import Score
+from cxr_export.graph import InferenceGraph
+
+# Those that compute in fewer bits: measured anew, on the files themselves.
+FEWER_BITS = ("float16", "int8")
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What becomes files; float16 is for GPUs, and TFLite runs on none here."""
+
+    onnx: onnx_library.ModelProto
+    tflite: bytes | None
+
+
+def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) -> Networks:
+    """Both formats, still without spec.
+
+    Args:
+        graph: the network, already on its int8 grid for `int8-weights`.
+        precision: a value of `cxr_edge.model_file.PRECISIONS`.
+        pixels: uint8 [N, S, S, 1], x-rays for the ranges of int8 activations.
+    """
+    model = onnx.convert(graph)
+    if precision == "float16":
+        return Networks(quantise.to_float16(model), None)
+    if precision == "int8":
+        return Networks(quantise.to_int8(model, pixels), tflite.convert_int8(graph, pixels))
+    flat = tflite.convert(graph)
+    if precision == "int8-weights":
+        compact.pack_onnx(model)
+        flat = compact.pack_tflite(flat)
+    return Networks(model, flat)
+
+
+def float32_runner(graph: InferenceGraph, kind: str) -> Runner:
+    """The same network in float32, to measure beside."""
+    if kind == "onnx":
+        return runner_of(onnx.convert(graph).SerializeToString(), kind)
+    return runner_of(tflite.convert(graph), kind)
+
+
+def runner_of(content: bytes, kind: str) -> Runner:
+    """Runs bytes that were made here, on the CPU; no spec is asked."""
+    device = Device("cpu")
+    return OnnxRunner(content, device) if kind == "onnx" else TfliteRunner(content, device)
+
+
+def score_with(runner: Runner) -> Score:
+    """A file's probabilities, float64 [N]."""
+
+    def score(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        starts = range(0, len(pixels), _BATCH_SIZE)
+        found = [runner.predict(pixels[i : i + _BATCH_SIZE]).probability for i in starts]
+        return np.concatenate(found).astype(np.float64)
+
+    return score
