@@ -234,7 +234,7 @@ def test_on_the_command_line(
     monkeypatch.setattr(crossval, "cross_validate", lambda it: seen.append(it) or "table\n")
     common = ("cnn3_50", "--data", many, "--out", done)
     options = ("--folds", 5, "--seeds", 3, "--scheme", "style")
-    assert command_line(monkeypatch, *common, *options) == 0
+    assert command_line(monkeypatch, "train", *common, *options) == 0
     assert capsys.readouterr().err == f"table\nfolds complete: {done}\n"
     ((made),) = seen
     assert (made.folds, made.seeds, made.scheme, made.job.out) == (5, 3, "style", done)
@@ -245,5 +245,5 @@ def test_options_of_folds_need_folds(
     many: Path, option: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     common = ("cnn3_50", "--data", many, "--out", "x")
-    assert command_line(monkeypatch, *common, *option) == 2
+    assert command_line(monkeypatch, "train", *common, *option) == 2
     assert "--seeds and --scheme are for --folds" in capsys.readouterr().err

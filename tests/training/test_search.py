@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge.cli.boundary import run_command
-from cxr_edge.cli.search import search as search_command
 from cxr_edge.errors import CxrEdgeError, InputError, RecipeError
 from cxr_training import fit
 from cxr_training.recipe import load_recipe, recipe_of
-from tests.training.helpers import TINY, Killed, killed, saves_keras_variables, table
+from tests.training.helpers import TINY, Killed, command_line, killed, saves_keras_variables, table
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
@@ -219,8 +216,7 @@ def test_on_the_command_line(
 ) -> None:
     arguments = [job.recipe, "--data", job.data, "--study", job.study, "--trials", 2]
     options = ["--folds", 2, "--scheme", "patients", "--objective", "specificity"]
-    monkeypatch.setattr(sys, "argv", ["cxr-edge", *map(str, (*arguments, *options))])
-    assert run_command(search_command) == 0
+    assert command_line(monkeypatch, "search", *arguments, *options) == 0
     seen = capsys.readouterr()
     best = json.loads(seen.out)
     assert set(best) == {"trial", "specificity", "values"}
