@@ -106,13 +106,34 @@ def test_every_fold_has_its_own_threshold() -> None:
     for figures in (*made["folds"], made["pooled"]):
         assert figures["sensitivity_at_validation"]["value"] == 1
         assert figures["specificity_at_validation"]["value"] == 1
-    assert made["pooled"]["specificity_at_pooled"]["value"] == 0.5
+    assert made["pooled"]["specificity_at_other_folds"]["value"] == 0.5
     assert made["pooled"]["auc"]["low"] is None, "two patients of a class have no interval"
+
+
+def test_no_fold_is_judged_by_a_threshold_of_its_own(scores: OutOfFold) -> None:
+    """Fold 3 two steps higher: its threshold, from folds 1 and 2, flags more of it than 98 %."""
+    third = scores.fold_of == 3
+    logits = scores.logits + np.where(third, 2, 0)
+    made = summarize(OutOfFold(scores.images, scores.fold_of, logits, scores.own_thresholds))
+    labels = scores.images.labels
+    threshold = highest_with_sensitivity(
+        np.tile(labels[~third], SEEDS), expit(logits[:, ~third].ravel()), 0.98
+    )
+    assert made["other_folds_threshold_logits"][2] == pytest.approx(
+        np.log(threshold / (1 - threshold)), abs=1e-5
+    )
+    right = (expit(logits[:, third & (labels == 0)]) < threshold).mean()
+    assert made["folds"][2]["specificity_at_other_folds"]["value"] == pytest.approx(right)
+    assert made["folds"][2]["sensitivity_at_other_folds"]["value"] == 1
+    flagged = logits >= np.array(made["other_folds_threshold_logits"])[scores.fold_of - 1]
+    assert made["pooled"]["sensitivity_at_other_folds"]["value"] == pytest.approx(
+        flagged[:, labels == 1].mean(), abs=1e-6
+    )
 
 
 def test_the_pooled_threshold_keeps_its_sensitivity(scores: OutOfFold) -> None:
     positives = scores.logits[:, scores.images.labels == 1]
-    threshold = pooled_threshold(scores)
+    threshold = pooled_threshold(scores, np.ones(FILMS, np.bool_))
     assert (positives >= threshold).mean() >= 0.98
     assert (positives >= threshold + 0.2).mean() < 0.98
 
@@ -125,7 +146,7 @@ def test_operating_points_count_films_and_not_scores(scores: OutOfFold) -> None:
     assert screening.sensitivity.value >= 0.98
     assert screening.data == "these"
     logit = np.log(screening.threshold / (1 - screening.threshold))
-    assert logit == pytest.approx(pooled_threshold(scores))
+    assert logit == pytest.approx(pooled_threshold(scores, np.ones(FILMS, np.bool_)))
 
 
 def test_an_interval_draws_patients_and_not_films(scores: OutOfFold) -> None:

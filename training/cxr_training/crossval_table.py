@@ -10,8 +10,8 @@ _HEAD = (
 )
 _NOTES = """
 spec at own 98 %: specificity at a sensitivity of 0.98 on these very films; for ranking only
-(a) threshold of each network's own validation patients  (b) one threshold over all folds and seeds
-Figures are means over seeds, intervals are bootstrapped by patient.
+(a) threshold of each network's own validation patients  (b) of all seeds' scores in other folds
+Figures are means over seeds, intervals are bootstrapped by patient with (a) and (b) as they are.
 """
 
 
@@ -40,8 +40,8 @@ def _row(name: str, figures: dict[str, Any]) -> tuple[str, ...]:
         _interval(figures["specificity_at_own_98"]),
         _value(figures["sensitivity_at_validation"]),
         _interval(figures["specificity_at_validation"]),
-        _value(figures["sensitivity_at_pooled"]),
-        _interval(figures["specificity_at_pooled"]),
+        _value(figures["sensitivity_at_other_folds"]),
+        _interval(figures["specificity_at_other_folds"]),
     )
 
 

@@ -94,10 +94,10 @@ def share(chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Figure:
     return of
 
 
-def pooled_threshold(scores: OutOfFold) -> float:
-    """The highest logit with a sensitivity of 0.98 over all films and seeds."""
-    labels = np.tile(scores.images.labels, len(scores.logits))
-    probability = expit(scores.logits.ravel())
+def pooled_threshold(scores: OutOfFold, films: NDArray[np.bool_]) -> float:
+    """The highest logit with a sensitivity of 0.98 over all seeds' scores of some films: [N]."""
+    labels = np.tile(scores.images.labels[films], len(scores.logits))
+    probability = expit(scores.logits[:, films].ravel())
     threshold = highest_with_sensitivity(labels, probability, SCREENING_SENSITIVITY)
     return float(np.log(threshold / (1 - threshold)))
 
@@ -130,32 +130,38 @@ def pooled_points(
 
 
 def summarize(scores: OutOfFold) -> dict[str, Any]:
-    """Figures per fold and pooled, each the mean over seeds with an interval by patient."""
-    threshold = pooled_threshold(scores)
-    folds = [
-        {"fold": fold, **_figures(scores, scores.fold_of == fold, threshold)}
-        for fold in range(1, scores.own_thresholds.shape[1] + 1)
-    ]
+    """Figures per fold and pooled, each the mean over seeds with an interval by patient.
+
+    A fold is judged by a threshold that its own scores had no part in.
+    """
+    held_out = [scores.fold_of == fold for fold in range(1, scores.own_thresholds.shape[1] + 1)]
+    elsewhere = np.array([pooled_threshold(scores, ~films) for films in held_out])
     everything = np.ones(len(scores.fold_of), np.bool_)
     return {
-        "pooled_threshold_logit": round(threshold, _DECIMALS),
-        "folds": folds,
-        "pooled": _figures(scores, everything, threshold),
+        "other_folds_threshold_logits": elsewhere.round(_DECIMALS).tolist(),
+        "folds": [
+            {"fold": fold, **_figures(scores, films, elsewhere)}
+            for fold, films in enumerate(held_out, start=1)
+        ],
+        "pooled": _figures(scores, everything, elsewhere),
     }
 
 
-def _figures(scores: OutOfFold, films: NDArray[np.bool_], threshold: float) -> dict[str, Any]:
-    """What `summarize` says about some of the films."""
+def _figures(
+    scores: OutOfFold, films: NDArray[np.bool_], elsewhere: NDArray[np.float64]
+) -> dict[str, Any]:
+    """What `summarize` says about some of the films; `elsewhere` is a threshold per fold."""
     images = scores.images.subset(np.flatnonzero(films))
     labels, logits = images.labels, scores.logits[:, films]
-    own = scores.own_thresholds[:, scores.fold_of[films] - 1]
+    fold = scores.fold_of[films] - 1
+    own, others = scores.own_thresholds[:, fold], elsewhere[fold]
     figures: dict[str, list[Figure]] = {
         "auc": [resampled_auc(labels, z) for z in logits],
         "specificity_at_own_98": [
             specificity_at_sensitivity(labels, z, SCREENING_SENSITIVITY) for z in logits
         ],
     }
-    for name, flagged in (("validation", logits >= own), ("pooled", logits >= threshold)):
+    for name, flagged in (("validation", logits >= own), ("other_folds", logits >= others)):
         figures[f"sensitivity_at_{name}"] = [share(f, labels == 1) for f in flagged]
         figures[f"specificity_at_{name}"] = [share(~f, labels == 0) for f in flagged]
     patients = [file.patient for file in images.files]
