@@ -124,7 +124,12 @@ def remeasured(
     measured = {}
     for name, point in points.items():
         sensitivity, specificity = measure(images.labels, probability, point.threshold)
-        measured[name] = replace(point, sensitivity=sensitivity, specificity=specificity, data=data)
+        measured[name] = replace(
+            point,
+            sensitivity=sensitivity,
+            specificity=specificity,
+            data=data if point.data == data else f"{data}; threshold from {point.data}",
+        )
     return measured
 
 

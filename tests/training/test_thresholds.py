@@ -81,7 +81,7 @@ def test_extreme_thresholds_stay_inside(tmp_path: Path) -> None:
     [
         ({"data_sha256": "b"}, "different data"),
         ({"recipe": {**RECIPE, "epochs": 4}}, "different recipes"),
-        ({"operating_points": {}, "recipe": {}}, "different recipes"),
+        ({"operating_points": {}, "recipe": {}}, "missing 3 required"),
         ({"operating_points": {"screening": {}}}, "not of this version"),
     ],
     ids=["data", "recipe", "no recipe", "points"],
@@ -99,6 +99,11 @@ def test_unfinished_ones_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(InputError, match="cannot be read"):
         out_of_fold_points(folds, run)
+
+
+def test_a_field_that_recipes_learnt_since_is_no_difference(tmp_path: Path) -> None:
+    later = {**RECIPE, "augmentation": {"mixup": 0.0}}
+    assert out_of_fold_points(*folds_and_run(tmp_path, recipe=later))
 
 
 def test_a_run_of_before_logits_were_kept_is_refused(tmp_path: Path) -> None:
