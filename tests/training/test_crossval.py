@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge.errors import DataError, InputError
+from cxr_edge.errors import DataError, InputError, StateBusyError
 from cxr_training import crossval, fit, folds
+from cxr_training.alone import alone
 from cxr_training.calibrate import fit_temperature
 from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images
@@ -163,6 +165,51 @@ def test_another_plan_is_refused(done: Path, asked: CrossValidation, recipe: Rec
             cross_validate(changed)
 
 
+def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
+    done: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = done / "plan.json"
+    written = plan.read_text()
+    older = json.loads(written)
+    del older["recipe"]["augmentation"]["mixup"]
+    plan.write_text(json.dumps(older))
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "train_on", killed)
+        cross_validate(asked)
+    plan.write_text(written)
+
+
+def test_two_do_not_work_on_one_folder(tmp_path: Path, asked: CrossValidation) -> None:
+    mine = replace(asked, job=replace(asked.job, out=tmp_path))
+    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+        cross_validate(mine)
+
+
+@pytest.mark.parametrize("content", [None, "", "name,fold\nNORMAL/x.png,1\n", "name\nx\n"])
+def test_folds_that_are_gone_or_cut_are_refused(
+    done: Path, tmp_path: Path, asked: CrossValidation, content: str | None
+) -> None:
+    shutil.copy(done / "plan.json", tmp_path)
+    if content is not None:
+        (tmp_path / "folds.csv").write_text(content)
+    with pytest.raises(InputError, match=r"folds\.csv (cannot be read|is about [01] films)"):
+        cross_validate(replace(asked, job=replace(asked.job, out=tmp_path)))
+
+
+def test_what_cannot_be_read_is_said_at_once(
+    tmp_path: Path, many: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    broken = tmp_path / "films"
+    shutil.copytree(many, broken)
+    (broken / "NORMAL" / "[b]broken.png").write_bytes(b"")
+    mine = replace(asked, job=replace(asked.job, data=broken, out=tmp_path / "out"))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(folds, "assign", killed)
+        cross_validate(mine)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "left out, unreadable: 1 (first NORMAL/[b]broken.png: empty" in said
+
+
 def test_a_foreign_folder_is_refused(tmp_path: Path, asked: CrossValidation) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(InputError, match="is not empty and holds no folds"):
@@ -219,6 +266,35 @@ def test_patient_folds_share_classes_and_no_patient(many: Path, k: int) -> None:
             for here in (True, False)
         )
         assert not inside & outside
+
+
+@pytest.mark.parametrize("scheme", ["patients", "style"])
+def test_a_fold_of_one_class_is_refused(
+    many: Path, scheme: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many normals as folds, of fewer patients: before hours of training."""
+    images, _ = load_images(find_labelled(many), 50)
+    few = images.subset([*range(6), *range(PER_CLASS, 2 * PER_CLASS)])
+    monkeypatch.setattr(folds.style, "all_statistics", lambda _: None)
+    monkeypatch.setattr(folds.style, "propensity", lambda *_: np.arange(len(few.files)) / 99)
+    assert set(folds.assign(few, scheme, 3, 0)[0]) == {1, 2, 3}
+    with pytest.raises(DataError, match=r"fold \d of 5 holds no NORMAL") as refused:
+        folds.assign(few, scheme, 5, 0)
+    assert "fewer --folds" in refused.value.tip
+
+
+def test_a_training_part_without_a_class_is_refused_before_the_first_fold(
+    many: Path, tmp_path: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(many, few)
+    for path in sorted((few / "NORMAL").iterdir())[12:]:
+        path.unlink()
+    mine = replace(asked, job=replace(asked.job, data=few, out=tmp_path / "out"))
+    monkeypatch.setattr(fit, "train_on", killed)
+    with pytest.raises(DataError, match="holds one class only"):
+        cross_validate(mine)
+    assert not list((tmp_path / "out").iterdir()), "nothing is claimed"
 
 
 def test_more_folds_than_films_are_refused(many: Path) -> None:

@@ -207,12 +207,15 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
     folder = run.RunFolder(job.out)
     folder.claim({})
     model = fit._fit(job.recipe, fit.load(job).split, folder)
+    again = fit._fit(job.recipe, fit.load(job).split, folder)  # a kill before it was finished
     last = folder.resume_model()
     average = [a.numpy() for a in last.optimizer._model_variables_moving_average]
-    for kept, mean, raw in zip(
-        model.trainable_weights, average, last.trainable_weights, strict=True
+    for kept, resumed, mean, raw in zip(
+        *(model.trainable_weights, again.trainable_weights, average, last.trainable_weights),
+        strict=True,
     ):
         np.testing.assert_array_equal(kept.numpy(), mean, err_msg=kept.path)
+        np.testing.assert_array_equal(resumed.numpy(), mean, err_msg=kept.path)
         assert (kept.numpy() != raw.numpy()).any(), kept.path
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
 from cxr_training import data, fit, folds, run
+from cxr_training.alone import alone
 from cxr_training.calibrate import fit_temperature
 from cxr_training.crossval_table import table
 from cxr_training.folds import Scheme
@@ -71,37 +72,47 @@ def cross_validate(asked: CrossValidation) -> str:
 
     Raises:
         InputError: the data, the recipe or OUT cannot be used.
+        StateBusyError: another process works on OUT.
     """
     images, skipped = fit.read_images(asked.job)
-    fold_of = _claim(asked, images)
-    for seed, fold, folder in asked.runs():
-        if not (folder / run.RUN_FILE).exists():
-            split = _split(asked, images, fold_of != fold, seed)
-            _train_fold(asked, fit.LoadedData(split, skipped), (seed, fold, folder))
-        if not (folder / SCORES_FILE).exists():
-            _score_fold(folder, images.subset(np.flatnonzero(fold_of == fold)))
-    return _pool(asked, images, fold_of)
+    fit.say_skipped(skipped)
+    asked.job.out.mkdir(parents=True, exist_ok=True)
+    with alone(asked.job.out, str(asked.job.out)):
+        fold_of = _claim(asked, images)
+        for seed, fold, folder in asked.runs():
+            if not (folder / run.RUN_FILE).exists():
+                split = _split(asked, images, fold_of != fold, seed)
+                _train_fold(asked, fit.LoadedData(split, skipped), (seed, fold, folder))
+            if not (folder / SCORES_FILE).exists():
+                _score_fold(folder, images.subset(np.flatnonzero(fold_of == fold)))
+        return _pool(asked, images, fold_of)
 
 
 def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     """Make OUT this plan's own, or recognise it; its folds."""
     out, plan = asked.job.out, asked.plan(images.sha256)
     if (out / PLAN_FILE).exists():
-        if json.loads((out / PLAN_FILE).read_text(encoding="utf-8")) != plan:
+        if _about(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))) != _about(plan):
             raise InputError(
                 f"{out} holds folds of another recipe, other data or another scheme",
                 tip="choose another --out",
             )
-        return folds.read_folds(out / FOLDS_FILE)
+        return folds.read_folds(out / FOLDS_FILE, len(images.files))
     # Hidden files are what a kill leaves of an atomic write.
-    inside = {p.name for p in out.iterdir() if p.name[0] != "."} if out.exists() else set()
+    inside = {p.name for p in out.iterdir() if p.name[0] != "."}
     if inside - {FOLDS_FILE}:
         raise InputError(f"{out} is not empty and holds no folds", tip="choose another --out")
     fold_of, looks = folds.assign(images, asked.scheme, asked.folds, asked.job.recipe.seed)
-    out.mkdir(parents=True, exist_ok=True)
+    for seed, fold, _ in asked.runs():  # a part without a class is to be known before hours of work
+        _split(asked, images, fold_of != fold, seed)
     folds.write_folds(out / FOLDS_FILE, images, fold_of, looks)
     run.write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
     return fold_of
+
+
+def _about(plan: dict[str, Any]) -> dict[str, Any]:
+    """What decides: the recipe's hash stays when recipes learn new fields, its values do not."""
+    return {key: value for key, value in plan.items() if key != "recipe"}
 
 
 def _split(
@@ -126,9 +137,7 @@ def _train_fold(
 def _score_fold(folder: Path, held_out: data.ImageSet) -> None:
     """The held-out films' scores beside the finished network."""
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
-    partial = folder / "partial.csv"  # what a kill leaves of it, the next try overwrites
-    fit.write_scores(partial, held_out, fit.logits(model, held_out.pixels))
-    partial.replace(folder / SCORES_FILE)
+    fit.write_scores(folder / SCORES_FILE, held_out, fit.logits(model, held_out.pixels))
 
 
 def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -> str:

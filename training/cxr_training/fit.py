@@ -25,7 +25,7 @@ from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from cxr_training.nets.resnet50v2_50 import freeze
-from cxr_training.progress import item_bar
+from cxr_training.progress import console, item_bar
 from cxr_training.recipe import Recipe
 
 
@@ -77,6 +77,7 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
 def load(job: TrainingJob) -> LoadedData:
     """Read every image once and split by patient."""
     images, skipped = read_images(job)
+    say_skipped(skipped)
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return LoadedData(split, skipped)
 
@@ -86,6 +87,13 @@ def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ..
     files = data.find_labelled(job.data)
     with item_bar("reading images", len(files)) as advance:
         return data.load_images(files, NETS[job.recipe.net].size, advance)
+
+
+def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
+    """What is left out is said at once, and not only in a file after hours."""
+    if skipped:
+        first = f"{skipped[0].name}: {skipped[0].reason}"
+        console().print(f"left out, unreadable: {len(skipped)} (first {first})", markup=False)
 
 
 def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
@@ -151,19 +159,23 @@ def _fit(recipe: Recipe, split: data.Split, folder: run.RunFolder) -> keras.Mode
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     checkpoint = _Checkpoint(folder, done)
     callbacks = [checkpoint, EpochProgress(recipe.epochs, len(batches))]
-    options = fit_options(recipe, split)
-    model.fit(batches, initial_epoch=done.epochs_done, callbacks=callbacks, **options)
+    validation = split.validation
+    model.fit(
+        batches,
+        initial_epoch=done.epochs_done,
+        callbacks=callbacks,
+        validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+        validation_batch_size=128,
+        **fit_options(recipe, split.train),
+    )
     return model
 
 
-def fit_options(recipe: Recipe, split: data.Split) -> dict[str, Any]:
-    """What `keras.Model.fit` has to know besides the training batches."""
-    validation = split.validation
+def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
+    """What `keras.Model.fit` has to know besides the batches and who watches."""
     return {
         "epochs": recipe.epochs,
-        "validation_data": (as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
-        "validation_batch_size": 128,
-        "class_weight": class_weights(split.train.labels) if recipe.class_weights else None,
+        "class_weight": class_weights(train.labels) if recipe.class_weights else None,
         "shuffle": False,  # TrainingBatches has its own, reproducible order
         "verbose": 0,
     }

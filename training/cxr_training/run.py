@@ -12,6 +12,7 @@ RUN holds:
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from dataclasses import dataclass
@@ -129,12 +130,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A CSV file with a header, from dictionaries with equal keys."""
+    """A CSV file with a header, from dictionaries with equal keys; whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     # A file name on Linux need not be UTF-8; a finished training must not fail on one.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def read_scores(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from cxr_edge.errors import DataError
 from cxr_edge.images import decode
@@ -95,9 +96,12 @@ def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDA
         max_iter=150, learning_rate=0.06, max_leaf_nodes=15, class_weight="balanced", random_state=0
     )
     try:
-        fitted = cross_val_predict(
-            trees, figures, images.labels, groups=patients, cv=folds, method="predict_proba"
-        )
+        # One thread: so few films are fitted several times slower by two, and folds of one seed
+        # must not depend on the machine.
+        with threadpool_limits(1):
+            fitted = cross_val_predict(
+                trees, figures, images.labels, groups=patients, cv=folds, method="predict_proba"
+            )
     except ValueError as error:
         raise DataError(f"too few images for style folds: {error}") from error
     return np.asarray(fitted[:, 1], np.float64)
