@@ -29,7 +29,7 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     "--trials",
     required=True,
     type=click.IntRange(1),
-    help="How many in all, those of earlier runs included.",
+    help="How many in all, those of earlier runs included; failed ones do not count.",
 )
 @click.option(
     "--folds",

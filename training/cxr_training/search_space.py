@@ -10,7 +10,7 @@ batch_size = { choices = [32, 64] }
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import optuna
@@ -20,10 +20,14 @@ from cxr_training.recipe import SEARCH_SECTION, Recipe, recipe_of
 
 Table = dict[str, Any]
 
+# One set of films is read, at one size; none is kept back but the folds; and the luckiest seed is
+# no better recipe.
+_FIXED = ("name", "net", "seed", "validation_tenths")
+
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, whole ones if both are; even in the logarithm if `log`."""
+    """Numbers from `low` to `high`, whole ones if the field is; even in the logarithm if `log`."""
 
     low: float
     high: float
@@ -110,11 +114,24 @@ def load_space(table: Table, where: str) -> Space:
         varied = {name: _one(value) for name, value in section.items()}
     except (TypeError, ValueError) as error:
         raise RecipeError(f"recipe {where}: {error}") from error
+    if fixed := sorted(set(varied) & set(_FIXED)):
+        raise RecipeError(f"recipe {where}: a search cannot vary {', '.join(fixed)}")
     space = Space(table, where, varied)
     for name, it in varied.items():  # both ends, before hours are spent
         for value in it.choices if isinstance(it, Choice) else (it.low, it.high):
             space.recipe({name: value})
-    return space
+    return replace(space, varied={k: _of_type(space, k, it) for k, it in varied.items()})
+
+
+def _of_type(space: Space, name: str, it: Range | Choice) -> Range | Choice:
+    """A range from 0 to 1 is not the two numbers where the field takes those between as well."""
+    *sections, last = name.split(".")
+    owner: Any = space.recipe({})
+    for section in sections:
+        owner = getattr(owner, section)
+    if isinstance(it, Range) and str({f.name: f.type for f in fields(owner)}[last]) == "float":
+        return replace(it, low=float(it.low), high=float(it.high))
+    return it
 
 
 def _one(value: Any) -> Range | Choice:

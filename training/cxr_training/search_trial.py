@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.trial import TrialState
 
 from cxr_edge.evaluate.auc import resampled_auc
 from cxr_edge.operating_points import SCREENING_SENSITIVITY
@@ -19,7 +20,7 @@ from cxr_training.recipe import Recipe
 from cxr_training.search_space import Space
 
 Objective = Literal["auc", "specificity"]
-_FOLD_STEPS = 10_000  # steps of one fold never meet those of the next
+_LEAST_TRIALS = 5  # a median of fewer is chance
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Trials:
     Attributes:
         space: what a trial may try.
         images: N films.
-        fold_of: int [N], 1 to K.
+        fold_of: int [N], 1 to K, each with both classes.
         objective: what the figure is, as a mean over folds.
     """
 
@@ -39,50 +40,53 @@ class Trials:
     objective: Objective
 
     def __call__(self, trial: optuna.Trial) -> float:
-        """Mean over folds of the objective; `TrialPruned` when others were better by then."""
+        """Mean over folds of the objective; `TrialPruned` once it is below the others' median.
+
+        The last fold comes first: of style folds it is the one that tells recipes apart.
+        """
         recipe = self.space.suggest(trial)
-        areas: list[float] = []
         figures: list[float] = []
-        for fold in range(1, self.fold_of.max() + 1):
-            held_out = self.fold_of == fold
-            split = data.Split(
-                *(self.images.subset(np.flatnonzero(s)) for s in (~held_out, held_out))
-            )
-            watch = Pruning(trial, tuple(areas))
-            logits = train_in_memory(recipe, split, watch)
-            once = np.ones(len(logits), np.int64)
-            labels = split.validation.labels
-            areas.append(resampled_auc(labels, logits)(once) or 0.0)
-            at_98 = specificity_at_sensitivity(labels, logits, SCREENING_SENSITIVITY)
-            figures.append(areas[-1] if self.objective == "auc" else at_98(once) or 0.0)
-        return float(np.mean(figures))
+        for fold in range(int(self.fold_of.max()), 0, -1):
+            figures.append(self._figure(recipe, fold))
+            mean = float(np.mean(figures))
+            trial.report(mean, len(figures))
+            if fold > 1 and mean < median_of_others(trial.study, len(figures)):
+                raise optuna.TrialPruned
+        return mean
 
-
-class Pruning(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Ends a trial whose mean AUC is below the median of the others at the same epoch."""
-
-    def __init__(self, trial: optuna.Trial, areas: tuple[float, ...]) -> None:
-        """For the fold after those with these areas."""
-        super().__init__()
-        self._trial = trial
-        self._areas = areas
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Report, and stop where it does not look worth while."""
-        area = float((logs or {})["val_auc"])
-        step = len(self._areas) * _FOLD_STEPS + epoch
-        self._trial.report(float(np.mean([*self._areas, area])), step)
-        if self._trial.should_prune():
+    def _figure(self, recipe: Recipe, fold: int) -> float:
+        """The objective on one fold."""
+        held_out = self.fold_of == fold
+        split = data.Split(*(self.images.subset(np.flatnonzero(s)) for s in (~held_out, held_out)))
+        logits = train_in_memory(recipe, split)
+        if not np.isfinite(logits).all():  # it diverged; what is no number can be sorted anywhere
             raise optuna.TrialPruned
+        labels = split.validation.labels
+        figure = (
+            resampled_auc(labels, logits)
+            if self.objective == "auc"
+            else specificity_at_sensitivity(labels, logits, SCREENING_SENSITIVITY)
+        )
+        return figure(np.ones(len(logits), np.int64)) or 0.0
 
 
-def train_in_memory(
-    recipe: Recipe, split: data.Split, watch: keras.callbacks.Callback
-) -> NDArray[np.float64]:
+def median_of_others(study: optuna.Study, folds: int) -> float:
+    """Of the means that trials had after so many folds; no bound while they are few.
+
+    Optuna's own pruner compares the best that a trial had after any fold, so that a good first one
+    would excuse all others, and forgets pruned trials, so that the bound would only ever rise.
+    """
+    others = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    reported = [trial.intermediate_values for trial in others]
+    means = [values[folds] for values in reported if folds in values]
+    return float(np.median(means)) if len(means) >= _LEAST_TRIALS else -np.inf
+
+
+def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     """A network that nobody keeps: its logits of the validation films, [N]."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     batches = TrainingBatches(split.train, recipe, 0)
     model = fit.build(recipe, len(batches))
-    model.fit(batches, callbacks=[watch], **fit.fit_options(recipe, split))
+    model.fit(batches, **fit.fit_options(recipe, split.train))
     return fit.logits(model, split.validation.pixels)
