@@ -201,13 +201,13 @@ def test_what_cannot_be_read_is_said_at_once(
 ) -> None:
     broken = tmp_path / "films"
     shutil.copytree(many, broken)
-    (broken / "NORMAL" / "[b]broken.png").write_bytes(b"")
+    (broken / "NORMAL" / "[b]\x1b[2Jbroken.png").write_bytes(b"")
     mine = replace(asked, job=replace(asked.job, data=broken, out=tmp_path / "out"))
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(folds, "assign", killed)
         cross_validate(mine)
-    said = " ".join(capsys.readouterr().err.split())
-    assert "left out, unreadable: 1 (first NORMAL/[b]broken.png: empty" in said
+    said = capsys.readouterr().err
+    assert r"left out, unreadable: 1 (first NORMAL/[b]\x1b[2Jbroken.png: empty" in said
 
 
 def test_a_foreign_folder_is_refused(tmp_path: Path, asked: CrossValidation) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cxr_edge.errors import CxrEdgeError, InputError, RecipeError, StateBusyError
 from cxr_training.alone import alone
 from cxr_training.recipe import load_recipe, recipe_of
-from tests.training.helpers import TINY, Killed, command_line, killed, saves_keras_variables, table
+from tests.training.helpers import TINY, Killed, command_line, saves_keras_variables, table
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
@@ -151,13 +151,27 @@ def test_a_tiny_search(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < trial.value <= 1
 
 
+@pytest.mark.parametrize(
+    ("end", "left"),
+    [(Killed, ["RUNNING"]), (KeyboardInterrupt, ["FAIL", "WAITING"])],
+    ids=["kill", "Ctrl-C"],
+)
 def test_what_is_cut_off_is_tried_again(
-    job: SearchJob, quick: list[Any], monkeypatch: pytest.MonkeyPatch
+    job: SearchJob,
+    quick: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    end: type[BaseException],
+    left: list[str],
 ) -> None:
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(search_trial, "train_in_memory", killed)
+    def cut_off(*_: object) -> None:
+        raise end
+
+    with monkeypatch.context() as patch, pytest.raises(end):
+        patch.setattr(search_trial, "train_in_memory", cut_off)
         search.search(job)
-    assert [trial.state.name for trial in trials(job)] == ["RUNNING"]
+    assert "Traceback" not in capsys.readouterr().err
+    assert [trial.state.name for trial in trials(job)] == left
     search.search(job)
     first, second, third = trials(job)
     assert [t.state.name for t in (first, second, third)] == ["FAIL", "COMPLETE", "COMPLETE"]
@@ -178,7 +192,10 @@ def test_a_trial_that_fails_is_told_and_made_up_for(
     monkeypatch.setattr(search_trial, "train_in_memory", once)
     assert search.search(job)["trial"] == 1
     assert [trial.state.name for trial in trials(job)] == ["FAIL", "COMPLETE"]
-    assert "trial 0  fail" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "trial 0: MemoryError('batch too large')" in told
+    assert "trial 0  fail" in told
+    assert "Traceback" not in told
     search.search(job)
     assert [trial.state.name for trial in trials(job)] == ["FAIL", "COMPLETE", "COMPLETE"]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge import __version__
+from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run
 from cxr_training.augment import TrainingBatches, as_rgb
@@ -92,8 +93,9 @@ def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ..
 def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
     """What is left out is said at once, and not only in a file after hours."""
     if skipped:
-        first = f"{skipped[0].name}: {skipped[0].reason}"
-        console().print(f"left out, unreadable: {len(skipped)} (first {first})", markup=False)
+        first = f"{display_name(skipped[0].name)}: {skipped[0].reason}"
+        text = f"left out, unreadable: {len(skipped)} (first {first})"
+        console().print(text, markup=False, soft_wrap=True)
 
 
 def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:

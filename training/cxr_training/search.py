@@ -136,7 +136,7 @@ def _claim(job: SearchJob, space: Space, images: data.ImageSet) -> optuna.Study:
 
 
 def _study(job: SearchJob, worker: int) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings are tracebacks
     try:
         storage = optuna.storages.RDBStorage(
             "sqlite:///study",  # only the kind: a file's name may hold what an address may not
@@ -219,8 +219,24 @@ def _work(job: SearchJob, images: data.ImageSet, worker: Worker) -> None:
     fold_of = folds.read_folds(job.beside("folds.csv"), len(images.files))
     trials = Trials(_space(job), images, fold_of, job.objective)
     while worker.tickets.acquire(False):
-        # One recipe that needs too much memory must not cost the night; Optuna prints the error.
-        study.optimize(trials, n_trials=1, callbacks=[_say], catch=(Exception,))
+        # One recipe that needs too much memory must not cost the night.
+        study.optimize(
+            lambda trial: _tried(trials, trial), n_trials=1, callbacks=[_say], catch=(Exception,)
+        )
+
+
+def _tried(trials: Trials, trial: optuna.Trial) -> float:
+    """The trial's figure; before Optuna takes note of an error, it is told, or made up for."""
+    try:
+        return trials(trial)
+    except KeyboardInterrupt:
+        trial.study.enqueue_trial(trial.params)
+        raise
+    except optuna.TrialPruned:
+        raise
+    except Exception as error:
+        console().print(f"trial {trial.number}: {error!r}", soft_wrap=True, markup=False)
+        raise
 
 
 def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
