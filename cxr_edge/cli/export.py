@@ -41,6 +41,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Record how fast each file is beside the float32 one, on this machine.",
 )
 @click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
+@click.option(
+    "--out-of-fold",
+    type=_FOLDER,
+    help="--out folder of cxr-edge train --folds; its scores choose the thresholds.",
+)
 def export(**options: Any) -> None:
     """Turn a trained network into ONNX and TFLite.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
@@ -34,27 +36,74 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     "--weights",
     help="imagenet, none or a weights file, instead of what the recipe says.",
 )
-def train(name: str, data: Path, which: str, out: Path, weights: str | None) -> None:
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 50),
+    help="Cross-validate instead: this many folds, each held out once.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="With --folds: trainings of each fold.",
+)
+@click.option(
+    "--scheme",
+    type=click.Choice(["patients", "style"]),
+    default="patients",
+    show_default=True,
+    help="With --folds: random patients, or normals by how much they look like pneumonia films.",
+)
+def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """Train one of the four networks.
 
     NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
-    same command is given again.
+    same command is given again; so do folds.
 
     \b
     Example:
       cxr-edge train cnn3_50 --data train/ --recipe tuned --out runs/cnn3_50
+      cxr-edge train cnn3_50 --data train/ --folds 5 --seeds 3 --scheme style --out runs/folds
     """
     quiet_tensorflow()
     try:
-        from cxr_training.fit import TrainingJob
-        from cxr_training.fit import train as run_training
+        from cxr_training import fit
         from cxr_training.recipe import load_recipe
     except ImportError as error:
         raise missing_extra(error, "training") from error
     recipe = load_recipe(name, which)
     if weights is not None:
         recipe = recipe.with_weights(weights)
-    folder = run_training(TrainingJob(recipe, data, out))
-    click.echo(f"run complete: {folder.path}", err=True)
+    asked = Asked(**options)
+    job = fit.TrainingJob(recipe, asked.data, asked.out)
+    if asked.folds is None:
+        click.echo(f"run complete: {fit.train(job).path}", err=True)
+    else:
+        _cross_validate(job, asked.folds, asked)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that are not about the recipe."""
+
+    data: Path
+    out: Path
+    folds: int | None
+    seeds: int
+    scheme: Literal["patients", "style"]
+
+    def __post_init__(self) -> None:
+        """Refuse options that would be ignored."""
+        if self.folds is None and (self.seeds, self.scheme) != (1, "patients"):
+            raise click.UsageError("--seeds and --scheme are for --folds")
+
+
+def _cross_validate(job: Any, folds: int, asked: Asked) -> None:
+    """All folds, or those that are missing."""
+    from cxr_training.crossval import CrossValidation, cross_validate
+
+    table = cross_validate(CrossValidation(job, folds, asked.seeds, asked.scheme))
+    click.echo(f"{table}folds complete: {asked.out}", err=True)

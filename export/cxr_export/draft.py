@@ -108,13 +108,28 @@ def operating_points(source: Source, labelled: ImageSet) -> dict[str, OperatingP
 
 
 def remeasured(
-    points: Mapping[str, OperatingPoint], images: ImageSet, probability: NDArray[np.float64]
+    points: Mapping[str, OperatingPoint],
+    images: ImageSet,
+    probability: NDArray[np.float64],
+    data: str,
 ) -> dict[str, OperatingPoint]:
-    """The same thresholds, with what a file in fewer bits measures there on validation."""
+    """The same thresholds, with what a file in fewer bits measures there.
+
+    Args:
+        points: operating points by name.
+        images: the films that the run validated on.
+        probability: [N], what the file says of them.
+        data: what they are called.
+    """
     measured = {}
     for name, point in points.items():
         sensitivity, specificity = measure(images.labels, probability, point.threshold)
-        measured[name] = replace(point, sensitivity=sensitivity, specificity=specificity)
+        measured[name] = replace(
+            point,
+            sensitivity=sensitivity,
+            specificity=specificity,
+            data=data if point.data == data else f"{data}; threshold from {point.data}",
+        )
     return measured
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from cxr_edge.atomic import sync_folder, write_atomically
 from cxr_edge.errors import DataError, ExportError
 from cxr_edge.model_file import ModelFile
+from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.spec import ModelSpec
 from cxr_export import compact, onnx
 from cxr_export.card import render_card
@@ -36,6 +37,7 @@ from cxr_export.variants import (
     score_with,
 )
 from cxr_training.data import ImageSet, find_labelled, load_images
+from cxr_training.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -54,6 +56,7 @@ class ExportJob:
             run validated on, which the calibration folder has to hold.
         test: labelled folder to measure the finished model on, recorded in spec and card.
         measure_speed: record how fast each file is beside the float32 one.
+        out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.
     """
 
     source: Path
@@ -63,6 +66,7 @@ class ExportJob:
     precision: str = "float32"
     test: Path | None = None
     measure_speed: bool = False
+    out_of_fold: Path | None = None
 
     def __post_init__(self) -> None:
         """A name becomes file names."""
@@ -82,7 +86,7 @@ def export(job: ExportJob) -> ModelSpec:
     """
     source = load_source(job.source)
     images = _gate_images(job, source)
-    trained = Trained(source, images, operating_points(source, images))
+    trained = Trained(source, images, _points(job, source, images))
     gates = make_gates(trained, job.precision)
     if job.precision == "int8-weights":
         compact.snap(source.model)
@@ -96,6 +100,15 @@ def export(job: ExportJob) -> ModelSpec:
     spec = replace(spec, files=files)
     _write(job.out, spec, contents)
     return spec
+
+
+def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, OperatingPoint]:
+    """Those of the run, unless out-of-fold scores are to choose them."""
+    if job.out_of_fold is None:
+        return operating_points(source, images)
+    if source.run is None:
+        raise ExportError(f"{job.source} is no run folder, which --out-of-fold needs")
+    return out_of_fold_points(job.out_of_fold, job.source)
 
 
 def _gate_images(job: ExportJob, source: Source) -> ImageSet:
@@ -123,8 +136,9 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     if job.precision in FEWER_BITS:
         score = score_with(runner_of(networks.onnx.SerializeToString(), "onnx"))
         probability = score(images.pixels)
-        points = remeasured(points, images, probability)
-        spread_of_scores = spread(points["screening"].data, images, probability)
+        data = spread_of_scores.data if spread_of_scores else points["screening"].data
+        points = remeasured(points, images, probability, data)
+        spread_of_scores = spread(data, images, probability)
     tests = []
     if job.test is not None:
         held_back = _labelled(job.test, trained.source.size, None)

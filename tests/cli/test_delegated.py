@@ -82,6 +82,7 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "precision": "float32",
             "measure_speed": False,
             "test": None,
+            "out_of_fold": None,
         }
     ]
 

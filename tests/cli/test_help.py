@@ -37,6 +37,7 @@ def test_the_commands_of_the_design() -> None:
         "doctor",
         "explore",
         "train",
+        "search",
         "export",
     }
 

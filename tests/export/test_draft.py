@@ -186,12 +186,15 @@ def test_evaluation_at_the_ends(
 
 
 def test_a_variant_keeps_the_thresholds_and_measures_anew(images: ImageSet) -> None:
-    found = remeasured(POINTS, images, np.where(images.labels == 1, 0.5, 0.3))
+    probability = np.where(images.labels == 1, 0.5, 0.3)
+    assert remeasured(POINTS, images, probability, "nothing")["screening"].data == "nothing"
+    found = remeasured(POINTS, images, probability, "validation")
     for name, (threshold, sensitivity) in {
         "screening": (0.4, 1.0),
         "balanced": (0.55, 0.0),
     }.items():
-        assert (found[name].threshold, found[name].data) == (threshold, "nothing")
+        assert found[name].threshold == threshold
+        assert found[name].data == "validation; threshold from nothing", "who chose is kept"
         assert (found[name].sensitivity.value, found[name].specificity.value) == (sensitivity, 1.0)
         assert found[name].sensitivity.n == int(images.labels.sum())
 

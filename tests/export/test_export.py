@@ -299,6 +299,40 @@ def test_a_test_folder_keeps_its_name_however_it_is_given(
     assert spec.evaluations[0].data == "labelled"
 
 
+def test_out_of_fold_scores_choose_the_thresholds_that_are_gated_and_shipped(
+    job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    of_run = load_source(job.source).run
+    assert of_run is not None
+    points = {
+        name: replace(point, threshold=0.123456, data="pooled")
+        for name, point in of_run.operating_points.items()
+    }
+
+    def pooled(*folders: Path) -> Any:
+        asked.append(folders)
+        return points
+
+    monkeypatch.setattr(driver, "out_of_fold_points", pooled)
+    spec = export(elsewhere(job, tmp_path, out_of_fold=Path("folds")))
+    assert asked == [(Path("folds"), job.source)]
+    assert spec.operating_points == points
+    assert spec.validation_scores is not None
+    assert spec.validation_scores.data != "pooled", "still those of the run's validation films"
+    assert (
+        spec.evaluations[0].operating_points["screening"]
+        == (spec.evaluations[0].operating_points["balanced"])
+    )
+
+
+def test_out_of_fold_scores_need_a_run(job: ExportJob, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.keras"
+    shutil.copy(job.source / "model.keras", bare)
+    with pytest.raises(ExportError, match="is no run folder, which --out-of-fold needs"):
+        export(elsewhere(job, tmp_path, source=bare, out_of_fold=tmp_path))
+
+
 @pytest.mark.usefixtures("conversions")
 def test_other_files_in_the_folder_are_left_alone(job: ExportJob, tmp_path: Path) -> None:
     out = tmp_path / "out"

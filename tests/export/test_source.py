@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from keras import layers
 
+from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
-from cxr_edge.cli.export import export as export_command
 from cxr_edge.errors import ExportError
 from cxr_edge.operating_points import OperatingPoint
 from cxr_export.source import load_source, sigmoid
@@ -409,8 +409,8 @@ def test_the_command_says_it_in_a_line(
     (tmp_path / "source").mkdir()
     source = str(make(tmp_path / "source"))
     options = ["--name", "mine", "--calibration", str(labelled), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", ["cxr-edge", source, *options])
-    assert run_command(export_command) == 1
+    monkeypatch.setattr(sys, "argv", ["cxr-edge", "export", source, *options])
+    assert run_command(cli) == 1
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("error: ")

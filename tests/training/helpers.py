@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
-from cxr_edge.cli.train import train as train_command
 
 FILMS_PER_CLASS = 30
 
@@ -113,6 +113,10 @@ def fresh_python(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def command_line(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """`cxr-edge train` with these arguments; its exit code."""
+    """`cxr-edge` with these arguments; its exit code.
+
+    Always the whole command: click keeps the options of a subcommand that is run alone, without
+    `-h`, for the rest of the process.
+    """
     monkeypatch.setattr(sys, "argv", ["cxr-edge", *map(str, arguments)])
-    return run_command(train_command)
+    return run_command(cli)

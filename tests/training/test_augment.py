@@ -11,20 +11,43 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_training.augment import TrainingBatches, as_rgb, augment
+from cxr_training import augment as augmentation
+from cxr_training.augment import TrainingBatches, as_rgb, mixup
 from cxr_training.data import ImageSet, LabelledFile
 from cxr_training.recipe import Augmentation, Recipe, load_recipe
 
 SIZE = 50
-EVERYTHING = load_recipe("cnn3_50", "tuned").augmentation
+TUNED = load_recipe("cnn3_50", "tuned").augmentation
+EVERYTHING = replace(
+    TUNED,
+    histogram=1.0,
+    fourier=1.0,
+    shade=0.4,
+    crop=0.1,
+    low_resolution=1.0,
+    frame=0.1,
+    cut_out=0.3,
+)
 ONE_BY_ONE = {
     item.name: Augmentation(**{item.name: getattr(EVERYTHING, item.name)})
     for item in fields(Augmentation)
+    if item.name != "mixup"  # changes a batch, not an image
 }
 
 
 def film(seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE), np.uint8)
+
+
+def others() -> NDArray[np.uint8]:
+    """Darker films than `film`, to be made to resemble."""
+    return np.stack([film(seed) // 2 for seed in (100, 101, 102)])
+
+
+def augment(
+    image: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator
+) -> augmentation.FloatImage:
+    return augmentation.augment(image, others(), ranges, rng)
 
 
 def rows() -> NDArray[np.uint8]:
@@ -61,6 +84,12 @@ def test_changes_stay_in_range(ranges: Augmentation) -> None:
     assert changed.min() >= 0
     assert changed.max() <= 255
     assert (changed != film()).any()
+
+
+@pytest.mark.parametrize("ranges", [*ONE_BY_ONE.values(), EVERYTHING], ids=[*ONE_BY_ONE, "all"])
+def test_the_same_generator_gives_the_same_film(ranges: Augmentation) -> None:
+    first, second = (augment(film(), ranges, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
 
 
 def test_no_range_changes_nothing() -> None:
@@ -123,6 +152,31 @@ def test_rotation_is_in_degrees_either_way() -> None:
         angles.append(np.degrees(np.arctan2(across.mean(), down.mean())))
     assert -8 <= min(angles) < -5
     assert 5 < max(angles) <= 8
+
+
+def test_a_crop_cuts_off_or_adds_and_changes_the_aspect() -> None:
+    """Each end of an axis moves inwards by at most 10 % or outwards by a third of that."""
+    starts, ends = [], []
+    for seed in range(60):
+        changed = augment(rows(), Augmentation(crop=0.1), np.random.default_rng(seed))[:, 0] - 100
+        assert (np.diff(changed) >= -1e-3).all()
+        starts.append(changed[0])
+        ends.append(SIZE - 1 - changed[-1])
+    for moved in (np.array(starts), np.array(ends)):
+        assert moved.max() == pytest.approx(0.1 * SIZE, rel=0.2)
+        assert 0.1 < (moved == 0).mean() < 0.45  # outwards: the border repeated
+    across = augment(rows().T.copy(), Augmentation(crop=0.1), np.random.default_rng(0))[0]
+    down = augment(rows(), Augmentation(crop=0.1), np.random.default_rng(0))[:, 0]
+    assert np.ptp(across) != pytest.approx(np.ptp(down), abs=0.1)
+
+
+def test_half_of_the_films_are_framed_and_half_have_a_hole() -> None:
+    for ranges in (Augmentation(frame=0.2), Augmentation(cut_out=0.5)):
+        changed = [
+            (augment(film(), ranges, np.random.default_rng(seed)) != film()).any()
+            for seed in range(80)
+        ]
+        assert 20 <= sum(changed) <= 50, ranges
 
 
 def test_half_of_the_films_are_neither_blurred_nor_sharpened() -> None:
@@ -240,6 +294,27 @@ def test_a_resumed_run_sees_what_it_would_have_seen() -> None:
     for k in range(3):
         assert_same(epoch(TrainingBatches(image_set(), recipe(), k)), epoch(original))
         original.on_epoch_end()
+
+
+def test_mixup_mixes_films_and_labels_by_one_weight() -> None:
+    labels = np.array([0, 0, 0, 1], np.float32)
+    planes = labels[:, np.newaxis, np.newaxis] * np.full((4, 2, 2), 200, np.float32)
+    soft = set()
+    for seed in range(30):
+        mixed, mixed_labels = mixup(planes, labels, 0.4, np.random.default_rng(seed))
+        assert (mixed.dtype, mixed_labels.dtype) == (np.float32, np.float32)
+        np.testing.assert_allclose(mixed[:, 0, 0] / 200, mixed_labels, rtol=1e-6)
+        assert mixed_labels.sum() == pytest.approx(1)
+        assert (mixed_labels[3] >= 0.5) and (mixed_labels[:3] <= 0.5).all()
+        soft.add(round(float(mixed_labels[3]), 3))
+    assert len(soft) > 10
+
+
+def test_batches_are_mixed_where_the_recipe_says_so() -> None:
+    plain = recipe(augmentation=Augmentation(mixup=0.4), batch_size=10)
+    _, labels = TrainingBatches(image_set(), plain, 0)[0]
+    assert ((labels > 0) & (labels < 1)).any()
+    assert labels.shape == (10, 1)
 
 
 class MeanLevel(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped

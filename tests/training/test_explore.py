@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,13 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_edge.cli.boundary import run_command
-from cxr_edge.cli.explore import explore as explore_command
 from cxr_edge.errors import DataError, ReportError
 from cxr_training import explore as explore_module
 from cxr_training import explore_pictures
 from cxr_training.explore import explore
-from tests.training.helpers import fresh_python, write_labelled_folder
+from tests.training.helpers import command_line, fresh_python, write_labelled_folder
 
 HOSTILE = "<script>alert(1)<&>\"'.png"
 HOSTILE_SET = "$x^$ <b>"  # would be a broken formula in a chart, and bold on a page
@@ -335,8 +332,7 @@ def test_the_command_line(
     (tmp_path / "films").symlink_to(labelled)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["cxr-edge", *arguments])
-    assert run_command(explore_command) == code
+    assert command_line(monkeypatch, "explore", *arguments) == code
     seen = capsys.readouterr()
     assert says in seen.err
     assert seen.out == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_edge import __version__
 from cxr_edge.operating_points import choose
-from cxr_training import fit
+from cxr_training import fit, run
 from cxr_training.data import find_labelled, load_images, split_by_patient
 from cxr_training.recipe import Optimizer, Recipe, load_recipe
 from tests.training.helpers import (
@@ -195,6 +196,27 @@ def test_cosine_without_warmup_starts_at_the_top() -> None:
     rate = fit.build(recipe, 10).optimizer._learning_rate
     assert float(rate(0)) == pytest.approx(1e-3)
     assert float(rate(20)) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_finished_run_keeps_the_average_of_its_weights(
+    tmp_path: Path, films: Path, recipe: Recipe
+) -> None:
+    """The average itself, not the last step's weights; they are in the checkpoint."""
+    averaged = replace(recipe, epochs=1, optimizer=replace(recipe.optimizer, weight_average=0.9))
+    job = fit.TrainingJob(averaged, films, tmp_path / "run")
+    folder = run.RunFolder(job.out)
+    folder.claim({})
+    model = fit._fit(job.recipe, fit.load(job).split, folder)
+    again = fit._fit(job.recipe, fit.load(job).split, folder)  # a kill before it was finished
+    last = folder.resume_model()
+    average = [a.numpy() for a in last.optimizer._model_variables_moving_average]
+    for kept, resumed, mean, raw in zip(
+        *(model.trainable_weights, again.trainable_weights, average, last.trainable_weights),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(kept.numpy(), mean, err_msg=kept.path)
+        np.testing.assert_array_equal(resumed.numpy(), mean, err_msg=kept.path)
+        assert (kept.numpy() != raw.numpy()).any(), kept.path
 
 
 def test_the_frozen_resnet_trains_65_parameters() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from cxr_edge.catalog import models_dir
 from cxr_edge.errors import RecipeError
-from cxr_training.nets import NETS
+from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe import Augmentation, Optimizer, Recipe, load_recipe, recipes_dir
 
 # From the report: epochs, image size (its divisor), learning rate.
@@ -115,6 +117,13 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[augmentation]\nzoom = -0.1\n", "zoom must not be negative"),
         (MINIMAL + "[augmentation]\nzoom = 1.0\n", "zoom must be below 1"),
         (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
+        (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
+        (MINIMAL + "[augmentation]\nfourier = 2\n", "fourier is a share, at most 1"),
+        (MINIMAL + "[augmentation]\nlow_resolution = 2\n", "low_resolution is a share"),
+        (MINIMAL + "[augmentation]\ncut_out = 1.5\n", "cut_out is a share, at most 1"),
+        (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
+        (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
+        (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
         ("name = \n", "cannot be read: Invalid value"),
         (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
     ],
@@ -169,10 +178,32 @@ def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
         "[model]\ndropout_scale = 0.5",
         "[optimizer]\nlearning_rate = 2e-3",
         "[augmentation]\nflip = true",
+        "[augmentation]\nhistogram = 0.5",
+        "[augmentation]\nmixup = 0.2",
+        "[optimizer]\nweight_average = 0.99",
     ],
 )
 def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
     assert load(tmp_path, MINIMAL + change).sha256() != load(tmp_path, MINIMAL).sha256()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_published_runs_keep_their_hash(net: str) -> None:
+    """A field that is added later must not make old runs look like runs of another recipe."""
+    path = models_dir() / "sources" / net / "run.json"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    described = json.loads(path.read_text(encoding="utf-8"))
+    table = described["recipe"]
+    recipe = Recipe(
+        **{
+            **table,
+            "model": NetOptions(**table["model"]),
+            "optimizer": Optimizer(**table["optimizer"]),
+            "augmentation": Augmentation(**table["augmentation"]),
+        }
+    )
+    assert recipe.sha256() == described["recipe_sha256"]
 
 
 def test_hashes_of_the_shipped_recipes_differ() -> None:

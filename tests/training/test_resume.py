@@ -73,7 +73,7 @@ def test_a_killed_run_goes_on_with_the_same_command(
     done = json.loads((out / "checkpoint" / "state.json").read_text())
     assert 1 <= done["epochs_done"] < LONG_EPOCHS
     arguments = ("cnn3_50", "--data", films, "--recipe", long, "--out", out)
-    assert command_line(monkeypatch, *arguments) == 0
+    assert command_line(monkeypatch, "train", *arguments) == 0
     assert {path.name for path in out.iterdir()} == RUN_CONTENTS
     assert epochs_in(out) == list(range(1, LONG_EPOCHS + 1))
     described = json.loads((out / "run.json").read_text())

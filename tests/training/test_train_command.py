@@ -22,7 +22,7 @@ def test_a_finished_run_is_refused(
 ) -> None:
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
     arguments = ("cnn3_50", "--data", films, "--recipe", recipe_file, "--out", finished)
-    assert command_line(monkeypatch, *arguments) == 2
+    assert command_line(monkeypatch, "train", *arguments) == 2
     seen = capsys.readouterr()
     assert f"error: {finished} holds a finished run\n  tip: choose another --out" in seen.err
     assert seen.out == ""
@@ -63,7 +63,7 @@ def test_mistakes_on_the_command_line_exit_2(
     (tmp_path / "films").symlink_to(films)
     (tmp_path / "bad.toml").write_text("epoch = 1\n")
     monkeypatch.chdir(tmp_path)
-    assert command_line(monkeypatch, *arguments) == 2
+    assert command_line(monkeypatch, "train", *arguments) == 2
     seen = capsys.readouterr()
     assert says in seen.err
     assert seen.out == ""
@@ -81,6 +81,6 @@ def test_weights_on_the_command_line_replace_the_recipes(
 
     monkeypatch.setattr(fit, "train", record)
     common = ("resnet50v2_50", "--recipe", "report", "--data", labelled, "--out", tmp_path)
-    assert command_line(monkeypatch, *common) == 0
-    assert command_line(monkeypatch, *common, "--weights", "none") == 0
+    assert command_line(monkeypatch, "train", *common) == 0
+    assert command_line(monkeypatch, "train", *common, "--weights", "none") == 0
     assert [job.recipe.model.weights for job in jobs] == ["imagenet", "none"]

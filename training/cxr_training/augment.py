@@ -9,35 +9,61 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cxr_training.appearance import (
+    FloatImage,
+    cut_out,
+    frame,
+    like_another_film,
+    lower_resolution,
+    shade,
+)
 from cxr_training.data import ImageSet
 from cxr_training.recipe import Augmentation, Recipe
 
-FloatImage = NDArray[np.float32]
 
-
-def augment(image: NDArray[np.uint8], ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
+def augment(
+    image: NDArray[np.uint8],
+    films: NDArray[np.uint8],
+    ranges: Augmentation,
+    rng: np.random.Generator,
+) -> FloatImage:
     """One changed copy.
 
     Args:
         image: uint8 [S, S].
+        films: uint8 [N, S, S], the training films that it may be made to resemble.
         ranges: the largest changes.
         rng: where chance comes from.
 
     Returns:
         float32 [S, S] in 0..255; pixels from outside repeat the border (Keras `fill_mode=nearest`).
     """
-    changed = _move(image.astype(np.float32), ranges, rng)
+    changed = like_another_film(image, films, ranges, rng)
+    if ranges.low_resolution and rng.random() < ranges.low_resolution:
+        changed = lower_resolution(changed, rng)
+    if ranges.shade:
+        changed = shade(changed, ranges.shade, rng)
+    changed = _move(changed, ranges, rng)
     changed = _blur_or_sharpen(changed, ranges.blur * len(image), rng)
     changed = _grey_levels(changed, ranges, rng)
     if ranges.noise:
         sigma = rng.uniform(0, ranges.noise) * 255
         changed = changed + rng.normal(0, sigma, changed.shape).astype(np.float32)
-    return np.clip(changed, 0, 255)
+    return _cover(np.clip(changed, 0, 255), ranges, rng)
+
+
+def _cover(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
+    """Strips over the borders and a hole, each in half of the images."""
+    if ranges.frame and rng.random() < 0.5:
+        image = frame(image, ranges.frame, rng)
+    if ranges.cut_out and rng.random() < 0.5:
+        image = cut_out(image, ranges.cut_out, rng)
+    return image
 
 
 def _move(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
-    """Zoom, shift, rotation and flip as one resampling around the centre."""
-    if not (ranges.zoom or ranges.shift or ranges.rotation or ranges.flip):
+    """Crop, zoom, shift, rotation and flip as one resampling around the centre."""
+    if not (ranges.zoom or ranges.shift or ranges.rotation or ranges.flip or ranges.crop):
         return image
     size = len(image)
     angle = np.deg2rad(rng.uniform(-ranges.rotation, ranges.rotation))
@@ -48,6 +74,10 @@ def _move(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> 
         matrix[:, 1] *= -1
     centre = np.full(2, (size - 1) / 2)
     offset = centre - matrix @ centre + shift
+    if ranges.crop:
+        start, end = rng.uniform(-ranges.crop / 3, ranges.crop, (2, 2)) * size
+        kept = 1 - (start + end) / (size - 1)
+        matrix, offset = kept[:, np.newaxis] * matrix, kept * offset + start
     moved: FloatImage = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest")
     return moved
 
@@ -96,10 +126,12 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
         size = self._recipe.batch_size
         chosen = self._order[index * size : (index + 1) * size]
-        planes = [
-            augment(self._images.pixels[i, :, :, 0], self._recipe.augmentation, rng) for i in chosen
-        ]
-        return as_rgb(np.stack(planes)[..., np.newaxis]), self._images.labels[chosen, np.newaxis]
+        films, ranges = self._images.pixels[..., 0], self._recipe.augmentation
+        planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
+        labels = self._images.labels[chosen]
+        if ranges.mixup:
+            planes, labels = mixup(planes, labels, ranges.mixup, rng)
+        return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch's order and chance."""
@@ -111,6 +143,29 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         if self._recipe.shuffle:
             np.random.default_rng([self._recipe.seed, self._epoch]).shuffle(order)
         return order
+
+
+def mixup(
+    planes: FloatImage, labels: NDArray[np.float32], alpha: float, rng: np.random.Generator
+) -> tuple[FloatImage, NDArray[np.float32]]:
+    """Each film of a batch mixed with another one, which weighs at most as much.
+
+    Where classes are weighted, Keras gives a mixed film the weight of its heavier part.
+    Source: Zhang et al., ICLR 2018, "mixup: beyond empirical risk minimization".
+
+    Args:
+        planes: float32 [n, S, S].
+        labels: float32 [n], 1 for pneumonia.
+        alpha: both parameters of the Beta distribution of the weight, one for the batch.
+        rng: where chance comes from.
+    """
+    drawn = rng.beta(alpha, alpha)
+    weight = np.float32(max(drawn, 1 - drawn))
+    others = rng.permutation(len(planes))
+    return (
+        weight * planes + (1 - weight) * planes[others],
+        weight * labels + (1 - weight) * labels[others],
+    )
 
 
 def as_rgb(grey: NDArray[Any]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -165,7 +166,8 @@ def split_by_patient(images: ImageSet, validation_tenths: int, seed: int) -> Spl
     patients = [file.patient for file in images.files]
     folds = StratifiedGroupKFold(n_splits=10, shuffle=True, random_state=seed)
     try:
-        held_out = [fold for _, fold in folds.split(images.labels, images.labels, patients)]
+        with warnings.catch_warnings(category=UserWarning, action="ignore"):  # `Split` refuses it
+            held_out = [fold for _, fold in folds.split(images.labels, images.labels, patients)]
     except ValueError as error:
         raise DataError(f"too few images to split by patient: {error}") from error
     validation = np.sort(np.concatenate(held_out[:validation_tenths]))

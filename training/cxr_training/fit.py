@@ -14,26 +14,37 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from cxr_edge import __version__
+from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run
 from cxr_training.augment import TrainingBatches, as_rgb
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
+from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from cxr_training.nets.resnet50v2_50 import freeze
-from cxr_training.progress import item_bar
+from cxr_training.progress import console, item_bar
 from cxr_training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What `cxr-edge train` was asked to do."""
+    """What `cxr-edge train` was asked to do.
+
+    Attributes:
+        recipe: how.
+        data: folder with NORMAL and PNEUMONIA.
+        out: the RUN folder.
+        without: what of the data neither trains nor validates, in words, or an empty string.
+    """
 
     recipe: Recipe
     data: Path
     out: Path
+    without: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,10 +61,15 @@ def train(job: TrainingJob) -> run.RunFolder:
     Raises:
         InputError: the data, the recipe or the RUN folder cannot be used.
     """
+    return train_on(load(job), job)
+
+
+def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
+    """The same with images that are already decoded and split."""
     keras.utils.set_random_seed(job.recipe.seed)
-    loaded = load(job)
     folder = run.RunFolder(job.out)
-    folder.claim({"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256})
+    claim = {"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256}
+    folder.claim({**claim, "without": job.without} if job.without else claim)
     model = _fit(job.recipe, loaded.split, folder)
     _finish(job, loaded, model, folder)
     return folder
@@ -61,11 +77,25 @@ def train(job: TrainingJob) -> run.RunFolder:
 
 def load(job: TrainingJob) -> LoadedData:
     """Read every image once and split by patient."""
-    files = data.find_labelled(job.data)
-    with item_bar("reading images", len(files)) as advance:
-        images, skipped = data.load_images(files, NETS[job.recipe.net].size, advance)
+    images, skipped = read_images(job)
+    say_skipped(skipped)
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return LoadedData(split, skipped)
+
+
+def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ...]]:
+    """Read every image once, at the network's size."""
+    files = data.find_labelled(job.data)
+    with item_bar("reading images", len(files)) as advance:
+        return data.load_images(files, NETS[job.recipe.net].size, advance)
+
+
+def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
+    """What is left out is said at once, and not only in a file after hours."""
+    if skipped:
+        first = f"{display_name(skipped[0].name)}: {skipped[0].reason}"
+        text = f"left out, unreadable: {len(skipped)} (first {first})"
+        console().print(text, markup=False, soft_wrap=True)
 
 
 def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
@@ -94,9 +124,12 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
             warmup_target=options.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
+    average: dict[str, Any] = {}
+    if options.weight_average:
+        average = {"use_ema": True, "ema_momentum": options.weight_average}
     if options.name == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay)
-    return keras.optimizers.Adam(rate)
+        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, **average)
+    return keras.optimizers.Adam(rate, **average)
 
 
 def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
@@ -127,18 +160,27 @@ def _fit(recipe: Recipe, split: data.Split, folder: run.RunFolder) -> keras.Mode
     batches = TrainingBatches(split.train, recipe, done.epochs_done)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     checkpoint = _Checkpoint(folder, done)
+    callbacks = [checkpoint, EpochProgress(recipe.epochs, len(batches))]
+    validation = split.validation
     model.fit(
         batches,
-        epochs=recipe.epochs,
         initial_epoch=done.epochs_done,
-        validation_data=(as_rgb(split.validation.pixels), split.validation.labels[:, np.newaxis]),
+        callbacks=callbacks,
+        validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
         validation_batch_size=128,
-        class_weight=class_weights(split.train.labels) if recipe.class_weights else None,
-        callbacks=[checkpoint, EpochProgress(recipe.epochs, len(batches))],
-        shuffle=False,  # TrainingBatches has its own, reproducible order
-        verbose=0,
+        **fit_options(recipe, split.train),
     )
     return model
+
+
+def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
+    """What `keras.Model.fit` has to know besides the batches and who watches."""
+    return {
+        "epochs": recipe.epochs,
+        "class_weight": class_weights(train.labels) if recipe.class_weights else None,
+        "shuffle": False,  # TrainingBatches has its own, reproducible order
+        "verbose": 0,
+    }
 
 
 def _finish(
@@ -146,13 +188,13 @@ def _finish(
 ) -> None:
     """Judge on validation, draw the pictures, write what the run is."""
     validation = loaded.split.validation
-    predicted = model.predict(as_rgb(validation.pixels), batch_size=128, verbose=0)
-    probability = np.asarray(predicted, dtype=np.float64)[:, 0]
+    raw = logits(model, validation.pixels)
+    probability: NDArray[np.float64] = expit(raw)
     metrics = validation_metrics(validation.labels, probability, _data_name(job))
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
-    _write_predictions(folder, validation, probability)
+    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw)
     pictures.draw_curves(progress.history, folder.path / "curves.png")
     pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
@@ -182,18 +224,24 @@ def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
     return bare
 
 
-def _write_predictions(
-    folder: run.RunFolder, images: data.ImageSet, probability: NDArray[np.float64]
-) -> None:
+def logits(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What the network says before its sigmoid: uint8 [N, S, S, 1] to [N]."""
+    to_logit = keras.Model(model.input, model.get_layer(OUTPUT_DENSE_LAYER).output)
+    predicted = to_logit.predict(as_rgb(pixels), batch_size=128, verbose=0)
+    return np.asarray(predicted, dtype=np.float64)[:, 0]
+
+
+def write_scores(path: Path, images: data.ImageSet, raw: NDArray[np.float64]) -> None:
+    """One row per film, from its logit."""
     rows = [
-        {"name": file.name, "label": file.label, "probability": f"{p:.6f}"}
-        for file, p in zip(images.files, probability, strict=True)
+        {"name": f.name, "label": f.label, "probability": f"{expit(z):.6f}", "logit": f"{z:.5f}"}
+        for f, z in zip(images.files, raw, strict=True)
     ]
-    run.write_table(folder.path / run.PREDICTIONS_FILE, rows)
+    run.write_table(path, rows)
 
 
 def _data_name(job: TrainingJob) -> str:
-    share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}"
+    share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
     return f"patient-grouped validation, {share}, seed {job.recipe.seed}"
 
 

@@ -6,23 +6,36 @@ import hashlib
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
 
+SEARCH_SECTION = "search"
+
+
+def _later(default: float) -> Any:
+    """A field younger than published runs: left at its default it stays out of the hash."""
+    return field(default=default, metadata={"later": True})
+
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`adam` or `adamw`; the rate is constant or falls along a cosine after a linear warm-up."""
+    """`adam` or `adamw`; the rate is constant or falls along a cosine after a linear warm-up.
+
+    Attributes:
+        weight_average: 0, or the momentum of an exponential average of the weights over the
+            steps; the average is what a finished run keeps.
+    """
 
     name: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: int = 0
+    weight_average: float = _later(0.0)
 
     def __post_init__(self) -> None:
         """Refuse names that are not implemented and rates that cannot learn."""
@@ -30,6 +43,8 @@ class Optimizer:
             raise ValueError(f"unknown optimizer or schedule: {self.name}, {self.schedule}")
         if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
             raise ValueError("learning_rate must be positive, decay and warm-up not negative")
+        if not 0 <= self.weight_average < 1:
+            raise ValueError(f"weight_average must be in [0, 1): {self.weight_average}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,15 @@ class Augmentation:
         brightness: offset, as a share of 255.
         blur: standard deviation of a Gaussian, as a share of the size; half as often a sharpening.
         noise: standard deviation of Gaussian noise, as a share of 255.
+        histogram: share of the images drawn towards the histogram of another training film.
+        fourier: share of the images whose broad light and dark (amplitudes of the lowest
+            frequencies) are drawn towards those of another training film.
+        shade: standard deviation of a smooth factor on the grey levels, times two.
+        crop: share cut off at each side, or a third of it added there; changes the aspect.
+        low_resolution: share of the images that are reduced and enlarged again.
+        frame: width of strips over the borders of half of the images, as a share of the size.
+        cut_out: side of a grey square in half of the images, as a share of the size.
+        mixup: alpha of the Beta distribution that two images and their labels are mixed by.
     """
 
     zoom: float = 0.0
@@ -57,6 +81,14 @@ class Augmentation:
     brightness: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    histogram: float = _later(0.0)
+    fourier: float = _later(0.0)
+    shade: float = _later(0.0)
+    crop: float = _later(0.0)
+    low_resolution: float = _later(0.0)
+    frame: float = _later(0.0)
+    cut_out: float = _later(0.0)
+    mixup: float = _later(0.0)
 
     def __post_init__(self) -> None:
         """A range is a magnitude."""
@@ -65,6 +97,12 @@ class Augmentation:
                 raise ValueError(f"{item.name} must not be negative")
         if self.zoom >= 1:
             raise ValueError(f"zoom must be below 1: {self.zoom}")
+        for name in ("histogram", "fourier", "low_resolution", "cut_out"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} is a share, at most 1: {getattr(self, name)}")
+        for name in ("crop", "frame"):
+            if getattr(self, name) >= 0.5:
+                raise ValueError(f"{name} would leave nothing, must be below 0.5")
 
 
 @dataclass(frozen=True)
@@ -106,7 +144,7 @@ class Recipe:
 
     def sha256(self) -> str:
         """Hash of what decides the run, independent of layout and comments of the TOML."""
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(_counted(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def with_weights(self, weights: str) -> Recipe:
@@ -115,6 +153,16 @@ class Recipe:
             return replace(self, model=replace(self.model, weights=weights))
         except ValueError as error:
             raise RecipeError(str(error), tip="leave --weights out") from error
+
+
+def _counted(part: Any) -> dict[str, Any]:
+    """The values that enter the hash."""
+    counted = {}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if not (item.metadata.get("later") and value == item.default):
+            counted[item.name] = _counted(value) if is_dataclass(value) else value
+    return counted
 
 
 def load_recipe(net: str, which: str) -> Recipe:
@@ -126,8 +174,16 @@ def load_recipe(net: str, which: str) -> Recipe:
     path = recipes_dir() / f"{net}.{which}.toml" if "/" not in which else Path(which)
     if not path.is_file() and Path(which).is_file():
         path = Path(which)
+    recipe = recipe_of(read_table(path, net, which), str(path))
+    if recipe.net != net:
+        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+    return recipe
+
+
+def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
+    """The TOML file as it stands; `net` and `which` are for the message."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = sorted(p.name for p in recipes_dir().glob("*.toml"))
         raise RecipeError(
@@ -135,9 +191,16 @@ def load_recipe(net: str, which: str) -> Recipe:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe {path} cannot be read: {error}") from error
-    recipe: Recipe = _build(Recipe, table, str(path))
-    if recipe.net != net:
-        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+
+
+def recipe_of(table: dict[str, Any], where: str) -> Recipe:
+    """A recipe from a TOML table; its section `search` is for `cxr-edge search` alone.
+
+    Raises:
+        RecipeError: an unknown key, another type, a value out of range.
+    """
+    told = {key: value for key, value in table.items() if key != SEARCH_SECTION}
+    recipe: Recipe = _build(Recipe, told, where)
     return recipe
 
 

@@ -4,7 +4,7 @@ RUN holds:
     run.json                    recipe, data, seed, versions, metrics, operating points
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
-    predictions.csv             validation images with label and probability
+    predictions.csv             validation images with label, probability and logit
     curves.png  confusion_matrix.png  classification_report.txt
     checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """
@@ -12,6 +12,7 @@ RUN holds:
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
@@ -27,6 +30,7 @@ RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
+SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
 
 
@@ -126,9 +130,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A CSV file with a header, from dictionaries with equal keys."""
+    """A CSV file with a header, from dictionaries with equal keys; whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     # A file name on Linux need not be UTF-8; a finished training must not fail on one.
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def read_scores(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and logits of a table of scores."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = [(int(row["label"]), float(row["logit"])) for row in csv.DictReader(stream)]
+    return np.array([label for label, _ in rows]), np.array([logit for _, logit in rows])

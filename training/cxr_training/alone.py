@@ -1,0 +1,50 @@
+"""One process at a time where two would write over each other."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxr_edge.errors import StateBusyError
+
+
+@contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock of a file or folder that exists; it ends with the process in any case.
+
+    Args:
+        path: what to lock.
+        what: it is called, for the message.
+
+    Raises:
+        StateBusyError: another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateBusyError(
+                f"another process works on {what}", tip="wait for it, or choose another place"
+            ) from None
+        except OSError:  # a share that knows no locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def end_with_the_parent() -> None:
+    """End this process when its parent does: who kills the one means both."""
+    if parent := multiprocessing.parent_process():
+
+        def end() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=end, daemon=True).start()
