@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 from cxr_edge.strict_json import OMITTABLE
 
@@ -139,11 +138,3 @@ class ModelFile:
         if self.activations == "float32":
             return self.weights
         return f"{self.weights}, activations {self.activations}"
-
-
-def leave_out_defaults(file: dict[str, Any]) -> None:
-    """A spec that says nothing new keeps its text, and its hash, from version to version."""
-    for values, kind in ((file, ModelFile), (file["parity"], Parity)):
-        for entry in fields(kind):
-            if entry.metadata == OMITTABLE and values[entry.name] == entry.default:
-                del values[entry.name]

@@ -16,9 +16,9 @@ from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.measurements import Evaluation, ScoreDistribution
-from cxr_edge.model_file import Golden, ModelFile, leave_out_defaults
+from cxr_edge.model_file import Golden, ModelFile, Parity
 from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.strict_json import read
+from cxr_edge.strict_json import OMITTABLE, leave_out_defaults, read
 
 SCHEMA_VERSION = 2
 METADATA_KEY = "cxr_edge_spec"
@@ -134,7 +134,11 @@ class Use:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One model, in all its formats."""
+    """One model, in all its formats.
+
+    Attributes:
+        reliability: for `cxr_edge.reliability.Reliability.from_dict`; nothing here rests on it.
+    """
 
     schema_version: int
     name: str
@@ -154,6 +158,7 @@ class ModelSpec:
     license: str
     data_source: str
     files: dict[str, ModelFile] = field(default_factory=dict)
+    reliability: dict[str, Any] | None = field(default=None, metadata=OMITTABLE)
 
     def __post_init__(self) -> None:
         """Refuse a spec this version cannot honour."""
@@ -214,8 +219,10 @@ class ModelSpec:
     def _json(self) -> str:
         """Made once: a run asks four times, and to walk all fields takes as long as a film."""
         values = asdict(self)
+        leave_out_defaults(values, ModelSpec)
         for file in values["files"].values():
-            leave_out_defaults(file)
+            leave_out_defaults(file, ModelFile)
+            leave_out_defaults(file["parity"], Parity)
         return json.dumps(values)
 
     def to_json(self) -> str:

@@ -19,6 +19,13 @@ Reader = Callable[[Any, str], Any]
 OMITTABLE = types.MappingProxyType({"omittable": True})
 
 
+def leave_out_defaults(values: dict[str, Any], kind: type) -> None:
+    """Of the plain values of a dataclass: what says nothing new changes no text and no hash."""
+    for entry in fields(kind):
+        if entry.metadata == OMITTABLE and values[entry.name] == entry.default:
+            del values[entry.name]
+
+
 def read(kind: Any, value: Any, where: str) -> Any:
     """Read a value as a type annotation says.
 

@@ -13,7 +13,7 @@ from cxr_edge.catalog import bundled_specs
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.spec import ModelSpec, ReceptiveField
 from tests.factories import Change, changed, drop, set_value
-from tests.tiny import SIZE, file_entry, tiny_spec, tiny_values
+from tests.tiny import SIZE, file_entry, reliability_values, tiny_spec, tiny_values
 
 SPECS = [*bundled_specs(), tiny_spec()]
 
@@ -53,6 +53,7 @@ def whole() -> dict[str, Any]:
             "operating_points": {"screening": decisions},
         }
     ]
+    values["reliability"] = reliability_values()
     return values
 
 
@@ -121,6 +122,8 @@ def test_what_a_spec_does_not_say_is_not_written() -> None:
     assert spec.to_dict()["files"] == values["files"]
     assert spec.files["onnx"].precision == "int8"
     assert spec.files["onnx"].arithmetic() == "int8, activations int8"
+    assert "reliability" not in tiny_spec().to_dict()
+    assert "reliability" not in json.loads(tiny_spec().embedded_json())
 
 
 def test_the_self_test_of_a_file_is_its_own_where_it_has_one() -> None:
@@ -177,6 +180,8 @@ REFUSED: dict[str, Change] = {
     "a bin below nothing": set_value(f"{BINS}.NORMAL", [-1, *[2] * 19]),
     "half a film": set_value(f"{BINS}.NORMAL", [0.5] * 20),
     "a field of nothing": set_value("receptive_field.size", 0),
+    "reliability is a list": set_value("reliability", []),
+    "NaN in what is only shown": set_value("reliability.changes.1.mean", float("nan")),
     "cells in one place": set_value("receptive_field.stride", 0.0),
     "threshold 0": set_value("operating_points.screening.threshold", 0),
     "threshold 1": set_value("operating_points.screening.threshold", 1.0),

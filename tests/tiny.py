@@ -116,6 +116,61 @@ def tiny_values() -> dict[str, Any]:
     }
 
 
+def _estimate(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 0.011, "high": value + 0.007, "patients": 527} | {
+        "replicates": 1999
+    }
+
+
+def _film_change(name: str, value: float, turned: tuple[int, int, int], warned: int) -> Any:
+    films, missed, alarms = turned
+    return {
+        "change": name,
+        "auc": _estimate(value),
+        "turned": {
+            "screening": {"films": films, "missed": missed, "alarms": alarms},
+            "balanced": {"films": 2 * films, "missed": 2 * missed, "alarms": 2 * alarms},
+        },
+        "mean": films / 1000,
+        "largest": films / 100,
+        "warned": warned,
+    }
+
+
+def reliability_values() -> dict[str, Any]:
+    """What a spec may say about how far its scores can be trusted, as `json.loads` gives it."""
+    scaling = {"slope": 1.0, "offset": 0.0, "log_loss": 0.1234, "brier": 0.0345}
+    return {
+        "data": "some films",
+        "counts": {"NORMAL": 269, "PNEUMONIA": 775, "patients": 527},
+        "film_size": [223, 225],
+        "changes": [
+            _film_change("none", 0.981, (0, 0, 0), 1),
+            _film_change("too much light", 0.912, (47, 31, 13), 26),
+        ],
+        "shortcuts": {
+            "metadata": {"figures": ["width", "bytes"], "fitted_on": "these", "auc": None},
+            "style": {"figures": ["top"], "fitted_on": "those", "auc": _estimate(0.876)},
+        },
+        "calibration": {
+            "fitted_on": "other patients",
+            "scalings": {
+                "none": {**scaling, "calibration_error": 0.0567},
+                "temperature": {**scaling, "slope": 0.789, "calibration_error": 0.0432},
+                "platt": {**scaling, "offset": -0.246, "calibration_error": 0.0321},
+            },
+            "bins": [
+                {
+                    "low": 0.9,
+                    "high": 1.0,
+                    "mean_probability": 0.968,
+                    "observed": {"value": 0.951, "low": 0.948, "high": 0.953, "n": 741},
+                }
+            ],
+        },
+    }
+
+
 def tiny_spec() -> ModelSpec:
     """The spec without files."""
     return ModelSpec.from_dict(tiny_values())

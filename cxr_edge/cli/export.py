@@ -46,6 +46,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=_FOLDER,
     help="--out folder of cxr-edge train --folds; its scores choose the thresholds.",
 )
+@click.option(
+    "--measure-reliability",
+    is_flag=True,
+    help="Record what changed films do to the scores, how far shortcuts get, and calibration, on "
+    "the films that the run validated on; --calibration must be its training folder.",
+)
 def export(**options: Any) -> None:
     """Turn a trained network into ONNX and TFLite.
 

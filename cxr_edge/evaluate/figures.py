@@ -10,6 +10,7 @@ from typing import Any
 
 from cxr_edge.measurements import Estimate, ScoreDistribution
 from cxr_edge.operating_points import Proportion
+from cxr_edge.reliability import CalibrationBin
 from cxr_edge.site_profile import SiteProfile
 from cxr_edge.spec import ModelSpec
 from cxr_edge.types import Result
@@ -104,16 +105,6 @@ class Curve:
     x: tuple[float, ...]
     y: tuple[float, ...]
     thresholds: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Films whose probability lies in [low, high): what was said and what was found."""
-
-    low: float
-    high: float
-    mean_probability: float
-    observed: Proportion
 
 
 @dataclass(frozen=True)

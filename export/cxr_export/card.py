@@ -8,9 +8,12 @@ import jinja2
 
 from cxr_edge.cli.describe import speed_in_words
 from cxr_edge.errors import ExportError
+from cxr_edge.evaluate.words import predictive_text
 from cxr_edge.measurements import with_interval
+from cxr_edge.reliability import Reliability
 from cxr_edge.spec import ModelSpec
 from cxr_export.about import KERMANY, REPORT_ACCURACY
+from cxr_export.prevalence import at_prevalences
 
 
 def render_card(spec: ModelSpec) -> str:
@@ -28,10 +31,15 @@ def render_card(spec: ModelSpec) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["interval"] = with_interval
+    environment.filters["predictive"] = predictive_text
     environment.filters["speed"] = speed_in_words
     kermany = spec.data_source == KERMANY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
+    others = at_prevalences(spec)
+    found = Reliability.from_dict(spec.reliability) if spec.reliability else None
     try:
-        return environment.get_template("card.md.j2").render(spec=spec, mark=mark, kermany=kermany)
+        return environment.get_template("card.md.j2").render(
+            spec=spec, mark=mark, kermany=kermany, others=others, found=found
+        )
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error

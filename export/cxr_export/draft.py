@@ -16,6 +16,7 @@ from cxr_edge.measurements import Decisions, Estimate, Evaluation, ScoreDistribu
 from cxr_edge.model_file import Golden, GoldenCase
 from cxr_edge.operating_points import OperatingPoint, Proportion, choose, measure
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
+from cxr_edge.reliability import Reliability
 from cxr_edge.spec import (
     SCHEMA_VERSION,
     Architecture,
@@ -59,12 +60,14 @@ class Measured:
     Attributes:
         validation_scores: how the scores of the validation films spread, if there is a run.
         precision: of the files; decides how closely a self-test has to agree.
+        reliability: how far the scores can be trusted, where it was asked for.
     """
 
     operating_points: dict[str, OperatingPoint]
     evaluations: tuple[Evaluation, ...]
     validation_scores: ScoreDistribution | None = None
     precision: str = "float32"
+    reliability: Reliability | None = None
 
 
 def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Measured) -> ModelSpec:
@@ -96,6 +99,7 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         use=KERMANY_USE if kermany else UNKNOWN_USE,
         license=LICENSE,
         data_source=KERMANY if kermany else "not stated",
+        reliability=measured.reliability.to_dict() if measured.reliability else None,
     )
 
 
@@ -161,11 +165,11 @@ def evaluate(
     auc = auc_estimate(images.labels, probability, [file.patient for file in images.files])
     if auc is None:
         raise DataError(f"{name}: too few patients of a class for an interval of the AUC")
-    return Evaluation(name, images.sha256, images.counts(), _rounded(auc), decisions)
+    return Evaluation(name, images.sha256, images.counts(), rounded(auc), decisions)
 
 
-def _rounded(figure: Estimate) -> Estimate:
-    """Processors differ in the last digits; the same films have to give the same spec."""
+def rounded(figure: Estimate) -> Estimate:
+    """For a spec: processors differ in the last digits; the same films give the same spec."""
     value, low, high = (
         round(number, FIGURE_DECIMALS) for number in (figure.value, figure.low, figure.high)
     )

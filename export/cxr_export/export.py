@@ -7,10 +7,14 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cxr_edge.atomic import sync_folder, write_atomically
 from cxr_edge.errors import DataError, ExportError
 from cxr_edge.model_file import ModelFile
 from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.reliability import Reliability
 from cxr_edge.spec import ModelSpec
 from cxr_export import compact, onnx
 from cxr_export.card import render_card
@@ -26,6 +30,8 @@ from cxr_export.draft import (
 from cxr_export.gates import Trained, make_gates
 from cxr_export.graph import InferenceGraph
 from cxr_export.parity import sample_evenly
+from cxr_export.reliability import Judged, measure_reliability
+from cxr_export.run import Run
 from cxr_export.source import Source, load_source
 from cxr_export.speed import measure_speed
 from cxr_export.variants import (
@@ -36,10 +42,11 @@ from cxr_export.variants import (
     runner_of,
     score_with,
 )
-from cxr_training.data import ImageSet, find_labelled, load_images
+from cxr_training.data import ImageSet, Split, find_labelled, load_images
 from cxr_training.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
+_WHOLE_FOLDER = "give the folder that the network was trained with"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -57,6 +64,8 @@ class ExportJob:
         test: labelled folder to measure the finished model on, recorded in spec and card.
         measure_speed: record how fast each file is beside the float32 one.
         out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.
+        measure_reliability: record what changed films do to the scores, how far shortcuts get, and
+            calibration; needs all films that the run was trained with as calibration folder.
     """
 
     source: Path
@@ -67,6 +76,7 @@ class ExportJob:
     test: Path | None = None
     measure_speed: bool = False
     out_of_fold: Path | None = None
+    measure_reliability: bool = False
 
     def __post_init__(self) -> None:
         """A name becomes file names."""
@@ -118,14 +128,19 @@ def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     images = _labelled(job.calibration, source.size, None)
     if source.run is None:
         return images
-    kept = [i for i, file in enumerate(images.files) if file.name in source.run.validation_films]
-    if missing := len(source.run.validation_films) - len(kept):
+    validated = _validated(images, source.run)
+    if missing := len(source.run.validation_films) - sum(validated):
         raise DataError(
             f"{job.calibration} lacks {missing} of {len(source.run.validation_films)} films that "
             f"the run validated on; {job.precision} is measured on them",
-            tip="give the folder that the network was trained with",
+            tip=_WHOLE_FOLDER,
         )
-    return images.subset(kept)
+    return images.subset(np.flatnonzero(validated))
+
+
+def _validated(images: ImageSet, run: Run) -> NDArray[np.bool_]:
+    """Which of the films the run validated on: [N]."""
+    return np.array([file.name in run.validation_films for file in images.files])
 
 
 def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
@@ -143,7 +158,38 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     if job.test is not None:
         held_back = _labelled(job.test, trained.source.size, None)
         tests.append(evaluate(score, held_back, job.test.resolve().name, points))
-    return Measured(points, tuple(tests), spread_of_scores, job.precision)
+    reliability = _reliability(job, trained.source, networks, points)
+    return Measured(points, tuple(tests), spread_of_scores, job.precision, reliability)
+
+
+def _reliability(
+    job: ExportJob, source: Source, networks: Networks, points: dict[str, OperatingPoint]
+) -> Reliability | None:
+    """How far the scores of the ONNX file can be trusted, if that was asked for."""
+    if not job.measure_reliability:
+        return None
+    if source.run is None:
+        raise ExportError(f"{job.source} is no run folder, which --measure-reliability needs")
+    images = _labelled(job.calibration, source.size, None)
+    if images.sha256 != source.run.training.data_sha256:
+        raise DataError(
+            f"{job.calibration} holds other films than {job.source} was trained with, which "
+            "--measure-reliability needs",
+            tip=_WHOLE_FOLDER,
+        )
+    validated = _validated(images, source.run)
+    return measure_reliability(
+        Judged(
+            runner=runner_of(networks.onnx.SerializeToString(), "onnx"),
+            points=points,
+            films=Split(
+                train=images.subset(np.flatnonzero(~validated)),
+                validation=images.subset(np.flatnonzero(validated)),
+            ),
+            data=source.run.validation_scores.data,
+            out_of_fold=job.out_of_fold,
+        )
+    )
 
 
 def _labelled(folder: Path, size: int, most: int | None) -> ImageSet:

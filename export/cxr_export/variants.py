@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +65,17 @@ def runner_of(content: bytes, kind: str) -> Runner:
 
 def score_with(runner: Runner) -> Score:
     """A file's probabilities, float64 [N]."""
+    return lambda pixels: _in_batches(lambda batch: runner.predict(batch).probability, pixels)
 
-    def score(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        starts = range(0, len(pixels), _BATCH_SIZE)
-        found = [runner.predict(pixels[i : i + _BATCH_SIZE]).probability for i in starts]
-        return np.concatenate(found).astype(np.float64)
 
-    return score
+def logits_with(runner: Runner) -> Score:
+    """A file's logits, float64 [N]."""
+    return lambda pixels: _in_batches(lambda batch: runner.predict(batch).logit(), pixels)
+
+
+def _in_batches(
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]], pixels: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    starts = range(0, len(pixels), _BATCH_SIZE)
+    found = [predict(pixels[start : start + _BATCH_SIZE]) for start in starts]
+    return np.concatenate(found).astype(np.float64)

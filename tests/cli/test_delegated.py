@@ -83,6 +83,7 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "measure_speed": False,
             "test": None,
             "out_of_fold": None,
+            "measure_reliability": False,
         }
     ]
 

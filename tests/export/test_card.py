@@ -20,7 +20,7 @@ from cxr_edge.spec import ModelSpec, ReceptiveField, TensorFormat, Training
 from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.card import render_card
 from cxr_training.nets import NETS
-from tests.tiny import tiny_spec
+from tests.tiny import reliability_values, tiny_spec
 
 AUC = Estimate(0.943217, 0.911654, 0.967123, 211, 1987)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -109,7 +109,7 @@ def unknown_numbers(card: str, known: ModelSpec) -> list[str]:
     numbers, texts = [], []
     for value in leaves(known.to_dict()):
         (texts if isinstance(value, str) else numbers).append(value)
-    figures = [float(n) for n in numbers if n is not None]
+    figures = [abs(float(n)) for n in numbers if n is not None]  # a sign is no part of a number
     figures += [n / 1e6 for n in figures] + [n / 60 for n in figures]
     for text in sorted(texts, key=len, reverse=True):
         for shown in (text, text[:16]):
@@ -127,12 +127,15 @@ def is_rounded(shown: str, figures: list[float]) -> bool:
 
 
 def tables(card: str) -> str:
-    """The lines that hold figures."""
+    """The lines that hold figures, without those that are computed from the spec's."""
+    before, _, rest = card.partition("## At other prevalences")
+    card = before + rest[rest.index("\n## ") :]
     return "\n".join(line for line in card.splitlines() if line.startswith("|"))
 
 
 CARDS = {
     "everything": spec(),
+    "reliability": spec(reliability=reliability_values()),
     "nothing measured": spec(evaluations=(), training=None),
     "two tests": spec(evaluations=(evaluation(), replace(evaluation(300), data="test_y"))),
     **{item.name: item for item in bundled_specs()},
@@ -173,6 +176,58 @@ def test_every_figure_that_matters_is_shown() -> None:
         "| onnx | `fancy.onnx` | 3.48 MB | float32 | 1.4e-06 on 256 x-rays | 2.0e-07 | 0 |",
     ):
         assert line in text.splitlines(), line
+
+
+@pytest.mark.parametrize("measured", [True, False], ids=["measured", "not measured"])
+def test_how_far_the_scores_can_be_trusted(measured: bool) -> None:
+    lines = render_card(spec(reliability=reliability_values() if measured else None)).splitlines()
+    for line in (
+        "1,044 films (some films: 269 normal, 775 pneumonia, 527 patients), each changed and sent "
+        "through the program's own",
+        "| change | AUC | `screening` changed | missed | alarms | `balanced` changed | missed "
+        "| alarms | probability moves, mean | at most | warned |",
+        "| none | 0.981 (0.970 to 0.988) | 0 | 0 | 0 | 0 | 0 | 0 | 0.000 | 0.000 | 1 |",
+        "| too much light | 0.912 (0.901 to 0.919) | 47 | 31 | 13 | 94 | 62 | 26 | 0.047 | 0.470 "
+        "| 26 |",
+        "| this model | 0.981 (0.970 to 0.988) | |",
+        "| metadata: width, bytes | these films do not differ | these |",
+        "| style: top | 0.876 (0.865 to 0.883) | those |",
+        "| 0.9 to 1.0 | 741 | 0.968 | 0.951 (0.948 to 0.953) |",
+        "| none, as it ships | 1.000 | 0.000 | 0.1234 | 0.0345 | 0.0567 |",
+        "| temperature | 0.789 | 0.000 | 0.1234 | 0.0345 | 0.0432 |",
+        "| platt | 1.000 | -0.246 | 0.1234 | 0.0345 | 0.0321 |",
+    ):
+        assert (line in lines) == measured, line
+    assert any("223x225 pixels" in line for line in lines) == measured
+
+
+def test_the_films_of_this_project_were_reduced() -> None:
+    told = ", reduced from larger ones for this project."
+    assert told in render_card(spec(reliability=reliability_values(), data_source=KERMANY))
+    assert told not in render_card(spec(reliability=reliability_values()))
+
+
+def test_the_same_points_at_other_prevalences() -> None:
+    """Both have sensitivity 0.964 (0.928 to 0.983) and specificity 0.684 (0.595 to 0.761)."""
+    lines = render_card(spec()).splitlines()
+    for point in ("screening", "balanced"):
+        assert (
+            f"| `{point}` | 10 % | 0.253 (0.203 to 0.314) | 0.994 (0.987 to 0.997) "
+            "| 38.1 (30.8 to 46.3) |"
+        ) in lines
+    assert any("specificity on `test_x`." in line for line in lines)
+    without = render_card(spec(evaluations=()))
+    assert "specificity on the films that chose the thresholds." in without
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "logged"),
+    [("test_a", KERMANY, True), ("test_x", KERMANY, False), ("test_a", "made up", False)],
+)
+def test_looks_at_the_test_films_are_logged(name: str, source: str, logged: bool) -> None:
+    shown = spec(evaluations=(replace(evaluation(), data=name),), data_source=source)
+    line = "Each look at `test_a` is logged in [CHANGELOG.md](CHANGELOG.md)."
+    assert (line in render_card(shown).splitlines()) == logged
 
 
 def test_without_a_run_the_training_is_unknown() -> None:
@@ -252,7 +307,7 @@ def test_models_show_and_the_card_give_the_same_figures(shown: ModelSpec) -> Non
     """All of `models show` stands in the card; what the card measures stands in `models show`."""
     card, said = render_card(shown), describe(shown)
     assert figures(said) <= figures(card)
-    measured = card[card.index("## Evidence map") : card.index("## Training")]
+    measured = card[card.index("## Evidence map") : card.index("## At other prevalences")]
     # Words of the card alone: how wide its intervals are, and the mark of the source report.
     prose = {"95", "596", f"{REPORT_ACCURACY[shown.architecture.name]:.3f}"}
     assert figures(measured) - prose <= figures(said)

@@ -1,34 +1,93 @@
-"""Logits of differently confident networks on one scale."""
+"""Logits of differently confident networks on one scale: temperature and Platt scaling.
+
+Both draw the labels in from 0 and 1, as if there were one more film of each class on either side:
+classes that are fully apart on a few films would else ask for an infinite slope. Source: Platt,
+Advances in Large Margin Classifiers (1999), 61-74.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit
+
+Logits = NDArray[np.float64]
+Labels = NDArray[np.generic]
 
 _RANGE = (0.05, 20.0)  # with labels at random the best temperature is infinite
 
 
-def fit_temperature(labels: NDArray[np.generic], logits: NDArray[np.float64]) -> float:
+@dataclass(frozen=True)
+class Platt:
+    """Probability sigmoid(slope * logit + offset)."""
+
+    slope: float
+    offset: float
+
+    def __call__(self, logits: Logits) -> NDArray[np.float64]:
+        """Calibrated probability of each logit."""
+        return np.asarray(expit(self.slope * logits + self.offset), np.float64)
+
+
+def negative_log_likelihood(labels: Labels, logits: Logits) -> float:
+    """Mean over films, in nats.
+
+    Args:
+        labels: [N], 1 for pneumonia, 0 for normal.
+        logits: [N].
+    """
+    signed = np.where(np.asarray(labels) == 1, logits, -logits)
+    return float(np.logaddexp(0, -signed).mean())
+
+
+def fit_temperature(labels: Labels, logits: Logits) -> float:
     """T that makes sigmoid(logit / T) most likely, within 0.05 to 20.
 
-    Source: Guo et al., ICML 2017, "On calibration of modern neural networks". The labels are drawn
-    in from 0 and 1, as if there were one more film of each class on either side: classes that are
-    fully apart on a few films would ask for 0, and a network that was lucky there would count
-    twenty times its logits among others. Source: Platt, Advances in Large Margin Classifiers
-    (1999), 61-74.
+    Source: Guo et al., ICML 2017, "On calibration of modern neural networks". A network that was
+    lucky on a few films would without the drawn-in labels count twenty times its logits.
 
     Args:
         labels: [N], 1 for pneumonia, 0 for normal; both occur.
         logits: [N], of films that the network was not trained on.
     """
-    positive = np.asarray(labels) == 1
-    n_positive, n_negative = positive.sum(), (~positive).sum()
-    target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
+    target = _drawn_in(labels)
 
     def loss(log_t: float) -> float:
-        scaled = logits / np.exp(log_t)
-        return float((np.logaddexp(0, scaled) - target * scaled).mean())
+        return _cross_entropy(target, logits / np.exp(log_t))
 
     found = minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded")
     return float(np.exp(found.x))
+
+
+def fit_platt(labels: Labels, logits: Logits) -> Platt:
+    """Slope and offset that make sigmoid(slope * logit + offset) most likely.
+
+    Args:
+        labels: [N], 1 for pneumonia, 0 for normal; both occur.
+        logits: [N], of films that the network was not trained on.
+    """
+    target = _drawn_in(labels)
+
+    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = line[0] * logits + line[1]
+        error = expit(z) - target
+        return _cross_entropy(target, z), np.array([(error * logits).mean(), error.mean()])
+
+    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    return Platt(float(slope), float(offset))
+
+
+def _drawn_in(labels: Labels) -> NDArray[np.float64]:
+    positive = np.asarray(labels) == 1
+    n_positive, n_negative = positive.sum(), (~positive).sum()
+    drawn: NDArray[np.float64] = np.where(
+        positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2)
+    )
+    return drawn
+
+
+def _cross_entropy(target: NDArray[np.float64], logits: Logits) -> float:
+    return float((np.logaddexp(0, logits) - target * logits).mean())

@@ -75,6 +75,16 @@ def all_statistics(files: Sequence[LabelledFile]) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
+def classifier() -> HistGradientBoostingClassifier:
+    """Tells the classes apart by `STATISTICS`, not fitted yet.
+
+    Trees: 0.973 against 0.966 for a logistic regression, and skewed figures need no care.
+    """
+    return HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.06, max_leaf_nodes=15, class_weight="balanced", random_state=0
+    )
+
+
 def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDArray[np.float64]:
     """How much each film looks like a pneumonia film in style, by films of other patients.
 
@@ -91,16 +101,17 @@ def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDA
     """
     patients = [file.patient for file in images.files]
     folds = StratifiedGroupKFold(_CROSS_FITS, shuffle=True, random_state=seed)
-    # Trees: 0.973 against 0.966 for a logistic regression, and skewed figures need no care.
-    trees = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.06, max_leaf_nodes=15, class_weight="balanced", random_state=0
-    )
     try:
         # One thread: so few films are fitted several times slower by two, and folds of one seed
         # must not depend on the machine.
         with threadpool_limits(1):
             fitted = cross_val_predict(
-                trees, figures, images.labels, groups=patients, cv=folds, method="predict_proba"
+                classifier(),
+                figures,
+                images.labels,
+                groups=patients,
+                cv=folds,
+                method="predict_proba",
             )
     except ValueError as error:
         raise DataError(f"too few images for style folds: {error}") from error
