@@ -98,20 +98,24 @@ def test_what_forks_no_more_is_replaced(stopped: bool, monkeypatch: pytest.Monke
         second = decoders.start()
         assert prepared(decoders) != [pid]
         assert not is_running(pid)
-        second.socket.close()  # it has had no settings
-        time.sleep(1)  # for its imports
-        assert second.end() == 0
+        second.socket.shutdown(socket.SHUT_WR)
+        assert second.socket.recv(1) == b"", "it had no settings, and has ended"
+        second.end()
 
 
 def test_each_end_is_told_apart() -> None:
     """The exit code is that of the process which was asked for."""
     with Decoders() as decoders:
-        ended, killed = decoders.start(), decoders.start()
-        ended.socket.shutdown(socket.SHUT_WR)
-        assert ended.socket.recv(1) == b""
-        time.sleep(0.1)  # between its last word and its end
-        assert (killed.end(), ended.end()) == (-signal.SIGKILL, 0)
-        assert (killed.end(), ended.end()) == (os.EX_OSERR, os.EX_OSERR), "there is none any more"
+        one, other = decoders.start(), decoders.start()
+        (server,) = prepared(decoders)
+        forked = Path(f"/proc/{server}/task/{server}/children")
+        while len(pids := forked.read_text().split()) < 2:
+            time.sleep(0.01)
+        for pid, number in zip(map(int, pids), (signal.SIGABRT, signal.SIGALRM), strict=True):
+            os.kill(pid, number)
+        assert one.socket.recv(1) == other.socket.recv(1) == b""
+        assert (other.end(), one.end()) == (-signal.SIGALRM, -signal.SIGABRT)
+        assert (other.end(), one.end()) == (os.EX_OSERR, os.EX_OSERR), "there is none any more"
 
 
 SCORE = """
