@@ -491,7 +491,9 @@ def test_without_what_forks_them_no_decoder_lives(
         first: set[int] = set()
         for file, item in pool.prepare(films, never):
             made[file.display] = item
-            if not first and names_in(marks):
+            if not first:
+                while not names_in(marks):
+                    time.sleep(0.01)
                 first = descendants() - before
                 os.kill(server_of(pool), signal.SIGKILL)
         assert len(first) == 2 + FORKSERVER
