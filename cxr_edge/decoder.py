@@ -1,7 +1,8 @@
 """Starts decoder processes, and needs nothing that takes long to import: `score` begins with it.
 
-They are started afresh and not forked: a fork would share the ledger's lock and the inference
-library's threads.
+They are forked by a process that was started afresh, has imported what decoding needs and never
+reads a film. A fork of this process would share the ledger's lock and the inference library's
+threads; a fresh start for each would import the same over and over.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from cxr_edge.cores import usable_cores
+from cxr_edge.forkserver import ANSWER, GRACE_SECONDS, REQUEST
 
 # The child finds its modules where this process did; -P keeps the current folder out until then.
 _START = (
@@ -29,52 +30,112 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
 }
-_GRACE_SECONDS = 10.0
 
 
 class DecoderProcess:
-    """A process that imports what decoding needs, and then waits for its settings and for films.
+    """A process that waits for its settings and for films.
 
     Attributes:
-        process: the process.
         socket: our end of the connection to it.
     """
 
-    def __init__(self) -> None:
-        """OSError where the system refuses."""
+    def __init__(self, server: _Server, number: int) -> None:
+        """OSError where the server is gone or the system refuses."""
+        self._server = server
+        self._number = number
         self.socket, theirs = socket.socketpair()
         try:
-            self.process = _started(theirs.fileno())
+            server.fork(number, theirs.fileno())
         except OSError:
             self.socket.close()
             raise
         finally:
             theirs.close()
 
-    def end(self) -> None:
-        """For one that nobody has needed."""
+    def end(self) -> int:
+        """End it, whatever it does; its exit code, 0 for one that hangs in the kernel."""
         self.socket.close()
-        self.process.kill()
-        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel is left there
-            self.process.wait(_GRACE_SECONDS)
+        return self._server.end(self._number)
 
 
-@contextmanager
-def started_ahead() -> Iterator[list[DecoderProcess]]:
-    """A process that may be taken out of the list, while this one still imports and checks.
+class Decoders:
+    """Where decoder processes come from; a context manager that leaves none behind."""
 
-    One, where there is a core for it: a second would take the time that this process needs, and
-    the night may have no film to decode. If it cannot be started, whoever needs one will say so.
-    """
-    spare: list[DecoderProcess] = []
-    try:
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._server: _Server | None = None
+        self._started = 0
+
+    def __enter__(self) -> Decoders:
+        """As made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all of them."""
+        self.end()
+
+    def end(self) -> None:
+        """And what forks them."""
+        if self._server is not None:
+            self._server.kill()
+            self._server = None
+
+    def prepare(self) -> None:
+        """Have imported what decoding needs, while this process still imports and checks.
+
+        Where there is a core for it: on a single one it would take the time that this process
+        needs, and the night may have no film to decode. If it fails, whoever needs it will say so.
+        """
         with suppress(OSError):
             if usable_cores() > 1:
-                spare.append(DecoderProcess())
-        yield spare
-    finally:
-        for decoder in spare:
-            decoder.end()
+                self._server = _Server()
+
+    def start(self) -> DecoderProcess:
+        """One more process; OSError where the system refuses."""
+        self._started += 1
+        if self._server is not None:
+            with suppress(OSError):
+                return DecoderProcess(self._server, self._started)
+            self._server.kill()  # it has died
+        self._server = _Server()
+        return DecoderProcess(self._server, self._started)
+
+
+class _Server:
+    """The process that forks decoders, see `forkserver`."""
+
+    def __init__(self) -> None:
+        """OSError where the system refuses."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # It gives up on an end itself before that.
+        self._control.settimeout(2 * GRACE_SECONDS)
+        try:
+            self._process = _started(theirs.fileno())
+        except OSError:
+            self._control.close()
+            raise
+        finally:
+            theirs.close()
+
+    def fork(self, number: int, descriptor: int) -> None:
+        """Another process at the other end of this connection; OSError where nobody listens."""
+        socket.send_fds(self._control, [REQUEST.pack(True, number)], [descriptor])
+
+    def end(self, number: int) -> int:
+        """The exit code of one process; the server's own where that has ended all of them."""
+        with suppress(OSError):
+            self._control.send(REQUEST.pack(False, number))
+            if answer := self._control.recv(ANSWER.size):
+                return int(ANSWER.unpack(answer)[0])
+        return self.kill()
+
+    def kill(self) -> int:
+        """End it and all that it has forked; returns its exit code as `DecoderProcess.end`."""
+        self._control.close()
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(GRACE_SECONDS)
+        return 0
 
 
 def _started(descriptor: int) -> subprocess.Popen[bytes]:

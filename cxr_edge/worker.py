@@ -7,17 +7,23 @@ and its parent believes nothing that it says unchecked: see `workers`.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from PIL import Image
+
+from cxr_edge import forkserver
 from cxr_edge.intake import prepare
 from cxr_edge.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
 from cxr_edge.strict_json import read
@@ -27,9 +33,9 @@ MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
 
 
 def main() -> None:
-    """Serve until the parent closes its end: one request in, one answer out.
+    """Import what decoding needs, once, and fork a decoder for each connection.
 
-    Argument: the descriptor of our end of the connection. The first message holds the settings.
+    Argument: the descriptor of our end of the connection to the parent.
     """
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -37,9 +43,22 @@ def main() -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever the caller of us all ignored
     _limit_resources()
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
+    _import_ahead()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
+        forkserver.serve(control, decode_films)
+
+
+def _import_ahead() -> None:
+    """What most films need; and memory that is shared stays so while garbage is collected."""
+    importlib.import_module("cxr_edge.images.raster")
+    Image.preinit()
+    gc.freeze()
+
+
+def decode_films(descriptor: int) -> None:
+    """One request in, one answer out; the first message holds the settings."""
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
-    descriptor = int(sys.argv[1])
     with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
         requests = _received(ours)
         if (first := next(requests, None)) is None:

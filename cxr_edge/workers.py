@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.channel import Channel
-from cxr_edge.decoder import DecoderProcess
+from cxr_edge.decoder import Decoders
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
@@ -36,8 +35,8 @@ _log = logging.getLogger(__name__)
 # Requests that wait in a worker's pipe, so that it goes on while the network computes.
 DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
-# of forty JPEGs, and a night's few latecomers need one process, not one per core.
-_FILMS_PER_START = 4
+# of two JPEGs.
+_FILMS_PER_START = 2
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
@@ -64,20 +63,21 @@ class Workers:
     """A pool of decoder processes; a context manager that leaves none behind."""
 
     def __init__(
-        self, count: int, settings: IntakeSettings, spare: list[DecoderProcess] | None = None
+        self, count: int, settings: IntakeSettings, decoders: Decoders | None = None
     ) -> None:
         """Nothing starts before the first file needs it.
 
         Args:
             count: how many processes there may be.
             settings: what they are told.
-            spare: processes that have been started already; those that are used are taken out.
+            decoders: where the processes come from; the pool's own where nobody says.
         """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
         self._count = count
         self._settings = settings
-        self._spare = [] if spare is None else spare
+        self._decoders = decoders or Decoders()
+        self._is_own = decoders is None
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
 
@@ -90,6 +90,8 @@ class Workers:
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
+        if self._is_own:
+            self._decoders.end()
 
     def prepare(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
@@ -130,7 +132,7 @@ class Workers:
             yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
 
     def _started(self) -> _Worker:
-        self._workers.append(_Worker(self._settings, self._spare))
+        self._workers.append(_Worker(self._settings, self._decoders))
         return self._workers[-1]
 
     def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
@@ -156,7 +158,7 @@ class Workers:
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
         if self._deaths_at_start == _STARTS_TRIED:
             raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
-        fresh = _Worker(self._settings, self._spare)
+        fresh = _Worker(self._settings, self._decoders)
         self._workers[self._workers.index(worker)] = fresh
         blamed, *others = worker.jobs
         timed_out = code == -signal.SIGALRM or worker.is_overdue()
@@ -180,17 +182,16 @@ class _Job:
 class _Worker:
     """One decoder process and what it has been asked, oldest first."""
 
-    def __init__(self, settings: IntakeSettings, spare: list[DecoderProcess]) -> None:
-        """Take a process that has been started, or start one."""
+    def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
+        """Start one."""
         try:
-            decoder = spare.pop() if spare else DecoderProcess()
+            self._decoder = decoders.start()
         except OSError as error:
             raise CxrEdgeError(
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
-        self._process = decoder.process
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
-        self.channel = Channel(decoder.socket, most)
+        self.channel = Channel(self._decoder.socket, most)
         self._send(asdict(settings))
         self.jobs: deque[_Job] = deque()
         self.ready = False
@@ -247,12 +248,7 @@ class _Worker:
 
     def kill(self) -> int:
         """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
-        self.channel.close()
-        self._process.kill()
-        try:
-            return self._process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            return 0
+        return self._decoder.end()
 
 
 def _planes(

@@ -1,15 +1,19 @@
-"""Decoder processes that are there before anybody asks for one."""
+"""What forks decoder processes is there before anybody asks for one."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from cxr_edge.decoder import started_ahead
+from cxr_edge import decoder
+from cxr_edge.decoder import Decoders
 from cxr_edge.discover import discover
 from cxr_edge.workers import Workers
 from tests.factories import chest, names_in, raising, write_tree
@@ -26,45 +30,92 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
 
 
+def prepared(decoders: Decoders) -> list[int]:
+    """The process that forks decoders, if there is one."""
+    return [] if decoders._server is None else [decoders._server._process.pid]
+
+
 @pytest.mark.parametrize(("cores", "started"), [(1, 0), (2, 1), (64, 1)])
-def test_one_where_there_is_a_core(
+def test_ahead_where_there_is_a_core(
     cores: int, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
-    with started_ahead() as spare:
-        pids = [decoder.process.pid for decoder in spare]
+    with Decoders() as decoders:
+        decoders.prepare()
+        pids = prepared(decoders)
         assert len(pids) == started
         assert all(map(is_running, pids))
-    assert not any(map(is_running, pids)), "nobody needed them"
+    assert not any(map(is_running, pids)), "nobody needed it"
 
 
-def test_it_is_the_first_one_used(tmp_path: Path) -> None:
+def test_one_serves_all_pools(tmp_path: Path) -> None:
+    """As of a run, and of its page."""
     films = {f"{number}.png": png(chest()) for number in range(9)}
     files = list(discover([write_tree(tmp_path / "in", films)]))
-    with started_ahead() as spare:
-        process = spare[0].process
-        with Workers(2, SETTINGS, spare) as workers:
-            assert len(list(workers.prepare(files, lambda: False))) == 9
-            assert spare == []
-            assert workers._workers[0]._process is process
-            assert len(workers._workers) == 2
-        assert not is_running(process.pid)
+    with Decoders() as decoders:
+        decoders.prepare()
+        pids = prepared(decoders)
+        for _ in range(2):
+            with Workers(2, SETTINGS, decoders) as workers:
+                assert len(list(workers.prepare(files, lambda: False))) == 9
+                assert len(workers._workers) == 2
+            assert prepared(decoders) == pids
+            assert all(map(is_running, pids))
+    assert not any(map(is_running, pids))
 
 
 def test_where_none_can_be_started_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run may need none; it says so itself if it does."""
     monkeypatch.setattr(subprocess, "Popen", raising(OSError(11, "Resource unavailable")))
     before = names_in(Path("/proc/self/fd"))
-    with started_ahead() as spare:
-        assert spare == []
+    with Decoders() as decoders:
+        decoders.prepare()
+        assert prepared(decoders) == []
+        assert names_in(Path("/proc/self/fd")) == before
+        with pytest.raises(OSError, match="Resource unavailable"):
+            decoders.start()
     assert names_in(Path("/proc/self/fd")) == before
 
 
 def test_an_error_leaves_none_behind() -> None:
-    with pytest.raises(ZeroDivisionError), started_ahead() as spare:
-        pids = [decoder.process.pid for decoder in spare]
+    with pytest.raises(ZeroDivisionError), Decoders() as decoders:
+        decoders.prepare()
+        pids = prepared(decoders)
         raise ZeroDivisionError
     assert not any(map(is_running, pids))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_forks_no_more_is_replaced(stopped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dead, or silent for too long: its processes go with it."""
+    monkeypatch.setattr(decoder, "GRACE_SECONDS", 0.5)
+    with Decoders() as decoders:
+        first = decoders.start()
+        (pid,) = prepared(decoders)
+        os.kill(pid, signal.SIGSTOP if stopped else signal.SIGKILL)
+        assert first.end() == -signal.SIGKILL
+        assert first.socket.fileno() == -1
+        second = decoders.start()
+        assert prepared(decoders) != [pid]
+        assert not is_running(pid)
+        second.socket.shutdown(socket.SHUT_WR)
+        assert second.socket.recv(1) == b"", "it had no settings, and has ended"
+        second.end()
+
+
+def test_each_end_is_told_apart() -> None:
+    """The exit code is that of the process which was asked for."""
+    with Decoders() as decoders:
+        one, other = decoders.start(), decoders.start()
+        (server,) = prepared(decoders)
+        forked = Path(f"/proc/{server}/task/{server}/children")
+        while len(pids := forked.read_text().split()) < 2:
+            time.sleep(0.01)
+        for pid, number in zip(map(int, pids), (signal.SIGABRT, signal.SIGALRM), strict=True):
+            os.kill(pid, number)
+        assert one.socket.recv(1) == other.socket.recv(1) == b""
+        assert (other.end(), one.end()) == (-signal.SIGALRM, -signal.SIGABRT)
+        assert (other.end(), one.end()) == (os.EX_OSERR, os.EX_OSERR), "there is none any more"
 
 
 SCORE = """

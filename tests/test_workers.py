@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,7 @@ from tests.nights import SETTINGS
 
 SIZE = SETTINGS.size
 BAD = "bad.png"
+FORKSERVER = 1  # process more than there are decoders
 
 # The real worker, of which one part is replaced before it starts.
 EVIL_DECODER = """
@@ -50,11 +52,18 @@ def decode(data, name, *rest):
 intake.decode = decode
 worker.main()
 """
-# Knows the protocol and no image; starts five times as fast as a decoder.
-LIAR = """
-import json, os, sys
+# Forks what knows the protocol and no image; starts five times as fast as what forks decoders.
+OTHER = """
+import json, os, socket, sys, time
 from multiprocessing.connection import Connection
-connection = Connection(int(sys.argv[1]))
+from cxr_edge import forkserver
+def work(descriptor):
+    connection = Connection(descriptor)
+{work}
+control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1]))
+forkserver.serve(control, work)
+"""
+LIAR = """
 def lie(values, pixels):
     {body}
     return json.dumps(values).encode() + b"\\n" + pixels
@@ -74,13 +83,22 @@ HONEST = Result.without_score("a.png", Reason.INTERNAL_ERROR, width=64, height=4
 Start = Callable[[str], None]
 
 
+def other(work: str) -> str:
+    """What to start where forked processes shall do this with their `connection`."""
+    return OTHER.format(work=textwrap.indent(work, "    "))
+
+
+def liar(body: str) -> str:
+    return other(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+
+
 def never() -> bool:
     return False
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Start:
-    """`start(code)`: from now on decoder processes run this code, with the same argument."""
+    """`start(code)`: from now on what forks decoders runs this code, with the same argument."""
     same_modules, _ = decoder._START.split("from cxr_edge")
 
     def choose(code: str) -> None:
@@ -134,15 +152,17 @@ def assert_only_one_is_hurt(films: list[FoundFile], reason: Reason) -> None:
         assert file.display == BAD or same(made[file.display], prepare(file, SETTINGS))
 
 
-def children() -> set[int]:
-    """This process's own, the dead that nobody has waited for too."""
-    found = set()
+def descendants(ancestor: int | None = None) -> set[int]:
+    """This process's own, or another's, the dead that nobody has waited for too."""
+    parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # gone meanwhile
             text = stat.read_text(errors="replace")
-            if int(text.rpartition(")")[2].split()[1]) == os.getpid():
-                found.add(int(stat.parent.name))
-    return found
+            parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
+    found = [ancestor or os.getpid()]
+    for known in found:  # grows on the way
+        found += [pid for pid, parent in parents.items() if parent == known]
+    return set(found[1:])
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -264,7 +284,7 @@ LIES = {
     "a score": 'values["result"].update(status="scored", reason=None, probability=0.0)',
     "no reason": 'values["result"]["reason"] = None',
     "another film": 'values["result"]["path"] = "a0.png"',
-    "a terabyte": 'os.write(int(sys.argv[1]), b"\\xff" * 4 + (2**40).to_bytes(8, "big"))',
+    "a terabyte": 'os.write(connection.fileno(), b"\\xff" * 4 + (2**40).to_bytes(8, "big"))',
     "no sha256": 'values["result"]["sha256"] = "zz"',
     "a film too wide": 'values["result"]["width"] = 10**30',
     "a name that rings": 'values["result"]["path"] = "bad.png\\x07"',
@@ -290,7 +310,7 @@ FALSE_VIEWS = {
 
 @pytest.mark.parametrize("body", FALSE_VIEWS.values(), ids=FALSE_VIEWS)
 def test_a_view_that_makes_no_sense(body: str, start: Start, films: list[FoundFile]) -> None:
-    start(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+    start(liar(body))
     (bad,) = (film for film in films if film.display == BAD)
     with Workers(1, replace(SETTINGS, view=True)) as pool:
         ((_, made),) = pool.prepare([bad], never)
@@ -300,7 +320,7 @@ def test_a_view_that_makes_no_sense(body: str, start: Start, films: list[FoundFi
 @pytest.mark.parametrize("body", LIES.values(), ids=LIES)
 def test_an_answer_that_makes_no_sense(body: str, start: Start, films: list[FoundFile]) -> None:
     """Such a process is not asked again; what it was asked besides is asked of another."""
-    start(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+    start(liar(body))
     made = prepared(films)
     assert made.pop(BAD) == Prepared(Result.without_score(BAD, Reason.DECODER_CRASHED))
     blank = np.zeros((SIZE, SIZE, 1), np.uint8)
@@ -357,7 +377,7 @@ def test_workers_leave_signals_to_their_parent(
 ) -> None:
     """Ctrl-C goes to every process of a terminal; what is begun is finished."""
     marks = evil("time.sleep(0.5)")
-    before = children()
+    before = descendants()
     with Workers(1, SETTINGS) as pool:
         results = pool.prepare(films[3:4], never)
         first = []
@@ -365,8 +385,8 @@ def test_workers_leave_signals_to_their_parent(
         waiting.start()
         while not names_in(marks):
             time.sleep(0.01)
-        for child in children() - before:
-            os.kill(child, number)
+        for process in descendants() - before:
+            os.kill(process, number)
         waiting.join()
     ((_, item),) = first
     assert item.pixels is not None
@@ -376,61 +396,150 @@ def test_workers_leave_signals_to_their_parent(
 def test_nothing_is_left_running(evil: Callable[..., Path], films: list[FoundFile]) -> None:
     """Busy, idle, just started or dead."""
     marks = evil("time.sleep(60)")
-    before = children()
+    before = descendants()
     with Workers(3, SETTINGS) as pool:
         results = pool.prepare(films, never)
         for _ in range(3):
             next(results)
         while not names_in(marks):
             time.sleep(0.01)
-        assert len(children() - before) == 3
-    assert children() == before
+        assert len(descendants() - before) == 3 + FORKSERVER
+    assert descendants() == before
     assert [pid for pid in names_in(marks) if Path("/proc", pid).exists()] == []
 
 
 def test_nothing_is_left_running_after_an_error(films: list[FoundFile]) -> None:
-    before = children()
+    before = descendants()
     with pytest.raises(ZeroDivisionError), Workers(2, SETTINGS) as pool:
         for _ in pool.prepare(films, never):
             raise ZeroDivisionError
-    assert children() == before
+    assert descendants() == before
 
 
 PARENT = """
 import sys
 from pathlib import Path
+from cxr_edge import decoder
 from cxr_edge.discover import discover
 from cxr_edge.workers import Workers
 from cxr_edge.prepared import IntakeSettings, Scope
+decoder._START = sys.argv[2]
 with Workers(2, IntakeSettings(8, Scope((1.0, 5.0), ()))) as pool:
     for _ in pool.prepare(discover([Path(sys.argv[1])]), lambda: False):
         pass
-    print(*(worker._process.pid for worker in pool._workers), flush=True)
+    print("done", flush=True)
     sys.stdin.read()
 """
+BUSY = {
+    "idle": "pass",
+    "decoding without end": "while True: pass",
+    "stopped": "os.kill(os.getpid(), signal.SIGSTOP)",
+}
 
 
-def test_workers_end_when_their_parent_is_killed(films: list[FoundFile]) -> None:
+@pytest.mark.parametrize("body", BUSY.values(), ids=BUSY)
+def test_workers_end_when_their_parent_is_killed(
+    body: str, evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
     """Nobody can clean up after kill -9: they must notice themselves."""
+    marks = evil(body)
+    folder = films[0].path.parent
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(films[0].path.parent)],
+        [sys.executable, "-c", PARENT, str(folder), decoder._START],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parent.parent,
     ) as parent:
         assert parent.stdout is not None
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        assert len(pids) == 2
-        assert all(map(_is_running, pids))
+        while not names_in(marks):
+            time.sleep(0.01)
+        if body == "pass":
+            parent.stdout.readline()
+        pids = descendants(parent.pid)
+        assert len(pids) == 2 + FORKSERVER
         parent.kill()
+    assert_gone(pids)
+
+
+def assert_gone(pids: Iterable[int]) -> None:
+    """At once, if nobody has to wait for a minute's alarm."""
     deadline = time.monotonic() + 10
-    while any(map(_is_running, pids)) and time.monotonic() < deadline:
+    while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not any(map(_is_running, pids))
+    assert not any(map(is_running, pids))
 
 
-def _is_running(pid: int) -> bool:
-    return Path("/proc", str(pid)).exists()
+def is_running(pid: int) -> bool:
+    """Not a zombie, which whoever adopted it may not have waited for."""
+    try:
+        text = Path("/proc", str(pid), "stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_without_what_forks_them_no_decoder_lives(
+    evil: Callable[..., Path], films: list[FoundFile]
+) -> None:
+    """Nobody could end one that hangs; the films go to others, forked by another."""
+    marks = evil(
+        f"len(os.listdir({str(films[0].path.parent.parent / 'marks')!r})) > 1 or time.sleep(60)"
+    )
+    before = descendants()
+    with Workers(2, SETTINGS) as pool:
+        made = {}
+        first: set[int] = set()
+        for file, item in pool.prepare(films, never):
+            made[file.display] = item
+            if not first:
+                while not names_in(marks):
+                    time.sleep(0.01)
+                first = descendants() - before
+                os.kill(server_of(pool), signal.SIGKILL)
+        assert len(first) == 2 + FORKSERVER
+        assert_gone(first)
+    assert descendants() == before
+    for file in films:
+        assert same(made[file.display], prepare(file, SETTINGS))
+
+
+def server_of(pool: Workers) -> int:
+    server = pool._decoders._server
+    assert server is not None
+    return server._process.pid
+
+
+def test_what_a_decoder_holds_open(films: list[FoundFile]) -> None:
+    """Its own connection: with another's, nobody would see that one die."""
+    with Path(os.devnull).open() as lock, Workers(3, SETTINGS) as pool:
+        os.set_inheritable(lock.fileno(), True)
+        list(pool.prepare(films, never))
+        server = server_of(pool)
+        decoders = descendants(server)
+        assert [sockets_of(process) for process in (server, *decoders)] == [1, 1, 1, 1]
+
+
+def sockets_of(process: int) -> int:
+    """How many it has; besides standard streams nothing else may be open."""
+    files = {each.name: str(each.readlink()) for each in Path(f"/proc/{process}/fd").iterdir()}
+    assert {files.pop(stream) for stream in "012"} == {os.devnull}
+    assert all(file.startswith("socket:") for file in files.values())
+    return len(files)
+
+
+def test_nothing_stays_open(evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """However many decoders have died."""
+    evil("os.abort()")
+    before = names_in(Path("/proc/self/fd"))
+    with Workers(2, SETTINGS) as pool:
+        for _ in range(2):
+            list(pool.prepare(films, never))
+        during = names_in(Path("/proc/self/fd"))
+        opened = names_in(Path("/proc", str(server_of(pool)), "fd"))
+        list(pool.prepare(films, never))
+        assert len(names_in(Path("/proc/self/fd"))) == len(during)
+        assert names_in(Path("/proc", str(server_of(pool)), "fd")) == opened
+    assert names_in(Path("/proc/self/fd")) == before
 
 
 def test_files_are_taken_as_they_are_needed(films: list[FoundFile]) -> None:
@@ -460,31 +569,31 @@ def test_after_a_stop_no_file_is_begun_or_waited_for(
     assert set(made) <= {"a0.png", "a1.png", "a2.png"}
 
 
-@pytest.mark.parametrize(("count", "started"), [(1, 1), (4, 1), (5, 2), (9, 3), (30, 3)])
+@pytest.mark.parametrize(("count", "started"), [(1, 1), (2, 1), (3, 2), (5, 3), (30, 3)])
 def test_a_process_starts_for_films_that_would_wait(
     count: int, started: int, films: list[FoundFile]
 ) -> None:
-    before = children()
+    before = descendants()
     with Workers(3, SETTINGS) as pool:
         next(pool.prepare(films[:1] * count, never))
-        assert len(children() - before) == started
+        assert len(descendants() - before) == started + FORKSERVER
 
 
 def test_nothing_starts_before_there_is_a_file() -> None:
-    before = children()
+    before = descendants()
     with Workers(2, SETTINGS) as pool:
         assert list(pool.prepare([], never)) == []
-        assert children() == before
+        assert descendants() == before
 
 
 def test_a_pool_can_be_used_again(films: list[FoundFile]) -> None:
     """As for the files that have settled at the end; the processes are the same."""
-    before = children()
+    before = descendants()
     with Workers(1, SETTINGS) as pool:
         first = list(pool.prepare(films, never))
-        started = children() - before
+        started = descendants() - before
         again = list(pool.prepare(films, never))
-        assert children() - before == started
+        assert descendants() - before == started
     assert [file for file, _ in again] == [file for file, _ in first]
     assert all(same(one[1], two[1]) for one, two in zip(first, again, strict=True))
 
@@ -492,10 +601,10 @@ def test_a_pool_can_be_used_again(films: list[FoundFile]) -> None:
 CANNOT_START = {
     "at once": "raise SystemExit(3)",
     "killed": "import os; os.abort()",
-    "another greeting": (
-        "import sys; from multiprocessing.connection import Connection; "
-        "Connection(int(sys.argv[1])).send_bytes(b'hello'); sys.exit(3)"
-    ),
+    "once forked": other("sys.exit(3)"),
+    "killed once forked": other("os.abort()"),
+    "another greeting": other("connection.send_bytes(b'hello'); os._exit(3)"),
+    "no fork": "import os; os.fork = lambda: os.open('/no/such/file', 0)\n" + other("pass"),
 }
 
 
@@ -505,10 +614,10 @@ def test_a_worker_that_cannot_start_ends_the_run(
 ) -> None:
     """Every row of the night would say `decoder_crashed`."""
     start(code)
-    before = children()
-    with pytest.raises(CxrEdgeError, match=r"cannot be started here \(exit code (3|-6|-9)\)"):
+    before = descendants()
+    with pytest.raises(CxrEdgeError, match=r"cannot be started here \(exit code (1|3|-6|-9|71)\)"):
         prepared(films)
-    assert children() == before
+    assert descendants() == before
 
 
 def test_a_worker_that_falls_silent_costs_its_film(
@@ -524,9 +633,6 @@ def test_a_worker_that_falls_silent_costs_its_film(
 
 
 TRICKLE = """
-import os, sys, time
-from multiprocessing.connection import Connection
-connection = Connection(int(sys.argv[1]))
 connection.recv_bytes()
 connection.send_bytes(b"ready")
 connection.recv_bytes()
@@ -546,7 +652,7 @@ def test_an_answer_that_never_ends_costs_its_film(
 ) -> None:
     monkeypatch.setattr(workers, "MAX_SECONDS", 0.5)
     monkeypatch.setattr(workers, "_GRACE_SECONDS", 0.5)
-    start(TRICKLE.format(body=body))
+    start(other(TRICKLE.format(body=body)))
     made = prepared(films[:1])
     assert made == {"a0.png": Prepared(Result.without_score("a0.png", Reason.TIMEOUT))}
 

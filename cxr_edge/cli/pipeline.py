@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cxr_edge.catalog import ModelChoice
 from cxr_edge.cli import show
 from cxr_edge.cli.stopping import StopRequest, graceful_stop
 from cxr_edge.cores import usable_cores
-from cxr_edge.decoder import DecoderProcess
+from cxr_edge.decoder import Decoders
 from cxr_edge.errors import RunInterruptedError
 from cxr_edge.illustrate import illustrate
 from cxr_edge.ledger import Run
@@ -47,7 +47,7 @@ class Pipeline:
     choice: ModelChoice
     runner: Runner
     work: Work
-    spare: list[DecoderProcess] = field(default_factory=list)
+    decoders: Decoders | None = None
 
     def score(
         self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
@@ -99,5 +99,5 @@ class Pipeline:
         scope = Scope(spec.use.age_years, spec.use.views)
         settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
         count = self.work.workers or usable_cores()
-        with graceful_stop() as stop, Workers(count, settings, self.spare) as workers:
+        with graceful_stop() as stop, Workers(count, settings, self.decoders) as workers:
             yield stop, workers

@@ -123,10 +123,11 @@ def score(**options: Any) -> int:
     request = ScoreRequest(**options)
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from cxr_edge.decoder import started_ahead
+    from cxr_edge.decoder import Decoders
 
-    with started_ahead() as spare:
+    with Decoders() as decoders:
+        decoders.prepare()
         from cxr_edge.cli.score_run import run
 
-        report = run(request, spare)
+        report = run(request, decoders)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

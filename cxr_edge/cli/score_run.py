@@ -12,7 +12,7 @@ from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.cli.score import ScoreRequest
-from cxr_edge.decoder import DecoderProcess
+from cxr_edge.decoder import Decoders
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import DeviceError, InputError, ReportError, RunInterruptedError
 from cxr_edge.illustrate import FILMS_SHOWN
@@ -50,8 +50,8 @@ class _Setup:
     device: str
 
 
-def run(request: ScoreRequest, spare: list[DecoderProcess]) -> Report:
-    """Check everything, score, rank, write, tell; `spare` decoder processes are there already."""
+def run(request: ScoreRequest, decoders: Decoders) -> Report:
+    """Check everything, score, rank, write, tell; decoder processes come from `decoders`."""
     clock = show.Clock()
     out = request.out or Path("reports", clock.run_id)
     check_target(out)
@@ -65,7 +65,7 @@ def run(request: ScoreRequest, spare: list[DecoderProcess]) -> Report:
     with held(state, sys.argv):
         work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
         runner = load(choice, device, show.warn_on_cpu)
-        pipeline = Pipeline(choice, runner, work, spare)
+        pipeline = Pipeline(choice, runner, work, decoders)
         setup = _Setup(request, clock, point, pipeline, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)

@@ -62,6 +62,21 @@ def test_as_a_module() -> None:
     assert made.stderr.startswith(b"Usage: cxr-edge models")
 
 
+LAST = """
+import atexit, gc, sys
+from cxr_edge.cli import main
+sys.argv[1:] = ["models", "lost"]
+atexit.register(lambda: print(len(gc.get_objects()) < gc.get_freeze_count() / 10))
+main()
+"""
+
+
+def test_nothing_is_looked_through_at_the_end() -> None:
+    """And the exit code stands."""
+    made = subprocess.run([sys.executable, "-c", LAST], capture_output=True, env=environment())
+    assert (made.returncode, made.stdout) == (2, b"True\n")
+
+
 def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
     made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
     assert (made.returncode, made.stdout, made.stderr) == (0, b"", b"")

@@ -98,12 +98,19 @@ def _files(films: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[FoundFi
 
 
 def _decoder_process() -> int:
-    """The one child of ours that decodes."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    children = [child for task in tasks for child in task.read_text().split()]
-    found = [c for c in children if b"cxr_edge.worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
-    (process,) = map(int, found)
-    return process
+    """The one that decodes; our child forks it."""
+    (server,) = [c for c in _children("self") if b"cxr_edge.worker" in _command(c)]
+    (process,) = _children(server)
+    return int(process)
+
+
+def _children(process: str) -> list[str]:
+    tasks = Path("/proc", process, "task").glob("*/children")
+    return [child for task in tasks for child in task.read_text().split()]
+
+
+def _command(process: str) -> bytes:
+    return Path("/proc", process, "cmdline").read_bytes()
 
 
 def _computed(process: int) -> float:
