@@ -115,18 +115,31 @@ def test_lower_resolution_keeps_size_and_broad_greys() -> None:
     assert min(lost) >= -1e-6
 
 
-def test_a_frame_covers_borders_only_and_mostly_in_black() -> None:
-    widest, levels = 0, []
-    for seed in range(60):
+def test_a_frame_is_at_most_so_wide_black_or_white_or_grey() -> None:
+    widest, levels, around = 0, [], 0
+    for seed in range(120):
         changed = appearance.frame(flat(), 0.2, np.random.default_rng(seed))
-        covered = changed != 100
-        assert not covered[10:-10, 10:-10].any()
+        framed = changed != 100
+        assert not framed[10:-10, 10:-10].any()
         for turns in range(4):
-            strip = np.rot90(covered, turns).all(axis=1)
+            strip = np.rot90(framed, turns).all(axis=1)
             widest = max(widest, int(strip.argmin()))
-        levels += np.unique(changed[covered]).tolist()
+        levels += np.unique(changed[framed]).tolist()
+        around += framed[:, 0].all() and framed[:, -1].all() and framed[0].all()
     assert widest == int(0.2 * SIZE)
-    assert 0.5 < np.mean(np.array(levels) == 0) < 0.95
+    assert around > 30
+    for level, least, most in ((0, 0.3, 0.7), (255, 0.15, 0.45)):
+        assert least < np.mean(np.array(levels) == level) < most
+
+
+def test_half_of_the_frames_keep_the_whole_film() -> None:
+    """Its middle row then begins and ends with the film's own greys, within the border."""
+    whole = 0
+    for seed in range(60):
+        changed = appearance.frame(ramp().astype(np.float32), 0.2, np.random.default_rng(seed))
+        inside = changed[10:-10, 10:-10]
+        whole += not np.array_equal(inside, ramp()[10:-10, 10:-10])
+    assert 15 < whole < 45
 
 
 def test_a_hole_is_one_square_of_the_mean() -> None:

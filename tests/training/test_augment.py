@@ -170,6 +170,16 @@ def test_a_crop_cuts_off_or_adds_and_changes_the_aspect() -> None:
     assert np.ptp(across) != pytest.approx(np.ptp(down), abs=0.1)
 
 
+def test_what_comes_from_outside_is_black_as_often_as_asked() -> None:
+    for share in (0.0, 0.5, 1.0):
+        ranges = Augmentation(rotation=10.0, black_outside=share)
+        corners = [
+            augment(rows(), ranges, np.random.default_rng(seed))[0, [0, -1]].min()
+            for seed in range(60)
+        ]
+        assert np.mean(np.array(corners) < 60) == pytest.approx(share, abs=0.15), share
+
+
 def test_half_of_the_films_are_framed_and_half_have_a_hole() -> None:
     for ranges in (Augmentation(frame=0.2), Augmentation(cut_out=0.5)):
         changed = [

@@ -21,7 +21,7 @@ LOW_CYCLES = 6  # waves across the film; ribs begin above
 _SHADE_POINTS = 4  # a side: the light changes over a quarter of the film, as a heel effect does
 _LEAST_RESOLUTION = 0.35
 _FRAMED_SIDES = 0.4
-_BLACK_FRAMES = 0.7
+_FRAME_SHARES = (0.5, 0.3)  # black, white; the others are grey
 
 
 def like_another_film(
@@ -102,14 +102,43 @@ def lower_resolution(image: FloatImage, rng: np.random.Generator) -> FloatImage:
 
 
 def frame(image: FloatImage, widest: float, rng: np.random.Generator) -> FloatImage:
-    """Some sides covered by a strip, mostly black, at most `widest` of the size wide."""
+    """A border around the film or strips over some of its sides, one as often as the other.
+
+    Scans, screenshots and prints have borders that the training films lack.
+
+    Args:
+        image: float32 [S, S].
+        widest: of a side, as a share of the size.
+        rng: where chance comes from.
+    """
+    widths = rng.integers(0, int(widest * len(image)) + 1, 4)
+    if rng.random() < 0.5:
+        return _surrounded(image, widths, _frame_level(rng))
     framed = image.copy()
-    for turns in range(4):
+    for turns, width in enumerate(widths):
         if rng.random() < _FRAMED_SIDES:
-            width = rng.integers(0, int(widest * len(image)) + 1)
-            level = 0 if rng.random() < _BLACK_FRAMES else rng.uniform(0, 255)
-            np.rot90(framed, turns)[:width] = level
+            np.rot90(framed, turns)[:width] = _frame_level(rng)
     return framed
+
+
+def _surrounded(image: FloatImage, widths: NDArray[np.int64], level: float) -> FloatImage:
+    """The whole film, made smaller, within a border: above, below, left and right."""
+    size = len(image)
+    above, below, left, right = map(int, widths)
+    inside = (size - left - right, size - above - below)
+    framed = np.full_like(image, level)
+    smaller = Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR)
+    framed[above : size - below, left : size - right] = smaller
+    return framed
+
+
+def _frame_level(rng: np.random.Generator) -> float:
+    """Black, white or any grey."""
+    black, white = _FRAME_SHARES
+    chance = rng.random()
+    if chance < black + white:
+        return 0 if chance < black else 255
+    return float(rng.uniform(0, 255))
 
 
 def cut_out(image: FloatImage, largest: float, rng: np.random.Generator) -> FloatImage:

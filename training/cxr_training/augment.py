@@ -36,7 +36,8 @@ def augment(
         rng: where chance comes from.
 
     Returns:
-        float32 [S, S] in 0..255; pixels from outside repeat the border (Keras `fill_mode=nearest`).
+        float32 [S, S] in 0..255; pixels from outside repeat the edge (Keras `fill_mode=nearest`)
+        or are black.
     """
     changed = like_another_film(image, films, ranges, rng)
     if ranges.low_resolution and rng.random() < ranges.low_resolution:
@@ -78,7 +79,9 @@ def _move(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> 
         start, end = rng.uniform(-ranges.crop / 3, ranges.crop, (2, 2)) * size
         kept = 1 - (start + end) / (size - 1)
         matrix, offset = kept[:, np.newaxis] * matrix, kept * offset + start
-    moved: FloatImage = ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest")
+    black = bool(ranges.black_outside) and rng.random() < ranges.black_outside
+    mode = "constant" if black else "nearest"
+    moved: FloatImage = ndimage.affine_transform(image, matrix, offset, order=1, mode=mode)
     return moved
 
 

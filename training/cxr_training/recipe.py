@@ -55,6 +55,8 @@ class Augmentation:
         zoom: each axis is scaled by 1 +- zoom (Keras `zoom_range`).
         shift: each axis is moved by +- shift of the size (Keras `*_shift_range`).
         rotation: degrees either way.
+        black_outside: share of the images where what zoom, shift and rotation bring in from
+            outside is black; else the edge is repeated.
         flip: left and right swapped in half of the images.
         gamma: exponent exp(+-gamma) on grey levels scaled to 0..1.
         contrast: factor exp(+-contrast) around the image's mean.
@@ -67,7 +69,8 @@ class Augmentation:
         shade: standard deviation of a smooth factor on the grey levels, times two.
         crop: share cut off at each side, or a third of it added there; changes the aspect.
         low_resolution: share of the images that are reduced and enlarged again.
-        frame: width of strips over the borders of half of the images, as a share of the size.
+        frame: width of a border around half of the images, or of strips over their sides, as a
+            share of the size.
         cut_out: side of a grey square in half of the images, as a share of the size.
         mixup: alpha of the Beta distribution that two images and their labels are mixed by.
     """
@@ -81,6 +84,7 @@ class Augmentation:
     brightness: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    black_outside: float = _later(0.0)
     histogram: float = _later(0.0)
     fourier: float = _later(0.0)
     shade: float = _later(0.0)
@@ -97,7 +101,7 @@ class Augmentation:
                 raise ValueError(f"{item.name} must not be negative")
         if self.zoom >= 1:
             raise ValueError(f"zoom must be below 1: {self.zoom}")
-        for name in ("histogram", "fourier", "low_resolution", "cut_out"):
+        for name in ("black_outside", "histogram", "fourier", "low_resolution", "cut_out"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share, at most 1: {getattr(self, name)}")
         for name in ("crop", "frame"):
