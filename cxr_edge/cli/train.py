@@ -55,13 +55,22 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     show_default=True,
     help="With --folds: random patients, or normals by how much they look like pneumonia films.",
 )
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="RUN",
+    help="Finished run to learn from besides the labels; with --folds, finished folds. Repeatable.",
+)
 def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """Train one of the four networks.
 
     NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
-    same command is given again; so do folds.
+    same command is given again; so do folds. A recipe with `distillation` learns from teachers too,
+    which must have the same split.
 
     \b
     Example:
@@ -78,7 +87,7 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     if weights is not None:
         recipe = recipe.with_weights(weights)
     asked = Asked(**options)
-    job = fit.TrainingJob(recipe, asked.data, asked.out)
+    job = fit.TrainingJob(recipe, asked.data, asked.out, teachers=asked.teachers)
     if asked.folds is None:
         click.echo(f"run complete: {fit.train(job).path}", err=True)
     else:
@@ -94,6 +103,7 @@ class Asked:
     folds: int | None
     seeds: int
     scheme: Literal["patients", "style"]
+    teachers: tuple[Path, ...]
 
     def __post_init__(self) -> None:
         """Refuse options that would be ignored."""

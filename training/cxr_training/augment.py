@@ -19,7 +19,7 @@ from cxr_training.appearance import (
 )
 from cxr_training.data import ImageSet
 from cxr_training.recipe import Augmentation, Recipe
-
+from cxr_training.teachers import NOBODY, Teachers
 
 def augment(
     image: NDArray[np.uint8],
@@ -112,11 +112,14 @@ def _grey_levels(image: FloatImage, ranges: Augmentation, rng: np.random.Generat
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
     """Augmented batches; the same seed, epoch and batch always give the same pixels."""
 
-    def __init__(self, images: ImageSet, recipe: Recipe, first_epoch: int) -> None:
+    def __init__(
+        self, images: ImageSet, recipe: Recipe, first_epoch: int, teachers: Teachers = NOBODY
+    ) -> None:
         """Start at `first_epoch`, so that a resumed run sees what it would have seen."""
         super().__init__(workers=1, use_multiprocessing=False)
         self._images = images
         self._recipe = recipe
+        self._teachers = teachers
         self._epoch = first_epoch
         self._order = self._shuffled()
 
@@ -134,6 +137,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         labels = self._images.labels[chosen]
         if ranges.mixup:
             planes, labels = mixup(planes, labels, ranges.mixup, rng)
+        labels = self._teachers.labels(planes, labels)
         return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
 
     def on_epoch_end(self) -> None:

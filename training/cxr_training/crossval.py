@@ -29,6 +29,7 @@ from cxr_training.calibrate import fit_temperature
 from cxr_training.crossval_table import table
 from cxr_training.folds import Scheme
 from cxr_training.pooled import OutOfFold, pooled_points, summarize
+from cxr_training.teachers import Teachers, load_teachers
 
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
@@ -55,8 +56,14 @@ class CrossValidation:
         """The recipe's and those after it. Seeds change the training, never the folds."""
         return [self.job.recipe.seed + index for index in range(self.seeds)]
 
+    def teachers(self, seed: int, fold: int) -> Teachers:
+        """The networks of the same seed and fold, which know as little as their student."""
+        folders = [out / f"seed-{seed}" / f"fold-{fold}" for out in self.job.teachers]
+        return load_teachers(folders, self.job.recipe.distillation)
+
     def plan(self, data_sha256: str) -> dict[str, Any]:
         """What OUT is about; more seeds may be asked of the same plan."""
+        taught = {"teachers": [_recipe_sha256(out) for out in self.job.teachers]}
         return {
             "schema_version": run.SCHEMA_VERSION,
             "recipe": self.job.recipe.to_dict(),
@@ -64,7 +71,16 @@ class CrossValidation:
             "data_sha256": data_sha256,
             "folds": self.folds,
             "scheme": self.scheme,
+            **(taught if self.job.teachers else {}),
         }
+
+
+def _recipe_sha256(out: Path) -> str:
+    """Of the folds in OUT."""
+    try:
+        return str(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))["recipe_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"teacher {out} holds no folds: {error}") from error
 
 
 def cross_validate(asked: CrossValidation) -> str:
@@ -79,10 +95,12 @@ def cross_validate(asked: CrossValidation) -> str:
     asked.job.out.mkdir(parents=True, exist_ok=True)
     with alone(asked.job.out, str(asked.job.out)):
         fold_of = _claim(asked, images)
+        _check_teachers(asked)
         for seed, fold, folder in asked.runs():
             if not (folder / run.RUN_FILE).exists():
                 split = _split(asked, images, fold_of != fold, seed)
-                _train_fold(asked, fit.LoadedData(split, skipped), (seed, fold, folder))
+                loaded = fit.LoadedData(split, skipped, asked.teachers(seed, fold))
+                _train_fold(asked, loaded, (seed, fold, folder))
             if not (folder / SCORES_FILE).exists():
                 _score_fold(folder, images.subset(np.flatnonzero(fold_of == fold)))
         return _pool(asked, images, fold_of)
@@ -108,6 +126,17 @@ def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     folds.write_folds(out / FOLDS_FILE, images, fold_of, looks)
     run.write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
     return fold_of
+
+
+def _check_teachers(asked: CrossValidation) -> None:
+    """Other folds would have taught a teacher what is held out here."""
+    mine = (asked.job.out / FOLDS_FILE).read_bytes()
+    for out in asked.job.teachers:
+        if not (out / FOLDS_FILE).is_file() or (out / FOLDS_FILE).read_bytes() != mine:
+            raise InputError(
+                f"teacher {out} has other folds",
+                tip="they are the same for one data set, scheme, number and input size",
+            )
 
 
 def _about(plan: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from cxr_training.nets.resnet50v2_50 import freeze
 from cxr_training.progress import console, item_bar
 from cxr_training.recipe import Recipe
+from cxr_training.teachers import NOBODY, Teachers, load_teachers
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,23 @@ class TrainingJob:
         data: folder with NORMAL and PNEUMONIA.
         out: the RUN folder.
         without: what of the data neither trains nor validates, in words, or an empty string.
+        teachers: folders of finished runs that the recipe learns from besides the labels.
     """
 
     recipe: Recipe
     data: Path
     out: Path
     without: str = ""
+    teachers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class LoadedData:
-    """A job's images, decoded and split."""
+    """A job's images, decoded and split, and who else knows about them."""
 
     split: data.Split
     skipped: tuple[data.Skipped, ...]
+    teachers: Teachers = NOBODY
 
 
 def train(job: TrainingJob) -> run.RunFolder:
@@ -66,21 +70,29 @@ def train(job: TrainingJob) -> run.RunFolder:
 
 def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     """The same with images that are already decoded and split."""
+    loaded.teachers.check(loaded.split, NETS[job.recipe.net].size)
     keras.utils.set_random_seed(job.recipe.seed)
     folder = run.RunFolder(job.out)
-    claim = {"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256}
-    folder.claim({**claim, "without": job.without} if job.without else claim)
-    model = _fit(job.recipe, loaded.split, folder)
+    folder.claim(_claim(job, loaded))
+    model = _fit(job.recipe, loaded, folder)
     _finish(job, loaded, model, folder)
     return folder
 
 
+def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
+    """What decides the run, for whoever goes on with it."""
+    claim = {"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256}
+    optional = {"without": job.without, "teachers": loaded.teachers.about()}
+    return {**claim, **{key: value for key, value in optional.items() if value}}
+
+
 def load(job: TrainingJob) -> LoadedData:
     """Read every image once and split by patient."""
+    teachers = load_teachers(job.teachers, job.recipe.distillation)
     images, skipped = read_images(job)
     say_skipped(skipped)
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
-    return LoadedData(split, skipped)
+    return LoadedData(split, skipped, teachers)
 
 
 def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ...]]:
@@ -154,10 +166,10 @@ class _Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
         run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
 
 
-def _fit(recipe: Recipe, split: data.Split, folder: run.RunFolder) -> keras.Model:
+def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
-    done = folder.progress()
-    batches = TrainingBatches(split.train, recipe, done.epochs_done)
+    done, split = folder.progress(), loaded.split
+    batches = TrainingBatches(split.train, recipe, done.epochs_done, loaded.teachers)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     checkpoint = _Checkpoint(folder, done)
     callbacks = [checkpoint, EpochProgress(recipe.epochs, len(batches))]
@@ -210,6 +222,7 @@ def _finish(
             "seconds": progress.seconds,
             "epochs": progress.epochs_done,
             "data": _describe(job, loaded),
+            **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
             "software": software(),
             "metrics": metrics.to_dict(),
             "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},

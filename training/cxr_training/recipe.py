@@ -111,7 +111,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. Field names are the TOML keys."""
+    """One training run. Field names are the TOML keys.
+
+    Attributes:
+        distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
+    """
 
     name: str
     net: str
@@ -122,6 +126,7 @@ class Recipe:
     validation_tenths: int = 2
     class_weights: bool = True
     label_smoothing: float = 0.0
+    distillation: float = _later(0.0)
     freeze_base: bool = False
     model: NetOptions = field(default_factory=NetOptions)
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -141,6 +146,8 @@ class Recipe:
             raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
+        if not 0 <= self.distillation <= 1:
+            raise ValueError(f"distillation must be in [0, 1]: {self.distillation}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

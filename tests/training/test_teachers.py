@@ -1,0 +1,181 @@
+"""Distillation: what a student is told, and who may not teach it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from cxr_edge.errors import InputError
+from cxr_training import crossval, fit
+from cxr_training.augment import TrainingBatches
+from cxr_training.crossval import CrossValidation, cross_validate
+from cxr_training.data import find_labelled, load_images, split_by_patient
+from cxr_training.fit import TrainingJob
+from cxr_training.nets import NETS, NetOptions
+from cxr_training.recipe import Recipe
+from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers
+from tests.training.helpers import command_line, killed, saves_keras_variables
+
+pytestmark = saves_keras_variables
+
+
+@pytest.fixture(scope="module")
+def taught(recipe: Recipe) -> Recipe:
+    return replace(recipe, name="taught", epochs=1, distillation=0.75)
+
+
+def copied(finished: Path, to: Path, **changes: object) -> Path:
+    """A run with another run.json."""
+    shutil.copytree(finished, to)
+    described = json.loads((to / "run.json").read_text())
+    (to / "run.json").write_text(json.dumps({**described, **changes}))
+    return to
+
+
+def test_a_label_is_drawn_towards_what_the_teachers_say_of_the_changed_film(
+    finished: Path, films: Path, taught: Recipe
+) -> None:
+    images, _ = load_images(find_labelled(films), 50)
+    plain = TrainingBatches(images, taught, 0)[0]
+    teachers = load_teachers([finished, finished], 0.75)
+    planes, labels = TrainingBatches(images, taught, 0, teachers)[0]
+    np.testing.assert_array_equal(planes, plain[0])
+    teacher = keras.models.load_model(finished / "model.keras", compile=False)
+    said = teacher.predict(planes, verbose=0)
+    np.testing.assert_allclose(labels, 0.25 * plain[1] + 0.75 * said, atol=1e-5)
+    assert np.ptp(said) > 0.1
+    assert labels.dtype == plain[1].dtype == np.float32
+
+
+def test_teachers_weigh_the_same() -> None:
+    class Said(Teacher):
+        def probability(self, planes: object) -> np.ndarray:
+            return np.array([self.model], np.float32)
+
+    members = tuple(Said(value, frozenset(), {}) for value in (0.2, 0.6))
+    told = Teachers(members, 0.5).labels(np.zeros((1, 4, 4), np.float32), np.ones(1, np.float32))
+    assert told == pytest.approx(0.7)
+    assert NOBODY.labels(np.zeros((1, 4, 4), np.float32), np.ones(1, np.float32)) == 1
+
+
+def test_a_teacher_may_look_at_smaller_films_than_its_student() -> None:
+    model = NETS["cnn3_50"].build(NetOptions(normalization="per_image"))
+    film = np.random.default_rng(0).uniform(0, 255, (8, 8)).astype(np.float32)
+    large = np.stack([np.kron(film, np.ones((16, 16), np.float32))] * 2)
+    said = Teacher(model, frozenset(), {}).probability(large)
+    assert said.shape == (2,)
+    assert said[0] == said[1]
+
+
+def test_a_run_says_who_taught_it(
+    tmp_path: Path, finished: Path, films: Path, taught: Recipe
+) -> None:
+    out = tmp_path / "student"
+    fit.train(TrainingJob(taught, films, out, teachers=(finished,)))
+    described = json.loads((out / "run.json").read_text())
+    (teacher,) = described["teachers"]
+    sha256 = hashlib.sha256((finished / "model.keras").read_bytes()).hexdigest()
+    assert (teacher["net"], teacher["model_sha256"]) == ("cnn3_50", sha256)
+    assert described["recipe"]["distillation"] == 0.75
+    assert "teachers" not in json.loads((finished / "run.json").read_text())
+
+
+def test_a_killed_run_goes_on_with_the_same_teachers_only(
+    tmp_path: Path, finished: Path, films: Path, taught: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = TrainingJob(replace(taught, epochs=2), films, tmp_path / "out", teachers=(finished,))
+    with monkeypatch.context() as patch, pytest.raises(BaseException, match=""):
+        patch.setattr(fit, "_finish", killed)
+        fit.train(job)
+    other = copied(finished, tmp_path / "other")
+    with pytest.raises(InputError, match="unfinished run of another recipe"):
+        fit.train(replace(job, teachers=(other,)))
+    fit.train(job)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"data": {"sha256": "0" * 64}}, "was trained on other data"),
+        ({"data": {}}, "is no finished run"),
+    ],
+    ids=["data", "damaged"],
+)
+def test_who_learnt_elsewhere_is_no_teacher(
+    tmp_path: Path,
+    finished: Path,
+    films: Path,
+    taught: Recipe,
+    change: dict[str, object],
+    says: str,
+) -> None:
+    teacher = copied(finished, tmp_path / "teacher", **change)
+    with pytest.raises(InputError, match=says):
+        fit.train(TrainingJob(taught, films, tmp_path / "out", teachers=(teacher,)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_knows_the_validation_films_is_no_teacher(
+    tmp_path: Path, finished: Path, films: Path, taught: Recipe
+) -> None:
+    job = TrainingJob(replace(taught, seed=2), films, tmp_path / "out", teachers=(finished,))
+    with pytest.raises(InputError, match="trained on films that validate here"):
+        fit.train(job)
+
+
+def test_a_teacher_of_larger_films_is_refused(films: Path) -> None:
+    images, _ = load_images(find_labelled(films), 50)
+    split = split_by_patient(images, 3, 1)
+    names = frozenset(file.name for file in split.validation.files)
+    model = NETS["cnn3_128"].build(NetOptions(normalization="per_image"))
+    about = {"run": "big", "data_sha256": images.sha256}
+    with pytest.raises(InputError, match="teacher big takes larger films"):
+        Teachers((Teacher(model, names, about),), 0.5).check(split, 50)
+
+
+@pytest.mark.parametrize(("weight", "count"), [(0.0, 1), (0.5, 0)])
+def test_teachers_and_their_weight_go_together(finished: Path, weight: float, count: int) -> None:
+    with pytest.raises(InputError, match="teacher"):
+        load_teachers([finished] * count, weight)
+
+
+def test_folds_are_taught_by_the_networks_of_the_same_fold(
+    tmp_path: Path, labelled: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = replace(recipe, epochs=1, validation_tenths=5)
+    teachers = CrossValidation(TrainingJob(fewer, labelled, tmp_path / "teachers"), folds=2)
+    cross_validate(teachers)
+    student = replace(fewer, distillation=0.5)
+    job = TrainingJob(student, labelled, tmp_path / "students", teachers=(teachers.job.out,))
+    cross_validate(CrossValidation(job, folds=2))
+    for fold in ("fold-1", "fold-2"):
+        described = json.loads((job.out / "seed-1" / fold / "run.json").read_text())
+        model = (teachers.job.out / "seed-1" / fold / "model.keras").read_bytes()
+        assert described["teachers"][0]["model_sha256"] == hashlib.sha256(model).hexdigest()
+    plan = json.loads((job.out / "plan.json").read_text())
+    assert plan["teachers"] == [fewer.sha256()]
+
+    other = replace(job, out=tmp_path / "others")
+    (teachers.job.out / crossval.FOLDS_FILE).write_text("name,patient,fold,style_propensity\n")
+    with pytest.raises(InputError, match="has other folds"):
+        cross_validate(CrossValidation(other, folds=2))
+
+
+def test_the_command_passes_its_teachers_on(
+    tmp_path: Path,
+    finished: Path,
+    films: Path,
+    recipe_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ("cnn3_50", "--data", films, "--recipe", recipe_file, "--out", tmp_path / "out")
+    assert command_line(monkeypatch, "train", *arguments, "--teacher", finished) == 2
+    assert "error: the recipe weighs no teacher" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""Distillation: finished networks whose scores stand beside the labels of the films they look at.
+
+Source: Hinton, Vinyals, Dean, arXiv:1503.02531 (2015), "Distilling the knowledge in a neural
+network". Teachers see each film as the student does, changed by its augmentation.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cxr_edge.errors import InputError
+from cxr_training import data, run
+from cxr_training.appearance import FloatImage
+from cxr_training.nets import NETS
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One finished network.
+
+    Attributes:
+        model: it.
+        validated_on: names of the films that it did not train on.
+        about: what run.json of the student says of it.
+    """
+
+    model: keras.Model
+    validated_on: frozenset[str]
+    about: dict[str, str]
+
+    def probability(self, planes: FloatImage) -> NDArray[np.float32]:
+        """float32 [n, S, S] at least as large as its own input, to float32 [n]."""
+        size = NETS[self.model.name].size
+        if planes.shape[1] != size:
+            planes = np.stack([_reduced(plane, size) for plane in planes])
+        rgb = np.repeat(planes[..., np.newaxis], 3, axis=-1)
+        answers = keras.ops.convert_to_numpy(self.model(rgb, training=False))
+        return np.asarray(answers, dtype=np.float32)[:, 0]
+
+
+def _reduced(plane: FloatImage, size: int) -> FloatImage:
+    return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR))
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """All of them; their mean probability enters the label with `weight`."""
+
+    members: tuple[Teacher, ...] = ()
+    weight: float = 0.0
+
+    def labels(self, planes: FloatImage, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Labels float32 [n] drawn towards what the teachers say of float32 [n, S, S]."""
+        if not self.members:
+            return labels
+        mean = np.mean([teacher.probability(planes) for teacher in self.members], axis=0)
+        return labels + np.float32(self.weight) * (mean - labels)
+
+    def about(self) -> list[dict[str, str]]:
+        """For run.json."""
+        return [teacher.about for teacher in self.members]
+
+    def check(self, split: data.Split, size: int) -> None:
+        """Refuse whoever would tell the student about its validation films, or cannot see.
+
+        Raises:
+            InputError: one trained on a validation film, on other data, or takes larger films.
+        """
+        names = {file.name for file in split.validation.files}
+        for teacher in self.members:
+            about = teacher.about["run"]
+            if teacher.about["data_sha256"] != split.train.sha256:
+                raise InputError(f"teacher {about} was trained on other data")
+            if not names <= teacher.validated_on:
+                raise InputError(
+                    f"teacher {about} trained on films that validate here",
+                    tip="train it with the same seed and validation_tenths",
+                )
+            if NETS[teacher.model.name].size > size:
+                raise InputError(f"teacher {about} takes larger films than its student")
+
+
+NOBODY = Teachers()
+
+
+def load_teachers(folders: Iterable[Path], weight: float) -> Teachers:
+    """Finished RUN folders as teachers.
+
+    Raises:
+        InputError: a folder holds no finished run, or there is nothing to weigh.
+    """
+    members = tuple(map(_load, folders))
+    if bool(members) != bool(weight):
+        raise InputError(
+            "the recipe weighs no teacher" if members else "the recipe asks for teachers",
+            tip="distillation in the recipe and --teacher go together",
+        )
+    return Teachers(members, weight)
+
+
+def _load(folder: Path) -> Teacher:
+    try:
+        described: dict[str, Any] = json.loads((folder / run.RUN_FILE).read_text(encoding="utf-8"))
+        with (folder / run.PREDICTIONS_FILE).open(newline="", encoding="utf-8") as stream:
+            names = frozenset(row["name"] for row in csv.DictReader(stream))
+        content = (folder / run.MODEL_FILE).read_bytes()
+        model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
+        about = {
+            "run": folder.resolve().name,
+            "net": str(described["net"]),
+            "recipe_sha256": str(described["recipe_sha256"]),
+            "data_sha256": str(described["data"]["sha256"]),
+            "model_sha256": hashlib.sha256(content).hexdigest(),
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"teacher {folder} is no finished run: {error}") from error
+    model.trainable = False
+    return Teacher(model, names, about)
