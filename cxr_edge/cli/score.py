@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.options import runtime_options
+from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.errors import InputError
 from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -127,7 +128,8 @@ def score(**options: Any) -> int:
 
     with Decoders() as decoders:
         decoders.prepare()
-        from cxr_edge.cli.score_run import run
+        with signals_wait():
+            from cxr_edge.cli.score_run import run
 
         report = run(request, decoders)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

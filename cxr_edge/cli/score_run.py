@@ -12,6 +12,7 @@ from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.cli.score import ScoreRequest
+from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.decoder import Decoders
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import DeviceError, InputError, ReportError, RunInterruptedError
@@ -64,7 +65,8 @@ def run(request: ScoreRequest, decoders: Decoders) -> Report:
     state = _state(request)
     with held(state, sys.argv):
         work = Work(request.workers, request.batch_size, request.id_tag, request.quiet)
-        runner = load(choice, device, show.warn_on_cpu)
+        with signals_wait():
+            runner = load(choice, device, show.warn_on_cpu)
         pipeline = Pipeline(choice, runner, work, decoders)
         setup = _Setup(request, clock, point, pipeline, runner.device)
         with open_ledger(state) as ledger:

@@ -44,3 +44,16 @@ def graceful_stop() -> Iterator[StopRequest]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """While native libraries are imported: those take what a handler raises for their own failure.
+
+    A signal is delivered at the end, and does then what it would have done.
+    """
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)

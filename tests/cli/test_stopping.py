@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -12,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from cxr_edge.cli.stopping import graceful_stop
+from cxr_edge.cli.stopping import graceful_stop, signals_wait
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -64,6 +65,24 @@ def test_afterwards_signals_mean_what_they_meant() -> None:
     with pytest.raises(ZeroDivisionError), graceful_stop():
         raise ZeroDivisionError
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_no_import_swallows_a_signal(number: signal.Signals) -> None:
+    """Some native libraries take any exception while they load for a missing part of theirs."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(number, leave)
+    reached = False
+    with pytest.raises(SystemExit) as caught, signals_wait():
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), number)
+        reached = True
+    assert reached
+    assert caught.value.code == 128 + number
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(SIGNALS)
 
 
 def test_a_signal_may_interrupt_a_write_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
