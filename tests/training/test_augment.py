@@ -31,7 +31,8 @@ EVERYTHING = replace(
 ONE_BY_ONE = {
     item.name: Augmentation(**{item.name: getattr(EVERYTHING, item.name)})
     for item in fields(Augmentation)
-    if item.name != "mixup"  # changes a batch, not an image
+    # One changes a batch and not an image, the other what a movement brings in.
+    if item.name not in ("mixup", "black_outside")
 }
 
 

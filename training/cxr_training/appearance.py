@@ -128,7 +128,7 @@ def _surrounded(image: FloatImage, widths: NDArray[np.int64], level: float) -> F
     inside = (size - left - right, size - above - below)
     framed = np.full_like(image, level)
     smaller = Image.fromarray(image).resize(inside, Image.Resampling.BILINEAR)
-    framed[above : size - below, left : size - right] = smaller
+    framed[above : size - below, left : size - right] = np.asarray(smaller)
     return framed
 
 

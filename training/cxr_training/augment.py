@@ -21,6 +21,7 @@ from cxr_training.data import ImageSet
 from cxr_training.recipe import Augmentation, Recipe
 from cxr_training.teachers import NOBODY, Teachers
 
+
 def augment(
     image: NDArray[np.uint8],
     films: NDArray[np.uint8],

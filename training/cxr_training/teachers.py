@@ -64,8 +64,9 @@ class Teachers:
         """Labels float32 [n] drawn towards what the teachers say of float32 [n, S, S]."""
         if not self.members:
             return labels
-        mean = np.mean([teacher.probability(planes) for teacher in self.members], axis=0)
-        return labels + np.float32(self.weight) * (mean - labels)
+        said = np.stack([teacher.probability(planes) for teacher in self.members])
+        drawn: NDArray[np.float32] = labels + np.float32(self.weight) * (said.mean(0) - labels)
+        return drawn
 
     def about(self) -> list[dict[str, str]]:
         """For run.json."""
