@@ -21,7 +21,7 @@ from cxr_training.fit import TrainingJob
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe import Recipe
 from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers
-from tests.training.helpers import Killed, command_line, killed, saves_keras_variables
+from tests.training.helpers import Killed, command_line, killed, saves_keras_variables, table
 
 pytestmark = saves_keras_variables
 
@@ -80,6 +80,9 @@ def test_a_run_says_who_taught_it(
     out = tmp_path / "student"
     fit.train(TrainingJob(taught, films, out, teachers=(finished,)))
     described = json.loads((out / "run.json").read_text())
+    (epoch,) = table(out / "history.csv")
+    assert 0.3 < float(epoch["auc"]) <= 1  # against the class that weighs more
+    assert 0.3 < float(epoch["binary_accuracy"]) <= 1
     (teacher,) = described["teachers"]
     sha256 = hashlib.sha256((finished / "model.keras").read_bytes()).hexdigest()
     assert (teacher["net"], teacher["model_sha256"]) == ("cnn3_50", sha256)

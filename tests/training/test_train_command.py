@@ -38,7 +38,7 @@ def test_a_finished_run_is_refused(
         (["vgg", "--data", "empty", "--out", "run"], "no recipe 'tuned' for vgg"),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "best"],
-            "no recipe 'best' for cnn3_50\n  tip: shipped recipes: cnn3_128.report.toml",
+            "no recipe 'best' for cnn3_50\n  tip: shipped recipes: cnn3_128.distilled.toml",
         ),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "bad.toml"],

@@ -19,7 +19,7 @@ from scipy.special import expit
 from cxr_edge import __version__
 from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
-from cxr_training import data, pictures, run
+from cxr_training import data, pictures, run, soft_labels
 from cxr_training.augment import TrainingBatches, as_rgb
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
@@ -118,7 +118,7 @@ def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
     model.compile(
         optimizer=_optimizer(recipe, steps_per_epoch),
         loss=keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=["binary_accuracy", keras.metrics.AUC(name="auc")],
+        metrics=soft_labels.metrics(),
         jit_compile=False,  # measured: XLA makes these convolutions ten times slower on CPU
     )
     return model
