@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_edge.prepared import Scope
+from cxr_edge.preprocess import BORDER_RANGE, without_border
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 VIEW_NOT_STATED = "not stated"
@@ -25,7 +26,6 @@ _VIEW_CODES = {"anterior-posterior": "AP", "posterior-anterior": "PA"}
 _WIDTH_TO_HEIGHT = (0.7, 2.2)
 _SIDE = 64  # cells a side of the reduced film that grey levels are judged on
 _BLANK_RANGE = 12  # grey levels; half of the least that a film of the train folder has
-_BORDER_RANGE = 8  # grey levels: a row or column with less is padding
 # Mean film of the train folder, reduced to 8 x 8, less its mean. Kermany, Zhang, Goldbaum, Mendeley
 # Data (2018), doi:10.17632/rscbjbr9sj, CC BY 4.0. The sum is 0: one grey level gives exactly 0.
 _CHEST_FILM = np.array(
@@ -77,16 +77,19 @@ def pixel_warnings(image: DecodedImage, size: int) -> tuple[InputWarning, ...]:
         image: the film.
         size: S, pixels a side of the network input.
     """
-    found = []
-    if min(image.height, image.width) < size:
-        found.append(InputWarning.LOW_RESOLUTION)
-    if not _WIDTH_TO_HEIGHT[0] <= image.width / image.height <= _WIDTH_TO_HEIGHT[1]:
-        found.append(InputWarning.ASPECT)
     # With a box filter `reducing_gap` skips nothing and takes a third of the time.
     film = Image.fromarray(image.pixels)
     small = film.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0)
     levels = np.asarray(small)
-    if _is_blank(levels):
+    blank = _is_blank(levels)
+    # What is left of a blank film without its border are labels.
+    width, height = image.extent if blank else without_border(image.pixels, image.extent)[1]
+    found = []
+    if min(width, height) * image.reduction < size:
+        found.append(InputWarning.LOW_RESOLUTION)
+    if not _WIDTH_TO_HEIGHT[0] <= width / height <= _WIDTH_TO_HEIGHT[1]:
+        found.append(InputWarning.ASPECT)
+    if blank:
         found.append(InputWarning.BLANK)
     elif _is_inverted(levels):
         found.append(InputWarning.INVERTED)
@@ -119,5 +122,5 @@ def _is_inverted(levels: NDArray[np.uint8]) -> bool:
 
 def _content(levels: NDArray[np.uint8], across: int) -> slice:
     """Rows (across 1) or columns (across 0) from the first to the last that is not one level."""
-    varied = np.flatnonzero(np.ptp(levels, axis=across) > _BORDER_RANGE)
+    varied = np.flatnonzero(np.ptp(levels, axis=across) > BORDER_RANGE)
     return slice(varied[0], varied[-1] + 1) if varied.size else slice(None)

@@ -5,21 +5,58 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-PREPROCESSING_VERSION = 1
+PREPROCESSING_VERSION = 2
 RESIZE_FILTER = "bilinear_antialiased"
 # Pillow is imported where it works: a process that only needs to know the figures starts without.
 VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
+BORDER_RANGE = 8  # grey levels: a row or column with no more is padding
+
+Extent = tuple[float, float]  # width and height
+
+
+def without_border(
+    pixels: NDArray[np.uint8], extent: Extent | None = None
+) -> tuple[NDArray[np.uint8], Extent]:
+    """The film inside a border that goes all around it, if there is one.
+
+    Prints, screenshots and shuttered films have such borders, whatever their level. Networks that
+    had not seen one missed most pneumonias behind a white border of 5 %. Margins on three sides or
+    fewer belong to the film: air beside a child, a collimator's edge.
+
+    Args:
+        pixels: uint8 [H, W].
+        extent: of the film in `pixels`, from the top left corner; None for all.
+
+    Returns:
+        A part of `pixels`, or all of them, and the film's extent in that.
+    """
+    if (top := _padding(pixels)) and (bottom := _padding(pixels[::-1])):
+        rows = pixels[top : len(pixels) - bottom]
+        if (left := _padding(rows.T)) and (right := _padding(rows.T[::-1])):
+            film = rows[:, left : rows.shape[1] - right]
+            return film, (film.shape[1], film.shape[0])
+    return pixels, extent or (pixels.shape[1], pixels.shape[0])
+
+
+def _padding(lines: NDArray[np.uint8]) -> int:
+    """Leading rows of one level; none where all of them are."""
+    for count, line in enumerate(lines):
+        if int(line.max()) - int(line.min()) > BORDER_RANGE:
+            return count
+    return 0
 
 
 def to_network_input(
-    pixels: NDArray[np.uint8], size: int, extent: tuple[float, float] | None = None
+    pixels: NDArray[np.uint8], size: int, extent: Extent | None = None
 ) -> NDArray[np.uint8]:
-    """Resize grey levels to the network's square, without keeping the aspect (as the report does).
+    """Resize the film inside its border to the network's square.
+
+    The aspect is not kept, as in the source report.
 
     Args:
         pixels: uint8 [H, W].
         size: S, pixels a side.
-        extent: width and height of the film in `pixels`, from the top left corner; None for all.
+        extent: of the film in `pixels`, from the top left corner; None for all.
             What is padded for a reduction would else shift the film by up to a grey level.
 
     Returns:
@@ -28,13 +65,14 @@ def to_network_input(
     """
     from PIL import Image
 
-    box = None if extent is None else (0.0, 0.0, *extent)
-    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box)
+    film, inside = without_border(pixels, extent)
+    box = (0.0, 0.0, *inside)
+    resized = Image.fromarray(film).resize((size, size), Image.Resampling.BILINEAR, box)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
 
 
 def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrink grey levels for a page, with their aspect.
+    """Shrink the film inside its border for a page, with its aspect.
 
     Args:
         pixels: uint8 [H, W].
@@ -44,6 +82,6 @@ def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     from PIL import Image
 
-    film = Image.fromarray(pixels)
+    film = Image.fromarray(without_border(pixels)[0])
     film.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
     return np.asarray(film, dtype=np.uint8)

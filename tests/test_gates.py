@@ -84,6 +84,12 @@ def scaled(width: int, height: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(FILM).resize((width, height)))
 
 
+def in_a_square(height: int, width: int) -> NDArray[np.uint8]:
+    """A film of that size with a black border all around."""
+    above, left = (300 - height) // 2, (300 - width) // 2
+    return np.pad(scaled(width, height), ((above, above), (left, left)))
+
+
 def blank(spread: int = 0) -> NDArray[np.uint8]:
     """One level, but for a white label and a black border."""
     film = np.full((400, 400), 120, np.uint8)
@@ -136,6 +142,9 @@ PIXELS: dict[str, tuple[Callable[[], NDArray[np.uint8]], int, tuple[InputWarning
     "one level": (lambda: np.full((100, 100), 7, np.uint8), 50, (BLANK,)),
     "black": (lambda: np.zeros((100, 100), np.uint8), 50, (BLANK,)),
     "blank with border and label": (blank, 50, (BLANK,)),
+    "wide film in a square border": (lambda: in_a_square(60, 200), 50, (ASPECT,)),
+    "film in a wide border": (lambda: np.pad(FILM, ((9, 9), (999, 999))), 50, ()),
+    "small film in a large border": (lambda: in_a_square(40, 48), 50, (LOW_RESOLUTION,)),
     "noise": (noise, 50, (BLANK,)),
     "hardly any range": (lambda: striped(100, 111), 50, (BLANK,)),
     "just enough range": (lambda: striped(100, 112), 50, ()),

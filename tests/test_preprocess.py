@@ -6,10 +6,11 @@ import hashlib
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cxr_edge import preprocess
 from cxr_edge.golden import golden_image
-from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
+from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view, without_border
 from tests.images.films import scene
 
 
@@ -49,7 +50,7 @@ def test_same_size_changes_nothing() -> None:
 def test_the_version_names_these_very_pixels() -> None:
     """A change here needs a new version, or every threshold in every spec silently drifts."""
     assert (preprocess.PREPROCESSING_VERSION, preprocess.RESIZE_FILTER) == (
-        1,
+        2,
         "bilinear_antialiased",
     )
     digest = hashlib.sha256(to_network_input(scene(480, 641), 50).tobytes()).hexdigest()
@@ -73,3 +74,57 @@ def test_a_view_keeps_the_aspect_and_is_never_enlarged(
     made = to_view(np.full(shape, 7, np.uint8))
     assert (made.shape, made.dtype, max(made.shape) <= VIEW_SIDE) == (shown, np.uint8, True)
     assert np.all(made == 7)
+
+
+def framed(film: NDArray[np.uint8], level: int, widths: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Rows above and below, columns left and right."""
+    above, below, left, right = widths
+    return np.pad(film, ((above, below), (left, right)), constant_values=level)
+
+
+@pytest.mark.parametrize("level", [0, 97, 255])
+@pytest.mark.parametrize("widths", [(1, 1, 1, 1), (30, 5, 80, 61), (300, 400, 500, 600)], ids=str)
+def test_a_border_all_around_changes_nothing(level: int, widths: tuple[int, ...]) -> None:
+    film = scene(480, 641)
+    bordered = framed(film, level, widths)
+    assert np.array_equal(to_network_input(bordered, 50), to_network_input(film, 50))
+    assert np.array_equal(to_view(bordered), to_view(film))
+
+
+def test_a_border_may_be_slightly_uneven() -> None:
+    film = scene(480, 641)
+    bordered = framed(film, 240, (20, 20, 20, 20))
+    noise = np.random.default_rng(0).integers(0, 9, bordered.shape, np.uint8)  # 0 to 8
+    bordered[:20] += noise[:20]
+    inside, extent = without_border(bordered)
+    assert np.array_equal(inside, film)
+    assert extent == (641, 480)
+    bordered[0, 0] = 230  # 230 to 248
+    assert without_border(bordered)[0] is bordered
+
+
+@pytest.mark.parametrize("side", range(4))
+def test_margins_on_three_sides_belong_to_the_film(side: int) -> None:
+    widths = [20, 20, 20, 20]
+    widths[side] = 0
+    bordered = framed(scene(480, 641), 0, tuple(widths))
+    assert without_border(bordered)[0] is bordered
+
+
+def test_sides_may_have_levels_of_their_own() -> None:
+    film = scene(480, 641)
+    bordered = framed(framed(film, 0, (0, 0, 15, 25)), 255, (10, 10, 0, 0))
+    assert np.array_equal(without_border(bordered)[0], film)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (40, 40)], ids=str)
+def test_of_one_grey_level_nothing_is_border(shape: tuple[int, int]) -> None:
+    flat = np.full(shape, 255, np.uint8)
+    assert without_border(flat)[0] is flat
+
+
+def test_the_extent_is_that_of_the_film() -> None:
+    """A reduced film may end inside its last pixels; behind a border it does not."""
+    film = scene(480, 641)
+    assert without_border(film, (640.5, 479.75))[1] == (640.5, 479.75)
+    assert without_border(framed(film, 0, (2, 2, 2, 2)), (644.5, 483.5))[1] == (641, 480)

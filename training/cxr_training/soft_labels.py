@@ -1,4 +1,4 @@
-"""What is watched in training where a label may lie between 0 and 1, from teachers or from mixup."""
+"""What is watched in training where labels may lie between 0 and 1: teachers and mixup do that."""
 
 from __future__ import annotations
 
