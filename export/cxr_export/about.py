@@ -31,7 +31,8 @@ _FAILURE_MODES = (
     "with a warning",
     "a picture of something else than a chest is scored; it stands in the attention band where a "
     "DICOM header names the body part, and as a rule without a warning where none does",
-    "burned-in letters, borders and collimation can move a score",
+    "burned-in letters, collimation and margins on some sides can move a score; a border of one "
+    "level all around a film is taken off",
     "the aspect ratio is not kept, and small opacities can vanish at this resolution",
 )
 
@@ -46,6 +47,8 @@ KERMANY_USE = Use(
     exclusions=("adults and older children", "infants under one year", *_EXCLUSIONS),
     known_failure_modes=(
         "normal films from another series of the same hospital score higher than in validation",
+        "a film cropped closer than usual scores higher: most normal films are flagged when 10 % of "
+        "each side are missing",
         "people of another age and other views are scored; they stand in the attention band where "
         "a DICOM header states age or view, and without a warning where none does",
         *_FAILURE_MODES,

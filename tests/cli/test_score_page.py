@@ -17,6 +17,7 @@ from cxr_edge.cli.pipeline import Pipeline
 from cxr_edge.errors import DeviceError
 from cxr_edge.images import DECODING_VERSION
 from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.site_profile import SiteProfile
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, raising, write_tree
@@ -106,7 +107,7 @@ def profile(tiny: Path, **changes: Any) -> SiteProfile:
         "model": "tiny",
         "model_version": "1.0.0",
         "model_sha256": choice.file.sha256,
-        "preprocessing_version": 1,
+        "preprocessing_version": PREPROCESSING_VERSION,
         "decoding_version": DECODING_VERSION,
         "point": OperatingPoint(0.456789, "by hand", share, share, "ours"),
         "data_sha256": "ab" * 32,
@@ -140,9 +141,9 @@ def edited(text: str) -> str:
 REFUSED: dict[str, tuple[Any, int, str]] = {
     "another model": (lambda t: profile(t, model_sha256="cd" * 32).to_json(), 4, "cdcdcdcd"),
     "another preprocessing": (
-        lambda t: profile(t, preprocessing_version=2).to_json(),
+        lambda t: profile(t, preprocessing_version=99).to_json(),
         4,
-        "preprocessing 2, this is 1",
+        "preprocessing 99, this is 2",
     ),
     "another decoding": (
         lambda t: profile(t, decoding_version=99).to_json(),

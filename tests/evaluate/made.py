@@ -24,6 +24,7 @@ from cxr_edge.images import DECODING_VERSION
 from cxr_edge.measurements import Decisions, Estimate
 from cxr_edge.measurements import Evaluation as TestSet
 from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.site_profile import SiteProfile
 from cxr_edge.spec import ModelSpec
 from cxr_edge.types import Picture, Reason
@@ -128,7 +129,7 @@ def profile() -> SiteProfile:
         model="tiny0",
         model_version="1.0.0",
         model_sha256=sha256("tiny0"),
-        preprocessing_version=1,
+        preprocessing_version=PREPROCESSING_VERSION,
         decoding_version=DECODING_VERSION,
         point=OperatingPoint(0.2, "highest threshold", share, share, "made"),
         data_sha256="cd" * 32,

@@ -10,6 +10,7 @@ import pytest
 from cxr_edge.images import DECODING_VERSION
 from cxr_edge.measurements import Decisions, Estimate, Evaluation
 from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.html import render_html
@@ -137,7 +138,7 @@ def test_the_site_profile_stands_in_place_of_validation() -> None:
         model="tiny",
         model_version="1.0.0",
         model_sha256="ab" * 32,
-        preprocessing_version=1,
+        preprocessing_version=PREPROCESSING_VERSION,
         decoding_version=DECODING_VERSION,
         point=OperatingPoint(0.4, "sensitivity >= 0.98", SHARE, SHARE, "films of spring"),
         data_sha256="cd" * 32,
