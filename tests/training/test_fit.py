@@ -206,8 +206,8 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
     job = fit.TrainingJob(averaged, films, tmp_path / "run")
     folder = run.RunFolder(job.out)
     folder.claim({})
-    model = fit._fit(job.recipe, fit.load(job).split, folder)
-    again = fit._fit(job.recipe, fit.load(job).split, folder)  # a kill before it was finished
+    model = fit._fit(job.recipe, fit.load(job), folder)
+    again = fit._fit(job.recipe, fit.load(job), folder)  # a kill before it was finished
     last = folder.resume_model()
     average = [a.numpy() for a in last.optimizer._model_variables_moving_average]
     for kept, resumed, mean, raw in zip(

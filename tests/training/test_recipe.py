@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,14 @@ def load(tmp_path: Path, text: str) -> Recipe:
 
 def test_every_network_has_both_recipes() -> None:
     shipped = {path.name for path in recipes_dir().glob("*.toml")}
-    assert shipped == {f"{net}.{which}.toml" for net in NETS for which in ("report", "tuned")}
+    both = {f"{net}.{which}.toml" for net in NETS for which in ("report", "tuned")}
+    assert shipped == both | {"cnn3_128.distilled.toml"}
+
+
+def test_what_is_distilled_differs_by_its_teachers_and_epochs_alone() -> None:
+    distilled, tuned = load_recipe("cnn3_128", "distilled"), load_recipe("cnn3_128", "tuned")
+    assert distilled.distillation > 0
+    assert replace(distilled, name="tuned", epochs=60, distillation=0.0) == tuned
 
 
 @pytest.mark.parametrize("which", ["report", "tuned"])
