@@ -40,7 +40,7 @@ class Plan:
 
 FULL = Plan(
     (1, 20, 600, 5000),
-    ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50", "cnn3_128_int8"),
+    ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50"),
     ("onnx", "tflite"),
     ("png16", "dicom", "dicom_jpeg_lossless", "dicom_jpeg2000", "dicom_rle"),
     (1000, 10_000, 100_000),
