@@ -10,7 +10,7 @@ from cxr_edge.errors import ImageError
 from cxr_edge.gates import pixel_warnings, scope_warnings
 from cxr_edge.images import decode
 from cxr_edge.prepared import IntakeSettings, Prepared
-from cxr_edge.preprocess import to_network_input, to_view
+from cxr_edge.preprocess import to_network_input, to_view, without_border
 from cxr_edge.read import read_file
 from cxr_edge.types import (
     DecodedImage,
@@ -56,7 +56,7 @@ def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
     """What the pixels and the header say."""
-    image = decode(content.data, file.path.name, settings.id_tag, settings.at_least)
+    image = film_of(content.data, file.path.name, settings)
     pixels = to_network_input(image.pixels, settings.size, image.extent)
     facts = replace(
         read.result,
@@ -68,6 +68,18 @@ def _decoded(
     )
     view = to_view(image.pixels) if settings.view else None
     return Prepared(facts, pixels, read.stamp, view)
+
+
+def film_of(data: bytes, name: str, settings: IntakeSettings) -> DecodedImage:
+    """A film with as many pixels as scoring it takes, inside a border if it has one.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    image = decode(data, name, settings.id_tag, settings.at_least)
+    if image.reduction > 1 and min(without_border(image.pixels)[0].shape) < settings.at_least:
+        return decode(data, name, settings.id_tag)
+    return image
 
 
 def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:

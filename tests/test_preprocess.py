@@ -50,7 +50,7 @@ def test_same_size_changes_nothing() -> None:
 def test_the_version_names_these_very_pixels() -> None:
     """A change here needs a new version, or every threshold in every spec silently drifts."""
     assert (preprocess.PREPROCESSING_VERSION, preprocess.RESIZE_FILTER) == (
-        2,
+        3,
         "bilinear_antialiased",
     )
     digest = hashlib.sha256(to_network_input(scene(480, 641), 50).tobytes()).hexdigest()
@@ -83,7 +83,7 @@ def framed(film: NDArray[np.uint8], level: int, widths: tuple[int, ...]) -> NDAr
 
 
 @pytest.mark.parametrize("level", [0, 97, 255])
-@pytest.mark.parametrize("widths", [(1, 1, 1, 1), (30, 5, 80, 61), (300, 400, 500, 600)], ids=str)
+@pytest.mark.parametrize("widths", [(5, 5, 7, 7), (30, 8, 80, 61), (300, 400, 500, 600)], ids=str)
 def test_a_border_all_around_changes_nothing(level: int, widths: tuple[int, ...]) -> None:
     film = scene(480, 641)
     bordered = framed(film, level, widths)
@@ -101,6 +101,28 @@ def test_a_border_may_be_slightly_uneven() -> None:
     assert extent == (641, 480)
     bordered[0, 0] = 230  # 230 to 248
     assert without_border(bordered)[0] is bordered
+
+
+def test_the_film_s_own_margins_stay_behind_a_border() -> None:
+    film = framed(scene(480, 641), 0, (0, 0, 50, 60))
+    bordered = framed(film, 255, (20, 20, 30, 30))
+    assert np.array_equal(without_border(bordered)[0], film)
+
+
+def test_borders_come_off_one_after_the_other() -> None:
+    shuttered = framed(scene(480, 641), 0, (20, 20, 30, 30))
+    assert np.array_equal(
+        without_border(framed(shuttered, 255, (15, 25, 35, 45)))[0], scene(480, 641)
+    )
+
+
+def test_hardly_any_border_is_none() -> None:
+    """At another decoding scale it would be gone, and with it whatever margins lie behind it."""
+    film = framed(scene(480, 641), 0, (0, 0, 80, 80))
+    for lines in (1, 2, 4):
+        bordered = framed(film, 0, (lines, lines, 0, 0))
+        assert without_border(bordered)[0] is bordered
+    assert np.array_equal(without_border(framed(film, 0, (6, 6, 0, 0)))[0], scene(480, 641))
 
 
 @pytest.mark.parametrize("side", range(4))
@@ -127,4 +149,4 @@ def test_the_extent_is_that_of_the_film() -> None:
     """A reduced film may end inside its last pixels; behind a border it does not."""
     film = scene(480, 641)
     assert without_border(film, (640.5, 479.75))[1] == (640.5, 479.75)
-    assert without_border(framed(film, 0, (2, 2, 2, 2)), (644.5, 483.5))[1] == (641, 480)
+    assert without_border(framed(film, 0, (9, 9, 9, 9)), (658.5, 497.5))[1] == (641, 480)

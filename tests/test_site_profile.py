@@ -184,7 +184,7 @@ def test_another_model_is_refused() -> None:
 
 def test_another_preprocessing_is_refused() -> None:
     other = profile(preprocessing_version=PREPROCESSING_VERSION + 1)
-    with pytest.raises(ModelRefusedError, match="for preprocessing 3, this is 2"):
+    with pytest.raises(ModelRefusedError, match="for preprocessing 4, this is 3"):
         other.check(SHA256)
 
 

@@ -19,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_edge.golden import RULES, golden_image
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.spec import METADATA_KEY, ModelSpec
 
 SIZE = 8
@@ -89,7 +90,10 @@ def tiny_values() -> dict[str, Any]:
                 "bias": _tensor("attribution", "float32", [], None),
             },
         },
-        "preprocessing": {"version": 1, "resize_filter": "bilinear_antialiased"},
+        "preprocessing": {
+            "version": PREPROCESSING_VERSION,
+            "resize_filter": "bilinear_antialiased",
+        },
         "receptive_field": {"first_centre": 2.0, "stride": 4.0, "size": 4},
         "operating_points": {
             "screening": _operating_point(0.25),

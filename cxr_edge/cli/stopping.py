@@ -50,10 +50,18 @@ def graceful_stop() -> Iterator[StopRequest]:
 def signals_wait() -> Iterator[None]:
     """While native libraries are imported: those take what a handler raises for their own failure.
 
-    A signal is delivered at the end, and does then what it would have done.
+    A signal does at the end what it would have done. Blocking it would not do: a library's thread
+    that does not block it takes it, and Python calls the handler all the same.
     """
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    caught: list[int] = []
+    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: caught.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for said in caught:
+            signal.raise_signal(said)

@@ -115,13 +115,34 @@ def _crop(share: float) -> ChangeBytes:
     return _picture(change)
 
 
-def _border(share: float, level: int) -> ChangeBytes:
-    """Around the film, not over it: whatever changes a decision is the border's doing."""
+def _border(share: float, level: int, text: str = "") -> ChangeBytes:
+    """Around the film, not over it: whatever changes a decision is the border's doing.
+
+    Args:
+        share: of the film's side, at each side.
+        level: of grey.
+        text: printed in the border below, in black.
+    """
 
     def change(image: Image.Image) -> Image.Image:
         across, down = round(share * image.width), round(share * image.height)
         framed = Image.new("L", (image.width + 2 * across, image.height + 2 * down), level)
         framed.paste(image, (across, down))
+        font = ImageFont.load_default(0.5 * down)
+        place = (framed.width / 2, framed.height - down / 2)
+        ImageDraw.Draw(framed).text(place, text, 0, font, anchor="mm")
+        return framed
+
+    return _picture(change)
+
+
+def _margins(share: float, level: int) -> ChangeBytes:
+    """Beside the film, left, right and below: a sheet that ends at its top."""
+
+    def change(image: Image.Image) -> Image.Image:
+        across, down = round(share * image.width), round(share * image.height)
+        framed = Image.new("L", (image.width + 2 * across, image.height + down), level)
+        framed.paste(image, (across, 0))
         return framed
 
     return _picture(change)
@@ -174,6 +195,8 @@ CHANGES = (
     *(Change(f"cropped by {share:.0%} a side", _crop(share)) for share in (0.05, 0.1)),
     *(Change(f"black border of {share:.0%}", _border(share, 0)) for share in (0.05, 0.1)),
     *(Change(f"white border of {share:.0%}", _border(share, _WHITE)) for share in (0.05, 0.1)),
+    Change("white border of 8% with text", _border(0.08, _WHITE, "1234567  01.02.2020  13:45")),
+    Change("white on three sides, 5%", _margins(0.05, _WHITE)),
     Change("letter R burned in", _letters("R", 0.09, right=False)),
     Change("letters L PORTABLE burned in", _letters("L PORTABLE", 0.05, right=True)),
     *(Change(f"reduced to {side} px and enlarged", _smaller(side)) for side in (112, 64)),

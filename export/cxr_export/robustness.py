@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxr_edge.errors import DataError
 from cxr_edge.evaluate.auc import auc_estimate
 from cxr_edge.gates import pixel_warnings
-from cxr_edge.images import decode
+from cxr_edge.intake import film_of
 from cxr_edge.measurements import Estimate
 from cxr_edge.operating_points import OperatingPoint
 from cxr_edge.prepared import IntakeSettings, Scope
@@ -68,10 +68,10 @@ def seen(files: Sequence[LabelledFile], size: int, change: Change) -> tuple[NDAr
     Returns:
         uint8 [N, S, S, 1], and a count.
     """
-    at_least = IntakeSettings(size, _ANYONE).at_least
+    settings = IntakeSettings(size, _ANYONE)
 
     def one(file: LabelledFile) -> tuple[NDArray[np.uint8], bool]:
-        film = decode(change(file.path.read_bytes(), file.name), "film", at_least=at_least)
+        film = film_of(change(file.path.read_bytes(), file.name), "film", settings)
         warned = bool(film.warnings or pixel_warnings(film, size))
         return to_network_input(film.pixels, size, film.extent), warned
 

@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "another preprocessing": (
         lambda t: profile(t, preprocessing_version=99).to_json(),
         4,
-        "preprocessing 99, this is 2",
+        "preprocessing 99, this is 3",
     ),
     "another decoding": (
         lambda t: profile(t, decoding_version=99).to_json(),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from tests.factories import drop, set_value
 from tests.tiny import Model
 
@@ -248,8 +249,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "the spec and what the ONNX file says differ",
     ),
     "another preprocessing": (
-        {"spec": set_value("preprocessing.version", 2)},
-        "needs preprocessing version 2 .*, this is 1 ",
+        {"spec": set_value("preprocessing.version", 99)},
+        f"needs preprocessing version 99 .*, this is {PREPROCESSING_VERSION} ",
     ),
     "another resize filter": (
         {"spec": set_value("preprocessing.resize_filter", "nearest")},

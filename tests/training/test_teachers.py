@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import InputError
-from cxr_training import crossval, fit
+from cxr_training import fit
 from cxr_training.augment import TrainingBatches
 from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images, split_by_patient
@@ -107,9 +107,10 @@ def test_a_killed_run_goes_on_with_the_same_teachers_only(
     ("change", "says"),
     [
         ({"data": {"sha256": "0" * 64}}, "was trained on other data"),
+        ({"preprocessing_version": 1}, "with another preprocessing"),
         ({"data": {}}, "is no finished run"),
     ],
-    ids=["data", "damaged"],
+    ids=["data", "preprocessing", "damaged"],
 )
 def test_who_learnt_elsewhere_is_no_teacher(
     tmp_path: Path,
@@ -166,9 +167,16 @@ def test_folds_are_taught_by_the_networks_of_the_same_fold(
     assert plan["teachers"] == [fewer.sha256()]
 
     other = replace(job, out=tmp_path / "others")
-    (teachers.job.out / crossval.FOLDS_FILE).write_text("name,patient,fold,style_propensity\n")
-    with pytest.raises(InputError, match="has other folds"):
-        cross_validate(CrossValidation(other, folds=2))
+    for asked, says in (
+        (CrossValidation(other, folds=3), "has other folds"),
+        (CrossValidation(other, folds=2, scheme="style"), "has other folds"),
+        (CrossValidation(other, folds=2, seeds=2), "has no finished fold 1 of seed 2"),
+        (CrossValidation(replace(other, teachers=()), folds=2), "asks for teachers"),
+        (CrossValidation(replace(other, teachers=(labelled,)), folds=2), "holds no folds"),
+    ):
+        with pytest.raises(InputError, match=says):
+            cross_validate(asked)
+    assert list(other.out.iterdir()) in ([], [other.out / ".lock"]) or not other.out.exists()
 
 
 def test_the_command_passes_its_teachers_on(

@@ -80,11 +80,12 @@ def test_extreme_thresholds_stay_inside(tmp_path: Path) -> None:
     ("changes", "says"),
     [
         ({"data_sha256": "b"}, "different data"),
+        ({"preprocessing_version": 3}, "different preprocessing"),
         ({"recipe": {**RECIPE, "epochs": 4}}, "different recipes"),
         ({"operating_points": {}, "recipe": {}}, "missing 3 required"),
         ({"operating_points": {"screening": {}}}, "not of this version"),
     ],
-    ids=["data", "recipe", "no recipe", "points"],
+    ids=["data", "preprocessing", "recipe", "no recipe", "points"],
 )
 def test_folds_of_something_else_are_refused(
     tmp_path: Path, changes: dict[str, Any], says: str

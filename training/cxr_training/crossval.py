@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, fit, folds, run
 from cxr_training.alone import alone
 from cxr_training.calibrate import fit_temperature
 from cxr_training.crossval_table import table
 from cxr_training.folds import Scheme
 from cxr_training.pooled import OutOfFold, pooled_points, summarize
-from cxr_training.teachers import Teachers, load_teachers
+from cxr_training.teachers import Teachers, check_weight, load_teachers
 
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
@@ -63,22 +64,24 @@ class CrossValidation:
 
     def plan(self, data_sha256: str) -> dict[str, Any]:
         """What OUT is about; more seeds may be asked of the same plan."""
-        taught = {"teachers": [_recipe_sha256(out) for out in self.job.teachers]}
+        taught = {"teachers": [_plan(out)["recipe_sha256"] for out in self.job.teachers]}
         return {
             "schema_version": run.SCHEMA_VERSION,
             "recipe": self.job.recipe.to_dict(),
             "recipe_sha256": self.job.recipe.sha256(),
             "data_sha256": data_sha256,
+            "preprocessing_version": PREPROCESSING_VERSION,
             "folds": self.folds,
             "scheme": self.scheme,
             **(taught if self.job.teachers else {}),
         }
 
 
-def _recipe_sha256(out: Path) -> str:
-    """Of the folds in OUT."""
+def _plan(out: Path) -> dict[str, Any]:
+    """Of a teacher's folds."""
     try:
-        return str(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))["recipe_sha256"])
+        plan: dict[str, Any] = json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))
+        return {**plan, "recipe": dict(plan["recipe"]), "recipe_sha256": plan["recipe_sha256"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"teacher {out} holds no folds: {error}") from error
 
@@ -94,8 +97,8 @@ def cross_validate(asked: CrossValidation) -> str:
     fit.say_skipped(skipped)
     asked.job.out.mkdir(parents=True, exist_ok=True)
     with alone(asked.job.out, str(asked.job.out)):
+        _check_teachers(asked, images)
         fold_of = _claim(asked, images)
-        _check_teachers(asked)
         for seed, fold, folder in asked.runs():
             if not (folder / run.RUN_FILE).exists():
                 split = _split(asked, images, fold_of != fold, seed)
@@ -112,7 +115,7 @@ def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     if (out / PLAN_FILE).exists():
         if _about(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))) != _about(plan):
             raise InputError(
-                f"{out} holds folds of another recipe, other data or another scheme",
+                f"{out} holds folds of another recipe, other data, another scheme or preprocessing",
                 tip="choose another --out",
             )
         return folds.read_folds(out / FOLDS_FILE, len(images.files))
@@ -128,15 +131,25 @@ def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     return fold_of
 
 
-def _check_teachers(asked: CrossValidation) -> None:
-    """Other folds would have taught a teacher what is held out here."""
-    mine = (asked.job.out / FOLDS_FILE).read_bytes()
+def _check_teachers(asked: CrossValidation, images: data.ImageSet) -> None:
+    """Before OUT is claimed or hours are spent: they have the same folds, all of them finished."""
+    check_weight(len(asked.job.teachers), asked.job.recipe.distillation)
+    mine = _folds_of(asked.plan(images.sha256))
     for out in asked.job.teachers:
-        if not (out / FOLDS_FILE).is_file() or (out / FOLDS_FILE).read_bytes() != mine:
+        if _folds_of(_plan(out)) != mine:
             raise InputError(
                 f"teacher {out} has other folds",
-                tip="they are the same for one data set, scheme, number and input size",
+                tip="they are the same for one data set, scheme, number of folds and seed",
             )
+        for seed, fold, folder in asked.runs():
+            if not (out / folder.relative_to(asked.job.out) / run.RUN_FILE).exists():
+                raise InputError(f"teacher {out} has no finished fold {fold} of seed {seed}")
+
+
+def _folds_of(plan: dict[str, Any]) -> dict[str, Any]:
+    """What decides which film is held out when."""
+    keys = ("data_sha256", "preprocessing_version", "folds", "scheme")
+    return {"seed": plan["recipe"]["seed"], **{key: plan.get(key) for key in keys}}
 
 
 def _about(plan: dict[str, Any]) -> dict[str, Any]:

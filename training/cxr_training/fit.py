@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge import __version__
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run, soft_labels
@@ -81,7 +82,11 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
 
 def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
     """What decides the run, for whoever goes on with it."""
-    claim = {"recipe_sha256": job.recipe.sha256(), "data_sha256": loaded.split.train.sha256}
+    claim = {
+        "recipe_sha256": job.recipe.sha256(),
+        "data_sha256": loaded.split.train.sha256,
+        "preprocessing_version": PREPROCESSING_VERSION,
+    }
     optional = {"without": job.without, "teachers": loaded.teachers.about()}
     return {**claim, **{key: value for key, value in optional.items() if value}}
 
@@ -218,6 +223,7 @@ def _finish(
             "recipe": job.recipe.to_dict(),
             "recipe_sha256": job.recipe.sha256(),
             "created_utc": utc_text(datetime.now(UTC)),
+            "preprocessing_version": PREPROCESSING_VERSION,
             "seed": job.recipe.seed,
             "seconds": progress.seconds,
             "epochs": progress.epochs_done,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_edge.errors import InputError
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.appearance import FloatImage
 from cxr_training.nets import NETS
@@ -33,11 +34,13 @@ class Teacher:
         model: it.
         validated_on: names of the films that it did not train on.
         about: what run.json of the student says of it.
+        preprocessing_version: what it saw the films through.
     """
 
     model: keras.Model
     validated_on: frozenset[str]
     about: dict[str, str]
+    preprocessing_version: int = PREPROCESSING_VERSION
 
     def probability(self, planes: FloatImage) -> NDArray[np.float32]:
         """float32 [n, S, S] at least as large as its own input, to float32 [n]."""
@@ -83,6 +86,8 @@ class Teachers:
             about = teacher.about["run"]
             if teacher.about["data_sha256"] != split.train.sha256:
                 raise InputError(f"teacher {about} was trained on other data")
+            if teacher.preprocessing_version != PREPROCESSING_VERSION:
+                raise InputError(f"teacher {about} was trained with another preprocessing")
             if not names <= teacher.validated_on:
                 raise InputError(
                     f"teacher {about} trained on films that validate here",
@@ -102,12 +107,21 @@ def load_teachers(folders: Iterable[Path], weight: float) -> Teachers:
         InputError: a folder holds no finished run, or there is nothing to weigh.
     """
     members = tuple(map(_load, folders))
-    if bool(members) != bool(weight):
+    check_weight(len(members), weight)
+    return Teachers(members, weight)
+
+
+def check_weight(teachers: int, weight: float) -> None:
+    """Teachers and their weight go together.
+
+    Raises:
+        InputError: one of them is missing.
+    """
+    if bool(teachers) != bool(weight):
         raise InputError(
-            "the recipe weighs no teacher" if members else "the recipe asks for teachers",
+            "the recipe weighs no teacher" if teachers else "the recipe asks for teachers",
             tip="distillation in the recipe and --teacher go together",
         )
-    return Teachers(members, weight)
 
 
 def _load(folder: Path) -> Teacher:
@@ -127,4 +141,4 @@ def _load(folder: Path) -> Teacher:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"teacher {folder} is no finished run: {error}") from error
     model.trainable = False
-    return Teacher(model, names, about)
+    return Teacher(model, names, about, described.get("preprocessing_version", 1))

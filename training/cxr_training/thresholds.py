@@ -72,6 +72,9 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     """Other films or another recipe say nothing about this network."""
     if summary["data_sha256"] != described["data"]["sha256"]:
         raise InputError(f"{both} are about different data")
+    # Runs of before it was recorded had the first.
+    if summary.get("preprocessing_version", 1) != described.get("preprocessing_version", 1):
+        raise InputError(f"{both} saw their films through different preprocessing")
     # As recipes of today: one that was written before a field was made does not differ by it.
     of_folds, of_run = (recipe_of(it["recipe"], both) for it in (summary, described))
     if replace(of_folds, seed=of_run.seed) != of_run:
