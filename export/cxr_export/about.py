@@ -32,7 +32,8 @@ _FAILURE_MODES = (
     "a picture of something else than a chest is scored; it stands in the attention band where a "
     "DICOM header names the body part, and as a rule without a warning where none does",
     "burned-in letters, collimation, margins on some sides and borders with text in them can move "
-    "a score, as far as the card's changed films say; a plain border all around a film is taken off",
+    "a score, as far as the card's changed films say; a plain border all around a film is taken "
+    "off",
     "the aspect ratio is not kept, and small opacities can vanish at this resolution",
 )
 

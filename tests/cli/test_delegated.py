@@ -35,7 +35,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     stand_in("cxr_training.recipe", load_recipe=recipe)
     stand_in(
         "cxr_training.fit",
-        TrainingJob=lambda *parts: parts,
+        TrainingJob=lambda *parts, teachers: (*parts, teachers),
         train=lambda job: made.append(job) or SimpleNamespace(path=job[2]),
     )
     stand_in("cxr_training.explore", explore=lambda *parts: made.append(parts))
@@ -53,8 +53,17 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 def test_train(run: Run, calls: list[Any]) -> None:
     made = run("train", "cnn3_50", "--data", ".", "--out", "runs/x")
     assert (made.code, made.out, made.err) == (0, "", "run complete: runs/x\n")
-    ((recipe, data, out),) = calls
+    ((recipe, data, out, teachers),) = calls
     assert (recipe.names, data, out) == (("cnn3_50", "tuned"), Path(), Path("runs/x"))
+    assert teachers == ()
+
+
+def test_train_with_teachers(run: Run, calls: list[Any], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    arguments = ["--data", ".", "--out", "x", "--teacher", "a", "--teacher", "b"]
+    assert run("train", "cnn3_128", *arguments).code == 0
+    assert calls[0][3] == (Path("a"), Path("b"))
 
 
 def test_train_with_other_weights(run: Run, calls: list[Any]) -> None:

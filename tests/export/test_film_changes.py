@@ -93,6 +93,21 @@ def bordered(share: float, level: int) -> Callable[[], bool]:
     return holds
 
 
+def bordered_with_text() -> bool:
+    """Dark strokes in the white below the film, and nowhere else."""
+    down, across = round(0.08 * HEIGHT), round(0.08 * WIDTH)
+    changed = made("white border of 8% with text", film())
+    expected = np.pad(film(), ((down, down), (across, across)), constant_values=255)
+    different = changed != expected
+    return bool(different[-down:].any() and not different[:-down].any())
+
+
+def margined() -> bool:
+    down, across = round(0.05 * HEIGHT), round(0.05 * WIDTH)
+    expected = np.pad(film(), ((0, down), (across, across)), constant_values=255)
+    return np.array_equal(made("white on three sides, 5%", film()), expected)
+
+
 def cropped(share: float) -> Callable[[], bool]:
     """What is left is the middle."""
 
@@ -182,6 +197,8 @@ HOLDS: dict[str, Callable[[], bool]] = {
     **{f"cropped by {share:.0%} a side": cropped(share) for share in (0.05, 0.1)},
     **{f"black border of {share:.0%}": bordered(share, 0) for share in (0.05, 0.1)},
     **{f"white border of {share:.0%}": bordered(share, 255) for share in (0.05, 0.1)},
+    "white border of 8% with text": bordered_with_text,
+    "white on three sides, 5%": margined,
     "letter R burned in": lambda: lettered("letter R burned in", right=False),
     "letters L PORTABLE burned in": lambda: lettered("letters L PORTABLE burned in", right=True),
     **{f"reduced to {s} px and enlarged": lambda s=s: reduced(s) for s in (112, 64)},

@@ -254,7 +254,8 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "another resize filter": (
         {"spec": set_value("preprocessing.resize_filter", "nearest")},
-        r"version 1 \(nearest\), this is 1 \(bilinear_antialiased\)",
+        rf"version {PREPROCESSING_VERSION} \(nearest\), this is {PREPROCESSING_VERSION} "
+        r"\(bilinear_antialiased\)",
     ),
     # the self-test
     "other weights": ({"graph": value("weights", np.ones((2, 2)))}, "fails its self-test"),
