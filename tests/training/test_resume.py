@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import InputError
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import fit, run
 from cxr_training.augment import TrainingBatches
 from cxr_training.fit import TrainingJob, train
@@ -151,7 +152,11 @@ def test_fit_goes_on_after_what_is_done(
     split = fit.load(job).split
     if done:
         run.RunFolder(job.out).claim(
-            {"recipe_sha256": job.recipe.sha256(), "data_sha256": split.train.sha256}
+            {
+                "recipe_sha256": job.recipe.sha256(),
+                "data_sha256": split.train.sha256,
+                "preprocessing_version": PREPROCESSING_VERSION,
+            }
         )
         model = fit.build(job.recipe, 1)
         model.optimizer.build(model.trainable_variables)
