@@ -41,12 +41,16 @@ def without_border(
 
 
 def _inside(film: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Without the outermost border, or None."""
-    if (top := _padding(film)) and (bottom := _padding(film[::-1])):
-        rows = film[top : len(film) - bottom]
-        if (left := _padding(rows.T)) and (right := _padding(rows.T[::-1])):
-            return rows[:, left : rows.shape[1] - right]
-    return None
+    """Without the outermost border, or None: there is none, or nothing inside it."""
+    rows = _between(film)
+    columns = None if rows is None else _between(rows.T)
+    return None if columns is None else columns.T
+
+
+def _between(lines: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The rows between a padding at both ends, or None."""
+    first, last = _padding(lines), len(lines) - _padding(lines[::-1])
+    return lines[first:last] if 0 < first < last < len(lines) else None
 
 
 def _padding(lines: NDArray[np.uint8]) -> int:

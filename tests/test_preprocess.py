@@ -139,6 +139,17 @@ def test_sides_may_have_levels_of_their_own() -> None:
     assert np.array_equal(without_border(bordered)[0], film)
 
 
+@pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
+@pytest.mark.parametrize("levels", [(100, 200), (0, 8, 16), (200, 100, 100, 100), (1, 9)], ids=str)
+def test_plain_bands_that_meet_have_nothing_inside(levels: tuple[int, ...], axis: int) -> None:
+    bands = np.repeat(np.array(levels, np.uint8), 16)
+    film = np.broadcast_to(bands[:, None], (len(bands), 40))
+    film = film if axis == 0 else film.T
+    assert without_border(film)[0] is film
+    within = framed(film, 255, (20, 20, 20, 20))
+    assert np.array_equal(without_border(within)[0], film)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (40, 40)], ids=str)
 def test_of_one_grey_level_nothing_is_border(shape: tuple[int, int]) -> None:
     flat = np.full(shape, 255, np.uint8)

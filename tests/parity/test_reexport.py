@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SOURCES = models_dir() / "sources"
 TRAIN = TEST_A.with_name("train")
-MEASURED = ("files", "evaluations", "golden")  # elsewhere, or on other images
+MEASURED = ("files", "evaluations", "golden", "reliability")  # elsewhere, or on other images
 
 pytestmark = [
     pytest.mark.skipif(

@@ -73,6 +73,7 @@ def test_a_killed_run_goes_on_with_the_same_command(
     out, long = killed_run
     done = json.loads((out / "checkpoint" / "state.json").read_text())
     assert 1 <= done["epochs_done"] < LONG_EPOCHS
+    (out / ".history.csv.0a1b2c3d").write_text("epo")  # killed a moment later
     arguments = ("cnn3_50", "--data", films, "--recipe", long, "--out", out)
     assert command_line(monkeypatch, "train", *arguments) == 0
     assert {path.name for path in out.iterdir()} == RUN_CONTENTS

@@ -106,12 +106,14 @@ class RunFolder:
                 old.unlink()
 
     def finish(self, model: keras.Model, run: dict[str, Any]) -> None:
-        """Write the finished network, then run.json, then drop the checkpoint."""
+        """Write the finished network, then run.json, then drop what a kill and the run left."""
         partial = self.path / "partial.keras"
         model.save(partial)
         partial.replace(self.path / MODEL_FILE)
         write_json(self.path / RUN_FILE, run)
         shutil.rmtree(self.checkpoint)
+        for half_written in self.path.glob(".*.????????"):  # by whoever was killed at it
+            half_written.unlink()
 
     def _is_new(self) -> bool:
         """Nothing is inside but what a kill during `claim` leaves."""
