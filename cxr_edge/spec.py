@@ -81,7 +81,11 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Training:
-    """Where the weights come from."""
+    """Where the weights come from.
+
+    Attributes:
+        teachers: networks that it was distilled from: each one's name and hash.
+    """
 
     data: str
     data_sha256: str
@@ -97,6 +101,7 @@ class Training:
     created_utc: str
     software: dict[str, str]
     metrics: dict[str, Any]
+    teachers: tuple[str, ...] = field(default=(), metadata=OMITTABLE)
 
 
 @dataclass(frozen=True)
@@ -220,6 +225,8 @@ class ModelSpec:
         """Made once: a run asks four times, and to walk all fields takes as long as a film."""
         values = asdict(self)
         leave_out_defaults(values, ModelSpec)
+        if self.training:
+            leave_out_defaults(values["training"], Training)
         for file in values["files"].values():
             leave_out_defaults(file, ModelFile)
             leave_out_defaults(file["parity"], Parity)

@@ -13,15 +13,18 @@ BY_TABLE = "the table"
 BY_NAME = "file names of the public set"
 ALONE = "every film counted as a patient of its own"
 
-_KERMANY = re.compile(r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_")
+_KERMANY = re.compile(
+    r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_|^(?:BACTERIA|NORMAL|VIRUS)-(\d+)-\d+(?:\.|$)"
+)
 
 
 def patient_of(filename: str) -> str:
     """The person behind a Kermany file name; other names are each their own patient.
 
-    `person<N>_...` and `(NORMAL2-)IM-<N>-...` repeat N for every film of one person. The two
-    normal series are taken as one numbering: joining strangers is harmless in a split, dividing a
-    patient is not.
+    `person<N>_...` and `(NORMAL2-)IM-<N>-...` repeat N for every film of one person, and so does
+    the third release's `BACTERIA-<N>-<film>`, with VIRUS and NORMAL. The two normal series are
+    taken as one numbering, the third release's classes as well: joining strangers is harmless in a
+    split, dividing a patient is not.
     """
     return _kermany(filename) or filename
 

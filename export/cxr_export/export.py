@@ -157,6 +157,11 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     tests = []
     if job.test is not None:
         held_back = _labelled(job.test, trained.source.size, None)
+        if run and held_back.sha256 == run.training.data_sha256:
+            raise DataError(
+                f"{job.test} is what {job.source} was trained with; it tests nothing",
+                tip="give a folder that was held back, or leave --test out",
+            )
         tests.append(evaluate(score, held_back, job.test.resolve().name, points))
     reliability = _reliability(job, trained.source, networks, points)
     return Measured(points, tuple(tests), spread_of_scores, job.precision, reliability)

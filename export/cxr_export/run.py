@@ -11,6 +11,7 @@ from typing import Any
 from cxr_edge.errors import ExportError
 from cxr_edge.measurements import ScoreDistribution
 from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.spec import Training
 from cxr_edge.strict_json import read
 from cxr_training.data import CLASSES
@@ -34,7 +35,8 @@ def load_run(folder: Path) -> Run:
     """Read what `cxr-edge train` wrote.
 
     Raises:
-        ExportError: the run is not finished, or another program wrote it.
+        ExportError: the run is not finished, another program wrote it, or its films were prepared
+            in another way than the runtime prepares them.
     """
     path = folder / RUN_FILE
     try:
@@ -44,9 +46,18 @@ def load_run(folder: Path) -> Run:
             f"{folder} is not a finished run: {path.name} cannot be read", tip=SOURCE_TIP
         ) from error
     try:
-        return _read_run(values, folder / PREDICTIONS_FILE)
-    except (KeyError, TypeError, ValueError) as error:
+        # Runs of before it was recorded had the first.
+        seen_through = values.get("preprocessing_version", 1)
+        run = _read_run(values, folder / PREDICTIONS_FILE)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error
+    if seen_through != PREPROCESSING_VERSION:
+        raise ExportError(
+            f"{folder} saw its films through preprocessing {seen_through}, this is "
+            f"{PREPROCESSING_VERSION}: its thresholds are about other pixels",
+            tip="train it again",
+        )
+    return run
 
 
 def _read_run(values: dict[str, Any], predictions: Path) -> Run:
@@ -62,6 +73,7 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "split": f"{recipe['validation_tenths']}0 % of patients held out, seed {values['seed']}",
         "recipe": recipe["name"],
         "pretrained_weights": recipe["model"]["weights"],
+        "teachers": [_teacher(about) for about in values.get("teachers", [])],
         **{key: values[key] for key in _COPIED},
     }
     points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
@@ -70,6 +82,11 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
     scores = _validation_scores(predictions, points["screening"].data, data["validation"])
     films = _validation_films(predictions)
     return Run(values["net"], read(Training, training, "training"), points, scores, films)
+
+
+def _teacher(about: dict[str, str]) -> str:
+    """Its architecture and the hash of its file; whoever trained it named its folder."""
+    return f"{about['net']} (sha256 {about['model_sha256'][:16]})"
 
 
 _COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")

@@ -178,6 +178,15 @@ def test_every_figure_that_matters_is_shown() -> None:
         assert line in text.splitlines(), line
 
 
+def test_who_taught_it_is_said_where_somebody_did() -> None:
+    alone = spec()
+    assert alone.training is not None
+    assert "learnt from" not in render_card(alone)
+    taught = replace(alone, training=replace(alone.training, teachers=("net (sha256 0a)", "b")))
+    assert "| learnt from | net (sha256 0a), b |" in render_card(taught).splitlines()
+    assert ModelSpec.from_dict(taught.to_dict()) == taught
+
+
 @pytest.mark.parametrize("measured", [True, False], ids=["measured", "not measured"])
 def test_how_far_the_scores_can_be_trusted(measured: bool) -> None:
     lines = render_card(spec(reliability=reliability_values() if measured else None)).splitlines()

@@ -51,9 +51,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportJob:
-    """A run, measured on a labelled folder."""
+    """A run, measured on a labelled folder: its films but one."""
     out = tmp_path_factory.mktemp("models") / "not" / "there"
-    return ExportJob(run_folder, "mine", labelled, out, test=labelled)
+    held_back = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
+    next((held_back / "NORMAL").iterdir()).unlink()
+    return ExportJob(run_folder, "mine", labelled, out, test=held_back)
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +116,12 @@ def test_training_and_evaluation_are_recorded(exported: ModelSpec, job: ExportJo
     assert exported.training is not None
     assert exported.training.recipe == "tiny"
     (evaluation,) = exported.evaluations
-    assert evaluation.data == "labelled"
+    assert evaluation.data == "held_back"
+    assert job.test is not None
     assert sum(evaluation.counts[c] for c in ("NORMAL", "PNEUMONIA")) == len(
-        find_labelled(job.calibration)
+        find_labelled(job.test)
     )
-    assert "Measured on `labelled`" in (job.out / "mine.md").read_text()
+    assert "Measured on `held_back`" in (job.out / "mine.md").read_text()
 
 
 def test_the_same_run_gives_the_same_bytes(
@@ -298,9 +301,18 @@ def test_half_an_update_is_never_run(
 def test_a_test_folder_keeps_its_name_however_it_is_given(
     job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(job.calibration)
+    assert job.test is not None
+    monkeypatch.chdir(job.test)
     spec = export(elsewhere(job, tmp_path, test=Path()))
-    assert spec.evaluations[0].data == "labelled"
+    assert spec.evaluations[0].data == "held_back"
+
+
+@pytest.mark.usefixtures("conversions")
+def test_the_films_of_the_training_test_nothing(job: ExportJob, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(job.calibration, tmp_path / "looks-new"))
+    with pytest.raises(DataError, match=r"looks-new is what .* was trained with"):
+        export(elsewhere(job, tmp_path, test=copied))
+    assert not (tmp_path / "out").exists()
 
 
 def test_out_of_fold_scores_choose_the_thresholds_that_are_gated_and_shipped(

@@ -306,6 +306,30 @@ def copied_run(run_folder: Path, tmp_path: Path) -> Path:
     return copied
 
 
+@pytest.mark.parametrize("seen_through", [None, 2])
+def test_thresholds_about_other_pixels_are_refused(
+    seen_through: int | None, run_folder: Path, tmp_path: Path
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    values["preprocessing_version"] = seen_through
+    if seen_through is None:
+        del values["preprocessing_version"]
+    (path / "run.json").write_text(json.dumps(values))
+    with pytest.raises(ExportError, match=f"preprocessing {seen_through or 1}, this is"):
+        load_source(path)
+
+
+def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    values["teachers"] = [{"net": "cnn4_50", "run": "mine", "model_sha256": "0123456789abcdef" * 4}]
+    (path / "run.json").write_text(json.dumps(values))
+    run = load_source(path).run
+    assert run is not None
+    assert run.training.teachers == ("cnn4_50 (sha256 0123456789abcdef)",)
+
+
 @pytest.mark.parametrize(("damage", "sentence"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_damaged_run_json_is_refused(
     damage: Change, sentence: str, run_folder: Path, tmp_path: Path

@@ -120,6 +120,27 @@ def test_run_json_holds_both_operating_points(finished: Path, run_json: dict[str
         assert found["data"] == "patient-grouped validation, 30 % of films, seed 1"
 
 
+def test_films_whose_names_tell_no_patient_are_told(
+    labelled: Path, tmp_path: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`scan-7.png` may be of whom `scan-8.png` is: a split cannot know, so the record says so."""
+    renamed = tmp_path / "films"
+    for path in sorted(labelled.glob("*/*")):
+        (renamed / path.parent.name).mkdir(parents=True, exist_ok=True)
+        strange = path.parent.name == "NORMAL"
+        name = f"scan-{path.stem}{path.suffix}" if strange else path.name
+        (renamed / path.parent.name / name).symlink_to(path)
+    out = fit.train(fit.TrainingJob(replace(recipe, epochs=1), renamed, tmp_path / "run")).path
+    assert (
+        f"the names of {FILMS_PER_CLASS} of {2 * FILMS_PER_CLASS} films" in capsys.readouterr().err
+    )
+    described = json.loads((out / "run.json").read_text())
+    validation = described["data"]["validation"]
+    films = validation["NORMAL"] + validation["PNEUMONIA"]
+    said = f"validation, patients of {validation['NORMAL']} of {films} films unknown, 30 % of films"
+    assert described["operating_points"]["screening"]["data"].startswith(said)
+
+
 def test_predictions_are_of_the_validation_films(finished: Path, run_json: dict[str, Any]) -> None:
     names, labels, probability = predictions(finished)
     counts = run_json["data"]["validation"]

@@ -33,13 +33,20 @@ def load(tmp_path: Path, text: str) -> Recipe:
 def test_every_network_has_both_recipes() -> None:
     shipped = {path.name for path in recipes_dir().glob("*.toml")}
     both = {f"{net}.{which}.toml" for net in NETS for which in ("report", "tuned")}
-    assert shipped == both | {"cnn3_128.distilled.toml"}
+    assert shipped == both | {"cnn3_128.distilled.toml", "cnn4_50.teacher.toml"}
 
 
 def test_what_is_distilled_differs_by_its_teachers_and_epochs_alone() -> None:
     distilled, tuned = load_recipe("cnn3_128", "distilled"), load_recipe("cnn3_128", "tuned")
     assert distilled.distillation > 0
     assert replace(distilled, name="tuned", epochs=60, distillation=0.0) == tuned
+
+
+def test_the_teachers_of_what_ships_can_be_trained_again() -> None:
+    described = json.loads((models_dir() / "sources" / "cnn3_128" / "run.json").read_text())
+    recipes = [load_recipe("cnn3_50", "tuned"), load_recipe("cnn4_50", "teacher")]
+    taught_by = [teacher["recipe_sha256"] for teacher in described["teachers"]]
+    assert taught_by == [recipe.sha256() for recipe in recipes]
 
 
 @pytest.mark.parametrize("which", ["report", "tuned"])
@@ -114,6 +121,7 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "label_smoothing = 1.0\n", r"label_smoothing must be in \[0, 1\)"),
         (MINIMAL + "[model]\nweights = 'imagenet'\n", "cnn3_50 has no base that pre-trained"),
         (MINIMAL + "[model]\nchannels = 4\n", "channels must be 1 or 3"),
+        (MINIMAL + "[model]\nchannels = 1\n", "channels must be 3 in training"),
         (MINIMAL + '[model]\nnormalization = "max"\n', "normalization must be"),
         (MINIMAL + "[model]\nrescale_divisor = inf\n", "rescale_divisor must be finite"),
         (MINIMAL + '[optimizer]\nname = "sgd"\n', "unknown optimizer or schedule: sgd"),
@@ -172,6 +180,13 @@ def test_the_hash_ignores_layout_and_comments(tmp_path: Path) -> None:
     text = "# a comment\nepochs=1\nnet   = 'cnn3_50'\n\nname = 'x'\n"
     laid_out = load(tmp_path, text + "optimizer = {learning_rate = 1e-3}")
     assert laid_out.sha256() == plain.sha256()
+
+
+def test_a_whole_number_is_the_number(tmp_path: Path) -> None:
+    whole = load(tmp_path, MINIMAL + "[augmentation]\nrotation = 10\n")
+    assert type(whole.augmentation.rotation) is float
+    broken = load(tmp_path, MINIMAL + "[augmentation]\nrotation = 10.0\n")
+    assert whole.sha256() == broken.sha256()
 
 
 def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import keras
 import numpy as np
 import pytest
 
-from cxr_edge.errors import InputError
+from cxr_edge.errors import InputError, StateBusyError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import fit, run
+from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches
 from cxr_training.fit import TrainingJob, train
 from cxr_training.recipe import Recipe
@@ -130,6 +131,39 @@ def test_a_foreign_folder_is_refused(tmp_path: Path, films: Path, recipe: Recipe
     with pytest.raises(InputError, match="is not empty and no run"):
         train(TrainingJob(recipe, films, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_that_was_killed_is_the_run_that_was_not(
+    tmp_path: Path, films: Path, recipe: Recipe, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, optimizer, order, augmentation and dropout: all go on as they would have."""
+    assert recipe.model.dropout_scale > 0
+    job = TrainingJob(recipe, films, tmp_path / "run")
+    save = fit._Checkpoint.on_epoch_end
+
+    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
+        save(self, epoch, logs)
+        raise Killed
+
+    for _ in range(EPOCHS - 1):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(fit._Checkpoint, "on_epoch_end", save_and_die)
+            train(job)
+        keras.utils.clear_session()
+    train(job)
+    for ours, theirs in zip(*(weights(folder) for folder in (job.out, finished)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+def weights(folder: Path) -> list[np.ndarray[Any, Any]]:
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    return [np.asarray(it) for it in model.get_weights()]
+
+
+def test_two_do_not_train_in_one_folder(tmp_path: Path, films: Path, recipe: Recipe) -> None:
+    job = TrainingJob(recipe, films, tmp_path)
+    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+        train(job)
 
 
 @pytest.mark.parametrize("done", [0, 2])

@@ -275,6 +275,15 @@ def test_another_aim_needs_another_study(
         search.search(replace(job, **changes))
 
 
+def test_films_seen_otherwise_need_another_study(
+    job: SearchJob, quick: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search.search(job)
+    monkeypatch.setattr(search, "PREPROCESSING_VERSION", search.PREPROCESSING_VERSION + 1)
+    with pytest.raises(InputError, match="another aim or preprocessing"):
+        search.search(job)
+
+
 def test_two_searches_do_not_share_a_study(job: SearchJob, quick: list[Any]) -> None:
     search.search(job)
     with (

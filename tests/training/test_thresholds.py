@@ -82,16 +82,28 @@ def test_extreme_thresholds_stay_inside(tmp_path: Path) -> None:
         ({"data_sha256": "b"}, "different data"),
         ({"preprocessing_version": 3}, "different preprocessing"),
         ({"recipe": {**RECIPE, "epochs": 4}}, "different recipes"),
+        ({"teachers": ["0a1b"]}, "different teachers"),
         ({"operating_points": {}, "recipe": {}}, "missing 3 required"),
         ({"operating_points": {"screening": {}}}, "not of this version"),
     ],
-    ids=["data", "preprocessing", "recipe", "no recipe", "points"],
+    ids=["data", "preprocessing", "recipe", "teachers", "no recipe", "points"],
 )
 def test_folds_of_something_else_are_refused(
     tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
         out_of_fold_points(*folds_and_run(tmp_path, **changes))
+
+
+def test_folds_and_a_run_that_learnt_from_the_same(tmp_path: Path) -> None:
+    """In whatever order they were named."""
+    folds, run = folds_and_run(tmp_path, teachers=["0a", "1b"])
+    described = json.loads((run / "run.json").read_text())
+    write_json(
+        run / "run.json",
+        {**described, "teachers": [{"recipe_sha256": "1b"}, {"recipe_sha256": "0a"}]},
+    )
+    assert out_of_fold_points(folds, run).keys() == {"screening", "balanced"}
 
 
 @pytest.mark.parametrize("name", ["folds/summary.json", "run/run.json"])

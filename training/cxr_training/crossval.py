@@ -95,6 +95,7 @@ def cross_validate(asked: CrossValidation) -> str:
     """
     images, skipped = fit.read_images(asked.job)
     fit.say_skipped(skipped)
+    fit.say_alone(images)
     asked.job.out.mkdir(parents=True, exist_ok=True)
     with alone(asked.job.out, str(asked.job.out)):
         _check_teachers(asked, images)

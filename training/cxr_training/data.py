@@ -35,6 +35,11 @@ class LabelledFile:
         """Class folder and file name: unique inside one labelled folder."""
         return f"{CLASSES[self.label]}/{self.path.name}"
 
+    @property
+    def alone(self) -> bool:
+        """The name tells no patient, so the film counts as one of its own."""
+        return self.patient == self.path.name
+
 
 @dataclass(frozen=True)
 class Skipped:

@@ -21,6 +21,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run, soft_labels
+from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches, as_rgb
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
@@ -65,8 +66,12 @@ def train(job: TrainingJob) -> run.RunFolder:
 
     Raises:
         InputError: the data, the recipe or the RUN folder cannot be used.
+        StateBusyError: another process trains there.
     """
-    return train_on(load(job), job)
+    loaded = load(job)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with alone(job.out, str(job.out)):
+        return train_on(loaded, job)
 
 
 def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
@@ -96,6 +101,7 @@ def load(job: TrainingJob) -> LoadedData:
     teachers = load_teachers(job.teachers, job.recipe.distillation)
     images, skipped = read_images(job)
     say_skipped(skipped)
+    say_alone(images)
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return LoadedData(split, skipped, teachers)
 
@@ -112,6 +118,17 @@ def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
     if skipped:
         first = f"{display_name(skipped[0].name)}: {skipped[0].reason}"
         text = f"left out, unreadable: {len(skipped)} (first {first})"
+        console().print(text, markup=False, soft_wrap=True)
+
+
+def say_alone(images: data.ImageSet) -> None:
+    """Films of one patient on both sides of a split make validation look better than it is."""
+    films, unknown = len(images.files), sum(file.alone for file in images.files)
+    if unknown:
+        text = (
+            f"no patient in the names of {unknown} of {films} films: each counts as one of its "
+            "own, so validation is too good where a patient has several"
+        )
         console().print(text, markup=False, soft_wrap=True)
 
 
@@ -171,13 +188,30 @@ class _Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
         run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
 
 
+class _Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
+    """Dropout's chance from seed and epoch: a checkpoint holds no generator's state."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        layers = [
+            it for it in self.model.layers if isinstance(it, keras.layers.Dropout) and it.rate
+        ]
+        for index, layer in enumerate(layers):
+            drawn = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)
+            state = layer.seed_generator.state  # a seed, and how often it was drawn from
+            state.assign(np.array([drawn[0], 0], state.dtype))
+
+
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
     done, split = folder.progress(), loaded.split
     batches = TrainingBatches(split.train, recipe, done.epochs_done, loaded.teachers)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     checkpoint = _Checkpoint(folder, done)
-    callbacks = [checkpoint, EpochProgress(recipe.epochs, len(batches))]
+    callbacks = [_Masks(recipe.seed), checkpoint, EpochProgress(recipe.epochs, len(batches))]
     validation = split.validation
     model.fit(
         batches,
@@ -207,7 +241,7 @@ def _finish(
     validation = loaded.split.validation
     raw = logits(model, validation.pixels)
     probability: NDArray[np.float64] = expit(raw)
-    metrics = validation_metrics(validation.labels, probability, _data_name(job))
+    metrics = validation_metrics(validation.labels, probability, _data_name(job, validation))
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
@@ -259,9 +293,13 @@ def write_scores(path: Path, images: data.ImageSet, raw: NDArray[np.float64]) ->
     run.write_table(path, rows)
 
 
-def _data_name(job: TrainingJob) -> str:
+def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
+    films, unknown = len(validation.files), sum(file.alone for file in validation.files)
+    grouped = "patient-grouped validation"
+    if unknown:
+        grouped = f"validation, patients of {unknown} of {films} films unknown"
     share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
-    return f"patient-grouped validation, {share}, seed {job.recipe.seed}"
+    return f"{grouped}, {share}, seed {job.recipe.seed}"
 
 
 def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:

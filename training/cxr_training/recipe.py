@@ -140,6 +140,8 @@ class Recipe:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
+        if self.model.channels != 3:
+            raise ValueError("channels must be 3 in training; export folds them into one")
         if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
             raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
         if not 1 <= self.validation_tenths <= 5:
@@ -238,13 +240,17 @@ def _build(kind: type, table: dict[str, Any], where: str) -> Any:
     if unknown:
         raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
     try:
-        for key, value in table.items():
-            _check_type(key, known[key], value)
-        return kind(
-            **{k: _build(_TABLES[k], v, where) if k in _TABLES else v for k, v in table.items()}
-        )
+        return kind(**{key: _value(key, known[key], value, where) for key, value in table.items()})
     except (TypeError, ValueError) as error:
         raise RecipeError(f"recipe {where}: {error}") from error
+
+
+def _value(key: str, annotation: str, value: Any, where: str) -> Any:
+    """A field's value; `rotation = 10` is `rotation = 10.0`, for the hash too."""
+    _check_type(key, annotation, value)
+    if key in _TABLES:
+        return _build(_TABLES[key], value, where)
+    return float(value) if annotation == "float" else value
 
 
 def _check_type(key: str, annotation: str, value: Any) -> None:

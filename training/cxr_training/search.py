@@ -26,6 +26,7 @@ from sqlalchemy.exc import DatabaseError
 
 from cxr_edge.cores import usable_cores
 from cxr_edge.errors import CxrEdgeError, InputError
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, fit, folds
 from cxr_training.alone import alone, end_with_the_parent
 from cxr_training.folds import Scheme
@@ -85,6 +86,7 @@ def search(job: SearchJob) -> dict[str, Any]:
     with alone(job.beside("lock"), str(job.study)):
         images, skipped = _images(job, space)
         fit.say_skipped(skipped)
+        fit.say_alone(images)
         study = _claim(job, space, images)
         _run_again_what_was_cut_off(study)
         missing = job.trials - len(study.get_trials(deepcopy=False, states=_COUNTED))
@@ -117,6 +119,7 @@ def _claim(job: SearchJob, space: Space, images: data.ImageSet) -> optuna.Study:
     plan = {
         "table": space.table,
         "data_sha256": images.sha256,
+        "preprocessing_version": PREPROCESSING_VERSION,
         "folds": job.folds,
         "scheme": job.scheme,
         "objective": job.objective,
@@ -124,7 +127,8 @@ def _claim(job: SearchJob, space: Space, images: data.ImageSet) -> optuna.Study:
     study = _study(job, worker=0)
     if study.user_attrs.get("plan", plan) != plan:
         raise InputError(
-            f"{job.study} is a search with another recipe, other data or another aim",
+            f"{job.study} is a search with another recipe, other data, another aim or "
+            "preprocessing",
             tip="choose another --study",
         )
     if "plan" not in study.user_attrs:

@@ -75,6 +75,11 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     # Runs of before it was recorded had the first.
     if summary.get("preprocessing_version", 1) != described.get("preprocessing_version", 1):
         raise InputError(f"{both} saw their films through different preprocessing")
+    # Folds know their teachers by recipe, seed included: whoever learnt from other seeds of them is
+    # refused as well, which costs a training and no patient.
+    learnt_from = sorted(teacher["recipe_sha256"] for teacher in described.get("teachers", []))
+    if sorted(summary.get("teachers", [])) != learnt_from:
+        raise InputError(f"{both} learnt from different teachers")
     # As recipes of today: one that was written before a field was made does not differ by it.
     of_folds, of_run = (recipe_of(it["recipe"], both) for it in (summary, described))
     if replace(of_folds, seed=of_run.seed) != of_run:
