@@ -64,6 +64,9 @@ def search(**options: Any) -> None:
     """
     quiet_tensorflow()
     try:
+        from cxr_training.memory import keep_freed_memory
+
+        keep_freed_memory()  # before TensorFlow starts its threads
         from cxr_training.search import SearchJob
         from cxr_training.search import search as run_search
     except ImportError as error:

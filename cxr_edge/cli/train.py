@@ -79,6 +79,9 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """
     quiet_tensorflow()
     try:
+        from cxr_training.memory import keep_freed_memory
+
+        keep_freed_memory()  # before TensorFlow starts its threads
         from cxr_training import fit
         from cxr_training.recipe import load_recipe
     except ImportError as error:

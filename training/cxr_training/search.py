@@ -30,6 +30,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, fit, folds
 from cxr_training.alone import alone, end_with_the_parent
 from cxr_training.folds import Scheme
+from cxr_training.memory import keep_freed_memory
 from cxr_training.progress import console
 from cxr_training.recipe import read_table
 from cxr_training.search_space import Space, load_space
@@ -212,6 +213,7 @@ def _share_of_the_cores(processes: int) -> Iterator[None]:
 
 
 def _work_apart(job: SearchJob, worker: Worker) -> None:
+    keep_freed_memory()
     end_with_the_parent()  # or it would go on in a study that nobody holds
     with contextlib.suppress(KeyboardInterrupt):  # the parent says it
         _work(job, _images(job, _space(job))[0], worker)
