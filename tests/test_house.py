@@ -57,6 +57,13 @@ def test_the_models_that_ship_and_fit() -> None:
     assert shipped < 80e6
 
 
+@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
+def test_the_changelog_of_the_models_says_what_each_version_brought(spec: ModelSpec) -> None:
+    text = (models_dir() / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in text.split("\n## "))
+    assert f"`{spec.name}`" in sections[spec.version]
+
+
 def test_every_model_file_is_listed_by_a_spec() -> None:
     listed = {file.name for spec in bundled_specs() for file in spec.files.values()}
     found = {path.name for path in models_dir().iterdir() if path.suffix in (".onnx", ".tflite")}

@@ -13,9 +13,10 @@ BY_TABLE = "the table"
 BY_NAME = "file names of the public set"
 ALONE = "every film counted as a patient of its own"
 
-_KERMANY = re.compile(
-    r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_|^(?:BACTERIA|NORMAL|VIRUS)-(\d+)-\d+(?:\.|$)"
-)
+_KERMANY = re.compile(r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_")
+# A site may well call its own films NORMAL-2023-0001: only training, where joining is harmless,
+# reads these.
+_THIRD_RELEASE = re.compile(r"^(?:BACTERIA|NORMAL|VIRUS)-(\d{4,})-\d{4}\.jpeg$")
 
 
 def patient_of(filename: str) -> str:
@@ -26,7 +27,8 @@ def patient_of(filename: str) -> str:
     taken as one numbering, the third release's classes as well: joining strangers is harmless in a
     split, dividing a patient is not.
     """
-    return _kermany(filename) or filename
+    third = _THIRD_RELEASE.match(filename)
+    return third[1] if third else _kermany(filename) or filename
 
 
 def person_of(path: str, told: str = "") -> Person:

@@ -55,7 +55,7 @@ def load_run(folder: Path) -> Run:
         raise ExportError(
             f"{folder} saw its films through preprocessing {seen_through}, this is "
             f"{PREPROCESSING_VERSION}: its thresholds are about other pixels",
-            tip="train it again",
+            tip="python -m cxr_training.judge_again RUN DATA judges it through this one",
         )
     return run
 
@@ -70,7 +70,7 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "data_sha256": data["sha256"],
         "train_counts": data["train"],
         "validation_counts": data["validation"],
-        "split": f"{recipe['validation_tenths']}0 % of patients held out, seed {values['seed']}",
+        "split": _split(recipe["validation_tenths"], values["seed"], data),
         "recipe": recipe["name"],
         "pretrained_weights": recipe["model"]["weights"],
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
@@ -84,9 +84,20 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
     return Run(values["net"], read(Training, training, "training"), points, scores, films)
 
 
+def _split(tenths: int, seed: int, data: dict[str, Any]) -> str:
+    told = f"{tenths}0 % of patients held out, seed {seed}"
+    unknown = data.get("unknown_patients", 0)  # not in runs of before it was counted
+    if not unknown:
+        return told
+    return f"{told}; {unknown} films of unknown patients, each counted as one of its own"
+
+
 def _teacher(about: dict[str, str]) -> str:
-    """Its architecture and the hash of its file; whoever trained it named its folder."""
-    return f"{about['net']} (sha256 {about['model_sha256'][:16]})"
+    """Its architecture, and hashes to find it by; whoever trained it named its folder."""
+    return (
+        f"{about['net']} (recipe sha256 {about['recipe_sha256'][:16]}, "
+        f"model.keras {about['model_sha256'][:16]})"
+    )
 
 
 _COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")

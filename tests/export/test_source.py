@@ -323,11 +323,35 @@ def test_thresholds_about_other_pixels_are_refused(
 def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:
     path = copied_run(run_folder, tmp_path)
     values = json.loads((path / "run.json").read_text())
-    values["teachers"] = [{"net": "cnn4_50", "run": "mine", "model_sha256": "0123456789abcdef" * 4}]
+    values["teachers"] = [
+        {
+            "net": "cnn4_50",
+            "run": "anna-k",
+            "recipe_sha256": "fedcba9876543210" * 4,
+            "model_sha256": "0123456789abcdef" * 4,
+        }
+    ]
     (path / "run.json").write_text(json.dumps(values))
     run = load_source(path).run
     assert run is not None
-    assert run.training.teachers == ("cnn4_50 (sha256 0123456789abcdef)",)
+    said = "cnn4_50 (recipe sha256 fedcba9876543210, model.keras 0123456789abcdef)"
+    assert run.training.teachers == (said,)
+
+
+@pytest.mark.parametrize("unknown", [None, 0, 7])
+def test_a_run_says_of_how_many_films_it_knows_no_patient(
+    unknown: int | None, run_folder: Path, tmp_path: Path
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    values["data"]["unknown_patients"] = unknown
+    if unknown is None:
+        del values["data"]["unknown_patients"]
+    (path / "run.json").write_text(json.dumps(values))
+    run = load_source(path).run
+    assert run is not None
+    said = "; 7 films of unknown patients, each counted as one of its own" if unknown else ""
+    assert run.training.split == f"50 % of patients held out, seed 42{said}"
 
 
 @pytest.mark.parametrize(("damage", "sentence"), DAMAGE.values(), ids=DAMAGE.keys())

@@ -128,6 +128,17 @@ def test_the_summary_says_what_it_is_about(
     assert (done / "summary.txt").read_text().startswith("cnn3_50, recipe tiny")
 
 
+def test_points_say_of_how_many_films_no_patient_is_known(
+    asked: CrossValidation, films: Path
+) -> None:
+    images, _ = load_images(find_labelled(films), 8)
+    assert "unknown" not in crossval.describe(asked, images)
+    strange = tuple(replace(f, patient=f.path.name) for f in images.files[:7])
+    some = replace(images, files=strange + images.files[7:])
+    said = f"; patients of 7 of {len(images.files)} films unknown"
+    assert crossval.describe(asked, some).endswith(said)
+
+
 def test_a_finished_fold_is_not_trained_again(
     done: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[optimizer]\nwarmup_epochs = -1\n", "not negative"),
         (MINIMAL + "[augmentation]\nzoom = -0.1\n", "zoom must not be negative"),
         (MINIMAL + "[augmentation]\nzoom = 1.0\n", "zoom must be below 1"),
+        (MINIMAL + f"[augmentation]\nrotation = 1{'0' * 400}\n", "int too large"),
         (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
         (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
         (MINIMAL + "[augmentation]\nfourier = 2\n", "fourier is a share, at most 1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -96,6 +97,23 @@ def test_a_film_that_cannot_be_read_is_no_detail(films: Path, finished: Path) ->
 def test_an_unfinished_run_is_refused(held_back: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no finished run"):
         list(reproduction.rows(held_back, [tmp_path]))
+    (tmp_path / "run.json").write_text('{"net": "cnn3_50"}')
+    with pytest.raises(InputError, match=r"no model\.keras"):
+        list(reproduction.rows(held_back, [tmp_path]))
+    (tmp_path / "model.keras").touch()
+    with pytest.raises(InputError, match=r"run\.json lacks data, epochs, metrics, recipe, seed"):
+        list(reproduction.rows(held_back, [tmp_path]))
+
+
+def test_who_saw_films_otherwise_is_refused(
+    held_back: Path, finished: Path, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(finished, tmp_path / "run"))
+    described = json.loads((copied / "run.json").read_text())
+    del described["preprocessing_version"]
+    (copied / "run.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="trained through another preprocessing"):
+        list(reproduction.rows(held_back, [copied]))
 
 
 def test_on_the_command_line(held_back: Path, finished: Path) -> None:

@@ -155,6 +155,13 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
+def test_every_backend_can_hold_the_seeds_of_dropout() -> None:
+    """Generators count in int32 with PyTorch, uint32 with JAX, int64 with TensorFlow."""
+    drawn = [fit.drawn_seed(42, epoch, layer) for epoch in range(100) for layer in range(5)]
+    assert len(set(drawn)) == len(drawn)
+    np.testing.assert_array_equal(np.array(drawn, np.int32), drawn)
+
+
 def weights(folder: Path) -> list[np.ndarray[Any, Any]]:
     model = keras.models.load_model(folder / "model.keras", compile=False)
     return [np.asarray(it) for it in model.get_weights()]

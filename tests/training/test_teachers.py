@@ -108,9 +108,10 @@ def test_a_killed_run_goes_on_with_the_same_teachers_only(
     [
         ({"data": {"sha256": "0" * 64}}, "was trained on other data"),
         ({"preprocessing_version": 1}, "with another preprocessing"),
+        ({"trained_preprocessing_version": 1}, "with another preprocessing"),
         ({"data": {}}, "is no finished run"),
     ],
-    ids=["data", "preprocessing", "damaged"],
+    ids=["data", "preprocessing", "judged again", "damaged"],
 )
 def test_who_learnt_elsewhere_is_no_teacher(
     tmp_path: Path,

@@ -224,7 +224,7 @@ def _write_scores(asked: CrossValidation, scores: OutOfFold) -> None:
 def _write_summary(
     asked: CrossValidation, scores: OutOfFold, temperatures: NDArray[np.float64]
 ) -> str:
-    points = pooled_points(scores.images.labels, scores.logits, describe(asked))
+    points = pooled_points(scores.images.labels, scores.logits, describe(asked, scores.images))
     summary = {
         **asked.plan(scores.images.sha256),
         "seeds": asked.all_seeds(),
@@ -238,9 +238,11 @@ def _write_summary(
     return text
 
 
-def describe(asked: CrossValidation) -> str:
+def describe(asked: CrossValidation, images: data.ImageSet) -> str:
     """What the pooled scores are, for the record of an operating point."""
+    unknown = images.unknown_patients
     return (
         f"out-of-fold scores of {asked.folds} {asked.scheme} folds x {asked.seeds} seeds of "
         f"{asked.job.data.resolve().name}, logits divided by each network's temperature"
+        + (f"; patients of {unknown} of {len(images.files)} films unknown" if unknown else "")
     )

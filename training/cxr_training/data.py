@@ -71,6 +71,11 @@ class ImageSet:
         files = tuple(self.files[i] for i in rows)
         return ImageSet(files, self.pixels[rows], self.labels[rows], self.sha256)
 
+    @property
+    def unknown_patients(self) -> int:
+        """Films whose names tell no patient."""
+        return sum(file.alone for file in self.files)
+
     def counts(self) -> dict[str, int]:
         """Images per class, and patients."""
         per_class = {c: int((self.labels == i).sum()) for i, c in enumerate(CLASSES)}

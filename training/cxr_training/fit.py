@@ -68,10 +68,7 @@ def train(job: TrainingJob) -> run.RunFolder:
         InputError: the data, the recipe or the RUN folder cannot be used.
         StateBusyError: another process trains there.
     """
-    loaded = load(job)
-    job.out.mkdir(parents=True, exist_ok=True)
-    with alone(job.out, str(job.out)):
-        return train_on(loaded, job)
+    return train_on(load(job), job)
 
 
 def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
@@ -79,9 +76,11 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     loaded.teachers.check(loaded.split, NETS[job.recipe.net].size)
     keras.utils.set_random_seed(job.recipe.seed)
     folder = run.RunFolder(job.out)
-    folder.claim(_claim(job, loaded))
-    model = _fit(job.recipe, loaded, folder)
-    _finish(job, loaded, model, folder)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with alone(job.out, str(job.out)):
+        folder.claim(_claim(job, loaded))
+        model = _fit(job.recipe, loaded, folder)
+        _finish(job, loaded, model, folder)
     return folder
 
 
@@ -123,7 +122,7 @@ def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
 
 def say_alone(images: data.ImageSet) -> None:
     """Films of one patient on both sides of a split make validation look better than it is."""
-    films, unknown = len(images.files), sum(file.alone for file in images.files)
+    films, unknown = len(images.files), images.unknown_patients
     if unknown:
         text = (
             f"no patient in the names of {unknown} of {films} films: each counts as one of its "
@@ -189,20 +188,28 @@ class _Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is u
 
 
 class _Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Dropout's chance from seed and epoch: a checkpoint holds no generator's state."""
+    """Dropout's chance from seed and epoch: a checkpoint holds no generator's state.
+
+    Layers have generators of their own, which Keras passes over with PyTorch: there the backend's
+    is the one that counts.
+    """
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        layers = [
-            it for it in self.model.layers if isinstance(it, keras.layers.Dropout) and it.rate
-        ]
-        for index, layer in enumerate(layers):
-            drawn = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)
+        keras.utils.set_random_seed(drawn_seed(self._seed, epoch))
+        dropouts = [it for it in self.model.layers if isinstance(it, keras.layers.Dropout)]
+        for index, layer in enumerate(it for it in dropouts if it.rate):
             state = layer.seed_generator.state  # a seed, and how often it was drawn from
-            state.assign(np.array([drawn[0], 0], state.dtype))
+            drawn = drawn_seed(self._seed, epoch, index)
+            state.assign(np.array([drawn, 0], keras.backend.standardize_dtype(state.dtype)))
+
+
+def drawn_seed(*told: int) -> int:
+    """One seed from several numbers, 31 bits: every backend's generators can hold it."""
+    return int(np.random.SeedSequence(told).generate_state(1)[0]) >> 1
 
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
@@ -238,17 +245,11 @@ def _finish(
     job: TrainingJob, loaded: LoadedData, model: keras.Model, folder: run.RunFolder
 ) -> None:
     """Judge on validation, draw the pictures, write what the run is."""
-    validation = loaded.split.validation
-    raw = logits(model, validation.pixels)
-    probability: NDArray[np.float64] = expit(raw)
-    metrics = validation_metrics(validation.labels, probability, _data_name(job, validation))
+    judged = judge(job, loaded.split.validation, model, folder)
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
-    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw)
     pictures.draw_curves(progress.history, folder.path / "curves.png")
-    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
-    (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
     folder.finish(
         _without_optimizer(job.recipe, model),
         {
@@ -257,17 +258,32 @@ def _finish(
             "recipe": job.recipe.to_dict(),
             "recipe_sha256": job.recipe.sha256(),
             "created_utc": utc_text(datetime.now(UTC)),
-            "preprocessing_version": PREPROCESSING_VERSION,
             "seed": job.recipe.seed,
             "seconds": progress.seconds,
             "epochs": progress.epochs_done,
             "data": _describe(job, loaded),
             **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
             "software": software(),
-            "metrics": metrics.to_dict(),
-            "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
+            **judged,
         },
     )
+
+
+def judge(
+    job: TrainingJob, validation: data.ImageSet, model: keras.Model, folder: run.RunFolder
+) -> dict[str, Any]:
+    """Score the validation films; what run.json says of them, and through what they were seen."""
+    raw = logits(model, validation.pixels)
+    probability: NDArray[np.float64] = expit(raw)
+    metrics = validation_metrics(validation.labels, probability, _data_name(job, validation))
+    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw)
+    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
+    (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
+    return {
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "metrics": metrics.to_dict(),
+        "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
+    }
 
 
 def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
@@ -294,7 +310,7 @@ def write_scores(path: Path, images: data.ImageSet, raw: NDArray[np.float64]) ->
 
 
 def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
-    films, unknown = len(validation.files), sum(file.alone for file in validation.files)
+    films, unknown = len(validation.files), validation.unknown_patients
     grouped = "patient-grouped validation"
     if unknown:
         grouped = f"validation, patients of {unknown} of {films} films unknown"
@@ -309,6 +325,7 @@ def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
         "sha256": split.train.sha256,
         "train": split.train.counts(),
         "validation": split.validation.counts(),
+        "unknown_patients": sum(s.unknown_patients for s in (split.train, split.validation)),
         "skipped": [asdict(item) for item in loaded.skipped],
     }
 

@@ -241,7 +241,7 @@ def _build(kind: type, table: dict[str, Any], where: str) -> Any:
         raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
     try:
         return kind(**{key: _value(key, known[key], value, where) for key, value in table.items()})
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecipeError(f"recipe {where}: {error}") from error
 
 

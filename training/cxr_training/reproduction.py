@@ -9,7 +9,6 @@ on the run's own validation films. Nothing is chosen here: run.json has the thre
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from cxr_edge.errors import DataError, InputError
 from cxr_edge.evaluate.auc import Counts, auc_estimate, estimate
 from cxr_edge.measurements import Estimate
 from cxr_edge.operating_points import Proportion
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.types import display_name
 from cxr_training import data, fit, run
 from cxr_training.evaluate import REPORT_THRESHOLD
@@ -46,16 +46,15 @@ def rows(test: Path, runs: Iterable[Path]) -> Iterator[str]:
 
     Raises:
         DataError: the films cannot be read, or are the run's own.
-        InputError: a RUN folder is not finished.
+        InputError: a RUN folder is not finished, or saw its films otherwise.
     """
     yield _HEADER
     yield "|---" * _HEADER.count(" | ") + "|---|"
     sets: dict[int, data.ImageSet] = {}
     for folder in runs:
-        try:
-            described = json.loads((folder / run.RUN_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder} holds no finished run: {error}") from error
+        described = run.read_run(folder)
+        if run.trained_preprocessing(described) != PREPROCESSING_VERSION:
+            raise InputError(f"{folder} was trained through another preprocessing")
         size = NETS[described["net"]].size
         if size not in sets:
             sets[size] = _all_films(test, size)

@@ -126,6 +126,33 @@ class RunFolder:
         return self.checkpoint / f"epoch-{epoch:04d}.keras"
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.json of a finished run.
+
+    Raises:
+        InputError: it is not there, or no run of this version.
+    """
+    try:
+        described: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        if not (folder / MODEL_FILE).is_file():
+            raise ValueError(f"no {MODEL_FILE}")
+        if missing := _READ - described.keys():
+            raise ValueError(f"{RUN_FILE} lacks {', '.join(sorted(missing))}")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{folder} holds no finished run: {error}") from error
+    return described
+
+
+_READ = {"net", "recipe", "data", "epochs", "seed", "metrics"}
+
+
+def trained_preprocessing(described: dict[str, Any]) -> int:
+    """What a run's network learnt from; a run of before it was recorded had the first."""
+    judged = described.get("preprocessing_version", 1)
+    trained: int = described.get("trained_preprocessing_version", judged)
+    return trained
+
+
 def write_json(path: Path, value: Any) -> None:
     """JSON with a trailing newline, whole or not at all."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -34,7 +34,7 @@ class Teacher:
         model: it.
         validated_on: names of the films that it did not train on.
         about: what run.json of the student says of it.
-        preprocessing_version: what it saw the films through.
+        preprocessing_version: what it learnt from films through.
     """
 
     model: keras.Model
@@ -141,4 +141,4 @@ def _load(folder: Path) -> Teacher:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"teacher {folder} is no finished run: {error}") from error
     model.trainable = False
-    return Teacher(model, names, about, described.get("preprocessing_version", 1))
+    return Teacher(model, names, about, run.trained_preprocessing(described))
