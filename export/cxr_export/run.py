@@ -15,7 +15,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.spec import Training
 from cxr_edge.strict_json import read
 from cxr_training.data import CLASSES
-from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION
+from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION, preprocessing
 
 SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
 
@@ -46,8 +46,7 @@ def load_run(folder: Path) -> Run:
             f"{folder} is not a finished run: {path.name} cannot be read", tip=SOURCE_TIP
         ) from error
     try:
-        # Runs of before it was recorded had the first.
-        seen_through = values.get("preprocessing_version", 1)
+        seen_through = preprocessing(values)
         run = _read_run(values, folder / PREDICTIONS_FILE)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error

@@ -19,6 +19,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import fit, run
 from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches
+from cxr_training.callbacks import Checkpoint, drawn_seed
 from cxr_training.fit import TrainingJob, train
 from cxr_training.recipe import Recipe
 from tests.training.helpers import (
@@ -139,7 +140,7 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
     """Weights, optimizer, order, augmentation and dropout: all go on as they would have."""
     assert recipe.model.dropout_scale > 0
     job = TrainingJob(recipe, films, tmp_path / "run")
-    save = fit._Checkpoint.on_epoch_end
+    save = Checkpoint.on_epoch_end
 
     def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
         save(self, epoch, logs)
@@ -147,7 +148,7 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
 
     for _ in range(EPOCHS - 1):
         with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(fit._Checkpoint, "on_epoch_end", save_and_die)
+            patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
             train(job)
         keras.utils.clear_session()
     train(job)
@@ -157,7 +158,7 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
 
 def test_every_backend_can_hold_the_seeds_of_dropout() -> None:
     """Generators count in int32 with PyTorch, uint32 with JAX, int64 with TensorFlow."""
-    drawn = [fit.drawn_seed(42, epoch, layer) for epoch in range(100) for layer in range(5)]
+    drawn = [drawn_seed(42, epoch, layer) for epoch in range(100) for layer in range(5)]
     assert len(set(drawn)) == len(drawn)
     np.testing.assert_array_equal(np.array(drawn, np.int32), drawn)
 

@@ -17,6 +17,7 @@ from cxr_edge.errors import DataError, ImageError
 from cxr_edge.evaluate.patients import patient_of
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input
+from cxr_edge.types import display_name
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 SUFFIXES = {".jpeg", ".jpg", ".png", ".tif", ".tiff"}
@@ -47,6 +48,10 @@ class Skipped:
 
     name: str
     reason: str
+
+    def __str__(self) -> str:
+        """For a message."""
+        return f"{display_name(self.name)}: {self.reason}"
 
 
 @dataclass(frozen=True)

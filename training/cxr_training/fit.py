@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import platform
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,11 +17,11 @@ from scipy.special import expit
 
 from cxr_edge import __version__
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.types import display_name
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run, soft_labels
 from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches, as_rgb
+from cxr_training.callbacks import Checkpoint, Masks
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
@@ -115,8 +114,7 @@ def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ..
 def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
     """What is left out is said at once, and not only in a file after hours."""
     if skipped:
-        first = f"{display_name(skipped[0].name)}: {skipped[0].reason}"
-        text = f"left out, unreadable: {len(skipped)} (first {first})"
+        text = f"left out, unreadable: {len(skipped)} (first {skipped[0]})"
         console().print(text, markup=False, soft_wrap=True)
 
 
@@ -170,55 +168,16 @@ def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
     return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
 
 
-class _Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Save after every epoch, with its history row."""
-
-    def __init__(self, folder: run.RunFolder, progress: run.Progress) -> None:
-        super().__init__()
-        self._folder = folder
-        self.progress = progress
-        self._started = time.monotonic() - progress.seconds
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
-        seconds = round(time.monotonic() - self._started, 1)
-        self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
-        self._folder.save_epoch(self.model, self.progress)
-        run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
-
-
-class _Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Dropout's chance from seed and epoch: a checkpoint holds no generator's state.
-
-    Layers have generators of their own, which Keras passes over with PyTorch: there the backend's
-    is the one that counts.
-    """
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self._seed = seed
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        keras.utils.set_random_seed(drawn_seed(self._seed, epoch))
-        dropouts = [it for it in self.model.layers if isinstance(it, keras.layers.Dropout)]
-        for index, layer in enumerate(it for it in dropouts if it.rate):
-            state = layer.seed_generator.state  # a seed, and how often it was drawn from
-            drawn = drawn_seed(self._seed, epoch, index)
-            state.assign(np.array([drawn, 0], keras.backend.standardize_dtype(state.dtype)))
-
-
-def drawn_seed(*told: int) -> int:
-    """One seed from several numbers, 31 bits: every backend's generators can hold it."""
-    return int(np.random.SeedSequence(told).generate_state(1)[0]) >> 1
-
-
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
     done, split = folder.progress(), loaded.split
     batches = TrainingBatches(split.train, recipe, done.epochs_done, loaded.teachers)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
-    checkpoint = _Checkpoint(folder, done)
-    callbacks = [_Masks(recipe.seed), checkpoint, EpochProgress(recipe.epochs, len(batches))]
+    callbacks = [
+        Masks(recipe.seed),
+        Checkpoint(folder, done),
+        EpochProgress(recipe.epochs, len(batches)),
+    ]
     validation = split.validation
     model.fit(
         batches,

@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
 
     By default glibc gives large blocks back to the kernel as soon as they are freed, and the kernel
     clears their pages each time they are asked for again: a third of the time of `cnn3_50` and
-    `cnn3_128` on CPU. Costs up to a quarter more memory. Does nothing where there is no glibc.
+    `cnn3_128` on CPU. Costs a quarter more memory at most. Does nothing where there is no glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

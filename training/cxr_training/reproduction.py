@@ -26,7 +26,6 @@ from cxr_edge.evaluate.auc import Counts, auc_estimate, estimate
 from cxr_edge.measurements import Estimate
 from cxr_edge.operating_points import Proportion
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.types import display_name
 from cxr_training import data, fit, run
 from cxr_training.evaluate import REPORT_THRESHOLD
 from cxr_training.nets import NETS
@@ -116,8 +115,7 @@ def _all_films(test: Path, size: int) -> data.ImageSet:
     """A figure about a folder is about all of it."""
     images, skipped = data.load_images(data.find_labelled(test), size)
     if skipped:
-        first = f"{display_name(skipped[0].name)}: {skipped[0].reason}"
-        raise DataError(f"{len(skipped)} films of {test} cannot be read (first {first})")
+        raise DataError(f"{len(skipped)} films of {test} cannot be read (first {skipped[0]})")
     return images
 
 

@@ -146,10 +146,15 @@ def read_run(folder: Path) -> dict[str, Any]:
 _READ = {"net", "recipe", "data", "epochs", "seed", "metrics"}
 
 
+def preprocessing(described: dict[str, Any]) -> int:
+    """What a run's or folds' scores are of; those of before it was recorded had the first."""
+    judged: int = described.get("preprocessing_version", 1)
+    return judged
+
+
 def trained_preprocessing(described: dict[str, Any]) -> int:
-    """What a run's network learnt from; a run of before it was recorded had the first."""
-    judged = described.get("preprocessing_version", 1)
-    trained: int = described.get("trained_preprocessing_version", judged)
+    """What a run's network learnt from: the same, unless it was judged again."""
+    trained: int = described.get("trained_preprocessing_version", preprocessing(described))
     return trained
 
 

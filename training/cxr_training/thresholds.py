@@ -33,7 +33,13 @@ from cxr_edge.strict_json import read
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_training.calibrate import fit_temperature
 from cxr_training.recipe import recipe_of
-from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SUMMARY_FILE, read_scores
+from cxr_training.run import (
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    SUMMARY_FILE,
+    preprocessing,
+    read_scores,
+)
 
 
 def out_of_fold_points(folds: Path, run: Path) -> dict[str, OperatingPoint]:
@@ -72,8 +78,7 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     """Other films or another recipe say nothing about this network."""
     if summary["data_sha256"] != described["data"]["sha256"]:
         raise InputError(f"{both} are about different data")
-    # Runs of before it was recorded had the first.
-    if summary.get("preprocessing_version", 1) != described.get("preprocessing_version", 1):
+    if preprocessing(summary) != preprocessing(described):
         raise InputError(f"{both} saw their films through different preprocessing")
     # Folds know their teachers by recipe, seed included: whoever learnt from other seeds of them is
     # refused as well, which costs a training and no patient.
