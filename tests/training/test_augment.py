@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_training import augment as augmentation
-from cxr_training.augment import TrainingBatches, as_rgb, mixup
+from cxr_training.augment import TrainingBatches, as_rgb, changed_copies, mixup
 from cxr_training.data import ImageSet, LabelledFile
 from cxr_training.recipe import Augmentation, Recipe, load_recipe
 
@@ -351,3 +351,19 @@ def test_a_resumed_fit_sees_what_it_would_have_seen() -> None:
     whole = levels_seen_by_fit(0, 4)
     assert len({round(level, 2) for level in whole}) == 4
     assert levels_seen_by_fit(2, 4) == pytest.approx(whole[2:], rel=1e-6)
+
+
+def test_changed_copies_are_what_training_makes_of_the_films() -> None:
+    films = image_set(4).pixels
+    copies = changed_copies(films, EVERYTHING, 3)
+    assert (copies.shape, copies.dtype) == (films.shape, np.float32)
+    rng = np.random.default_rng(3)
+    expected = [augmentation.augment(f, films[..., 0], EVERYTHING, rng) for f in films[..., 0]]
+    np.testing.assert_array_equal(copies[..., 0], np.stack(expected))
+    np.testing.assert_array_equal(changed_copies(films, EVERYTHING, 3), copies)
+    assert (changed_copies(films, EVERYTHING, 4) != copies).any()
+
+
+def test_a_recipe_that_changes_nothing_copies_the_films() -> None:
+    films = image_set(4).pixels
+    np.testing.assert_array_equal(changed_copies(films, Augmentation(), 0), films)

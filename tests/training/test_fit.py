@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import expit
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_edge import __version__
@@ -103,18 +104,28 @@ def test_run_json_holds_the_metrics_of_the_predictions(
     _, labels, probability = predictions(finished)
     metrics = run_json["metrics"]
     assert metrics["auc"] == pytest.approx(roc_auc_score(labels, probability), abs=1e-3)
+    assert metrics["auc_changed"] == pytest.approx(
+        roc_auc_score(labels, changed(finished)), abs=1e-3
+    )
     accuracy = accuracy_score(labels, probability > 0.5)
     assert metrics["accuracy_at_0.5"] == pytest.approx(accuracy, abs=1e-6)
     assert np.sum(metrics["confusion_at_0.5"]) == len(labels)
+
+
+def changed(folder: Path) -> np.ndarray[Any, Any]:
+    """Probabilities of the changed copies in predictions.csv."""
+    rows = table(folder / "predictions.csv")
+    return np.asarray(expit([float(row["changed_logit"]) for row in rows]))
 
 
 def test_run_json_holds_both_operating_points(finished: Path, run_json: dict[str, Any]) -> None:
     _, labels, probability = predictions(finished)
     points = run_json["operating_points"]
     assert set(points) == {"screening", "balanced"}
-    for name, expected in choose(labels, probability, "").items():
+    for name, expected in choose(labels, probability, "", changed(finished)).items():
         found = points[name]
-        assert found["threshold"] == expected.threshold
+        # A changed film's logit is printed with five decimals.
+        assert found["threshold"] == pytest.approx(expected.threshold, abs=5e-6)
         assert found["sensitivity"]["value"] == expected.sensitivity.value
         assert found["specificity"]["n"] == expected.specificity.n
         assert found["data"] == "patient-grouped validation, 30 % of films, seed 1"

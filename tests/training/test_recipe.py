@@ -199,6 +199,7 @@ def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
     [
         "seed = 43",
         "shuffle = false",
+        "style_balance = 1.0",
         "[model]\ndropout_scale = 0.5",
         "[optimizer]\nlearning_rate = 2e-3",
         "[augmentation]\nflip = true",

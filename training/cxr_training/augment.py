@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cxr_training import balance
 from cxr_training.appearance import (
     FloatImage,
     cut_out,
@@ -122,6 +123,11 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._recipe = recipe
         self._teachers = teachers
         self._epoch = first_epoch
+        self._weights = (
+            balance.style_weights(images, recipe.style_balance, recipe.seed)
+            if recipe.style_balance
+            else None
+        )
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -147,10 +153,28 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._order = self._shuffled()
 
     def _shuffled(self) -> NDArray[np.int64]:
-        order = np.arange(len(self._images.labels))
+        labels = self._images.labels
+        rng = np.random.default_rng([self._recipe.seed, self._epoch])
+        order = np.arange(len(labels))
+        if self._weights is not None:
+            order = balance.draw(self._weights, labels, rng)
         if self._recipe.shuffle:
-            np.random.default_rng([self._recipe.seed, self._epoch]).shuffle(order)
+            rng.shuffle(order)
         return order
+
+
+def changed_copies(
+    pixels: NDArray[np.uint8], ranges: Augmentation, seed: int
+) -> NDArray[np.float32]:
+    """Each film once, as it might come from elsewhere: uint8 [N, S, S, 1] to float32.
+
+    Args:
+        pixels: N films; those that one is made to resemble are among them.
+        ranges: the largest changes.
+        seed: of all chance.
+    """
+    films, rng = pixels[..., 0], np.random.default_rng(seed)
+    return np.stack([augment(film, films, ranges, rng) for film in films])[..., np.newaxis]
 
 
 def mixup(

@@ -20,15 +20,15 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.utc import utc_text
 from cxr_training import data, pictures, run, soft_labels
 from cxr_training.alone import alone
-from cxr_training.augment import TrainingBatches, as_rgb
+from cxr_training.augment import TrainingBatches, as_rgb, changed_copies
 from cxr_training.callbacks import Checkpoint, Masks
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
-from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from cxr_training.nets.resnet50v2_50 import freeze
 from cxr_training.progress import console, item_bar
 from cxr_training.recipe import Recipe
+from cxr_training.scores import logits, write_scores
 from cxr_training.teachers import NOBODY, Teachers, load_teachers
 
 
@@ -232,10 +232,11 @@ def judge(
     job: TrainingJob, validation: data.ImageSet, model: keras.Model, folder: run.RunFolder
 ) -> dict[str, Any]:
     """Score the validation films; what run.json says of them, and through what they were seen."""
-    raw = logits(model, validation.pixels)
-    probability: NDArray[np.float64] = expit(raw)
-    metrics = validation_metrics(validation.labels, probability, _data_name(job, validation))
-    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw)
+    copies = changed_copies(validation.pixels, job.recipe.augmentation, job.recipe.seed)
+    raw, changed = logits(model, validation.pixels), logits(model, copies)
+    named = _data_name(job, validation)
+    metrics = validation_metrics(validation.labels, expit(raw), expit(changed), named)
+    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
     pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
     return {
@@ -250,22 +251,6 @@ def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
     bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
     bare.set_weights(model.get_weights())
     return bare
-
-
-def logits(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What the network says before its sigmoid: uint8 [N, S, S, 1] to [N]."""
-    to_logit = keras.Model(model.input, model.get_layer(OUTPUT_DENSE_LAYER).output)
-    predicted = to_logit.predict(as_rgb(pixels), batch_size=128, verbose=0)
-    return np.asarray(predicted, dtype=np.float64)[:, 0]
-
-
-def write_scores(path: Path, images: data.ImageSet, raw: NDArray[np.float64]) -> None:
-    """One row per film, from its logit."""
-    rows = [
-        {"name": f.name, "label": f.label, "probability": f"{expit(z):.6f}", "logit": f"{z:.5f}"}
-        for f, z in zip(images.files, raw, strict=True)
-    ]
-    run.write_table(path, rows)
 
 
 def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:

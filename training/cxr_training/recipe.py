@@ -114,6 +114,8 @@ class Recipe:
     """One training run. Field names are the TOML keys.
 
     Attributes:
+        style_balance: power of the inverse propensity that films are drawn by; 0 draws each once an
+            epoch, 1 so that how a film was taken tells nothing about its class (`balance`).
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
     """
 
@@ -126,6 +128,7 @@ class Recipe:
     validation_tenths: int = 2
     class_weights: bool = True
     label_smoothing: float = 0.0
+    style_balance: float = _later(0.0)
     distillation: float = _later(0.0)
     freeze_base: bool = False
     model: NetOptions = field(default_factory=NetOptions)
@@ -134,22 +137,30 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse a run that cannot train or validate."""
-        if self.net not in NETS:
-            raise ValueError(f"unknown net {self.net!r}; known: {', '.join(NETS)}")
+        self._check_net()
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
-        if self.model.channels != 3:
-            raise ValueError("channels must be 3 in training; export folds them into one")
-        if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
-            raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
         if not 1 <= self.validation_tenths <= 5:
             raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation must be in [0, 1]: {self.distillation}")
+        if not 0 <= self.style_balance <= 2:
+            raise ValueError(f"style_balance must be in [0, 2]: {self.style_balance}")
+        if self.style_balance and not self.shuffle:
+            raise ValueError("style_balance draws films by chance, so shuffle must be true")
+
+    def _check_net(self) -> None:
+        """A network that is there, and that the options fit."""
+        if self.net not in NETS:
+            raise ValueError(f"unknown net {self.net!r}; known: {', '.join(NETS)}")
+        if self.model.channels != 3:
+            raise ValueError("channels must be 3 in training; export folds them into one")
+        if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
+            raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
@@ -171,10 +169,3 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     writer.writerows(rows)
     # A file name on Linux need not be UTF-8; a finished training must not fail on one.
     write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def read_scores(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and logits of a table of scores."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = [(int(row["label"]), float(row["logit"])) for row in csv.DictReader(stream)]
-    return np.array([label for label, _ in rows]), np.array([logit for _, logit in rows])

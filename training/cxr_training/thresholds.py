@@ -38,8 +38,8 @@ from cxr_training.run import (
     RUN_FILE,
     SUMMARY_FILE,
     preprocessing,
-    read_scores,
 )
+from cxr_training.scores import read_scores
 
 
 def out_of_fold_points(folds: Path, run: Path) -> dict[str, OperatingPoint]:
