@@ -80,10 +80,7 @@ def measure(
 
 
 def choose(
-    labels: NDArray[np.generic],
-    probability: NDArray[np.floating],
-    data: str,
-    changed: NDArray[np.floating] | None = None,
+    labels: NDArray[np.generic], probability: NDArray[np.floating], data: str
 ) -> dict[str, OperatingPoint]:
     """The two operating points that every model ships with.
 
@@ -92,30 +89,19 @@ def choose(
     Cancer 3:32, 1950) is within one standard error of the best: on a nearly separable validation
     set the exact maximum is noise, and training with class weights aims at 0.5.
 
-    Films from elsewhere score otherwise than those of the validation patients, and changed copies
-    of these show how: `screening` keeps its sensitivity on both, `balanced` weighs both alike.
-
     Args:
         labels: [N], 1 for pneumonia, 0 for normal.
         probability: [N].
         data: what these images are, for the record.
-        changed: [N], of the same images changed as films from elsewhere differ; None to choose on
-            the images as they are alone.
-
-    Returns:
-        By name; sensitivity and specificity are those of the images as they are.
     """
-    seen = (probability,) if changed is None else (probability, changed)
-    on_both = "" if changed is None else ", on films as they are and on changed ones"
     rules = {
         "screening": (
-            f"highest threshold with sensitivity >= {SCREENING_SENSITIVITY}{on_both}",
-            min(highest_with_sensitivity(labels, p, SCREENING_SENSITIVITY) for p in seen),
+            f"highest threshold with sensitivity >= {SCREENING_SENSITIVITY}",
+            highest_with_sensitivity(labels, probability, SCREENING_SENSITIVITY),
         ),
         "balanced": (
-            "nearest to 0.5 within one standard error of the highest sensitivity + "
-            f"specificity{on_both}",
-            _near_youden(np.tile(labels, len(seen)), np.concatenate(seen)),
+            "nearest to 0.5 within one standard error of the highest sensitivity + specificity",
+            _near_youden(labels, probability),
         ),
     }
     return {

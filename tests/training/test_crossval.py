@@ -19,7 +19,7 @@ from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images
 from cxr_training.fit import TrainingJob
 from cxr_training.recipe import Recipe
-from cxr_training.scores import logits, read_scores
+from cxr_training.scores import logits_of, read_scores
 from tests.training.helpers import (
     RUN_CONTENTS,
     Killed,
@@ -108,7 +108,7 @@ def test_scores_are_those_of_the_networks_on_one_scale(
     temperature = fit_temperature(*read_scores(folder / "predictions.csv"))
     assert summary["temperatures"][0][1] == pytest.approx(temperature, abs=1e-4)
     pooled = [float(r["logit"]) for r in table(done / "out_of_fold.csv") if r["fold"] == "2"]
-    expected = logits(model, held_out.pixels) / temperature
+    expected = logits_of(model, held_out.pixels) / temperature
     np.testing.assert_allclose(pooled, expected, atol=1e-3)
 
 

@@ -40,7 +40,7 @@ pytestmark = saves_keras_variables
 LONG_EPOCHS = 12
 # Everything whose state a checkpoint has to carry.
 LONG = (
-    TINY.replace(f"epochs = {EPOCHS}", f"epochs = {LONG_EPOCHS}")
+    TINY.replace(f"epochs = {EPOCHS}", f"epochs = {LONG_EPOCHS}\nstyle_balance = 0.5")
     + """
 name = "adamw"
 schedule = "cosine"

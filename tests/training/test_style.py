@@ -91,7 +91,7 @@ def test_propensity_is_fitted_on_other_patients() -> None:
 
 
 def test_too_few_films_for_a_propensity_are_refused() -> None:
-    with pytest.raises(DataError, match="too few images for style folds"):
+    with pytest.raises(DataError, match="too few images to tell styles apart"):
         style.propensity(np.zeros((4, 14)), image_set([0, 0, 1, 1], list("abcd")), 0)
 
 

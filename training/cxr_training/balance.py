@@ -1,23 +1,22 @@
-"""Films drawn so that how they were taken no longer tells the classes apart.
+"""Films drawn so that how they were taken tells less about their class.
 
-Each film is drawn in proportion to one over the propensity of its own class given its style: a
-normal that looks like a pneumonia film in borders, greys and sharpness is seen more often, and so
-is a pneumonia that looks like a normal. Among the films drawn, style then says little about the
-class, and a network has less to gain by learning it.
+A film is drawn in proportion to a power of one over the propensity of its own class given its
+style, up to a cap: a normal that looks like a pneumonia film in borders, greys and sharpness is
+seen more often, and so is a pneumonia that looks like a normal. Among the films drawn, style then
+tells the classes apart less well, and a network has less to gain by learning it. Style is what
+`style` measures; a network may know of more.
 
 Source: Rosenbaum, Rubin, Biometrika 70:41 (1983), on the propensity score; its inverse as a weight:
-Horvitz, Thompson, JASA 47:663 (1952). The propensity is that of `style`.
+Horvitz, Thompson, JASA 47:663 (1952).
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_training import style
-from cxr_training.data import CLASSES, ImageSet, LabelledFile
+from cxr_training.data import CLASSES, ImageSet
 
 _LEAST_PROPENSITY = 0.02
 _MOST_OFTEN = 10.0  # times the median film: a few odd ones are not to be learnt by heart
@@ -36,13 +35,8 @@ def style_weights(images: ImageSet, balance: float, seed: int) -> Weights:
     Raises:
         DataError: too few patients to fit a propensity on others.
     """
-    looks = style.propensity(_figures(images.files), images, seed)
+    looks = style.propensity(style.all_statistics(images.files), images, seed)
     return weights_of(looks, images.labels, balance)
-
-
-@lru_cache(maxsize=16)  # a search asks for the same few folds in every trial
-def _figures(files: tuple[LabelledFile, ...]) -> NDArray[np.float64]:
-    return style.all_statistics(files)
 
 
 def weights_of(looks: Weights, labels: NDArray[np.generic], balance: float) -> Weights:
@@ -60,7 +54,8 @@ def draw(
 ) -> NDArray[np.int64]:
     """As many films of each class as there are, each as often as its weight says: [N], by class.
 
-    Systematic resampling: a film of weight 2.3 comes two or three times, never none.
+    Systematic resampling along the files' order: a film of weight 2.3 comes two or three times, one
+    of weight 0.3 in three epochs of ten, and films of one patient, which are neighbours, in turn.
     """
     drawn = []
     for label in range(len(CLASSES)):

@@ -20,11 +20,9 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import InputError
-from cxr_edge.operating_points import SCREENING_SENSITIVITY, highest_with_sensitivity
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, fit, folds, run
 from cxr_training.alone import alone
@@ -32,7 +30,7 @@ from cxr_training.calibrate import fit_temperature
 from cxr_training.crossval_table import table
 from cxr_training.folds import Scheme
 from cxr_training.pooled import OutOfFold, pooled_points, summarize
-from cxr_training.scores import logits, read_scores, write_scores
+from cxr_training.scores import logits_of, read_scores, write_scores
 from cxr_training.teachers import Teachers, check_weight, load_teachers
 
 PLAN_FILE = "plan.json"
@@ -183,7 +181,7 @@ def _train_fold(
 def _score_fold(folder: Path, held_out: data.ImageSet) -> None:
     """The held-out films' scores beside the finished network."""
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
-    write_scores(folder / SCORES_FILE, held_out, logits(model, held_out.pixels))
+    write_scores(folder / SCORES_FILE, held_out, logits_of(model, held_out.pixels))
 
 
 def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -> str:
@@ -193,15 +191,19 @@ def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -
     temperatures = np.zeros_like(own)
     for seed, fold, folder in asked.runs():
         at = seed - asked.job.recipe.seed, fold - 1
-        labels, mine = read_scores(folder / run.PREDICTIONS_FILE)
-        temperatures[at] = fit_temperature(labels, mine)
-        threshold = highest_with_sensitivity(labels, expit(mine), SCREENING_SENSITIVITY)
+        temperatures[at] = fit_temperature(*read_scores(folder / run.PREDICTIONS_FILE))
+        threshold = _screening_threshold(folder)
         own[at] = np.log(threshold / (1 - threshold)) / temperatures[at]
         _, raw = read_scores(folder / SCORES_FILE)
         logits[at[0], fold_of == fold] = raw / temperatures[at]
     scores = OutOfFold(images, fold_of, logits, own)
     _write_scores(asked, scores)
     return _write_summary(asked, scores, temperatures)
+
+
+def _screening_threshold(folder: Path) -> float:
+    described = json.loads((folder / run.RUN_FILE).read_text(encoding="utf-8"))
+    return float(described["operating_points"]["screening"]["threshold"])
 
 
 def _write_scores(asked: CrossValidation, scores: OutOfFold) -> None:

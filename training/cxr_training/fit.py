@@ -27,8 +27,8 @@ from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.nets.resnet50v2_50 import freeze
 from cxr_training.progress import console, item_bar
-from cxr_training.recipe import Recipe
-from cxr_training.scores import logits, write_scores
+from cxr_training.recipe import Augmentation, Recipe
+from cxr_training.scores import logits_of, write_scores
 from cxr_training.teachers import NOBODY, Teachers, load_teachers
 
 
@@ -232,10 +232,12 @@ def judge(
     job: TrainingJob, validation: data.ImageSet, model: keras.Model, folder: run.RunFolder
 ) -> dict[str, Any]:
     """Score the validation films; what run.json says of them, and through what they were seen."""
-    copies = changed_copies(validation.pixels, job.recipe.augmentation, job.recipe.seed)
-    raw, changed = logits(model, validation.pixels), logits(model, copies)
+    raw = logits_of(model, validation.pixels)
+    changed = _logits_changed(job.recipe, validation, model)
     named = _data_name(job, validation)
-    metrics = validation_metrics(validation.labels, expit(raw), expit(changed), named)
+    metrics = validation_metrics(
+        validation.labels, expit(raw), named, None if changed is None else expit(changed)
+    )
     write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
     pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
@@ -244,6 +246,15 @@ def judge(
         "metrics": metrics.to_dict(),
         "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
     }
+
+
+def _logits_changed(
+    recipe: Recipe, validation: data.ImageSet, model: keras.Model
+) -> NDArray[np.float64] | None:
+    """Of a copy of each film, changed as in training, [N]; None where training changes nothing."""
+    if recipe.augmentation == Augmentation():
+        return None
+    return logits_of(model, changed_copies(validation.pixels, recipe.augmentation, recipe.seed))
 
 
 def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
@@ -284,4 +295,6 @@ def software() -> dict[str, str]:
         "backend": f"{backend.__name__} {backend.__version__}",
         "numpy": version("numpy"),
         "pillow": version("pillow"),
+        "scipy": version("scipy"),
+        "scikit-learn": version("scikit-learn"),
     }

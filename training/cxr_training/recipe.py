@@ -115,7 +115,7 @@ class Recipe:
 
     Attributes:
         style_balance: power of the inverse propensity that films are drawn by; 0 draws each once an
-            epoch, 1 so that how a film was taken tells nothing about its class (`balance`).
+            epoch, 1 so that how it was taken tells as little as can be of its class (`balance`).
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
     """
 

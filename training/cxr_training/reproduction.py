@@ -29,7 +29,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.evaluate import REPORT_THRESHOLD
 from cxr_training.nets import NETS
-from cxr_training.scores import logits
+from cxr_training.scores import logits_of
 
 _HEADER = (
     "| run | network | recipe, epochs, seed | accuracy | normals | pneumonias | AUC | "
@@ -61,7 +61,7 @@ def rows(test: Path, runs: Iterable[Path]) -> Iterator[str]:
         if sets[size].sha256 == described["data"]["sha256"]:
             raise DataError(f"{test} is what {folder} was trained with; it tests nothing")
         model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
-        probability = expit(logits(model, sets[size].pixels))
+        probability = expit(logits_of(model, sets[size].pixels))
         recipe = described["recipe"]
         cells = [
             folder.resolve().name,

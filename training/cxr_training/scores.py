@@ -17,7 +17,7 @@ from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from cxr_training.run import write_table
 
 
-def logits(model: keras.Model, pixels: NDArray[Any]) -> NDArray[np.float64]:
+def logits_of(model: keras.Model, pixels: NDArray[Any]) -> NDArray[np.float64]:
     """What the network says before its sigmoid: grey levels [N, S, S, 1] to [N]."""
     to_logit = keras.Model(model.input, model.get_layer(OUTPUT_DENSE_LAYER).output)
     predicted = to_logit.predict(as_rgb(pixels), batch_size=128, verbose=0)

@@ -17,7 +17,7 @@ from cxr_training import data, fit
 from cxr_training.augment import TrainingBatches
 from cxr_training.pooled import specificity_at_sensitivity
 from cxr_training.recipe import Recipe
-from cxr_training.scores import logits
+from cxr_training.scores import logits_of
 from cxr_training.search_space import Space
 
 Objective = Literal["auc", "specificity"]
@@ -90,4 +90,4 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     batches = TrainingBatches(split.train, recipe, 0)
     model = fit.build(recipe, len(batches))
     model.fit(batches, **fit.fit_options(recipe, split.train))
-    return logits(model, split.validation.pixels)
+    return logits_of(model, split.validation.pixels)

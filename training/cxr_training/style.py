@@ -19,8 +19,10 @@ folds too (0.71 and 0.74), so the loss is not all due to the shift.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +71,15 @@ def all_statistics(files: Sequence[LabelledFile]) -> NDArray[np.float64]:
     """`STATISTICS` of every film: [N, 14]."""
     with item_bar("measuring styles", len(files)) as advance, ThreadPoolExecutor() as pool:
         rows = []
-        for row in pool.map(statistics, files):
+        for row in pool.map(_statistics_once, files):
             rows.append(row)
             advance()
     return np.stack(rows)
+
+
+@cache  # folds, seeds and trials ask for the same films again and again
+def _statistics_once(file: LabelledFile) -> NDArray[np.float64]:
+    return statistics(file)
 
 
 def classifier() -> HistGradientBoostingClassifier:
@@ -103,8 +110,8 @@ def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDA
     folds = StratifiedGroupKFold(_CROSS_FITS, shuffle=True, random_state=seed)
     try:
         # One thread: so few films are fitted several times slower by two, and folds of one seed
-        # must not depend on the machine.
-        with threadpool_limits(1):
+        # must not depend on the machine. Fewer patients than folds are refused below.
+        with threadpool_limits(1), warnings.catch_warnings(category=UserWarning, action="ignore"):
             fitted = cross_val_predict(
                 classifier(),
                 figures,
@@ -114,7 +121,7 @@ def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDA
                 method="predict_proba",
             )
     except ValueError as error:
-        raise DataError(f"too few images for style folds: {error}") from error
+        raise DataError(f"too few images to tell styles apart: {error}") from error
     return np.asarray(fitted[:, 1], np.float64)
 
 
