@@ -15,7 +15,7 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from cxr_edge.errors import DataError, InputError
-from cxr_training import fit, reproduction
+from cxr_training import reproduction
 from cxr_training.data import find_labelled, load_images
 from tests.training.helpers import EPOCHS, saves_keras_variables
 
@@ -38,7 +38,7 @@ def unsure(_: object, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def test_a_row_is_what_scikit_learn_says(
     held_back: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "logits", unsure)
+    monkeypatch.setattr(reproduction, "logits_of", unsure)
     header, _, row = reproduction.rows(held_back, [finished])
     images, _ = load_images(find_labelled(held_back), 50)
     probability = expit(unsure(None, images.pixels))
