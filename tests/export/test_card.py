@@ -348,3 +348,19 @@ def test_a_missing_figure_is_an_error_not_a_blank(missing: str) -> None:
 def test_the_cards_that_ship_are_those_of_their_specs(shown: ModelSpec) -> None:
     assert (models_dir() / f"{shown.name}.md").read_text() == render_card(shown)
     assert json.loads((models_dir() / f"{shown.name}.json").read_text()) == shown.to_dict()
+
+
+def test_a_card_says_what_thresholds_do_to_films_changed_as_in_training() -> None:
+    reached = {
+        "auc": 0.983079,
+        "screening": {"sensitivity": 0.989691, "specificity": 0.679104},
+        "balanced": {"sensitivity": 0.975515, "specificity": 0.813433},
+    }
+    metrics = {**training().metrics, "changed_films": reached}
+    card = render_card(spec(training=replace(training(), metrics=metrics)))
+    said = [line for line in card.splitlines() if "changed once as in training" in line]
+    assert said == [
+        "| validation, each film changed once as in training | AUC 0.983079; `screening` "
+        "sensitivity 0.990, specificity 0.679; `balanced` sensitivity 0.976, specificity 0.813 |"
+    ]
+    assert "changed once" not in render_card(spec()), "runs of before it was measured"
