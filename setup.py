@@ -13,10 +13,13 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 # (folder in the checkout, folder in the wheel, what goes along). `models` and `recipes` stand at
-# the top of the checkout because people read and replace them; the ResNet and the `.keras`
+# the top of the checkout because people read and replace them; ResNet50V2 and the `.keras`
 # sources stay there, so that the wheel stays small.
+SMALL_MODELS = tuple(
+    f"{net}.{kind}" for net in ("cnn*", "resnet18*") for kind in ("onnx", "tflite", "json", "md")
+)
 DATA = (
-    ("models", "cxr_edge/models", ("cnn*.onnx", "cnn*.tflite", "cnn*.json", "cnn*.md")),
+    ("models", "cxr_edge/models", SMALL_MODELS),
     ("training/recipes", "cxr_training/recipes", ("*.toml",)),
 )
 COMPILED = "cxr_edge/report/compiled"

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 WHEEL = Path(sys.argv[1])
-SMALL_MODELS = ("cnn3_50", "cnn4_50", "cnn3_128")
+SMALL_MODELS = ("cnn3_50", "cnn4_50", "cnn3_128", "resnet18_96")
 WANTED = {
     *(f"cxr_edge/models/{m}.{s}" for m in SMALL_MODELS for s in ("onnx", "tflite", "json", "md")),
     *(f"cxr_edge/report/templates/{t}" for t in ("triage.html.j2", "triage.js", "base.css")),

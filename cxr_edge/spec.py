@@ -72,7 +72,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which network of the source report this is."""
+    """Which network this is."""
 
     name: str
     parameters: int

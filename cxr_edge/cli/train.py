@@ -64,9 +64,10 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     help="Finished run to learn from besides the labels; with --folds, finished folds. Repeatable.",
 )
 def train(name: str, which: str, weights: str | None, **options: Any) -> None:
-    """Train one of the four networks.
+    """Train one of the networks.
 
-    NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50.
+    NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50; or resnet18_96, which is not of the report
+    and has recipe `teacher` alone.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
     same command is given again; so do folds. A recipe with `distillation` learns from teachers too,

@@ -34,12 +34,13 @@ def render_card(spec: ModelSpec) -> str:
     environment.filters["predictive"] = predictive_text
     environment.filters["speed"] = speed_in_words
     kermany = spec.data_source == KERMANY
+    reported = spec.architecture.name in REPORT_ACCURACY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     others = at_prevalences(spec)
     found = Reliability.from_dict(spec.reliability) if spec.reliability else None
     try:
         return environment.get_template("card.md.j2").render(
-            spec=spec, mark=mark, kermany=kermany, others=others, found=found
+            spec=spec, reported=reported, mark=mark, kermany=kermany, others=others, found=found
         )
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error

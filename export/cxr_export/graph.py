@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cxr_training.nets import NETS, NetOptions
+from cxr_training.nets import NETS, NetOptions, resnet18_96, resnet50v2_50
 from cxr_training.nets.blocks import (
     FEATURES_LAYER,
     HEAD_BATCHNORM_LAYER,
@@ -23,10 +23,12 @@ from cxr_training.nets.blocks import (
     NORMALIZATION_LAYER,
     OUTPUT_DENSE_LAYER,
 )
-from cxr_training.nets.resnet50v2_50 import BASE_LAYER, build_base
 
 Weights = NDArray[np.float32]
 Layers = dict[str, Any]
+
+# The networks with another network inside, by its name there.
+BASES = {module.BASE_LAYER: module.build_base for module in (resnet50v2_50, resnet18_96)}
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,13 @@ class InferenceGraph(tf.Module):  # type: ignore[misc]  # tensorflow is untyped 
     """What gets exported; `size` is S."""
 
     def __init__(self, model: keras.Model) -> None:
-        """Fold a trained network of the report's four architectures."""
+        """Fold a trained network of one of the architectures of `NETS`."""
         super().__init__(name=model.name)
         layers: Layers = {layer.name: layer for layer in model.layers}
         self.size = NETS[model.name].size
         self._per_image = isinstance(layers[NORMALIZATION_LAYER], keras.layers.LayerNormalization)
-        self._features = (
-            ResNetFeatures(layers) if BASE_LAYER in layers else ConvolutionFeatures(layers)
-        )
+        base = BASES.keys() & layers.keys()
+        self._features = ResNetFeatures(layers, base.pop()) if base else ConvolutionFeatures(layers)
         self.head = _head(layers)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -121,8 +122,13 @@ def _explained_head(features: Any, head: Head) -> dict[str, Any]:
 def _head(layers: Layers) -> Head:
     """Fold the head's batch normalisation, if it has one, into its first dense layer."""
     _, height, width, channels = layers[FEATURES_LAYER].output.shape
-    kernel, bias = layers[HEAD_DENSE_LAYER].get_weights()
     output_kernel, output_bias = layers[OUTPUT_DENSE_LAYER].get_weights()
+    if HEAD_DENSE_LAYER not in layers:
+        # One dense layer after global pooling: z = relu(z) - relu(-z), so two units say the same.
+        both = np.concatenate([output_kernel, -output_kernel], axis=1) / (height * width)
+        signs = np.array([1, -1], np.float32)
+        return Head(both[np.newaxis], np.zeros_like(signs), signs, output_bias[0], (height, width))
+    kernel, bias = layers[HEAD_DENSE_LAYER].get_weights()
     if HEAD_BATCHNORM_LAYER in layers:
         scale, offset = affine(layers[HEAD_BATCHNORM_LAYER])
         kernel = kernel.reshape(height * width, channels, -1)
@@ -159,13 +165,13 @@ class ConvolutionFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is unt
 
 
 class ResNetFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is untyped here
-    """Normalised grey [N, S, S, 1] to [N, h, w, C] through ResNet50V2."""
+    """Normalised grey [N, S, S, 1] to [N, h, w, C] through the network that is called `base`."""
 
-    def __init__(self, layers: Layers) -> None:
+    def __init__(self, layers: Layers, base: str) -> None:
         """Rebuild the Keras base for one channel; the converters fold its inner layers."""
         super().__init__()
-        self._base = build_base(NetOptions(channels=1))
-        for layer, source in zip(self._base.layers, layers[BASE_LAYER].layers, strict=True):
+        self._base = BASES[base](NetOptions(channels=1))
+        for layer, source in zip(self._base.layers, layers[base].layers, strict=True):
             # Keras numbers unnamed layers over the whole process, and TFLite files carry the names.
             layer.name = source.name
             weights = source.get_weights()

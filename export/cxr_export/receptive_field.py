@@ -21,11 +21,16 @@ def receptive_field(steps: Iterable[Any]) -> ReceptiveField:
     Araujo, Norris, Sim, Distill (2019), doi:10.23915/distill.00021.
 
     Args:
-        steps: layers in the order in which a film passes them, without padding of their own.
+        steps: layers in the order in which a film passes them.
     """
     first, stride, size = 0.5, 1, 1
-    for kernel, step, padding in map(_geometry, steps):
-        first += ((kernel - 1) / 2 - padding) * stride
+    steps = list(steps)
+    beside = {id(layer.input) for layer in steps if _is_short_cut(layer)}
+    for layer in steps:
+        kernel, step, padding = _geometry(layer)
+        offset = (kernel - 1) / 2 - padding
+        # A short cut that steps stays at the first pixel: what they add up to lies between.
+        first += (offset / 2 if kernel > 1 and id(layer.input) in beside else offset) * stride
         size += (kernel - 1) * stride
         stride *= step
     return ReceptiveField(first, float(stride), size)
@@ -44,8 +49,8 @@ def steps_to(model: keras.Model, last: str) -> list[Any]:
 def _geometry(layer: Any) -> tuple[int, int, int]:
     """Kernel, stride and padding of a layer, the same in both directions.
 
-    A kernel of one pixel sees nothing new. Where it steps, in the short cuts of ResNet50V2, a 3x3
-    convolution on the way beside it takes the same step with the same centre, and sees more.
+    A kernel of one pixel sees nothing new. Where it steps, in the short cuts of ResNets, a 3x3
+    convolution on the way beside it takes the same step and sees that pixel as well.
     """
     if isinstance(layer, layers.ZeroPadding2D):
         return 1, 1, layer.padding[0][0]
@@ -53,18 +58,34 @@ def _geometry(layer: Any) -> tuple[int, int, int]:
         raise ValueError(f"what {layer.name} sees is not known here")
     _check_plain(layer)
     if isinstance(layer, layers.Conv2D) and layer.kernel_size[0] > 1:
-        return layer.kernel_size[0], layer.strides[0], 0
+        return layer.kernel_size[0], layer.strides[0], _padding(layer)
     if isinstance(layer, layers.MaxPooling2D) and layer.pool_size[0] > 1:
         return layer.pool_size[0], layer.strides[0], 0
     return 1, 1, 0
 
 
+def _is_short_cut(layer: Any) -> bool:
+    return isinstance(layer, layers.Conv2D) and layer.kernel_size[0] == 1 < layer.strides[0]
+
+
+def _padding(layer: Any) -> int:
+    """Pixels that a convolution itself adds before the first one; `same` adds the odd one behind.
+
+    Source: TensorFlow, tf.nn, "Notes on padding".
+    """
+    if layer.padding == "valid":
+        return 0
+    size, kernel, stride = layer.input.shape[1], layer.kernel_size[0], layer.strides[0]
+    cells = -(-size // stride)
+    return int(max((cells - 1) * stride + kernel - size, 0)) // 2
+
+
 def _check_plain(layer: Any) -> None:
-    """Square, without padding of its own and without holes: what the networks here are made of."""
+    """Square and without holes, and pooling without padding: what the networks here are made of."""
     if isinstance(layer, layers.Conv2D | layers.MaxPooling2D):
         square = getattr(layer, "kernel_size", None) or layer.pool_size
-        plain = layer.padding == "valid" or max(square) == 1
-        if len({*square}) > 1 or len({*layer.strides}) > 1 or not plain:
-            raise ValueError(f"{layer.name} is not square, or pads on its own")
+        padded = isinstance(layer, layers.MaxPooling2D) and layer.padding != "valid"
+        if len({*square}) > 1 or len({*layer.strides}) > 1 or (padded and max(square) > 1):
+            raise ValueError(f"{layer.name} is not square, or pads what it pools")
         if max(getattr(layer, "dilation_rate", (1,))) > 1:
             raise ValueError(f"{layer.name} is dilated")

@@ -1,4 +1,4 @@
-"""What export starts from: a finished RUN folder, or a `.keras` file of the four networks."""
+"""What export starts from: a finished RUN folder, or a `.keras` file of the networks of `NETS`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def load_source(path: Path) -> Source:
     """Load a RUN folder or a `.keras` file.
 
     Raises:
-        ExportError: it is neither, holds code (a Lambda layer), or is none of the four networks.
+        ExportError: it is neither, holds code (a Lambda layer), or is no network of `NETS`.
     """
     if not path.is_dir():
         return Source(_load_model(path), None)

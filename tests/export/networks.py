@@ -19,12 +19,19 @@ from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from tests.export.films import films
 
-CELLS = {"cnn3_50": (4, 4), "cnn4_50": (1, 1), "cnn3_128": (14, 14), "resnet50v2_50": (2, 2)}
+CELLS = {
+    "cnn3_50": (4, 4),
+    "cnn4_50": (1, 1),
+    "cnn3_128": (14, 14),
+    "resnet50v2_50": (2, 2),
+    "resnet18_96": (6, 6),
+}
 FIELDS = {
     "cnn3_50": ReceptiveField(10.5, 8.0, 21),
     "cnn4_50": ReceptiveField(20.5, 16.0, 41),
     "cnn3_128": ReceptiveField(10.5, 8.0, 21),
     "resnet50v2_50": ReceptiveField(0.5, 32.0, 483),
+    "resnet18_96": ReceptiveField(8.5, 16.0, 217),
 }
 NAMES = tuple(CELLS)
 SMALL_NAMES = NAMES[:3]

@@ -99,8 +99,26 @@ def test_every_cell_of_the_resnet_sees_the_whole_film(network: Network) -> None:
     assert found == {0: set(range(50)), 1: set(range(50))}
 
 
+def test_inside_the_narrow_resnet(network: Network) -> None:
+    """Convolutions that pad on their own, the odd pixel behind: before any block steps."""
+    base = network("resnet18_96", "rescale").get_layer("resnet18")
+    field = receptive_field(steps_to(base, "conv2_block2_out"))
+    assert field == ReceptiveField(1.5, 2.0, 21)
+    found = moving(keras.Model(base.input, base.get_layer("conv2_block2_out").output), 96, 1)
+    assert found == {cell: seen(field, cell, 96) for cell in found}
+
+
+def test_a_block_that_steps_lies_between_its_two_ways(network: Network) -> None:
+    """Its 3x3 convolution sees three pixels from the first on, its short cut the first alone."""
+    base = network("resnet18_96", "rescale").get_layer("resnet18")
+    before = receptive_field(steps_to(base, "conv2_block2_out"))
+    behind = receptive_field(steps_to(base, "conv3_block1_out"))
+    assert behind.first_centre == before.first_centre + 0.5 * before.stride
+    assert (behind.stride, behind.size) == (4.0, before.size + 2 * 2 + 2 * 4)
+
+
 ODD = {
-    "padded on its own": layers.Conv2D(1, 3, padding="same"),
+    "padded pooling": layers.MaxPooling2D(3, padding="same"),
     "oblong": layers.Conv2D(1, (3, 5)),
     "of two strides": layers.Conv2D(1, 3, strides=(1, 2)),
     "with holes": layers.Conv2D(1, 3, dilation_rate=2),

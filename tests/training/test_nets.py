@@ -1,4 +1,4 @@
-"""The four networks against the layer tables that the source report prints."""
+"""The networks against the layer tables that the source report prints, and one of ours."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ Row = tuple[str, tuple[int | None, ...], int]
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, keras.Model]:
-    return {name: net.build(NetOptions()) for name, net in NETS.items()}
+    return {name: net.build(NetOptions()) for name, net in NETS.items() if name in LAYERS}
 
 
 def expected_rows(table: str) -> list[Row]:
@@ -166,17 +166,18 @@ def test_the_table_of_networks_is_complete() -> None:
         "cnn4_50": 50,
         "cnn3_128": 128,
         "resnet50v2_50": 50,
+        "resnet18_96": 96,
     }
     assert all(net.name == name for name, net in NETS.items())
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_layers_are_those_of_the_report(models: dict[str, keras.Model], name: str) -> None:
     rows = [(la.name, tuple(la.output.shape), la.count_params()) for la in models[name].layers]
     assert rows == expected_rows(LAYERS[name])
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_parameter_counts(models: dict[str, keras.Model], name: str) -> None:
     assert parameters(models[name]) == PARAMETERS[name]
 
@@ -195,7 +196,7 @@ def test_a_second_build_has_the_same_names(models: dict[str, keras.Model], name:
     assert again.name == name
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", LAYERS)
 def test_dropout_rates(models: dict[str, keras.Model], name: str) -> None:
     dropouts = layers_of(models[name], keras.layers.Dropout)
     assert [layer.rate for layer in dropouts] == DROPOUTS[name]
@@ -208,6 +209,22 @@ def test_convolutions_are_five_by_five_without_padding(
     convolutions = layers_of(models[name], keras.layers.Conv2D)
     assert [layer.strides[0] for layer in convolutions] == STRIDES[name]
     assert {(layer.kernel_size, layer.padding) for layer in convolutions} == {((5, 5), "valid")}
+
+
+def test_ours_is_a_resnet18_a_quarter_as_wide() -> None:
+    """Channels and strides of table 1 of arXiv:1512.03385, without its pooling after the stem."""
+    model = NETS["resnet18_96"].build(NetOptions(dropout_scale=0.4))
+    convolutions = layers_of(model.get_layer("resnet18"), keras.layers.Conv2D)
+    shortcuts = [la for la in convolutions if la.kernel_size == (1, 1)]
+    assert [(la.filters, la.strides[0]) for la in shortcuts] == [(32, 2), (64, 2), (128, 2)]
+    assert len(convolutions) - len(shortcuts) + 1 == 18  # and one dense layer
+    assert not any(la.use_bias for la in convolutions)
+    assert model.get_layer("features").output.shape == (None, 6, 6, 128)
+    assert [la.rate for la in layers_of(model, keras.layers.Dropout)] == [0.2]
+    assert model.count_params() == 703_473
+    # ResNet-18 of the paper has 11.18 million weights in its convolutions, four times as wide.
+    kernels = sum(int(np.prod(la.kernel.shape)) for la in convolutions)
+    assert kernels == pytest.approx(11_166_912 / 16, rel=0.01)
 
 
 def test_dropout_scale_scales_every_rate() -> None:
