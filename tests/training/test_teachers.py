@@ -16,10 +16,10 @@ from cxr_edge.errors import InputError
 from cxr_training import fit
 from cxr_training.augment import TrainingBatches
 from cxr_training.crossval import CrossValidation, cross_validate
-from cxr_training.data import find_labelled, load_images, split_by_patient
+from cxr_training.data import find_labelled, load_images
 from cxr_training.fit import TrainingJob
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.recipe import Recipe
+from cxr_training.recipe import Augmentation, Recipe
 from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers
 from tests.training.helpers import Killed, command_line, killed, saves_keras_variables, table
 
@@ -135,14 +135,47 @@ def test_who_knows_the_validation_films_is_no_teacher(
         fit.train(job)
 
 
-def test_a_teacher_of_larger_films_is_refused(films: Path) -> None:
+def test_a_teacher_may_look_at_larger_films_than_its_student(films: Path, taught: Recipe) -> None:
+    """It says what it says of the large film; the student gets that film reduced."""
+    large, _ = load_images(find_labelled(films), 96)
+    keras.utils.set_random_seed(0)
+    teacher = Teacher(
+        NETS["resnet18_96"].build(NetOptions(normalization="per_image")), frozenset(), {}
+    )
+    teachers = Teachers((teacher,), 1.0)
+    small = large.subset(np.arange(len(large.files)))
+    small = replace(small, pixels=load_images(find_labelled(films), 50)[0].pixels)
+    films_read = teachers.films(small)
+    np.testing.assert_array_equal(films_read.pixels, large.pixels)
+
+    still = replace(taught, augmentation=Augmentation(), shuffle=False)
+    planes, labels = TrainingBatches(films_read, still, 0, teachers)[0]
+    count = still.batch_size
+    assert planes.shape == (count, 50, 50, 3)
+    as_read = large.pixels[:count, ..., 0].astype(np.float32)
+    np.testing.assert_allclose(labels[:, 0], teacher.probability(as_read), atol=1e-6)
+    # Reduced from 96 pixels or read at 50: the same film, but for how it was averaged.
+    expected = small.pixels[:count].astype(np.float32)
+    assert np.abs(planes[..., :1] - expected).mean() < 8
+
+
+def test_films_are_read_once_where_no_teacher_takes_larger_ones(films: Path) -> None:
     images, _ = load_images(find_labelled(films), 50)
-    split = split_by_patient(images, 3, 1)
-    names = frozenset(file.name for file in split.validation.files)
-    model = NETS["cnn3_128"].build(NetOptions(normalization="per_image"))
-    about = {"run": "big", "data_sha256": images.sha256}
-    with pytest.raises(InputError, match="teacher big takes larger films"):
-        Teachers((Teacher(model, names, about),), 0.5).check(split, 50)
+    model = NETS["cnn3_50"].build(NetOptions())
+    assert Teachers((Teacher(model, frozenset(), {}),), 0.5).films(images) is images
+    assert NOBODY.films(images) is images
+
+
+def test_films_that_are_gone_when_a_teacher_wants_them_stop_the_run(
+    films: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "films"
+    shutil.copytree(films, copy)
+    images, _ = load_images(find_labelled(copy), 50)
+    images.files[0].path.unlink()
+    model = NETS["resnet18_96"].build(NetOptions())
+    with pytest.raises(InputError, match="could not be read a second time"):
+        Teachers((Teacher(model, frozenset(), {}),), 0.5).films(images)
 
 
 @pytest.mark.parametrize(("weight", "count"), [(0.0, 1), (0.5, 0)])

@@ -19,8 +19,9 @@ from cxr_training.appearance import (
     shade,
 )
 from cxr_training.data import ImageSet
+from cxr_training.nets import NETS
 from cxr_training.recipe import Augmentation, Recipe
-from cxr_training.teachers import NOBODY, Teachers
+from cxr_training.teachers import NOBODY, Teachers, reduced
 
 
 def augment(
@@ -145,6 +146,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         if ranges.mixup:
             planes, labels = mixup(planes, labels, ranges.mixup, rng)
         labels = self._teachers.labels(planes, labels)
+        planes = reduced(planes, min(planes.shape[1], NETS[self._recipe.net].size))
         return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
 
     def on_epoch_end(self) -> None:

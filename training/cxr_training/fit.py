@@ -72,7 +72,7 @@ def train(job: TrainingJob) -> run.RunFolder:
 
 def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     """The same with images that are already decoded and split."""
-    loaded.teachers.check(loaded.split, NETS[job.recipe.net].size)
+    loaded.teachers.check(loaded.split)
     keras.utils.set_random_seed(job.recipe.seed)
     folder = run.RunFolder(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
@@ -170,8 +170,8 @@ def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
-    done, split = folder.progress(), loaded.split
-    batches = TrainingBatches(split.train, recipe, done.epochs_done, loaded.teachers)
+    done, split, teachers = folder.progress(), loaded.split, loaded.teachers
+    batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
     model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
     callbacks = [
         Masks(recipe.seed),

@@ -1,7 +1,8 @@
 """Distillation: finished networks whose scores stand beside the labels of the films they look at.
 
 Source: Hinton, Vinyals, Dean, arXiv:1503.02531 (2015), "Distilling the knowledge in a neural
-network". Teachers see each film as the student does, changed by its augmentation.
+network". Teachers see each film as the student does, changed by its augmentation; one that takes
+larger films sees it before it is reduced to the student's size.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.appearance import FloatImage
 from cxr_training.nets import NETS
+from cxr_training.progress import item_bar
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,25 @@ class Teacher:
     about: dict[str, str]
     preprocessing_version: int = PREPROCESSING_VERSION
 
+    @property
+    def size(self) -> int:
+        """Pixels a side that it takes."""
+        return NETS[self.model.name].size
+
     def probability(self, planes: FloatImage) -> NDArray[np.float32]:
         """float32 [n, S, S] at least as large as its own input, to float32 [n]."""
-        size = NETS[self.model.name].size
-        if planes.shape[1] != size:
-            planes = np.stack([_reduced(plane, size) for plane in planes])
-        rgb = np.repeat(planes[..., np.newaxis], 3, axis=-1)
+        rgb = np.repeat(reduced(planes, self.size)[..., np.newaxis], 3, axis=-1)
         answers = keras.ops.convert_to_numpy(self.model(rgb, training=False))
         return np.asarray(answers, dtype=np.float32)[:, 0]
 
 
-def _reduced(plane: FloatImage, size: int) -> FloatImage:
-    return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.BILINEAR))
+def reduced(planes: FloatImage, size: int) -> FloatImage:
+    """float32 [n, S, S] to [n, size, size]; as they are where they have that size."""
+    if planes.shape[1] == size:
+        return planes
+    films = [Image.fromarray(plane) for plane in planes]
+    bilinear = Image.Resampling.BILINEAR
+    return np.stack([np.asarray(film.resize((size, size), bilinear)) for film in films])
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,22 @@ class Teachers:
         """For run.json."""
         return [teacher.about for teacher in self.members]
 
-    def check(self, split: data.Split, size: int) -> None:
-        """Refuse whoever would tell the student about its validation films, or cannot see.
+    def films(self, images: data.ImageSet) -> data.ImageSet:
+        """The student's training films, as large as the largest of its teachers takes them."""
+        size = max([images.pixels.shape[1], *(teacher.size for teacher in self.members)])
+        if images.pixels.shape[1] == size:
+            return images
+        with item_bar("reading images for the teachers", len(images.files)) as advance:
+            larger, _ = data.load_images(images.files, size, advance)
+        if [file.name for file in larger.files] != [file.name for file in images.files]:
+            raise InputError("films could not be read a second time, for the teachers")
+        return larger
+
+    def check(self, split: data.Split) -> None:
+        """Refuse whoever would tell the student about its validation films.
 
         Raises:
-            InputError: one trained on a validation film, on other data, or takes larger films.
+            InputError: one trained on a validation film, on other data or otherwise prepared.
         """
         names = {file.name for file in split.validation.files}
         for teacher in self.members:
@@ -93,8 +113,6 @@ class Teachers:
                     f"teacher {about} trained on films that validate here",
                     tip="train it with the same seed and validation_tenths",
                 )
-            if NETS[teacher.model.name].size > size:
-                raise InputError(f"teacher {about} takes larger films than its student")
 
 
 NOBODY = Teachers()
