@@ -112,7 +112,8 @@ class ReceptiveField:
         first_centre: of the first cell, from the left and from the top edge; 0.5 is the middle of
             the first pixel.
         stride: from one cell's centre to the next.
-        size: side of the square that a cell sees.
+        size: side of the square that a cell sees; of the larger one where two ways through a
+            network see squares around different middles, with the centre half-way between.
     """
 
     first_centre: float

@@ -67,7 +67,7 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """Train one of the networks.
 
     NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50; or resnet18_96, which is not of the report
-    and has recipe `teacher` alone.
+    and has no recipe of that name.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
     same command is given again; so do folds. A recipe with `distillation` learns from teachers too,

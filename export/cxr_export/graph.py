@@ -42,7 +42,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Head:
-    """Two dense layers on a feature map of h x w cells with C channels.
+    """Two dense layers on a feature map of h x w cells with C channels; a single one as two units.
 
     Attributes:
         kernel: [h * w, C, units], one matrix per cell; [1, C, units] after global pooling, already
@@ -120,7 +120,7 @@ def _explained_head(features: Any, head: Head) -> dict[str, Any]:
 
 
 def _head(layers: Layers) -> Head:
-    """Fold the head's batch normalisation, if it has one, into its first dense layer."""
+    """Fold the head's batch normalisation or pooling, if it has one, into its first dense layer."""
     _, height, width, channels = layers[FEATURES_LAYER].output.shape
     output_kernel, output_bias = layers[OUTPUT_DENSE_LAYER].get_weights()
     if HEAD_DENSE_LAYER not in layers:

@@ -15,7 +15,9 @@ def receptive_field(steps: Iterable[Any]) -> ReceptiveField:
     """What a cell behind these layers sees, if the borders were far away.
 
     A cell of a ResNet sees more than its whole input that way. Normalising each image by its own
-    mean lets every pixel touch every cell a little; that is not counted.
+    mean lets every pixel touch every cell a little; that is not counted. Where a short cut steps
+    beside a convolution that pads unevenly, the two see squares around different middles: the
+    centre given lies half-way between, within half a step of each, and the size is the larger's.
 
     Source: Dumoulin, Visin: A guide to convolution arithmetic for deep learning (2016), section 4;
     Araujo, Norris, Sim, Distill (2019), doi:10.23915/distill.00021.

@@ -80,7 +80,7 @@ class Folded:
 
 @pytest.fixture(scope="module", params=CASES, ids="-".join)
 def folded(request: pytest.FixtureRequest, network: Network) -> Folded:
-    """All four networks in both normalisations."""
+    """All networks in both normalisations."""
     model = network(*request.param)
     return Folded(model, InferenceGraph(model))
 

@@ -35,7 +35,7 @@ LARGE = 1000  # elements: below this a repeated constant costs nothing
 
 @pytest.fixture(params=NAMES)
 def conversion(request: pytest.FixtureRequest, converted: Callable[[str], Converted]) -> Converted:
-    """All four networks."""
+    """All networks."""
     return converted(request.param)
 
 

@@ -29,7 +29,7 @@ pytestmark = reads_keras_variables
 
 @pytest.fixture(params=NAMES)
 def conversion(request: pytest.FixtureRequest, converted: Callable[[str], Converted]) -> Converted:
-    """All four networks."""
+    """All networks."""
     return converted(request.param)
 
 

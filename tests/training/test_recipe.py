@@ -11,7 +11,7 @@ import pytest
 
 from cxr_edge.catalog import models_dir
 from cxr_edge.errors import RecipeError
-from cxr_training.nets import NetOptions
+from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe import Augmentation, Optimizer, Recipe, load_recipe, recipes_dir
 
 # From the report: epochs, image size (its divisor), learning rate.
@@ -30,14 +30,20 @@ def load(tmp_path: Path, text: str) -> Recipe:
     return load_recipe("cnn3_50", str(path))
 
 
-def test_every_network_has_both_recipes() -> None:
+def test_every_network_of_the_report_has_both_recipes() -> None:
     shipped = {path.name for path in recipes_dir().glob("*.toml")}
     both = {f"{net}.{which}.toml" for net in REPORT for which in ("report", "tuned")}
     assert shipped == both | {
         "cnn3_128.distilled.toml",
-        "cnn4_50.teacher.toml",
-        "resnet18_96.teacher.toml",
+        "cnn3_50.teacher.toml",
+        "resnet18_96.tuned.toml",
     }
+
+
+@pytest.mark.parametrize("path", sorted(recipes_dir().glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_for_the_network_in_its_name(path: Path) -> None:
+    net, which = path.stem.split(".")
+    assert load_recipe(net, which).net == net
 
 
 def test_what_is_distilled_differs_by_its_teachers_and_epochs_alone() -> None:
@@ -48,7 +54,7 @@ def test_what_is_distilled_differs_by_its_teachers_and_epochs_alone() -> None:
 
 def test_the_teachers_of_what_ships_can_be_trained_again() -> None:
     described = json.loads((models_dir() / "sources" / "cnn3_128" / "run.json").read_text())
-    recipes = [load_recipe("cnn3_50", "tuned"), load_recipe("cnn4_50", "teacher")]
+    recipes = [load_recipe("cnn3_50", "teacher"), load_recipe("resnet18_96", "tuned")]
     taught_by = [teacher["recipe_sha256"] for teacher in described["teachers"]]
     assert taught_by == [recipe.sha256() for recipe in recipes]
 
@@ -216,7 +222,7 @@ def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
     assert load(tmp_path, MINIMAL + change).sha256() != load(tmp_path, MINIMAL).sha256()
 
 
-@pytest.mark.parametrize("net", REPORT)
+@pytest.mark.parametrize("net", NETS)
 def test_published_runs_keep_their_hash(net: str) -> None:
     """A field that is added later must not make old runs look like runs of another recipe."""
     path = models_dir() / "sources" / net / "run.json"
@@ -235,9 +241,23 @@ def test_published_runs_keep_their_hash(net: str) -> None:
     assert recipe.sha256() == described["recipe_sha256"]
 
 
+@pytest.mark.parametrize("net", sorted(NETS.keys() - {"resnet50v2_50"}))
+def test_what_ships_follows_from_its_recipe(net: str) -> None:
+    """But for the ResNet of the report: its run is of before recipes had what they have now."""
+    described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
+    which = "distilled" if net == "cnn3_128" else "tuned"
+    assert load_recipe(net, which).sha256() == described["recipe_sha256"]
+
+
 def test_hashes_of_the_shipped_recipes_differ() -> None:
-    hashes = {load_recipe(net, which).sha256() for net in REPORT for which in ("report", "tuned")}
-    assert len(hashes) == 2 * len(REPORT)
+    paths = list(recipes_dir().glob("*.toml"))
+    hashes = {load_recipe(*path.stem.split(".")).sha256() for path in paths}
+    assert len(hashes) == len(paths)
+
+
+def test_only_a_pretrained_base_can_be_frozen(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cnn3_50 has no base that could be frozen"):
+        load(tmp_path, "freeze_base = true\n" + MINIMAL)
 
 
 def test_other_weights_are_part_of_the_recipe() -> None:

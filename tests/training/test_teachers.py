@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import InputError
-from cxr_training import fit
+from cxr_training import callbacks, fit
 from cxr_training.augment import TrainingBatches
 from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images
 from cxr_training.fit import TrainingJob
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe import Augmentation, Recipe
-from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers
+from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers, reduced
 from tests.training.helpers import Killed, command_line, killed, saves_keras_variables, table
 
 pytestmark = saves_keras_variables
@@ -143,8 +143,7 @@ def test_a_teacher_may_look_at_larger_films_than_its_student(films: Path, taught
         NETS["resnet18_96"].build(NetOptions(normalization="per_image")), frozenset(), {}
     )
     teachers = Teachers((teacher,), 1.0)
-    small = large.subset(np.arange(len(large.files)))
-    small = replace(small, pixels=load_images(find_labelled(films), 50)[0].pixels)
+    small, _ = load_images(find_labelled(films), 50)
     films_read = teachers.films(small)
     np.testing.assert_array_equal(films_read.pixels, large.pixels)
 
@@ -154,9 +153,35 @@ def test_a_teacher_may_look_at_larger_films_than_its_student(films: Path, taught
     assert planes.shape == (count, 50, 50, 3)
     as_read = large.pixels[:count, ..., 0].astype(np.float32)
     np.testing.assert_allclose(labels[:, 0], teacher.probability(as_read), atol=1e-6)
-    # Reduced from 96 pixels or read at 50: the same film, but for how it was averaged.
-    expected = small.pixels[:count].astype(np.float32)
-    assert np.abs(planes[..., :1] - expected).mean() < 8
+    np.testing.assert_array_equal(planes[..., 0], reduced(as_read, 50))
+
+
+def test_nothing_is_enlarged_for_a_network() -> None:
+    with pytest.raises(ValueError, match="films of 50 pixels for a network of 96"):
+        reduced(np.zeros((1, 50, 50), np.float32), 96)
+
+
+def test_a_killed_student_of_a_larger_teacher_ends_as_an_undisturbed_one(
+    tmp_path: Path, films: Path, taught: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = replace(taught, name="larger", net="resnet18_96", distillation=0.0)
+    teacher = fit.train(TrainingJob(larger, films, tmp_path / "teacher")).path
+    job = TrainingJob(replace(taught, epochs=2), films, tmp_path / "whole", teachers=(teacher,))
+    fit.train(job)
+
+    class KilledAfterOne(callbacks.Checkpoint):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            super().on_epoch_end(epoch, logs)
+            raise Killed
+
+    again = replace(job, out=tmp_path / "killed")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(fit, "Checkpoint", KilledAfterOne)
+        fit.train(again)
+    fit.train(again)
+    models = (keras.models.load_model(it.out / "model.keras", compile=False) for it in (job, again))
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_films_are_read_once_where_no_teacher_takes_larger_ones(films: Path) -> None:

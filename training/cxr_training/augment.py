@@ -146,7 +146,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         if ranges.mixup:
             planes, labels = mixup(planes, labels, ranges.mixup, rng)
         labels = self._teachers.labels(planes, labels)
-        planes = reduced(planes, min(planes.shape[1], NETS[self._recipe.net].size))
+        if self._teachers.members:  # who may have asked for larger films than the student takes
+            planes = reduced(planes, NETS[self._recipe.net].size)
         return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
 
     def on_epoch_end(self) -> None:
@@ -203,5 +204,5 @@ def mixup(
 
 
 def as_rgb(grey: NDArray[Any]) -> NDArray[np.float32]:
-    """Grey [N, S, S, 1] as the three equal channels that the report's networks take."""
+    """Grey [N, S, S, 1] as the three equal channels that the networks take."""
     return np.repeat(grey.astype(np.float32), 3, axis=-1)

@@ -161,6 +161,8 @@ class Recipe:
             raise ValueError("channels must be 3 in training; export folds them into one")
         if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
             raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
+        if self.freeze_base and not NETS[self.net].has_pretrained_base:
+            raise ValueError(f"{self.net} has no base that could be frozen")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -1,4 +1,4 @@
-"""Pieces that the four networks share: input normalisation, convolution block and heads."""
+"""Pieces that the networks share: input normalisation, convolution block and heads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NetOptions:
             each image's mean and divides by its standard deviation.
         rescale_divisor: divisor of `rescale`. The source report divides by the image size.
         batchnorm_momentum: momentum of the moving statistics (Keras default 0.99).
-        dropout_scale: factor on every dropout rate of the report; 1 keeps the report's rates.
+        dropout_scale: factor on every dropout rate; 1 keeps the rates of the report.
         channels: 3 for training (the report feeds RGB); export folds grey into 1.
         weights: `none`, `imagenet` or a path; only a network with a pre-trained base uses it.
     """
