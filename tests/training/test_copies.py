@@ -119,4 +119,4 @@ def test_runs_with_other_validation_films_are_not_compared(
 def test_the_command_prints_the_table(films: Path, finished: Path, few: int) -> None:
     done = CliRunner().invoke(copies.main, [str(films), str(finished)])
     assert done.exit_code == 0, done.output
-    assert [line[:2] for line in done.output.splitlines()] == ["| ", "|-", "| "]
+    assert [line[:2] for line in done.stdout.splitlines()] == ["| ", "|-", "| "]

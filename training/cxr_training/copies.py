@@ -29,8 +29,8 @@ from cxr_edge.evaluate.auc import Counts, estimate, resampled_auc
 from cxr_edge.measurements import Estimate
 from cxr_training import data, run
 from cxr_training.augment import changed_copies
-from cxr_training.nets import NETS
-from cxr_training.recipe import Augmentation, Recipe, recipe_of
+from cxr_training.judge_again import job_of
+from cxr_training.recipe import Augmentation
 from cxr_training.scores import logits_of
 
 COPIES = 8
@@ -72,12 +72,12 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
     """
     yield _HEADER
     yield "|---" * _HEADER.count(" | ") + "|---|"
-    ranges = _recipe(runs[0]).augmentation
-    validation = _split(labelled, runs[0]).validation
+    job, split = job_of(runs[0], labelled)
+    ranges, validation = job.recipe.augmentation, split.validation
     patients = [file.patient for file in validation.files]
     first: Areas | None = None
     for folder in runs:
-        split = _split(labelled, folder)
+        job, split = job_of(folder, labelled)
         if split.validation.files != validation.files:
             raise InputError(f"{folder} was validated on other films than {runs[0]}")
         judged = _judge(folder, split, ranges)
@@ -85,7 +85,7 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
         first = first or mean
         cells = [
             folder.resolve().name,
-            f"`{_recipe(folder).net}`",
+            f"`{job.recipe.net}`",
             f"{_area(validation.labels, judged.plain):.4f}",
             _cell(_interval(mean, patients)),
             "" if mean is first else _cell(_interval(_difference(mean, first), patients), "+"),
@@ -108,18 +108,6 @@ def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
         training=_area(split.train.labels, said(split.train, 0)),
         threshold=float(logit(described["operating_points"]["screening"]["threshold"])),
     )
-
-
-def _recipe(folder: Path) -> Recipe:
-    return recipe_of(run.read_run(folder)["recipe"], str(folder))
-
-
-def _split(labelled: Path, folder: Path) -> data.Split:
-    recipe = _recipe(folder)
-    images, _ = data.load_images(data.find_labelled(labelled), NETS[recipe.net].size)
-    if images.sha256 != run.read_run(folder)["data"]["sha256"]:
-        raise InputError(f"{labelled} holds other films than {folder} was trained with")
-    return data.split_by_patient(images, recipe.validation_tenths, recipe.seed)
 
 
 def _mean_area(labels: NDArray[np.float32], copies: NDArray[np.float64]) -> Areas:

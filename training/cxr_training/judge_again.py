@@ -37,17 +37,33 @@ def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
         InputError: RUN is not finished, or was trained with other films.
     """
     described = run.read_run(folder)
-    job = fit.TrainingJob(recipe_of(described["recipe"], str(folder)), labelled, folder)
-    images, _ = fit.read_images(job)
-    if images.sha256 != described["data"]["sha256"]:
-        raise InputError(f"{labelled} holds other films than {folder} was trained with")
-    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    job, split = job_of(folder, labelled)
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
     trained = run.trained_preprocessing(described)
     judged = fit.judge(job, split.validation, model, run.RunFolder(folder))
     described |= {**judged, "trained_preprocessing_version": trained}
     run.write_json(folder / run.RUN_FILE, described)
     return described
+
+
+def job_of(folder: Path, labelled: Path) -> tuple[fit.TrainingJob, data.Split]:
+    """What a finished run was asked to do, and its films as it split them.
+
+    Args:
+        folder: RUN.
+        labelled: the folder that it was trained with.
+
+    Raises:
+        DataError: the films cannot be read.
+        InputError: RUN is not finished, or was trained with other films.
+    """
+    described = run.read_run(folder)
+    job = fit.TrainingJob(recipe_of(described["recipe"], str(folder)), labelled, folder)
+    images, _ = fit.read_images(job)
+    if images.sha256 != described["data"]["sha256"]:
+        raise InputError(f"{labelled} holds other films than {folder} was trained with")
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    return job, split
 
 
 @click.command()
