@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
+from sklearn.metrics import roc_auc_score
 
 from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
@@ -77,7 +78,8 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
     patients = [file.patient for file in validation.files]
     first: Areas | None = None
     for folder in runs:
-        job, split = job_of(folder, labelled)
+        if first:  # the films of the first run are read already
+            job, split = job_of(folder, labelled)
         if split.validation.files != validation.files:
             raise InputError(f"{folder} was validated on other films than {runs[0]}")
         judged = _judge(folder, split, ranges)
@@ -86,7 +88,7 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
         cells = [
             folder.resolve().name,
             f"`{job.recipe.net}`",
-            f"{_area(validation.labels, judged.plain):.4f}",
+            f"{roc_auc_score(validation.labels, judged.plain):.4f}",
             _cell(_interval(mean, patients)),
             "" if mean is first else _cell(_interval(_difference(mean, first), patients), "+"),
             _shares(validation.labels, judged),
@@ -105,7 +107,7 @@ def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
     return _Judged(
         plain=logits_of(model, split.validation.pixels),
         copies=np.stack([said(split.validation, draw) for draw in range(COPIES)]),
-        training=_area(split.train.labels, said(split.train, 0)),
+        training=float(roc_auc_score(split.train.labels, said(split.train, 0))),
         threshold=float(logit(described["operating_points"]["screening"]["threshold"])),
     )
 
@@ -134,11 +136,6 @@ def _interval(figure: Areas, patients: Sequence[str]) -> Estimate:
     if everything is None:
         raise ValueError("no film of one of the classes")
     return estimate(everything, figure, patients)
-
-
-def _area(labels: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
-    area = resampled_auc(labels, scores)(np.ones(len(labels), np.int64))
-    return float("nan") if area is None else area
 
 
 def _shares(labels: NDArray[np.float32], judged: _Judged) -> str:
