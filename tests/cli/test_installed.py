@@ -77,6 +77,21 @@ def test_nothing_is_looked_through_at_the_end() -> None:
     assert (made.returncode, made.stdout) == (2, b"True\n")
 
 
+@pytest.mark.parametrize("command", [SCORE, ("doctor",)], ids=["score", "doctor"])
+def test_a_home_holds_our_state_and_nothing_else(
+    command: tuple[str, ...], films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """onnxruntime would leave a device id and events that it means to send."""
+    home = tmp_path / "home"
+    home.mkdir()
+    asked = (films, "--model", tiny, "--out", tmp_path / "out") if command == SCORE else ()
+    made = cxr_edge(*command, *asked, env={"PATH": os.environ["PATH"], "HOME": str(home)})
+    assert made.returncode == 0, made.stderr
+    assert {path.relative_to(home).parts[:4] for path in home.rglob("*") if path.is_file()} <= {
+        (".local", "state", "cxr-edge", each) for each in names_in(home / ".local/state/cxr-edge")
+    }
+
+
 def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
     made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
     assert (made.returncode, made.stdout, made.stderr) == (0, b"", b"")
