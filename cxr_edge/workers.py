@@ -79,6 +79,7 @@ class Workers:
         self._decoders = decoders or Decoders()
         self._is_own = decoders is None
         self._workers: list[_Worker] = []
+        self._returned: deque[_Job] = deque()  # of processes that could not be replaced
         self._deaths_at_start = 0
 
     def __enter__(self) -> Workers:
@@ -103,8 +104,11 @@ class Workers:
             stop: asked often; when it says so, no further file is begun or waited for.
 
         Yields:
-            Every file with what became of it; a file that kills a worker twice, or takes it longer
+            Every file with what became of it; a file that kills two workers, or takes each longer
             than `MAX_SECONDS`, too.
+
+        Raises:
+            CxrEdgeError: no process can be started.
         """
         waiting = iter(files)
         while not stop():
@@ -119,9 +123,18 @@ class Workers:
     def _feed(self, waiting: Iterator[FoundFile]) -> None:
         """Keep every worker supplied with `DEPTH` requests."""
         for worker in self._places():
-            if (file := next(waiting, None)) is None:
+            if (job := self._next(waiting)) is None:
                 return
-            (worker or self._started()).send(_Job(file))
+            try:
+                (worker or self._started()).send(job)
+            except _StartError as error:
+                self._do_without(error, [job])
+                return
+
+    def _next(self, waiting: Iterator[FoundFile]) -> _Job | None:
+        if self._returned:
+            return self._returned.popleft()
+        return next(map(_Job, waiting), None)
 
     def _places(self) -> Iterator[_Worker | None]:
         """Who gets the next film, the least busy first; None for another process."""
@@ -146,6 +159,7 @@ class Workers:
                     finished.append(worker.receive(message, self._settings))
                 else:
                     worker.greet(message)
+                    self._deaths_at_start = 0
             if worker.is_overdue():  # also one that says a byte now and then
                 raise TimeoutError
         except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
@@ -155,22 +169,34 @@ class Workers:
     def _replace(self, worker: _Worker) -> list[_Finished]:
         """A new process for a dead one; its first file is to blame, the others go on."""
         code = worker.kill()
+        jobs, finished = _blamed(worker, code)
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
+        try:
+            fresh = self._in_place_of(worker, code)
+        except _StartError as error:
+            self._do_without(error, jobs)
+        else:
+            for job in jobs:
+                fresh.send(job)
+        return finished
+
+    def _in_place_of(self, worker: _Worker, code: int) -> _Worker:
+        self._workers.remove(worker)
         if self._deaths_at_start == _STARTS_TRIED:
-            raise CxrEdgeError(f"decoder processes cannot be started here (exit code {code})")
-        fresh = _Worker(self._settings, self._decoders)
-        self._workers[self._workers.index(worker)] = fresh
-        blamed, *others = worker.jobs
-        timed_out = code == -signal.SIGALRM or worker.is_overdue()
-        # Once more: it may have been the machine that ran out of memory.
-        again = not worker.ready or not (timed_out or blamed.repeated)
-        first = [replace(blamed, repeated=worker.ready)] if again else []
-        for job in (*first, *others):
-            fresh.send(job)
-        if again:
-            return []
-        reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
-        return [(blamed.file, Prepared(Result.without_score(blamed.file.display, reason)))]
+            raise _StartError(f"decoder processes cannot be started here (exit code {code})")
+        return self._started()
+
+    def _do_without(self, error: _StartError, jobs: Iterable[_Job]) -> None:
+        """The others do its work, if there are any: a system may allow fewer than it has cores."""
+        if not self._workers:
+            raise error
+        self._count = len(self._workers)
+        self._deaths_at_start = 0
+        self._returned.extend(jobs)
+
+
+class _StartError(CxrEdgeError):
+    """A process could not be started."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +213,7 @@ class _Worker:
         try:
             self._decoder = decoders.start()
         except OSError as error:
-            raise CxrEdgeError(
+            raise _StartError(
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
@@ -232,6 +258,8 @@ class _Worker:
                 cannot be trusted.
         """
         self._heard = time.monotonic()
+        if not self.jobs:
+            raise ValueError("an answer to nothing")
         head, _, pixels = message.partition(b"\n")
         answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
         job = self.jobs[0]
@@ -249,6 +277,19 @@ class _Worker:
     def kill(self) -> int:
         """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
         return self._decoder.end()
+
+
+def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
+    """What a dead worker leaves to do: its first film once more, or what became of that."""
+    if not (worker.ready and worker.jobs):
+        return list(worker.jobs), []
+    blamed, *others = worker.jobs
+    if not blamed.repeated:  # the machine may have run out of memory, or a share stood still
+        return [replace(blamed, repeated=True), *others], []
+    timed_out = code == -signal.SIGALRM or worker.is_overdue()
+    reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
+    result = Result.without_score(blamed.file.display, reason)
+    return others, [(blamed.file, Prepared(result))]
 
 
 def _planes(

@@ -255,10 +255,22 @@ HANGS = {
 
 @pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
 def test_a_decoder_that_hangs(body: str, evil: Callable[..., Path], films: list[FoundFile]) -> None:
-    """It has had its time: there is no second attempt."""
+    """It is tried once more, in another process."""
     marks = evil(body, seconds=0.3)
     assert_only_one_is_hurt(films, Reason.TIMEOUT)
-    assert len(names_in(marks)) == 1
+    assert len(names_in(marks)) == 2
+
+
+def test_a_decoder_that_hangs_once(evil: Callable[..., Path], films: list[FoundFile]) -> None:
+    """The machine or its share may have stood still: the second attempt counts."""
+    marks = evil(
+        f"len(os.listdir({str(films[0].path.parent.parent / 'marks')!r})) > 1 or time.sleep(60)",
+        seconds=0.3,
+    )
+    made = prepared(films)
+    assert len(names_in(marks)) == 2
+    for file in films:
+        assert same(made[file.display], prepare(file, SETTINGS))
 
 
 def test_time_is_counted_for_each_film(evil: Callable[..., Path], films: list[FoundFile]) -> None:
@@ -295,6 +307,16 @@ LIES = {
     "too much": "pixels *= 100_000",
     "a view that nobody asked for": 'values["view"], pixels = [2, 2], pixels + bytes(4)',
 }
+CHATTER = """
+connection.recv_bytes()
+connection.send_bytes(b"ready")
+while True:
+    request = json.loads(connection.recv_bytes())
+    values = {{"result": {honest}, "stamp": None, "view": None, "trouble": ""}}
+    values["result"]["path"] = request["display"]
+    for _ in range(2):
+        connection.send_bytes(json.dumps(values).encode() + b"\\n" + bytes(64))
+"""
 
 
 FALSE_VIEWS = {
@@ -327,6 +349,64 @@ def test_an_answer_that_makes_no_sense(body: str, start: Start, films: list[Foun
     assert len(made) == len(films) - 1
     for name, item in made.items():
         assert same(item, Prepared(replace(HONEST, path=name), blank))
+
+
+def test_an_answer_too_many(start: Start, films: list[FoundFile]) -> None:
+    """Of a film that is done already, or of none: such a process is not believed again."""
+    start(other(CHATTER.format(honest=json.loads(json.dumps(asdict(HONEST))))))
+    blank = np.zeros((SIZE, SIZE, 1), np.uint8)
+    made = prepared(films)
+    assert set(made) == {film.display for film in films}
+    for name, item in made.items():
+        assert same(item, Prepared(replace(HONEST, path=name), blank))
+
+
+def test_a_decoder_that_speaks_unasked(films: list[FoundFile]) -> None:
+    """Nothing is to blame, and nothing ends."""
+    with Workers(1, SETTINGS) as pool:
+        assert [item.pixels is None for _, item in pool.prepare(films[:1], never)] == [False]
+        (worker,) = pool._workers
+        with pytest.raises(ValueError, match="nothing"):
+            worker.receive(b"{}\n", SETTINGS)
+        assert pool._replace(worker) == []
+        assert len(list(pool.prepare(films[1:], never))) == len(films) - 1
+
+
+def test_fewer_decoders_than_cores(
+    evil: Callable[..., Path], films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system allows two processes: two do the work of four."""
+    evil("pass")
+    begin, begun = decoder.Decoders.start, itertools.count()
+
+    def starts(self: decoder.Decoders) -> decoder.DecoderProcess:
+        if next(begun) < 2:
+            return begin(self)
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(decoder.Decoders, "start", starts)
+    made = prepared(films, count=4)
+    assert [item.pixels is None for item in made.values()] == [False] * len(films)
+    assert next(begun) == 3, "it was tried again and again"
+
+
+def test_decoders_that_die_at_start_beside_others_that_live(
+    start: Start, films: list[FoundFile], tmp_path: Path
+) -> None:
+    """Every film is read by those that live."""
+    (tmp_path / "lived").mkdir()
+    start(
+        f"import os; lived = {str(tmp_path / 'lived')!r}\n"
+        "from cxr_edge import forkserver, worker\n"
+        "def work(descriptor):\n"
+        "    open(f'{lived}/{os.getpid()}', 'w').close()\n"
+        "    len(os.listdir(lived)) > 2 and os._exit(9)\n"
+        "    real(descriptor)\n"
+        "real, worker.decode_films = worker.decode_films, work\n"
+        "worker.main()"
+    )
+    made = prepared(films, count=4)
+    assert [item.pixels is None for item in made.values()] == [False] * len(films)
 
 
 def test_a_defect_is_logged_here(
