@@ -22,7 +22,6 @@ from cxr_edge.cli.pipeline import Pipeline, Work
 from cxr_edge.errors import (
     CxrEdgeError,
     DataError,
-    DeviceError,
     InputError,
     RunInterruptedError,
 )
@@ -256,7 +255,7 @@ def _of_one(pipeline: Pipeline, films: dict[str, FoundFile]) -> dict[str, Pictur
         return pipeline.pictures(films)
     except RunInterruptedError as error:
         raise _interrupted(error) from error
-    except DeviceError as error:  # figures without films are worth more than none
+    except CxrEdgeError as error:  # figures without films are worth more than none
         show.warn_no_films(error)
         return {}
 

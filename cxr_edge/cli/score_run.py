@@ -15,7 +15,7 @@ from cxr_edge.cli.score import ScoreRequest
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.decoder import Decoders
 from cxr_edge.discover import discover, listed
-from cxr_edge.errors import DeviceError, InputError, ReportError, RunInterruptedError
+from cxr_edge.errors import CxrEdgeError, InputError, ReportError
 from cxr_edge.illustrate import FILMS_SHOWN
 from cxr_edge.images import is_id_tag
 from cxr_edge.ledger import Ledger, Run, open_ledger
@@ -166,7 +166,7 @@ def _report(setup: _Setup, recorded: Run) -> Report:
         return Report(rows, context)
     try:
         pictures = setup.pipeline.pictures(_first_films(rows, recorded))
-    except (DeviceError, RunInterruptedError) as error:  # a report without films is worth more
+    except CxrEdgeError as error:  # a report without films is worth more
         show.warn_no_films(error)
         pictures = {}
     return Report(rows, context, pictures)

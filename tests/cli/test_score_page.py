@@ -14,7 +14,7 @@ from cxr_edge import illustrate
 from cxr_edge.catalog import choose_model
 from cxr_edge.cli import score_run
 from cxr_edge.cli.pipeline import Pipeline
-from cxr_edge.errors import DeviceError
+from cxr_edge.errors import CxrEdgeError, DeviceError, ModelRefusedError
 from cxr_edge.images import DECODING_VERSION
 from cxr_edge.operating_points import OperatingPoint, Proportion
 from cxr_edge.preprocess import PREPROCESSING_VERSION
@@ -73,10 +73,17 @@ def test_a_long_night_shows_its_first_films(
     assert len(set(re.findall(r"data:image/jpeg;base64,[^\"]*", page(tmp_path / "out")))) == 2
 
 
-def test_a_network_that_fails_on_the_second_look_costs_the_films_alone(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [DeviceError, ModelRefusedError, CxrEdgeError])
+def test_what_fails_on_the_second_look_costs_the_films_alone(
+    kind: type[CxrEdgeError],
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Pipeline, "pictures", raising(DeviceError("out of memory", tip="wait")))
+    """The network, or decoders that the system no longer lets start."""
+    monkeypatch.setattr(Pipeline, "pictures", raising(kind("out of memory", tip="wait")))
     outcome = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
     assert outcome.code == 3
     assert outcome.err == "error: the report shows no films: out of memory\n  tip: wait\n"
