@@ -32,14 +32,25 @@ class Proportion:
             raise ValueError(f"not a proportion with its interval: {self}")
 
     @classmethod
-    def of(cls, successes: int, n: int) -> Proportion:
-        """From counts; ValueError when n is 0."""
+    def of(cls, successes: int, n: int, independent: float | None = None) -> Proportion:
+        """From counts.
+
+        Args:
+            successes: at most n.
+            n: of how many.
+            independent: how many independent ones these n are worth, for the interval; n where
+                nobody says.
+
+        Raises:
+            ValueError: n is 0.
+        """
         if n <= 0:
             raise ValueError("a proportion of nothing cannot be computed")
         p = successes / n
+        worth = n if independent is None else independent
         z2 = _Z_95**2
-        centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = _Z_95 / (1 + z2 / n) * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+        centre = (p + z2 / (2 * worth)) / (1 + z2 / worth)
+        half = _Z_95 / (1 + z2 / worth) * math.sqrt(p * (1 - p) / worth + z2 / (4 * worth**2))
         return cls(p, min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half)), n)
 
 

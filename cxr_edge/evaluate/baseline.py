@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import StratifiedGroupKFold
@@ -15,7 +16,6 @@ from cxr_edge.evaluate.auc import LEAST_PATIENTS, auc_estimate, enough_patients
 from cxr_edge.evaluate.figures import EvaluatedFilm, MetadataBaseline
 from cxr_edge.evaluate.scored import Scored
 from cxr_edge.measurements import Estimate
-from cxr_edge.types import PROBABILITY_DECIMALS
 
 FEATURES = ("width", "height", "aspect", "bytes")
 _FOLDS = 5
@@ -46,7 +46,7 @@ def baseline(films: Sequence[EvaluatedFilm]) -> MetadataBaseline:
     if not np.ptp(features, axis=0).any():
         return _without("all films have the same width, height and bytes")
     split, auc = _of_labels(rows)
-    explained = _explained(features, _logit(scored.probability), split)
+    explained = _explained(features, logit(scored.inside), split)
     return MetadataBaseline(
         features=FEATURES,
         folds=_FOLDS,
@@ -81,14 +81,6 @@ def _of_labels(rows: tuple[_Row, ...]) -> tuple[Split, Estimate | None]:
     return split, auc_estimate(labels, predicted, patients)
 
 
-def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Finite: 0 and 1 are printed for what lies up to half a last digit off."""
-    half = 0.5 * 10**-PROBABILITY_DECIMALS
-    inside = probability.clip(half, 1 - half)
-    logit: NDArray[np.float64] = np.log(inside / (1 - inside))
-    return logit
-
-
 def _out_of_fold(
     features: NDArray[np.float64], target: NDArray[np.float64], split: Split
 ) -> NDArray[np.float64]:
@@ -106,9 +98,9 @@ def _out_of_fold(
 
 
 def _explained(
-    features: NDArray[np.float64], logit: NDArray[np.float64], split: Split
+    features: NDArray[np.float64], logits: NDArray[np.float64], split: Split
 ) -> float | None:
     """R2 of the logit, 0 where metadata predict it worse than its mean; None without variance."""
-    if not np.ptp(logit):
+    if not np.ptp(logits):
         return None
-    return max(0.0, float(r2_score(logit, _out_of_fold(features, logit, split))))
+    return max(0.0, float(r2_score(logits, _out_of_fold(features, logits, split))))

@@ -8,7 +8,6 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cxr_edge.evaluate.figures import Curve
 from cxr_edge.evaluate.scored import Scored
-from cxr_edge.operating_points import Proportion
 from cxr_edge.reliability import CalibrationBin
 from cxr_edge.types import PROBABILITY_DECIMALS
 
@@ -53,7 +52,7 @@ def _bin(scored: Scored, inside: NDArray[np.bool_], index: int) -> CalibrationBi
         low=index / CALIBRATION_BINS,
         high=(index + 1) / CALIBRATION_BINS,
         mean_probability=float(scored.probability[inside].mean()),
-        observed=Proportion.of(int(scored.labels[inside].sum()), int(inside.sum())),
+        observed=scored.share(scored.labels == 1, inside),
     )
 
 

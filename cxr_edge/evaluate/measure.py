@@ -77,7 +77,7 @@ def measure(
         auc=auc_estimate(labels, probability, scored.patients),
         average_precision=float(average_precision_score(labels, probability)) if both else None,
         brier=float(brier_score_loss(labels, probability, pos_label=1)),
-        log_loss=float(log_loss(labels, probability, labels=[0, 1])),
+        log_loss=float(log_loss(labels, scored.inside, labels=[0, 1])),
         points=tuple(point_figures(point, scored, data.classes, prevalence) for point in points),
         roc=roc(scored),
         precision_recall=precision_recall(scored),
@@ -166,13 +166,15 @@ def propose(
         )
     labels, probability = scored.labels, scored.probability
     threshold = operating_points.highest_with_sensitivity(labels, probability, sensitivity)
-    reached, specificity = operating_points.measure(labels, probability, threshold)
+    flagged = probability >= threshold
+    reached = scored.share(flagged, labels == 1)
     if reached.value < sensitivity:  # positive films of probability 0.000000 are never flagged
         raise DataError(
             f"no threshold has sensitivity {sensitivity} on {data.name}: "
             f"the lowest one, {threshold:.6f}, has {reached.value:.3f}"
         )
     rule = f"highest threshold with sensitivity >= {sensitivity} on the site's films"
+    specificity = scored.share(~flagged, labels == 0)
     return SiteProfile.of(
         model=model.spec.name,
         model_version=model.spec.version,

@@ -34,21 +34,22 @@ def point_figures(
         prevalence: in (0, 1), of the site's own films, or None.
     """
     name, threshold = point
-    flagged = (scored.probability >= threshold).astype(np.int64)
-    matrix = confusion_matrix(scored.labels, flagged, labels=[0, 1])
+    flagged, positive = scored.probability >= threshold, scored.labels == 1
+    matrix = confusion_matrix(scored.labels, flagged.astype(np.int64), labels=[0, 1])
     tn, fp, fn, tp = (int(films) for films in matrix.ravel())
-    sensitivity, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    sensitivity = _share(scored, flagged, positive)
+    specificity = _share(scored, ~flagged, ~positive)
     return PointFigures(
         name=name,
         threshold=threshold,
         confusion=Confusion(tp, fn, fp, tn),
-        accuracy=Proportion.of(tp + tn, len(flagged)),
+        accuracy=scored.share(flagged == positive, np.full(len(flagged), True)),
         sensitivity=sensitivity,
         specificity=specificity,
-        positive_predictive_value=_share(tp, tp + fp),
-        negative_predictive_value=_share(tn, tn + fn),
+        positive_predictive_value=_share(scored, positive, flagged),
+        negative_predictive_value=_share(scored, ~positive, ~flagged),
         at_prevalence=predictive_values(sensitivity, specificity, prevalence),
-        report=_class_reports(scored.labels, flagged, classes),
+        report=_class_reports(scored.labels, flagged.astype(np.int64), classes),
     )
 
 
@@ -91,8 +92,10 @@ def _with_ends(values: Sequence[float]) -> PredictiveValue | None:
     return None if any(map(math.isnan, values)) else PredictiveValue(*values)
 
 
-def _share(films: int, of: int) -> Proportion | None:
-    return Proportion.of(films, of) if of else None
+def _share(
+    scored: Scored, chosen: NDArray[np.bool_], among: NDArray[np.bool_]
+) -> Proportion | None:
+    return scored.share(chosen, among) if among.any() else None
 
 
 def _class_reports(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.evaluate.figures import EvaluatedFilm
+from cxr_edge.operating_points import Proportion
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 
@@ -44,3 +45,42 @@ class Scored:
     def both_classes(self) -> bool:
         """What a curve, an area or a threshold needs."""
         return len(np.unique(self.labels)) == 2
+
+    @property
+    def inside(self) -> NDArray[np.float64]:
+        """The probabilities, float64 [N], between 0 and 1: those are printed for what lies near."""
+        half = 0.5 * 10**-PROBABILITY_DECIMALS
+        return self.probability.clip(half, 1 - half)
+
+    def share(self, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> Proportion:
+        """Share of some films that are chosen; its interval knows that patients have several.
+
+        Args:
+            chosen: [N].
+            among: [N], of which films; at least one.
+        """
+        hits = chosen[among]
+        patients = [self.patients[film] for film in np.flatnonzero(among)]
+        return Proportion.of(int(hits.sum()), len(hits), independent_films(hits, patients))
+
+
+def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float:
+    """How many films of different patients tell as much about a share as these do.
+
+    Their number by the design effect, the variance of the share between patients over that of as
+    many independent films; never more than there are. Where all films agree there is no variance to
+    see, and each patient counts once. Source: Rao, Scott, Biometrics 48:577 (1992).
+
+    Args:
+        hits: [N], at least one.
+        patients: [N], who is on each film.
+    """
+    films = len(hits)
+    people, owner = np.unique(np.asarray(patients), return_inverse=True)
+    value = float(hits.mean())
+    if films == len(people) or value in (0, 1):
+        return float(len(people))
+    residuals = np.bincount(owner, hits - value)
+    between = len(people) / max(len(people) - 1, 1) * float(residuals @ residuals) / films**2
+    effect = between / (value * (1 - value) / (films - 1))
+    return films / max(effect, 1.0)

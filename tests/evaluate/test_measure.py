@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,9 +48,17 @@ def test_the_figures_are_scikit_learns() -> None:
     assert found.auc.value == metrics.roc_auc_score(labels, scores)
     assert found.average_precision == metrics.average_precision_score(labels, scores)
     assert found.brier == metrics.brier_score_loss(labels, scores)
-    assert found.log_loss == metrics.log_loss(labels, scores)
+    assert found.log_loss == pytest.approx(metrics.log_loss(labels, scores))
     assert (found.films, found.not_scored) == (films, ())
     assert [point.name for point in found.points] == ["screening", "balanced"]
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1.0])
+def test_a_wrong_film_that_is_printed_as_certain_costs_what_was_printed(wrong: float) -> None:
+    """Half a last digit off, 14.5 nats, and not the 36 of a double's last bit."""
+    labels = [0, 1, int(not wrong)]
+    found = figures(made(labels, [0.5, 0.5, wrong]))
+    assert found.log_loss == pytest.approx((2 * math.log(2) - math.log(0.5e-6)) / 3)
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.5, 0.9])

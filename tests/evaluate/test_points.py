@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
 from cxr_edge.evaluate.points import point_figures, predictive_values
 from cxr_edge.evaluate.scored import Scored
 from cxr_edge.operating_points import Proportion
-from tests.evaluate.films import CLASSES, random_films
+from tests.evaluate.films import CLASSES, films, random_films
 
 pytest.importorskip("sklearn")
 
@@ -71,3 +74,39 @@ def test_predictive_values_of_a_decision_that_is_never_made() -> None:
     assert always.positive is not None
     assert always.positive.value == pytest.approx(0.1)
     assert always.negative is None
+
+
+def _of_patients(hits: Sequence[bool], patients: Sequence[str]) -> Proportion:
+    """Share of the films of these patients that are flagged, and its interval."""
+    rows = [(1, 0.9 if hit else 0.1, who) for hit, who in zip(hits, patients, strict=True)]
+    named = Scored.of(films(rows))
+    return named.share(named.probability >= 0.5, named.labels == 1)
+
+
+def test_a_patient_with_one_film_has_wilsons_interval() -> None:
+    assert _of_patients([True] * 19 + [False], [*map(str, range(20))]) == Proportion.of(19, 20)
+
+
+def test_films_of_a_patient_that_agree_count_once() -> None:
+    """Five copies of each film say no more than the films."""
+    patients, hits = np.repeat(np.arange(60), 5).astype(str), np.repeat(np.arange(60) % 20 > 0, 5)
+    many, few = _of_patients(hits, patients), Proportion.of(57, 60)
+    assert (many.value, many.n) == (few.value, 300)
+    assert (many.low, many.high) == pytest.approx((few.low, few.high), abs=1e-3)
+
+
+def test_all_films_right_are_as_many_as_patients() -> None:
+    found = _of_patients([True] * 100, [str(number % 10) for number in range(100)])
+    assert (found.low, found.high) == (Proportion.of(10, 10).low, 1)
+
+
+def test_an_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """60 patients of five films that mostly agree; over films alone it is 61 of 100."""
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(400):
+        patients = np.repeat(np.arange(60), 5)
+        hits = (random.random(60) < 0.95)[patients]
+        found = _of_patients(hits, patients.astype(str))
+        held += found.low <= 0.95 <= found.high
+    assert held >= 0.92 * 400
