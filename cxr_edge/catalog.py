@@ -87,7 +87,9 @@ def _model_path(model: str) -> Path:
             return bundled / name
     if not _is_file(Path(model)):
         names = ", ".join(spec.name for spec in bundled_specs())
-        raise ModelRefusedError(f"no model {model!r}", tip=f"bundled models: {names}")
+        raise ModelRefusedError(
+            f"no model {model!r}", tip=f"bundled: {names}; others by path, as in models/NAME.onnx"
+        )
     return Path(model)
 
 

@@ -36,7 +36,10 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
     roots: dict[Path, Path] = {}
     for given in inputs:
         if not os.path.lexists(given):
-            raise InputError(f"input does not exist: {display_name(given)}")
+            raise InputError(
+                f"input does not exist: {display_name(given)}",
+                tip="is its share mounted, and the name spelled like that?",
+            )
         # As the system follows it: `link/..` is not the folder that holds the link.
         roots.setdefault(Path(os.path.realpath(given)), given)
     return _entries(roots)
@@ -87,7 +90,7 @@ def _prefixes(roots: dict[Path, Path]) -> dict[Path, str]:
     names = {root: Path(os.path.abspath(given)).name for root, given in roots.items()}  # noqa: PTH100
     if len(set(names.values())) == len(names):
         return names
-    return {root: str(root).lstrip("/") for root in roots}
+    return {root: str(root) for root in roots}
 
 
 def _display(path: Path, root: Path, prefix: str) -> str:

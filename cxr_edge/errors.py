@@ -9,6 +9,7 @@
     ├── ImageError               a row    one image cannot be scored; carries its `Reason`
     ├── ModelRefusedError        exit 4   a model does not match its spec or fails its self-test
     ├── DeviceError              exit 4   the device asked for is not there
+    ├── DecoderError             exit 1   no process that decodes films can be started
     ├── ReportError              exit 1   the report could not be written
     ├── StateError               exit 1   the ledger cannot be read or written
     │   └── StateBusyError       exit 75  another run holds this state folder
@@ -52,7 +53,8 @@ class MissingExtraError(InputError):
     def __init__(self, what: str, extra: str) -> None:
         """Name what is missing and the extra that brings it."""
         super().__init__(
-            f"{what} is not installed", tip=f"install it with: pip install 'cxr-edge[{extra}]'"
+            f"{what} is not installed",
+            tip=f"install it in the checkout of cxr-edge: pip install '.[{extra}]'",
         )
 
 
@@ -87,6 +89,10 @@ class DeviceError(CxrEdgeError):
     """A device was asked for and is not there."""
 
     exit_code = 4
+
+
+class DecoderError(CxrEdgeError):
+    """A process that decodes films cannot be started."""
 
 
 class ReportError(CxrEdgeError):

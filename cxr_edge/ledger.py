@@ -28,9 +28,11 @@ from cxr_edge.types import (
     Status,
 )
 
-RUNS_KEPT = 30  # finished ones, with the unfinished ones between them
+RUNS_KEPT = 30  # finished ones of a recipe, with the unfinished ones between them
+RUNS_KEPT_IN_ALL = 120  # a new model or library is a new recipe, and the old one never runs again
 # A file can change twice within one tick of the file system's clock and keep its stamp.
 _STAMP_TICK_NS = 2 * 10**9
+_KEPT = {"later.recipe = run.recipe": RUNS_KEPT, "TRUE": RUNS_KEPT_IN_ALL}
 
 _FACTS = (
     "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
@@ -69,14 +71,14 @@ class Ledger:
         self.set_aside = set_aside
 
     def begin(self, run_id: str, recipe: str) -> Run:
-        """Start a run, and forget those before the last `RUNS_KEPT` finished ones of a recipe."""
+        """Start a run, and forget those before the last finished ones, of a recipe and in all."""
         with transaction(self._connection) as connection:
-            connection.execute(
-                "DELETE FROM run WHERE number < (SELECT number FROM run AS later "
-                "WHERE later.recipe = run.recipe AND context IS NOT NULL "
-                "ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                (RUNS_KEPT - 1,),
-            )
+            for scope, kept in _KEPT.items():
+                connection.execute(
+                    "DELETE FROM run WHERE number < (SELECT number FROM run AS later "
+                    f"WHERE {scope} AND context IS NOT NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                    (kept - 1,),
+                )
             number = connection.execute(
                 "INSERT INTO run (id, recipe) VALUES (?, ?)", (run_id, recipe)
             ).lastrowid

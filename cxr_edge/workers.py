@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.channel import Channel
 from cxr_edge.decoder import Decoders
-from cxr_edge.errors import CxrEdgeError
+from cxr_edge.errors import DecoderError
 from cxr_edge.prepared import MAX_SECONDS, IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.strict_json import read
@@ -108,7 +108,7 @@ class Workers:
             than `MAX_SECONDS`, too.
 
         Raises:
-            CxrEdgeError: no process can be started.
+            DecoderError: no process can be started.
         """
         waiting = iter(files)
         while not stop():
@@ -127,7 +127,7 @@ class Workers:
                 return
             try:
                 (worker or self._started()).send(job)
-            except _StartError as error:
+            except DecoderError as error:
                 self._do_without(error, [job])
                 return
 
@@ -173,7 +173,7 @@ class Workers:
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
         try:
             fresh = self._in_place_of(worker, code)
-        except _StartError as error:
+        except DecoderError as error:
             self._do_without(error, jobs)
         else:
             for job in jobs:
@@ -183,20 +183,16 @@ class Workers:
     def _in_place_of(self, worker: _Worker, code: int) -> _Worker:
         self._workers.remove(worker)
         if self._deaths_at_start == _STARTS_TRIED:
-            raise _StartError(f"decoder processes cannot be started here (exit code {code})")
+            raise DecoderError(f"decoder processes cannot be started here (exit code {code})")
         return self._started()
 
-    def _do_without(self, error: _StartError, jobs: Iterable[_Job]) -> None:
+    def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
         """The others do its work, if there are any: a system may allow fewer than it has cores."""
         if not self._workers:
             raise error
         self._count = len(self._workers)
         self._deaths_at_start = 0
         self._returned.extend(jobs)
-
-
-class _StartError(CxrEdgeError):
-    """A process could not be started."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +209,7 @@ class _Worker:
         try:
             self._decoder = decoders.start()
         except OSError as error:
-            raise _StartError(
+            raise DecoderError(
                 f"decoder processes cannot be started here: {error.strerror}"
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2

@@ -62,6 +62,7 @@ def context(**fields: Any) -> RunContext:
         started_utc="2026-11-22T20:00:00Z",
         seconds=1.5,
         command=("cxr-edge", "score", "in"),
+        directory="/srv/xray",
     )
     return replace(plain, **fields)
 

@@ -75,7 +75,7 @@ def test_a_file_of_another_name_needs_no_dot(bundle: Path) -> None:
 def test_nothing_of_that_name(model: str, bundle: Path) -> None:
     with pytest.raises(ModelRefusedError, match="no model") as caught:
         choose_model(model)
-    assert caught.value.tip == "bundled models: tiny"
+    assert caught.value.tip == "bundled: tiny; others by path, as in models/NAME.onnx"
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.pt", "net.pkl", "net", "net.ONNX"])

@@ -80,8 +80,7 @@ def test_same_last_name(tmp_path: Path) -> None:
     """Then whole paths tell them apart, also from a third INPUT that would look alike."""
     tree(tmp_path, "north/in/1", "south/in/1", "q/north/in/1")
     names = shown(tmp_path / "north/in", tmp_path / "south/in", tmp_path / "q/north")
-    prefix = str(tmp_path).lstrip("/")
-    assert names == [f"{prefix}/north/in/1", f"{prefix}/south/in/1", f"{prefix}/q/north/in/1"]
+    assert names == [f"{tmp_path}/{name}" for name in ("north/in/1", "south/in/1", "q/north/in/1")]
 
 
 def test_missing_input_is_an_error_before_any_file(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_message_and_tip() -> None:
 def test_missing_extra_says_what_to_install() -> None:
     error = MissingExtraError("keras", "training")
     assert str(error) == "keras is not installed"
-    assert error.tip == "install it with: pip install 'cxr-edge[training]'"
+    assert error.tip == "install it in the checkout of cxr-edge: pip install '.[training]'"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger import RUNS_KEPT, Ledger, Run, open_ledger, read_ledger
+from cxr_edge.ledger import RUNS_KEPT, RUNS_KEPT_IN_ALL, Ledger, Run, open_ledger, read_ledger
 from cxr_edge.recorded import RecordedRows
 from cxr_edge.report import RunContext
 from cxr_edge.types import InputWarning, Reason
@@ -161,6 +161,15 @@ def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) 
     for night in range(2 * RUNS_KEPT):
         ledger.begin(f"{night}", "another recipe").finish({})
     assert ledger.begin("last", RECIPE).recall(found()) == result()
+
+
+def test_settings_that_are_never_used_again_are_forgotten_at_last(ledger: Ledger, run: Run) -> None:
+    run.record([entry()])
+    for night in range(RUNS_KEPT_IN_ALL + 1):
+        ledger.begin(f"{night}", f"recipe {night // 20}").finish({})
+    last = ledger.begin("last", RECIPE)
+    assert last.recall(found()) is None
+    assert len(ledger.finished_ids()) == RUNS_KEPT_IN_ALL
 
 
 def test_without_finished_runs_nothing_is_forgotten(ledger: Ledger) -> None:

@@ -243,3 +243,10 @@ def test_display_name_does_not_depend_on_the_locale() -> None:
         for mode in (0, 1)
     }
     assert shown == {ascii(r"Größe\udcff").encode() + b"\n"}
+
+
+@given(st.binary(min_size=1).filter(lambda name: b"\0" not in name))
+def test_a_name_can_be_had_back(name: bytes) -> None:
+    """As README says."""
+    shown = display_name(os.fsdecode(name))
+    assert os.fsencode(shown.encode("ascii", "backslashreplace").decode("unicode_escape")) == name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -22,7 +23,12 @@ _BATCH_COMPARED = 64
 @click.command()
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--model", help="Name or path of one model.  [default: all bundled ones]")
-def doctor(device: str, model: str | None) -> int:
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="State folder that the run will be given.  [default: one of its own beside the others]",
+)
+def doctor(device: str, model: str | None, state: Path | None) -> int:
     """Will tonight's run work on this machine?
 
     Shows versions, disk and device, tries the state folder, and runs the self-test of every bundled
@@ -33,7 +39,7 @@ def doctor(device: str, model: str | None) -> int:
 
     \b
     Example:
-      cxr-edge doctor --device cpu
+      cxr-edge doctor --device cpu --state /var/lib/cxr-edge/state
     """
     from cxr_edge.cores import usable_cores
     from cxr_edge.images import decoder_versions
@@ -47,21 +53,24 @@ def doctor(device: str, model: str | None) -> int:
         click.echo(f"{name} {_installed(name) or 'not installed'}")
     _check_one_onnxruntime()
     click.echo(f"cores {usable_cores()}")
-    _try_state()
+    _try_state(state)
     checks = [_check(choice, asked) for choice in _choices(model)]
     if not any(checks):
         what = "no bundled model could" if model is None else f"{model} could not"
         raise ModelRefusedError(f"{what} be run here", tip="see the lines above")
-    return 0 if all(passed is not False for passed in checks) else ModelRefusedError.exit_code
+    if False in checks:
+        return ModelRefusedError.exit_code
+    click.echo("ready")
+    return 0
 
 
-def _try_state() -> None:
+def _try_state(given: Path | None) -> None:
     """Hold a state folder and its ledger as a run would; StateError where that cannot be done."""
     from cxr_edge.ledger import open_ledger
     from cxr_edge.state import held, states_folder
 
-    folder = states_folder()
-    with held(folder / "doctor", ["cxr-edge", "doctor"]), open_ledger(folder / "doctor"):
+    folder = (given or states_folder() / "doctor").absolute()
+    with held(folder, ["cxr-edge", "doctor"]), open_ledger(folder):
         free = shutil.disk_usage(folder).free / 1e9
     click.echo(f"state {folder}, {free:.1f} GB free")
 
@@ -80,8 +89,8 @@ def _check_one_onnxruntime() -> None:
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         click.secho(
             "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
-            "(pip uninstall onnxruntime onnxruntime-gpu), then install cxr-edge[cpu] or "
-            "cxr-edge[gpu] again",
+            "(pip uninstall onnxruntime onnxruntime-gpu), then install '.[cpu]' or '.[gpu]' again, "
+            "in the checkout of cxr-edge",
             fg="red",
         )
 

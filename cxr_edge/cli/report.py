@@ -43,16 +43,23 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
     """
     from cxr_edge.cli import show
     from cxr_edge.report.folder import check_target
+    from cxr_edge.state import states_folder
+    from cxr_edge.types import display_name
 
     out = out or Path("reports", show.Clock().run_id)
     check_target(out)
     runs = _runs(state) if state else _all_runs()
-    name = next(iter(runs), LATEST) if run == LATEST else run
+    if not runs:
+        raise InputError(
+            f"no run has finished in {display_name(state or states_folder())}",
+            tip="one that was stopped goes on with the command that began it"
+            + ("" if state else "; or give the run's --state"),
+        )
+    name = next(iter(runs)) if run == LATEST else run
     if name not in runs:
-        known = ", ".join(list(runs)[:_RUNS_NAMED]) or "none yet"
         raise InputError(
             f"there is no finished run {name!r}",
-            tip=f"finished runs: {known}; or give the run's --state",
+            tip=f"finished runs: {', '.join(list(runs)[:_RUNS_NAMED])}; or give the run's --state",
         )
     return _render(name, runs[name], out, quiet=quiet)
 

@@ -103,7 +103,11 @@ class ScoreRequest:
     is_flag=True,
     help="Show films and what raised or lowered their scores in the page: pixels of patients.",
 )
-@click.option("--files-from", metavar="FILE", help="Read paths from FILE, one a line; - is stdin.")
+@click.option(
+    "--files-from",
+    metavar="FILE",
+    help="Read paths from FILE, one a line or as find -print0 writes them; - is stdin.",
+)
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is used and how long it took.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -113,24 +114,31 @@ def _files(request: ScoreRequest) -> Iterable[FoundFile]:
 
 
 def _lines(source: str) -> Iterator[str]:
-    """Paths, one a line; empty lines do not count."""
+    """Paths, one a line or each ended by a null byte; empty ones do not count."""
     if source == "-" and sys.stdin is None:
         raise InputError("--files-from - needs an open stdin")
     try:
         names = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"--files-from {source} cannot be read: {error.strerror}") from error
-    lines = os.fsdecode(names).split("\n")  # file names need not be UTF-8
-    return (line.removesuffix("\r") for line in lines if line.strip())
+    text = os.fsdecode(names.removeprefix(codecs.BOM_UTF8))  # file names need not be UTF-8
+    if "\0" in text:  # which no name has: `find -print0` wrote it
+        return filter(None, text.split("\0"))
+    return (line.removesuffix("\r") for line in text.split("\n") if line.strip())
 
 
 def _state(request: ScoreRequest) -> Path:
     """The state folder, checked."""
-    state = (request.state or default_state(request.inputs or (".",))).absolute()
+    state = (request.state or default_state(request.inputs or (_list_name(request),))).absolute()
     _check_outside(state, "state", "--state", request.inputs)
     if request.out is not None and state.resolve().is_relative_to(request.out.resolve()):
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
+
+
+def _list_name(request: ScoreRequest) -> str:
+    """Two lists of one folder do not wait in line; those on stdin have no name to tell them by."""
+    return "." if request.files_from in (None, "-") else str(request.files_from)
 
 
 def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
@@ -202,6 +210,7 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         started_utc=clock.started_utc,
         seconds=clock.seconds,
         command=tuple(map(display_name, sys.argv)),
+        directory=display_name(os.getcwd()),  # noqa: PTH109 - a name, not a path
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ROWS_SHOWN = 20
+_NAME_SHOWN = 160
 FILES_PER_LINE = 500
 
 
@@ -112,7 +113,8 @@ class Progress(QuietProgress):
     def waiting(self, files: int, seconds: float) -> None:
         """Some files may still be written to."""
         self._console.print(
-            f"waiting {math.ceil(seconds)} s for {files} files to settle (--settle 0 trusts them)"
+            f"waiting {math.ceil(seconds)} s for {files} {'file' if files == 1 else 'files'} to "
+            "settle (--settle 0 trusts them)"
         )
 
 
@@ -201,8 +203,14 @@ def _table(rows: list[TriageRow]) -> Table:
         result = row.result
         remarks = result.reason or ", ".join(result.warnings)
         score = "" if result.probability is None else f"{result.probability:.6f}"
-        table.add_row(str(row.rank), row.band, score, Text(result.path), remarks)
+        table.add_row(str(row.rank), row.band, score, Text(_short(result.path)), remarks)
     return table
+
+
+def _short(name: str) -> str:
+    """A path of thousands of characters would hide the rows around it."""
+    half = _NAME_SHOWN // 2
+    return name if len(name) <= _NAME_SHOWN else f"{name[:half]}…{name[-half:]}"
 
 
 def _summary(report: Report, shown: int) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
             if not any(cells):
                 continue
             if not columns:
-                columns = _columns(cells, name)
+                columns = _columns(cells, name, header)
                 continue
             if len(cells) != len(columns):
                 raise DataError(
@@ -98,13 +98,13 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(f"{name}, line {reader.line_num}: {error}") from error
 
 
-def _columns(cells: list[str], name: str) -> list[str]:
+def _columns(cells: list[str], name: str, header: str) -> list[str]:
     columns = [cell.strip().lower() for cell in cells]
     wanted = [column for column in ("path", "label") if columns.count(column) != 1]
     if wanted or columns.count("patient") > 1:
         raise DataError(
             f"{name} needs one column {' and one column '.join(wanted or ['patient'])}; "
-            f"its first line is {display_name(','.join(cells))!r}",
+            f"its first line is {display_name(header)!r}",
             tip="the first line of the table: path,label or path,label,patient",
         )
     return columns

@@ -78,7 +78,7 @@ def against_words(model: ModelFigures, data: SetFigures) -> str:
         if any(row.verdict == verdict for row in rows)
     ]
     if not told:
-        return "These films show no difference from the figures of the spec; small sets cannot."
+        return "No figure lies apart from the spec's; on few films intervals are too wide for that."
     return f"{'. '.join(told)}."
 
 

@@ -126,7 +126,15 @@ def predictive_text(value: PredictiveValue | None) -> str:
     """As other figures are printed."""
     if value is None:
         return "cannot be computed"
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    told, low, high = map(_not_certain, (value.value, value.low, value.high))
+    return f"{told} ({low} to {high})"
+
+
+def _not_certain(value: float) -> str:
+    """Three decimals, but that what is not 0 or 1 is not said to be."""
+    if 0.9995 <= value < 1:
+        return "> 0.999"
+    return "< 0.001" if 0 < value < 0.0005 else f"{value:.3f}"
 
 
 def at_prevalence_words(point: PointFigures) -> str:
@@ -272,4 +280,4 @@ def profile_command(evaluation: Evaluation, profile: SiteProfile) -> str:
     """How to use it."""
     files = {model.model_sha256: model.model_file for model in evaluation.models}
     model = shlex.quote(files.get(profile.model_sha256, profile.model))
-    return f"cxr-edge score IN --model {model} --site-profile site-profile.json"
+    return f"cxr-edge score INCOMING --model {model} --site-profile site-profile.json"

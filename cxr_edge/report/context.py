@@ -34,6 +34,7 @@ class RunContext:
         device_asked: as on the command line; `device_used` is what the run began on.
         versions: software that could change a number.
         seconds: wall time from start to the last score.
+        directory: where the command was given; relative names in it are from there.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunContext:
     started_utc: str
     seconds: float
     command: tuple[str, ...]
+    directory: str
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -60,7 +62,8 @@ class RunContext:
         Raises:
             TypeError, ValueError: another version wrote it.
         """
-        return typing.cast("RunContext", read(cls, values, "context"))
+        # A run of before it was recorded can be rendered too.
+        return typing.cast("RunContext", read(cls, {"directory": "", **values}, "context"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

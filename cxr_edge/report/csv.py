@@ -46,7 +46,11 @@ def csv_cell(value: Any) -> str:
 def _defused(text: str) -> str:
     """A leading quote keeps a spreadsheet from running a file name as a formula.
 
-    A name that starts with a quote gets another one, so that taking one off gives the name back.
+    A cell may also begin behind a `;`, which separates them where the comma is decimal. What starts
+    with a quote gets another one, so that taking one off each gives the name back.
     """
-    risky = text.startswith(("'", "\t", "\r")) or text.lstrip().startswith(_FORMULA_STARTS)
-    return f"'{text}" if risky else text
+    return ";".join(f"'{cell}" if _is_risky(cell) else cell for cell in text.split(";"))
+
+
+def _is_risky(cell: str) -> bool:
+    return cell.startswith(("'", "\t", "\r")) or cell.lstrip().startswith(_FORMULA_STARTS)

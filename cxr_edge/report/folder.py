@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -88,8 +89,10 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
     except TemplateNotFound:  # an OSError too, and no trouble with the disk
         raise
     except OSError as error:
+        taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        why = "somebody else has written there meanwhile" if taken else error.strerror or error
         raise ReportError(
-            f"the report could not be written to {out}: {error.strerror or error}",
+            f"the report could not be written to {out}: {why}",
             tip="choose another --out",
         ) from error
     with contextlib.suppress(OSError):  # it is there; a power cut now may cost it, and no score

@@ -38,6 +38,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "started_utc": context.started_utc,
         "seconds": context.seconds,
         "command": list(context.command),
+        "directory": context.directory,
     }
 
 

@@ -72,7 +72,8 @@ REASONS = {
     ),
     Reason.STILL_CHANGING: Explanation("The file was still being written.", _WAIT),
     Reason.TEMPORARY_NAME: Explanation(
-        "The name is that of an unfinished copy, or hidden.",
+        "The name is that of an unfinished copy, or hidden. What lies in a hidden folder is not in "
+        "this list.",
         "Have it renamed when it is complete. Until then read it as usual.",
     ),
     Reason.IMPLAUSIBLE_TIME: Explanation(

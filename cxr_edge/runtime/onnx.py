@@ -101,7 +101,7 @@ def _on_cuda(content: bytes, device: Device) -> onnxruntime.InferenceSession:
     if not offers_cuda():
         raise DeviceError(
             f"{device} was asked for and this onnxruntime has no CUDA",
-            tip="install cxr-edge[gpu] instead of cxr-edge[cpu], or use --device cpu",
+            tip="install '.[gpu]' instead of '.[cpu]' in the checkout, or use --device cpu",
         )
     _load_libraries()
     options = {"device_id": str(device.index), **CUDA_OPTIONS}

@@ -108,7 +108,10 @@ def test_a_command_whose_library_is_missing(
     monkeypatch.setattr(sys, "meta_path", [Blocked(wanted), *sys.meta_path])
     made = run(*arguments)
     assert made.code == 2
-    assert re_line(made.err) == f"  tip: install it with: pip install 'cxr-edge[{extra}]'"
+    assert (
+        re_line(made.err)
+        == f"  tip: install it in the checkout of cxr-edge: pip install '.[{extra}]'"
+    )
 
 
 def re_line(text: str) -> str:

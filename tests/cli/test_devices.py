@@ -176,7 +176,8 @@ def test_doctor_compares_with_the_cpu(
     Gpu(monkeypatch, open_on_cuda)
     made = run("doctor", "--device", "cuda", "--model", tiny)
     assert (made.code, made.err) == (0, "")
-    (line,) = lines_about_models(made.out)
+    line, last = lines_about_models(made.out)
+    assert last == "ready"
     assert re.fullmatch(
         r"tiny\.onnx: self-test passed on cuda:0, off by \S+, 0\.0e\+00 from the CPU", line
     )
@@ -197,6 +198,7 @@ DOCTOR = {
         [
             f"CUDA is not used: {NO_DRIVER}<loader>",
             r"tiny.onnx: self-test passed on cpu, off by ...",
+            "ready",
         ],
     ),
 }
@@ -274,6 +276,7 @@ def test_two_onnxruntimes_are_noticed(
     assert made.code == 0
     warning = (
         "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both (pip uninstall "
-        "onnxruntime onnxruntime-gpu), then install cxr-edge[cpu] or cxr-edge[gpu] again\n"
+        "onnxruntime onnxruntime-gpu), then install '.[cpu]' or '.[gpu]' again, in the "
+        "checkout of cxr-edge\n"
     )
     assert (warning in made.out) == said

@@ -46,15 +46,23 @@ def onnx_alone(bundle: Path) -> Path:
 def test_all_is_well(run: Run, onnx_alone: Path) -> None:
     made = run("doctor", "--device", "cpu")
     assert (made.code, made.err) == (0, "")
-    (line,) = models(made.out)
+    line, last = models(made.out)
+    assert last == "ready"
     assert re.fullmatch(r"tiny\.onnx: self-test passed on cpu, off by \d\.\de-\d\d", line)
 
 
 def test_the_state_folder_is_tried(run: Run, onnx_alone: Path, own_state: Path) -> None:
     match = HEAD.match(run("doctor").out)
     assert match is not None
-    assert match["state"] == str(own_state)
+    assert match["state"] == str(own_state / "doctor")
     assert (own_state / "doctor").is_dir()
+
+
+def test_the_run_s_own_state_folder_is_tried(run: Run, onnx_alone: Path, tmp_path: Path) -> None:
+    match = HEAD.match(run("doctor", "--state", tmp_path / "state").out)
+    assert match is not None
+    assert match["state"] == str(tmp_path / "state")
+    assert (tmp_path / "state" / "ledger.sqlite3").is_file()
 
 
 def test_a_state_folder_that_cannot_be_used(run: Run, onnx_alone: Path, own_state: Path) -> None:
@@ -148,4 +156,6 @@ def test_a_library_that_is_not_there_is_named(
 def test_the_bundled_models_of_this_checkout_pass(run: Run) -> None:
     made = run("doctor", "--device", "cpu")
     assert made.code == 0
-    assert all("self-test passed on cpu" in line for line in models(made.out))
+    *lines, last = models(made.out)
+    assert last == "ready"
+    assert all("self-test passed on cpu" in line for line in lines)

@@ -64,7 +64,10 @@ def test_show_as_json(run: Run, bundle: Path) -> None:
 def test_show_nothing(run: Run, bundle: Path) -> None:
     made = run("models", "show", "huge")
     assert (made.code, made.out) == (4, "")
-    assert made.err == "error: no model 'huge'\n  tip: bundled models: tiny\n"
+    assert (
+        made.err
+        == "error: no model 'huge'\n  tip: bundled: tiny; others by path, as in models/NAME.onnx\n"
+    )
 
 
 def test_a_damaged_spec_is_named(run: Run, bundle: Path) -> None:

@@ -97,12 +97,13 @@ def test_a_run_that_nobody_knows(run: Run, scored: Path, tmp_path: Path) -> None
     assert not (tmp_path / "again").exists()
 
 
-def test_no_run_yet(run: Run, tmp_path: Path) -> None:
+def test_no_run_yet(run: Run, own_state: Path, tmp_path: Path) -> None:
     made = run("report", "--out", tmp_path / "again")
     assert (made.code, made.err) == (
         2,
-        "error: there is no finished run 'latest'\n"
-        "  tip: finished runs: none yet; or give the run's --state\n",
+        f"error: no run has finished in {own_state}\n"
+        "  tip: one that was stopped goes on with the command that began it; or give the run's "
+        "--state\n",
     )
 
 

@@ -295,6 +295,8 @@ LISTS = {
     "no last newline": b"in/bright.png\nin/sub/film.jpg",
     "empty lines": b"\n\nin/bright.png\n\nin/sub/film.jpg\n\n",
     "made on Windows": b"in/bright.png\r\nin/sub/film.jpg\r\n",
+    "with a byte order mark": b"\xef\xbb\xbfin/bright.png\nin/sub/film.jpg\n",
+    "made by find -print0": b"in/bright.png\0in/sub/film.jpg\0",
     "twice": b"in/bright.png\nin/sub/film.jpg\nin/bright.png\n",
 }
 
@@ -335,6 +337,33 @@ def test_files_from_takes_any_name(
     }
 
 
+def test_a_list_ended_by_null_bytes_takes_line_ends(
+    run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a\nb.png").write_bytes(png())
+    asked = ("score", "--files-from", "-", "--model", tiny, "--out", "out", "-q")
+    made = run(*asked, stdin=b"a\nb.png\0")
+    assert made.code == 0
+    assert [row["path"] for row in csv_rows(Path("out"))] == [r"a\nb.png"]
+
+
+def test_lists_do_not_wait_in_line(
+    run: Run,
+    films: Path,
+    tiny: Path,
+    own_state: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has a state folder of its own, and the same one every night."""
+    monkeypatch.chdir(tmp_path)
+    for name, out in (("one", "1"), ("two", "2"), ("one", "3")):
+        Path(name).write_bytes(b"in/bright.png\n")
+        run("score", "--files-from", name, "--model", tiny, "--out", out, "-q")
+    assert len(names_in(own_state)) == 2
+
+
 def must_not_happen(*_: Any) -> NoReturn:
     pytest.fail("a film was looked for")
 
@@ -358,7 +387,7 @@ def test_broken_model_is_refused_before_any_film(
 
 
 REFUSED = {
-    "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled models: "),
+    "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled: "),
     "keras": (
         "net.keras",
         "error: net.keras is neither .onnx nor .tflite\n  tip: give the .onnx or .tflite beside it",
@@ -399,7 +428,7 @@ def test_missing_library_names_its_extra(
     assert (made.code, made.err) == (
         2,
         "error: the library that runs .onnx models is not installed\n"
-        "  tip: install it with: pip install 'cxr-edge[cpu]'\n",
+        "  tip: install it in the checkout of cxr-edge: pip install '.[cpu]'\n",
     )
 
 

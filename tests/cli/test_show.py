@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from cxr_edge.cli import show
-from cxr_edge.cli.show import Clock, Progress, QuietProgress
+from cxr_edge.cli.show import Clock, Progress, QuietProgress, print_report
+from tests.factories import report, result
 
 Captured = pytest.CaptureFixture[str]
 
@@ -68,6 +70,21 @@ def test_a_wait_is_said_and_how_to_do_without(capsys: Captured) -> None:
     assert capsys.readouterr().err == (
         "waiting 10 s for 3 files to settle (--settle 0 trusts them)\n"
     )
+    with Progress(None) as progress:
+        progress.waiting(1, 9.2)
+    assert "for 1 file to settle" in capsys.readouterr().err
+
+
+def test_a_path_of_thousands_of_characters_hides_no_other_row(
+    capsys: Captured, tmp_path: Path
+) -> None:
+    """Both of its ends are there; the CSV has all of it."""
+    name = f"first/{'x' * 4000}/last.png"
+    print_report(report(result(name, 0.9)), tmp_path, verbose=False)
+    said = "".join(capsys.readouterr().err.split())
+    assert "first/" in said
+    assert "last.png" in said
+    assert said.count("x") < 200
 
 
 def test_a_bar_goes_away_after_an_error_too(

@@ -71,7 +71,7 @@ def test_intervals_that_overlap_are_no_difference() -> None:
     }
     alike = replace(model, spec=replace(model.spec, operating_points=same, evaluations=()))
     assert against_words(alike, made.films) == (
-        "These films show no difference from the figures of the spec; small sets cannot."
+        "No figure lies apart from the spec's; on few films intervals are too wide for that."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_edge.evaluate import words
-from cxr_edge.evaluate.figures import MetadataBaseline
+from cxr_edge.evaluate.figures import MetadataBaseline, PredictiveValue
 from cxr_edge.evaluate.words import model_names, why_not
 from cxr_edge.measurements import Estimate
 from cxr_edge.types import Reason
@@ -145,5 +145,21 @@ def test_the_command_can_be_pasted(file: str, shown: str) -> None:
     made = evaluation()
     named = replace(made, models=(replace(made.models[0], model_file=file),))
     assert words.profile_command(named, profile()) == (
-        f"cxr-edge score IN --model {shown} --site-profile site-profile.json"
+        f"cxr-edge score INCOMING --model {shown} --site-profile site-profile.json"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.0, "1.000"),
+        (0.9996, "> 0.999"),
+        (0.9994, "0.999"),
+        (0.0004, "< 0.001"),
+        (0.0, "0.000"),
+    ],
+)
+def test_a_predictive_value_is_not_said_to_be_certain(value: float, shown: str) -> None:
+    """One missed pneumonia in 2,500 is not none."""
+    made = words.predictive_text(PredictiveValue(value, value, value))
+    assert made == f"{shown} ({shown} to {shown})"

@@ -152,7 +152,7 @@ def test_a_folder_that_filled_up_meanwhile_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "report"
     out.mkdir()
     (out / "mine").touch()
-    with pytest.raises(ReportError, match="not empty"):
+    with pytest.raises(ReportError, match="somebody else has written"):
         write_report(REPORT, out)
     assert names_in(tmp_path) == ["report"]
     assert names_in(out) == ["mine"]

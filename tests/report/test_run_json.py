@@ -45,6 +45,7 @@ def test_whole_file() -> None:
         "started_utc": "2026-11-22T20:00:00Z",
         "seconds": 1.5,
         "command": ["x", "ü\udcff"],
+        "directory": "/srv/xray",
     }
 
 

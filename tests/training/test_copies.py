@@ -116,6 +116,17 @@ def test_runs_with_other_validation_films_are_not_compared(
         list(copies.rows(fewer, [finished]))
 
 
+def test_a_run_of_another_preprocessing_is_refused(
+    films: Path, finished: Path, tmp_path: Path, few: int
+) -> None:
+    """Its threshold is about other pixels."""
+    old = Path(shutil.copytree(finished, tmp_path / "old"))
+    described = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(json.dumps({**described, "preprocessing_version": 1}))
+    with pytest.raises(InputError, match="another preprocessing"):
+        list(copies.rows(films, [finished, old]))
+
+
 def test_the_command_prints_the_table(films: Path, finished: Path, few: int) -> None:
     done = CliRunner().invoke(copies.main, [str(films), str(finished)])
     assert done.exit_code == 0, done.output

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_edge.errors import DataError, ReportError
+from cxr_edge.errors import DataError, InputError, ReportError
 from cxr_training import explore as explore_module
 from cxr_training import explore_pictures
 from cxr_training.explore import explore
@@ -237,6 +237,13 @@ def test_the_page_is_the_same_every_time(labelled: Path, tmp_path: Path) -> None
     explore(labelled, tmp_path / "one.html")
     explore(labelled, tmp_path / "two.html")
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_a_page_is_never_overwritten(labelled: Path, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("precious")
+    with pytest.raises(InputError, match="already exists"):
+        explore(labelled, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text() == "precious"
 
 
 def test_one_class_unreadable_is_still_a_page(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
 from cxr_edge.evaluate.auc import Counts, estimate, resampled_auc
 from cxr_edge.measurements import Estimate
+from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.augment import changed_copies
 from cxr_training.judge_again import job_of
@@ -99,6 +100,11 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
 
 def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
     described = run.read_run(folder)
+    if run.preprocessing(described) != PREPROCESSING_VERSION:
+        raise InputError(
+            f"{folder} saw its films through another preprocessing",
+            tip="python -m cxr_training.judge_again judges it through this one",
+        )
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
 
     def said(images: data.ImageSet, draw: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cxr_edge import __version__
 from cxr_edge.atomic import write_atomically
-from cxr_edge.errors import ReportError
+from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report.environment import policy
 from cxr_edge.types import display_name
 from cxr_training import explore_pictures
@@ -104,9 +105,12 @@ def explore(folder: Path, out: Path) -> None:
     """Write one self-contained page about a labelled folder, or about a folder of such sets.
 
     Raises:
+        InputError: something of that name exists.
         DataError: the folder is neither, or none of its images can be read.
         ReportError: the page cannot be written.
     """
+    if os.path.lexists(out):
+        raise InputError(f"{out} already exists", tip="a page is never overwritten: new --out")
     found = find_sets(folder)
     with item_bar("reading films", len(found)) as advance:
         survey = read_films(found, advance)

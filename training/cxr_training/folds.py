@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from cxr_training.data import CLASSES, ImageSet
 from cxr_training.run import write_table
 
 Scheme = Literal["patients", "style"]
-SCHEMES: tuple[str, ...] = get_args(Scheme)
 Folds = NDArray[np.int64]
 _FEWER = "more patients of that class, or fewer --folds"
 _BEGIN_ANEW = "bring the file back, or begin in another place"

@@ -141,7 +141,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     return described
 
 
-_READ = {"net", "recipe", "data", "epochs", "seed", "metrics"}
+_READ = {"net", "recipe", "data", "epochs", "seed", "metrics", "operating_points"}
 
 
 def preprocessing(described: dict[str, Any]) -> int:

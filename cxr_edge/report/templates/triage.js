@@ -128,10 +128,10 @@
     else delete item.dataset.entry;
   }
 
-  // As in triage.csv: a quote in front keeps a spreadsheet from running a text as a formula.
+  // As in triage.csv: a quote in front keeps a spreadsheet from running a text as a formula, also
+  // behind a `;`, which separates cells where the comma is decimal.
   function cell(text) {
-    const risky = /^['\t\r]|^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]/u.test(text);
-    const safe = risky ? `'${text}` : text;
+    const safe = text.replaceAll(/(^|;)(?=['\t\r]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/gu, "$1'");
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   }
 
