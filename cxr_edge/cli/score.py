@@ -106,7 +106,7 @@ class ScoreRequest:
 @click.option(
     "--files-from",
     metavar="FILE",
-    help="Read paths from FILE, one a line or as find -print0 writes them; - is stdin.",
+    help="Read paths from FILE, one a line or as find -print0 ends them; - is stdin.",
 )
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
