@@ -54,7 +54,7 @@ def speed_in_words(speed: Speed) -> str:
 
 
 def _operating_points(spec: ModelSpec) -> list[str]:
-    fewer_bits = any(file.activations != "float32" for file in spec.files.values())
+    fewer_bits = any(file.precision != "float32" for file in spec.files.values())
     said = "  thresholds chosen on the float32 network, figures of this one:"
     return [said] * fewer_bits + [
         f"  {name}: threshold {point.threshold:.6f} ({point.chosen_by}), sensitivity "

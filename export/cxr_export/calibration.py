@@ -78,7 +78,7 @@ def calibrate(own: Scores, pooled: Scores | None = None) -> Calibration:
     return Calibration(
         fitted_on=named,
         scalings={name: _scaling(line, own, logits[name]) for name, line in lines.items()},
-        bins=tuple(_rounded(each) for each in _bins(own.labels, own.logits)),
+        bins=tuple(_rounded(each) for each in _bins(own, own.logits)),
     )
 
 
@@ -117,15 +117,16 @@ def _scaling(line: Platt, own: Scores, logits: NDArray[np.float64]) -> Scaling:
         line.offset,
         negative_log_likelihood(own.labels, logits),
         brier_score_loss(own.labels, expit(logits), pos_label=1),
-        calibration_error(_bins(own.labels, logits)),
+        calibration_error(_bins(own, logits)),
     )
     return Scaling(*(round(float(figure), FIGURE_DECIMALS) for figure in figures))
 
 
-def _bins(labels: NDArray[np.generic], logits: NDArray[np.float64]) -> tuple[CalibrationBin, ...]:
+def _bins(own: Scores, logits: NDArray[np.float64]) -> tuple[CalibrationBin, ...]:
     """Those of `cxr-edge evaluate`."""
     probability = expit(logits).round(PROBABILITY_DECIMALS)
-    return bins_of(Scored((), np.asarray(labels).astype(np.int64), probability, ()))
+    labels = np.asarray(own.labels).astype(np.int64)
+    return bins_of(Scored((), labels, probability, tuple(own.patients.tolist())))
 
 
 def calibration_error(bins: Iterable[CalibrationBin]) -> float:
