@@ -68,7 +68,8 @@ def test_figures(spec: ModelSpec, labelled: list[tuple[Path, int]], tmp_path: Pa
     precision = metrics.average_precision_score(truth, scores)
     assert found["average_precision"] == pytest.approx(precision, abs=1e-9)
     assert found["brier"] == pytest.approx(metrics.brier_score_loss(truth, scores), abs=1e-9)
-    assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, scores), abs=1e-9)
+    inside = scores.clip(5e-7, 1 - 5e-7)  # as much as a printed 0 or 1 says
+    assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, inside), abs=1e-9)
     assert {point["name"] for point in found["points"]} == set(spec.operating_points)
     for point in found["points"]:
         flagged = scores >= spec.operating_points[point["name"]].threshold
@@ -99,7 +100,9 @@ def assert_as_the_spec_says(found: Any, spec: ModelSpec) -> None:
         theirs = told.operating_points[point["name"]]
         for figure in ("accuracy", "sensitivity", "specificity"):
             assert point[figure]["value"] == getattr(theirs, figure).value
-            assert point[figure]["low"] == pytest.approx(getattr(theirs, figure).low, abs=1e-12)
+            # The card takes films for independent, `evaluate` knows who has several.
+            assert point[figure]["low"] <= getattr(theirs, figure).low + 1e-12
+            assert point[figure]["low"] == pytest.approx(getattr(theirs, figure).low, abs=0.02)
 
 
 def test_two_models(tmp_path: Path) -> None:
