@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 from keras import layers
 
+from cxr_edge.catalog import bundled_specs, models_dir
 from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import ExportError
 from cxr_edge.operating_points import OperatingPoint
+from cxr_export.run import load_run
 from cxr_export.source import load_source, sigmoid
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import ConvSpec, conv_block, flatten_head
@@ -465,3 +467,13 @@ def test_the_command_says_it_in_a_line(
     assert sentence in shown.err
     assert "Traceback" not in shown.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("net", sorted(NETS))
+def test_what_ships_was_measured_on_films_as_the_runtime_prepares_them(net: str) -> None:
+    """Also a network that is too large for the repository: its run is there."""
+    run = load_run(models_dir() / "sources" / net)
+    (spec,) = (spec for spec in bundled_specs() if spec.name == net)
+    assert {name: point.threshold for name, point in run.operating_points.items()} == {
+        name: point.threshold for name, point in spec.operating_points.items()
+    }

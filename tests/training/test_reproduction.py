@@ -101,7 +101,9 @@ def test_an_unfinished_run_is_refused(held_back: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no model\.keras"):
         list(reproduction.rows(held_back, [tmp_path]))
     (tmp_path / "model.keras").touch()
-    with pytest.raises(InputError, match=r"run\.json lacks data, epochs, metrics, operating_points, recipe, seed"):
+    with pytest.raises(
+        InputError, match=r"run\.json lacks data, epochs, metrics, operating_points, recipe, seed"
+    ):
         list(reproduction.rows(held_back, [tmp_path]))
 
 
