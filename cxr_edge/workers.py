@@ -132,9 +132,7 @@ class Workers:
                 return
 
     def _next(self, waiting: Iterator[FoundFile]) -> _Job | None:
-        if self._returned:
-            return self._returned.popleft()
-        return next(map(_Job, waiting), None)
+        return self._returned.popleft() if self._returned else next(map(_Job, waiting), None)
 
     def _places(self) -> Iterator[_Worker | None]:
         """Who gets the next film, the least busy first; None for another process."""
