@@ -307,16 +307,6 @@ LIES = {
     "too much": "pixels *= 100_000",
     "a view that nobody asked for": 'values["view"], pixels = [2, 2], pixels + bytes(4)',
 }
-CHATTER = """
-connection.recv_bytes()
-connection.send_bytes(b"ready")
-while True:
-    request = json.loads(connection.recv_bytes())
-    values = {{"result": {honest}, "stamp": None, "view": None, "trouble": ""}}
-    values["result"]["path"] = request["display"]
-    for _ in range(2):
-        connection.send_bytes(json.dumps(values).encode() + b"\\n" + bytes(64))
-"""
 
 
 FALSE_VIEWS = {
@@ -352,8 +342,8 @@ def test_an_answer_that_makes_no_sense(body: str, start: Start, films: list[Foun
 
 
 def test_an_answer_too_many(start: Start, films: list[FoundFile]) -> None:
-    """Of a film that is done already, or of none: such a process is not believed again."""
-    start(other(CHATTER.format(honest=json.loads(json.dumps(asdict(HONEST))))))
+    """Of a film that is done already: such a process is not believed again."""
+    start(liar('connection.send_bytes(json.dumps(values).encode() + b"\\n" + pixels)'))
     blank = np.zeros((SIZE, SIZE, 1), np.uint8)
     made = prepared(films)
     assert set(made) == {film.display for film in films}
@@ -399,9 +389,13 @@ def test_decoders_that_die_at_start_beside_others_that_live(
         f"import os; lived = {str(tmp_path / 'lived')!r}\n"
         "from cxr_edge import forkserver, worker\n"
         "def work(descriptor):\n"
-        "    open(f'{lived}/{os.getpid()}', 'w').close()\n"
-        "    len(os.listdir(lived)) > 2 and os._exit(9)\n"
-        "    real(descriptor)\n"
+        "    for place in range(2):\n"
+        "        try:\n"
+        "            os.close(os.open(f'{lived}/{place}', os.O_CREAT | os.O_EXCL))\n"
+        "        except FileExistsError:\n"
+        "            continue\n"
+        "        return real(descriptor)\n"
+        "    os._exit(9)\n"
         "real, worker.decode_films = worker.decode_films, work\n"
         "worker.main()"
     )
