@@ -35,7 +35,8 @@ def point_figures(
     """
     name, threshold = point
     flagged, positive = scored.probability >= threshold, scored.labels == 1
-    matrix = confusion_matrix(scored.labels, flagged.astype(np.int64), labels=[0, 1])
+    called = flagged.astype(np.int64)
+    matrix = confusion_matrix(scored.labels, called, labels=[0, 1])
     tn, fp, fn, tp = (int(films) for films in matrix.ravel())
     sensitivity = _share(scored, flagged, positive)
     specificity = _share(scored, ~flagged, ~positive)
@@ -49,7 +50,7 @@ def point_figures(
         positive_predictive_value=_share(scored, positive, flagged),
         negative_predictive_value=_share(scored, ~positive, ~flagged),
         at_prevalence=predictive_values(sensitivity, specificity, prevalence),
-        report=_class_reports(scored.labels, flagged.astype(np.int64), classes),
+        report=_class_reports(scored.labels, called, classes),
     )
 
 

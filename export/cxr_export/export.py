@@ -35,7 +35,6 @@ from cxr_export.run import Run
 from cxr_export.source import Source, load_source
 from cxr_export.speed import measure_speed
 from cxr_export.variants import (
-    FEWER_BITS,
     Networks,
     convert,
     float32_runner,
@@ -123,7 +122,7 @@ def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, Opera
 
 def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     """A sample of the folder; all films that the run validated on, where fewer bits may lose."""
-    if job.precision not in FEWER_BITS:
+    if job.precision == "float32":
         return _labelled(job.calibration, source.size, CALIBRATION_IMAGES)
     images = _labelled(job.calibration, source.size, None)
     if source.run is None:
@@ -148,7 +147,7 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     run, images, points = trained.source.run, trained.images, trained.operating_points
     spread_of_scores = run.validation_scores if run else None
     score: Score = trained.source.score
-    if job.precision in FEWER_BITS:
+    if job.precision != "float32":
         score = score_with(runner_of(networks.onnx.SerializeToString(), "onnx"))
         probability = score(images.pixels)
         data = spread_of_scores.data if spread_of_scores else points["screening"].data

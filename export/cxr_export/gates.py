@@ -14,7 +14,7 @@ from cxr_export import onnx, tflite
 from cxr_export.draft import FILE_GOLDEN_TOLERANCE, golden
 from cxr_export.parity import TOLERANCE, Gate, ValidationGate
 from cxr_export.source import Source
-from cxr_export.variants import FEWER_BITS, score_with
+from cxr_export.variants import score_with
 from cxr_training.data import ImageSet
 
 _STORED = {precision: stored for stored, precision in PRECISIONS.items()}
@@ -79,6 +79,6 @@ def make_gates(trained: Trained, precision: str) -> Gates:
     images, points = trained.images, trained.operating_points
     probability = trained.source.probability(images.pixels)
     parity = Gate(images.pixels, probability, points, TOLERANCE[precision], "Keras float32")
-    lossy = precision in FEWER_BITS
+    lossy = precision != "float32"
     validation = ValidationGate(images.labels, probability, points["screening"])
     return Gates(parity, validation if lossy else None, precision)

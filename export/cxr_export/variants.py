@@ -17,8 +17,6 @@ from cxr_export import compact, onnx, quantise, tflite
 from cxr_export.draft import Score
 from cxr_export.graph import InferenceGraph
 
-# Those whose rounding may cost decisions: measured anew, on the files themselves.
-FEWER_BITS = ("float16", "int8", "int8-weights")
 _BATCH_SIZE = 32
 
 

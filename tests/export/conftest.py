@@ -31,7 +31,7 @@ class _NotInstalled(pytest.Module):
     """Stands in for a test module whose imports would fail."""
 
     def collect(self) -> list[pytest.Item]:
-        pytest.skip(f"{', '.join(_MISSING)} is not installed: pip install 'cxr-edge[export]'")
+        pytest.skip(f"{', '.join(_MISSING)} is not installed: pip install '.[export]'")
 
 
 def pytest_pycollect_makemodule(

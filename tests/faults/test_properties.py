@@ -20,7 +20,7 @@ from cxr_edge.types import (
     Status,
     display_name,
 )
-from tests.factories import report
+from tests.factories import report, undefused
 from tests.faults.tiers import SEED, tier
 from tests.report.page import Page
 
@@ -47,13 +47,6 @@ SCORES = st.floats(0, 1).map(lambda score: round(score, PROBABILITY_DECIMALS))
 RESULTS = st.builds(Result, NAMES, st.just(Status.SCORED), st.none(), SCORES, **FACTS) | st.builds(
     Result.without_score, NAMES, st.sampled_from(Reason), **FACTS
 )
-
-
-def undefused(cell: str) -> str:
-    """Without the quotes that keep a spreadsheet from running a formula."""
-    return ";".join(part.removeprefix("'") for part in cell.split(";"))
-
-
 LISTS = st.lists(RESULTS, max_size=12, unique_by=lambda result: result.path)
 
 

@@ -24,7 +24,7 @@ LEFT_OUT = ("files", "evaluations", "golden", "reliability", "version")
 pytestmark = [
     pytest.mark.skipif(
         not (find_spec("tensorflow") and find_spec("tf2onnx")),
-        reason="tensorflow or tf2onnx is not installed: pip install 'cxr-edge[export]'",
+        reason="tensorflow or tf2onnx is not installed: pip install '.[export]'",
     ),
     # Keras 3.15 reads its variables with np.array(x); they do not know NumPy 2's `copy` yet.
     pytest.mark.filterwarnings(

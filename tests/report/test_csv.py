@@ -16,7 +16,7 @@ from cxr_edge.report.csv import render_csv
 from cxr_edge.report.rows import COLUMNS, row_values
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import InputWarning, Reason, Result, display_name
-from tests.factories import ANY_TEXT, context, report, result, rows
+from tests.factories import ANY_TEXT, context, report, result, rows, undefused
 
 HEADER = (
     "rank,band,path,status,reason,probability,flagged,warnings,width,height,format,sha256,"
@@ -146,11 +146,6 @@ def test_formulas_are_defused(name: str, cell: str) -> None:
 def test_a_formula_is_defused_in_every_column_with_names() -> None:
     (row,) = parsed(result("=b", duplicate_of="=a"))
     assert (row["path"], row["duplicate_of"]) == ("'=b", "'=a")
-
-
-def undefused(cell: str) -> str:
-    """What a program does that wants the file: take one leading quote off, also behind each `;`."""
-    return ";".join(part.removeprefix("'") for part in cell.split(";"))
 
 
 RISKY = tuple("=+-@\t\r\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH COMMERCIAL AT}")

@@ -19,7 +19,7 @@ class _NoKeras(pytest.Module):
     """Stands in for a test module whose imports would fail."""
 
     def collect(self) -> list[pytest.Item]:
-        pytest.skip("keras is not installed: pip install 'cxr-edge[training]'")
+        pytest.skip("keras is not installed: pip install '.[training]'")
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> _NoKeras | None:

@@ -22,13 +22,14 @@ from scipy.special import expit
 
 from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import DataError, InputError
-from cxr_edge.evaluate.auc import Counts, auc_estimate, estimate
+from cxr_edge.evaluate.auc import auc_estimate, estimate
 from cxr_edge.measurements import Estimate
 from cxr_edge.operating_points import Proportion
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.evaluate import REPORT_THRESHOLD
 from cxr_training.nets import NETS
+from cxr_training.pooled import share
 from cxr_training.scores import logits_of
 
 _HEADER = (
@@ -92,12 +93,7 @@ def figures(images: data.ImageSet, probability: NDArray[np.float64]) -> tuple[Es
 
 def _share(right: NDArray[np.bool_], among: NDArray[np.bool_], patients: list[str]) -> Estimate:
     """Of the films `among` all, those that were judged right."""
-
-    def share(counts: Counts) -> float | None:
-        films = counts[among].sum()
-        return float(counts[right & among].sum() / films) if films else None
-
-    found = estimate(float(right[among].mean()), share, patients)
+    found = estimate(float(right[among].mean()), share(right, among), patients)
     if found.low < found.high:
         return found
     # All right, or none: a bootstrap without width says nothing. Wilson's interval over patients.
