@@ -85,7 +85,16 @@ def run_command(command: click.Command) -> int:
 
 def say_error(message: str, tip: str = "") -> None:
     """One red line on stderr, and a line with the way out."""
-    click.secho(f"error: {message}", fg="red", err=True, color=_colour())
+    _say("error", "red", message, tip)
+
+
+def say_warning(message: str, tip: str = "") -> None:
+    """The same in yellow, where the command goes on."""
+    _say("warning", "yellow", message, tip)
+
+
+def _say(kind: str, colour: str, message: str, tip: str) -> None:
+    click.secho(f"{kind}: {message}", fg=colour, err=True, color=_colour())
     if tip:
         click.echo(f"  tip: {tip}", err=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cxr_edge.cli.boundary import say_error
+from cxr_edge.cli.boundary import say_warning
 from cxr_edge.cli.score import EXIT_INCOMPLETE
 from cxr_edge.errors import InputError, StateError
 
@@ -82,7 +82,7 @@ def _all_runs() -> dict[str, Path]:
         try:
             ledgers.append(_runs(path.parent))
         except StateError as error:
-            say_error(f"{path.parent}: {error}", error.tip)
+            say_warning(f"{path.parent}: {error}", error.tip)
     ledgers.sort(key=lambda runs: next(iter(runs), ""), reverse=True)
     return {name: folder for runs in ledgers for name, folder in runs.items()}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxr_edge.cli.boundary import say_error
+from cxr_edge.cli.boundary import say_warning
 from cxr_edge.errors import CxrEdgeError, ReportError
 from cxr_edge.measurements import with_interval
 from cxr_edge.report import Report
@@ -125,24 +125,24 @@ def note_many_workers(workers: int, cores: int) -> None:
 
 def warn_damaged_ledger(set_aside: Path) -> None:
     """Said even when quiet: scores are computed again, and somebody should look at the disk."""
-    say_error(
+    say_warning(
         f"the ledger was damaged and is set aside: {set_aside}", "check the disk; this run goes on"
     )
 
 
 def warn_on_cpu(error: CxrEdgeError) -> None:
     """Said even when quiet: the GPU that somebody counts on is not what scores."""
-    say_error(f"scoring goes on on the CPU: {error}", error.tip)
+    say_warning(f"scoring goes on on the CPU: {error}", error.tip)
 
 
 def warn_no_films(error: CxrEdgeError) -> None:
     """The scores are there and the report goes on; somebody asked for films."""
-    say_error(f"the report shows no films: {error}", error.tip)
+    say_warning(f"the report shows no films: {error}", error.tip)
 
 
 def warn_nothing_found() -> None:
     """Said even when quiet: a share that was not mounted looks like a night without films."""
-    say_error("no file was found", "is the folder mounted, and the right one?")
+    say_warning("no file was found", "is the folder mounted, and the right one?")
 
 
 def print_jsonl(report: Report, out: Path) -> None:

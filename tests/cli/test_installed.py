@@ -371,7 +371,7 @@ def test_a_folder_without_files_is_said_even_when_quiet(tmp_path: Path) -> None:
     (tmp_path / "unmounted").mkdir()
     made = cxr_edge("score", tmp_path / "unmounted", "--out", tmp_path / "out", "-q")
     assert made.returncode == 0
-    assert made.stderr.startswith(b"error: no file was found\n")
+    assert made.stderr.startswith(b"warning: no file was found\n")
 
 
 def test_an_unset_variable_does_not_score_the_current_folder(tmp_path: Path) -> None:

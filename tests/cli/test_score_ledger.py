@@ -171,7 +171,7 @@ def test_a_damaged_ledger_is_said_even_when_quiet(
     write_tree(state, {LEDGER_NAME: b"rubbish" * 1000})
     made = run("score", films, "--model", tiny, "--state", state, "--out", out, "-q")
     assert made.code == 3
-    assert made.err.startswith(f"error: the ledger was damaged and is set aside: {state}/")
+    assert made.err.startswith(f"warning: the ledger was damaged and is set aside: {state}/")
     assert made.err.endswith("\n  tip: check the disk; this run goes on\n")
     (aside,) = (name for name in names_in(state) if ".damaged-" in name)
     assert (state / aside).read_bytes() == b"rubbish" * 1000

@@ -86,7 +86,7 @@ def test_what_fails_on_the_second_look_costs_the_films_alone(
     monkeypatch.setattr(Pipeline, "pictures", raising(kind("out of memory", tip="wait")))
     outcome = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
     assert outcome.code == 3
-    assert outcome.err == "error: the report shows no films: out of memory\n  tip: wait\n"
+    assert outcome.err == "warning: the report shows no films: out of memory\n  tip: wait\n"
     assert "data:image" not in page(tmp_path / "out")
 
 
