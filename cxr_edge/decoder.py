@@ -39,18 +39,11 @@ class DecoderProcess:
         socket: our end of the connection to it.
     """
 
-    def __init__(self, server: _Server, number: int) -> None:
-        """OSError where the server is gone or the system refuses."""
+    def __init__(self, server: _Server, number: int, ours: socket.socket) -> None:
+        """The process that a server has forked under this number, and our end to it."""
         self._server = server
         self._number = number
-        self.socket, theirs = socket.socketpair()
-        try:
-            server.fork(number, theirs.fileno())
-        except OSError:
-            self.socket.close()
-            raise
-        finally:
-            theirs.close()
+        self.socket = ours
 
     def end(self) -> int:
         """End it, whatever it does; its exit code, 0 for one that hangs in the kernel."""
@@ -93,12 +86,26 @@ class Decoders:
     def start(self) -> DecoderProcess:
         """One more process; OSError where the system refuses."""
         self._started += 1
+        ours, theirs = socket.socketpair()  # refused, it says nothing about those that run
+        try:
+            server = self._forked(theirs.fileno())
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return DecoderProcess(server, self._started, ours)
+
+    def _forked(self, descriptor: int) -> _Server:
+        """By which server the process at the other end of a connection was forked."""
         if self._server is not None:
             with suppress(OSError):
-                return DecoderProcess(self._server, self._started)
+                self._server.fork(self._started, descriptor)
+                return self._server
             self._server.kill()  # it has died
         self._server = _Server()
-        return DecoderProcess(self._server, self._started)
+        self._server.fork(self._started, descriptor)
+        return self._server
 
 
 class _Server:

@@ -40,6 +40,7 @@ _FILMS_PER_START = 2
 # What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
+_SECONDS_WITH_FEWER = 10.0
 _GRACE_SECONDS = 10.0
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
 
@@ -74,7 +75,8 @@ class Workers:
         """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
-        self._count = count
+        self._count = self._fewer = count
+        self._fewer_until = 0.0
         self._settings = settings
         self._decoders = decoders or Decoders()
         self._is_own = decoders is None
@@ -137,10 +139,14 @@ class Workers:
     def _places(self) -> Iterator[_Worker | None]:
         """Who gets the next film, the least busy first; None for another process."""
         for waiting in range(DEPTH):
-            while waiting == _FILMS_PER_START and len(self._workers) < self._count:
+            while waiting == _FILMS_PER_START and len(self._workers) < self._most():
                 yield None
                 yield from [self._workers[-1]] * (_FILMS_PER_START - 1)
             yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
+
+    def _most(self) -> int:
+        """How many processes there may be now."""
+        return self._fewer if time.monotonic() < self._fewer_until else self._count
 
     def _started(self) -> _Worker:
         self._workers.append(_Worker(self._settings, self._decoders))
@@ -185,10 +191,14 @@ class Workers:
         return self._started()
 
     def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
-        """The others do its work, if there are any: a system may allow fewer than it has cores."""
+        """The others do its work for a while, if there are any: a system may allow no more."""
         if not self._workers:
             raise error
-        self._count = len(self._workers)
+        if self._fewer == self._count:
+            done_by = f"{len(self._workers)} of {self._count}"
+            _log.warning("%s; %s decode, others are tried now and then", error, done_by)
+        self._fewer = len(self._workers)
+        self._fewer_until = time.monotonic() + _SECONDS_WITH_FEWER
         self._deaths_at_start = 0
         self._returned.extend(jobs)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -363,21 +364,45 @@ def test_a_decoder_that_speaks_unasked(films: list[FoundFile]) -> None:
 
 
 def test_fewer_decoders_than_cores(
-    evil: Callable[..., Path], films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+    evil: Callable[..., Path],
+    films: list[FoundFile],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The system allows two processes: two do the work of four."""
+    """The system allows two processes: two do the work of four, and it is said once."""
     evil("pass")
+    pairs, made_pairs = socket.socketpair, itertools.count()
+
+    def pair(*kind: Any) -> tuple[socket.socket, socket.socket]:
+        if next(made_pairs) < 3:  # one is the forking process's own
+            return pairs(*kind)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socketpair", pair)
+    with Workers(4, SETTINGS) as pool:
+        made = list(pool.prepare(films, never))
+        assert [item.pixels is None for _, item in made] == [False] * len(films)
+        assert next(made_pairs) == 4, "it was tried again and again"
+        assert pool._decoders._started == 3, "those that live were replaced"
+    (line,) = caplog.messages
+    assert line.endswith("Too many open files; 2 of 4 decode, others are tried now and then")
+
+
+def test_as_many_as_cores_once_the_system_allows_it(
+    films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_SECONDS_WITH_FEWER", 0.0)
     begin, begun = decoder.Decoders.start, itertools.count()
 
     def starts(self: decoder.Decoders) -> decoder.DecoderProcess:
-        if next(begun) < 2:
-            return begin(self)
-        raise OSError(11, "Resource temporarily unavailable")
+        if next(begun) == 1:
+            raise OSError(11, "Resource temporarily unavailable")
+        return begin(self)
 
     monkeypatch.setattr(decoder.Decoders, "start", starts)
-    made = prepared(films, count=4)
-    assert [item.pixels is None for item in made.values()] == [False] * len(films)
-    assert next(begun) == 3, "it was tried again and again"
+    with Workers(2, SETTINGS) as pool:
+        assert len(list(pool.prepare(films, never))) == len(films)
+        assert len(pool._workers) == 2
 
 
 def test_decoders_that_die_at_start_beside_others_that_live(

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from cxr_edge import __version__
-from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
+from cxr_edge.cli.score import DEFAULT_MODEL
+from cxr_edge.errors import (
+    CxrEdgeError,
+    DeviceError,
+    MissingExtraError,
+    ModelRefusedError,
+    StateError,
+)
 
 if TYPE_CHECKING:
     from cxr_edge.catalog import ModelChoice
@@ -26,7 +36,7 @@ _BATCH_COMPARED = 64
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="State folder that the run will be given.  [default: one of its own beside the others]",
+    help="State folder that the run will be given.  [default: where the others are made]",
 )
 def doctor(device: str, model: str | None, state: Path | None) -> int:
     """Will tonight's run work on this machine?
@@ -39,7 +49,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
 
     \b
     Example:
-      cxr-edge doctor --device cpu --state /var/lib/cxr-edge/state
+      cxr-edge doctor --state /var/lib/cxr-edge/state  # as the user that runs it
     """
     from cxr_edge.cores import usable_cores
     from cxr_edge.images import decoder_versions
@@ -54,25 +64,53 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     _check_one_onnxruntime()
     click.echo(f"cores {usable_cores()}")
     _try_state(state)
-    checks = [_check(choice, asked) for choice in _choices(model)]
-    if not any(checks):
+    checks = {choice.path.name: _check(choice, asked) for choice in _choices(model)}
+    usable = [name for name, passed in checks.items() if passed]
+    if not usable:
         what = "no bundled model could" if model is None else f"{model} could not"
         raise ModelRefusedError(f"{what} be run here", tip="see the lines above")
-    if False in checks:
+    if False in checks.values():
         return ModelRefusedError.exit_code
-    click.echo("ready")
+    # Not tested: no library here runs what `score` takes where nobody says.
+    is_usual = checks.get(f"{DEFAULT_MODEL}.onnx", True) is not None
+    click.echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
     return 0
 
 
 def _try_state(given: Path | None) -> None:
-    """Hold a state folder and its ledger as a run would; StateError where that cannot be done."""
+    """Hold a state folder and its ledger as a run would; StateError where that cannot be done.
+
+    One that is not there yet is tried beside its place and leaves nothing: it would be this user's,
+    and tonight's may be another.
+    """
+    from cxr_edge.cli.show import warn_damaged_ledger
     from cxr_edge.ledger import open_ledger
     from cxr_edge.state import held, states_folder
 
-    folder = (given or states_folder() / "doctor").absolute()
-    with held(folder, ["cxr-edge", "doctor"]), open_ledger(folder):
-        free = shutil.disk_usage(folder).free / 1e9
+    folder = (given or states_folder()).absolute()
+    with contextlib.ExitStack() as stack:
+        tried = folder if given and folder.exists() else stack.enter_context(_made_in(folder))
+        stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
+        ledger = stack.enter_context(open_ledger(tried))
+        if ledger.set_aside is not None:
+            warn_damaged_ledger(ledger.set_aside)
+        free = shutil.disk_usage(tried).free / 1e9
     click.echo(f"state {folder}, {free:.1f} GB free")
+
+
+@contextlib.contextmanager
+def _made_in(folder: Path) -> Iterator[Path]:
+    """A folder that goes again, in the nearest one that is there already."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".cxr-edge-doctor-", dir=nearest)
+    except OSError as error:
+        raise StateError(
+            f"the state folder {folder} cannot be used: {error.strerror}",
+            tip="give --state a folder that this user may write",
+        ) from error
+    with made as name:
+        yield Path(name)
 
 
 def _installed(package: str) -> str | None:

@@ -74,7 +74,8 @@ class ScoreRequest:
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    help="Folder of the ledger, on a local disk.  [default: one per INPUT, in the user's state]",
+    help="Folder of the ledger, on a local disk.  [default: one per set of INPUTs, or per working "
+    "folder with --files-from, in the user's state]",
 )
 @click.option("--operating-point", help="One of the model's own.  [default: screening]")
 @click.option("--threshold", type=float, help="A probability, instead of an operating point.")

@@ -121,24 +121,28 @@ def _lines(source: str) -> Iterator[str]:
         names = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"--files-from {source} cannot be read: {error.strerror}") from error
+    if names.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"--files-from {source} is UTF-16", tip="write it as UTF-8")
     text = os.fsdecode(names.removeprefix(codecs.BOM_UTF8))  # file names need not be UTF-8
-    if "\0" in text:  # which no name has: `find -print0` wrote it
-        return filter(None, text.split("\0"))
-    return (line.removesuffix("\r") for line in text.split("\n") if line.strip())
+    if "\0" not in text:
+        return (line.removesuffix("\r") for line in text.split("\n") if line.strip())
+    listed = text.removesuffix("\0").split("\0")  # no name has a null byte: find -print0 wrote it
+    if "" in listed:
+        raise InputError(
+            f"--files-from {source} has null bytes in a row",
+            tip="was it copied to its end? find -print0 ends each path with one",
+        )
+    return iter(listed)
 
 
 def _state(request: ScoreRequest) -> Path:
     """The state folder, checked."""
-    state = (request.state or default_state(request.inputs or (_list_name(request),))).absolute()
+    # A list belongs to the folder that it is used in: its own name may be the night's date.
+    state = (request.state or default_state(request.inputs or ["."])).absolute()
     _check_outside(state, "state", "--state", request.inputs)
     if request.out is not None and state.resolve().is_relative_to(request.out.resolve()):
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
-
-
-def _list_name(request: ScoreRequest) -> str:
-    """Two lists of one folder do not wait in line; those on stdin have no name to tell them by."""
-    return "." if request.files_from in (None, "-") else str(request.files_from)
 
 
 def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
@@ -210,8 +214,16 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         started_utc=clock.started_utc,
         seconds=clock.seconds,
         command=tuple(map(display_name, sys.argv)),
-        directory=display_name(os.getcwd()),  # noqa: PTH109 - a name, not a path
+        directory=_working_folder(),
     )
+
+
+def _working_folder() -> str:
+    """Its name; empty where it was deleted under the run."""
+    try:
+        return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
+    except OSError:
+        return ""
 
 
 def _write(report: Report, out: Path, state: Path | None) -> None:

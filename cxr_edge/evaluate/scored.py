@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from cxr_edge.evaluate.figures import EvaluatedFilm
 from cxr_edge.operating_points import Proportion
 from cxr_edge.types import PROBABILITY_DECIMALS
+
+_PATIENTS_SUPPOSED = 3
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,10 @@ def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float
     """How many films of different patients tell as much about a share as these do.
 
     Their number by the design effect, the variance of the share between patients over that of as
-    many independent films; never more than there are. Where all films agree there is no variance to
-    see, and each patient counts once. Source: Rao, Scott, Biometrics 48:577 (1992).
+    many independent films (Rao, Scott, Biometrics 48:577, 1992), less what estimating it from few
+    patients costs (Korn, Graubard, Surv. Methodol. 24:193, 1998). A handful of patients cannot show
+    an effect: it counts as if the films of `_PATIENTS_SUPPOSED` more of them agreed. Where all
+    films agree, each patient counts once.
 
     Args:
         hits: [N], at least one.
@@ -78,9 +83,13 @@ def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float
     films = len(hits)
     people, owner = np.unique(np.asarray(patients), return_inverse=True)
     value = float(hits.mean())
-    if films == len(people) or value in (0, 1):
+    if films == len(people) or value in (0, 1) or len(people) == 1:
         return float(len(people))
     residuals = np.bincount(owner, hits - value)
-    between = len(people) / max(len(people) - 1, 1) * float(residuals @ residuals) / films**2
-    effect = between / (value * (1 - value) / (films - 1))
-    return films / max(effect, 1.0)
+    between = len(people) / (len(people) - 1) * float(residuals @ residuals) / films**2
+    seen = max(between / (value * (1 - value) / (films - 1)), 1.0)
+    showing = min(len(np.unique(owner[hits])), len(np.unique(owner[~hits])))
+    supposed = _PATIENTS_SUPPOSED * films / len(people)
+    effect = (showing * seen + supposed) / (showing + _PATIENTS_SUPPOSED)
+    estimated = (stdtrit(np.inf, 0.975) / stdtrit(len(people) - 1, 0.975)) ** 2
+    return float(films / effect * estimated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from cxr_edge.report.rows import COLUMNS, row_values
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 # What spreadsheets take for the start of a formula, with the full-width forms that they fold.
-_FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_RISKY = re.compile(r"['\t\r]|[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 
 def render_csv(report: Report) -> Iterator[bytes]:
@@ -53,4 +54,5 @@ def _defused(text: str) -> str:
 
 
 def _is_risky(cell: str) -> bool:
-    return cell.startswith(("'", "\t", "\r")) or cell.lstrip().startswith(_FORMULA_STARTS)
+    # A quotation mark is doubled where it is written, and opens an empty quotation behind a `;`.
+    return _RISKY.match(cell) is not None

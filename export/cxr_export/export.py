@@ -58,8 +58,8 @@ class ExportJob:
         name: of the model, and of its files.
         calibration: labelled folder whose x-rays the parity gate uses.
         out: folder for model files, spec and card.
-        precision: a value of `PRECISIONS`; `float16` and `int8` are measured on all films that the
-            run validated on, which the calibration folder has to hold.
+        precision: a value of `PRECISIONS`; all but `float32` are measured on all films that the run
+            validated on, which the calibration folder has to hold, each of them readable.
         test: labelled folder to measure the finished model on, recorded in spec and card.
         measure_speed: record how fast each file is beside the float32 one.
         out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.

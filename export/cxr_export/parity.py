@@ -93,7 +93,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class ValidationGate:
-    """What a file that computes in fewer bits must not lose on the validation films.
+    """What a file whose weights or sums are in fewer bits must not lose on the validation films.
 
     Attributes:
         labels: [N], 1 for pneumonia.

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.ledger import open_ledger
+from cxr_edge.ledger_file import LEDGER_NAME
+from cxr_edge.state import held
 from tests.cli.conftest import Run
+from tests.factories import names_in
 
 HEAD = re.compile(
     r"cxr-edge \S+, Python 3\.\S+\n"
@@ -51,25 +55,39 @@ def test_all_is_well(run: Run, onnx_alone: Path) -> None:
     assert re.fullmatch(r"tiny\.onnx: self-test passed on cpu, off by \d\.\de-\d\d", line)
 
 
-def test_the_state_folder_is_tried(run: Run, onnx_alone: Path, own_state: Path) -> None:
+def test_where_state_folders_are_made_is_tried(run: Run, onnx_alone: Path, own_state: Path) -> None:
     match = HEAD.match(run("doctor").out)
     assert match is not None
-    assert match["state"] == str(own_state / "doctor")
-    assert (own_state / "doctor").is_dir()
+    assert match["state"] == str(own_state)
+    assert not own_state.exists()
+
+
+def test_a_state_folder_to_come_is_not_made(run: Run, onnx_alone: Path, tmp_path: Path) -> None:
+    """It would be this user's; the one that the run has may be another."""
+    (tmp_path / "lib").mkdir()
+    match = HEAD.match(run("doctor", "--state", tmp_path / "lib" / "state").out)
+    assert match is not None
+    assert match["state"] == str(tmp_path / "lib" / "state")
+    assert names_in(tmp_path / "lib") == []
 
 
 def test_the_run_s_own_state_folder_is_tried(run: Run, onnx_alone: Path, tmp_path: Path) -> None:
-    match = HEAD.match(run("doctor", "--state", tmp_path / "state").out)
-    assert match is not None
-    assert match["state"] == str(tmp_path / "state")
-    assert (tmp_path / "state" / "ledger.sqlite3").is_file()
+    state = tmp_path / "state"
+    with held(state, ["score"]), open_ledger(state):
+        made = run("doctor", "--state", state)
+    assert made.code == 75
+    assert run("doctor", "--state", state).code == 0
+    (state / LEDGER_NAME).write_bytes(b"no ledger" * 1000)
+    damaged = run("doctor", "--state", state)
+    assert damaged.code == 0
+    assert damaged.err.startswith(f"warning: the ledger was damaged and is set aside: {state}/")
 
 
 def test_a_state_folder_that_cannot_be_used(run: Run, onnx_alone: Path, own_state: Path) -> None:
     own_state.parent.touch()
     made = run("doctor")
     assert made.code == 1
-    assert made.err.startswith(f"error: the state folder {own_state / 'doctor'} cannot be used: ")
+    assert made.err.startswith(f"error: the state folder {own_state} cannot be used: ")
 
 
 def test_one_bad_file(run: Run, bundle: Path) -> None:
@@ -107,6 +125,18 @@ def test_a_missing_library_is_not_the_model_s_fault(
     assert models(made.out)[1] == (
         "tiny.tflite: not tested, the library that runs .tflite models is not installed"
     )
+
+
+def test_ready_is_not_said_of_what_cannot_run(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual model needs a library that is not there; another one would do."""
+    doctor = sys.modules["cxr_edge.cli.doctor"]
+    monkeypatch.setattr(doctor, "DEFAULT_MODEL", "tiny")
+    monkeypatch.setattr(doctor, "_check", lambda choice, _: choice.format == "tflite" or None)
+    made = run("doctor")
+    assert made.code == 0
+    assert models(made.out) == ["ready with --model tiny.tflite, not without"]
 
 
 def test_nothing_can_be_run(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -348,7 +348,7 @@ def test_a_list_ended_by_null_bytes_takes_line_ends(
     assert [row["path"] for row in csv_rows(Path("out"))] == [r"a\nb.png"]
 
 
-def test_lists_do_not_wait_in_line(
+def test_lists_of_a_folder_share_its_ledger(
     run: Run,
     films: Path,
     tiny: Path,
@@ -356,12 +356,42 @@ def test_lists_do_not_wait_in_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each has a state folder of its own, and the same one every night."""
+    """Tonight's list has another name than last night's, and the same films."""
     monkeypatch.chdir(tmp_path)
-    for name, out in (("one", "1"), ("two", "2"), ("one", "3")):
-        Path(name).write_bytes(b"in/bright.png\n")
-        run("score", "--files-from", name, "--model", tiny, "--out", out, "-q")
-    assert len(names_in(own_state)) == 2
+    for night in ("2026-11-29", "2026-11-30"):
+        Path(night).write_bytes(b"in/bright.png\n")
+        run("score", "--files-from", night, "--model", tiny, "--out", f"{night}.out", "-q")
+    assert len(names_in(own_state)) == 1
+
+
+HALF_LISTS = {
+    "a tail of zeros": (b"in/bright.png\n" + bytes(64), "has null bytes in a row"),
+    "an empty name": (b"in/bright.png\0\0in/sub/film.jpg\0", "has null bytes in a row"),
+    "from PowerShell": ("in/bright.png\r\n".encode("utf-16"), "is UTF-16"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), HALF_LISTS.values(), ids=HALF_LISTS)
+def test_a_list_that_cannot_be_meant(
+    text: bytes, message: str, run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    made = run("score", "--files-from", "-", "--model", tiny, "--out", tmp_path / "out", stdin=text)
+    assert made.code == 2
+    assert made.err.startswith(f"error: --files-from - {message}\n  tip: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_deleted_working_folder_costs_no_report(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    out, state = tmp_path / "out", tmp_path / "state"
+    made = run("score", films, "--model", tiny, "--out", out, "--state", state, "-q")
+    assert made.code == 0
+    assert json.loads((out / "run.json").read_text())["directory"] == ""
 
 
 def must_not_happen(*_: Any) -> NoReturn:

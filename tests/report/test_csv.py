@@ -135,6 +135,9 @@ FORMULAS = {
     "in/=1": "in/=1",
     "x;=1+1;.png": "x;'=1+1;.png",
     "x;'y": "x;''y",
+    'a;"=1+1;b.png': "a;'\"=1+1;b.png",
+    'a;"" =1': 'a;\'"" =1',
+    'a;"b"': 'a;"b"',
 }
 
 
@@ -156,10 +159,11 @@ def test_any_names_read_back_row_for_row(names: list[str]) -> None:
     shown = [display_name(name) for name in names]
     made = parsed(*(result(name, 0.5) for name in shown))
     assert sorted(undefused(row["path"]) for row in made) == sorted(shown)
-    for row in made:
-        assert set(row) == set(COLUMNS)
-        parts = [part for cell in row.values() for part in cell.split(";")]
-        assert not any(part.lstrip().startswith(RISKY) for part in parts)
+    assert all(set(row) == set(COLUMNS) for row in made)
+    text = written(*(result(name, 0.5) for name in shown)).decode()
+    for delimiter in ",;":  # as spreadsheets split it where the comma is decimal
+        for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            assert not any(cell.lstrip().startswith(RISKY) for cell in line)
 
 
 def test_values_have_the_columns_in_order() -> None:

@@ -131,7 +131,7 @@
   // As in triage.csv: a quote in front keeps a spreadsheet from running a text as a formula, also
   // behind a `;`, which separates cells where the comma is decimal.
   function cell(text) {
-    const safe = text.replaceAll(/(^|;)(?=['\t\r]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/gu, "$1'");
+    const safe = text.replaceAll(/(^|;)(?=['\t\r]|[\s"]*[=+\-@\uff1d\uff0b\uff0d\uff20])/gu, "$1'");
     return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
   }
 
