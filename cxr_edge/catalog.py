@@ -86,9 +86,13 @@ def _model_path(model: str) -> Path:
         if Path(model).name == model and _is_file(bundled / name) and Path(name).suffix:
             return bundled / name
     if not _is_file(Path(model)):
-        names = ", ".join(spec.name for spec in bundled_specs())
+        from difflib import get_close_matches
+
+        names = [spec.name for spec in bundled_specs()]
+        near = get_close_matches(model.lower(), names, 1)
+        bundled_ones = f"bundled: {', '.join(names)}; others by path, as in models/NAME.onnx"
         raise ModelRefusedError(
-            f"no model {model!r}", tip=f"bundled: {names}; others by path, as in models/NAME.onnx"
+            f"no model {model!r}", tip=f"did you mean {near[0]}?" if near else bundled_ones
         )
     return Path(model)
 

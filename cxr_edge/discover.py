@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -31,15 +32,19 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
         the walk goes on as files are taken.
 
     Raises:
-        InputError: an INPUT does not exist.
+        InputError: an INPUT does not exist, or nobody may say so.
     """
     roots: dict[Path, Path] = {}
     for given in inputs:
-        if not os.path.lexists(given):
+        try:
+            os.lstat(given)
+        except OSError as error:
+            missing = error.errno == errno.ENOENT
+            what = "does not exist" if missing else f"cannot be looked at, {error.strerror}"
             raise InputError(
-                f"input does not exist: {display_name(given)}",
+                f"input {what}: {display_name(given)}",
                 tip="is its share mounted, and the name spelled like that?",
-            )
+            ) from error
         # As the system follows it: `link/..` is not the folder that holds the link.
         roots.setdefault(Path(os.path.realpath(given)), given)
     return _entries(roots)

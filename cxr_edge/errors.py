@@ -13,7 +13,7 @@
     ├── ReportError              exit 1   the report could not be written
     ├── StateError               exit 1   the ledger cannot be read or written
     │   └── StateBusyError       exit 75  another run holds this state folder
-    ├── RunInterruptedError      exit 130, 143   stopped by a signal; what is scored is safe
+    ├── RunInterruptedError      exit 129, 130, 143   stopped by a signal; what is scored is safe
     └── ExportError              exit 1   a model cannot be exported
         └── ParityError                   an exported file disagrees with its source
 

@@ -27,6 +27,9 @@ class Progress(Protocol):
     def recorded(self, files: int) -> None:
         """So many more files have a row."""
 
+    def recalled(self, files: int) -> None:
+        """So many files have not changed since an earlier run, whose answer stands."""
+
     def waiting(self, files: int, seconds: float) -> None:
         """So many files may still be written to; they are looked at again in so many seconds."""
 
@@ -99,6 +102,7 @@ class Scorer:
 
     def _said_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
         if file.problem is None and (known := self.run.recall(file)) is not None:
+            self.progress.recalled(1)
             return known
         problem = file.problem or (file.stamp and watch.objection(file.stamp))
         return Result.without_score(file.display, problem) if problem else None

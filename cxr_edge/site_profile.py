@@ -97,7 +97,8 @@ def load_profile(path: Path) -> SiteProfile:
         values = json.loads(path.read_text(encoding="utf-8"))
         return typing.cast("SiteProfile", read(SiteProfile, values, "profile"))
     except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        why = "it is not JSON" if isinstance(error, json.JSONDecodeError) else error
+        why = getattr(error, "strerror", None) or error
+        why = "it is not JSON" if isinstance(error, json.JSONDecodeError) else why
         raise InputError(
             f"site profile {display_name(path)} cannot be used: {why}",
             tip="cxr-edge evaluate --propose-threshold writes one",

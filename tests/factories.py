@@ -63,6 +63,7 @@ def context(**fields: Any) -> RunContext:
         seconds=1.5,
         command=("cxr-edge", "score", "in"),
         directory="/srv/xray",
+        recalled=0,
     )
     return replace(plain, **fields)
 

@@ -26,11 +26,15 @@ class Told:
     """Progress that remembers; `on_waiting` happens in the meantime."""
 
     recorded_files: list[int] = field(default_factory=list)
+    recalled_files: int = 0
     waited_for: list[tuple[int, float]] = field(default_factory=list)
     on_waiting: Callable[[], Any] = lambda: None
 
     def recorded(self, files: int) -> None:
         self.recorded_files.append(files)
+
+    def recalled(self, files: int) -> None:
+        self.recalled_files += files
 
     def waiting(self, files: int, seconds: float) -> None:
         self.waited_for.append((files, seconds))

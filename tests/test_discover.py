@@ -13,7 +13,7 @@ import pytest
 from cxr_edge.discover import discover, listed
 from cxr_edge.errors import InputError
 from cxr_edge.types import Reason, Stamp
-from tests.factories import write_tree
+from tests.factories import raising, write_tree
 
 
 def shown(*inputs: Path) -> list[str]:
@@ -86,6 +86,14 @@ def test_same_last_name(tmp_path: Path) -> None:
 def test_missing_input_is_an_error_before_any_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"input does not exist: .*no\\nwhere"):
         next(discover([tree(tmp_path, "a.png"), tmp_path / "no\nwhere"]))
+
+
+def test_an_input_that_this_user_may_not_look_at_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "lstat", raising(PermissionError(13, "Permission denied")))
+    with pytest.raises(InputError, match="input cannot be looked at, Permission denied: "):
+        next(discover([tmp_path]))
 
 
 SPECIAL: dict[str, tuple[Callable[[Path], Any], Reason]] = {

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.cli import show
 from cxr_edge.cli.evaluate import EvaluateRequest
@@ -25,6 +27,7 @@ from cxr_edge.errors import (
     InputError,
     RunInterruptedError,
 )
+from cxr_edge.evaluate.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.evaluate.cautions import CHANCE
 from cxr_edge.evaluate.compare import compare
 from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
@@ -42,7 +45,7 @@ from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Picture, display_name
 
 PROFILE_NAME = "site-profile.json"
-_FINEST = 0.01  # a sensitivity of 1 is asked of a hundred films, not of infinitely many
+_FINEST = 0.01  # a sensitivity of 1 is asked of a hundred patients, not of infinitely many
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,21 @@ def _choices(models: Sequence[str]) -> list[ModelChoice]:
 
 
 def _check_enough(labelled: LabelledSet, least: float | None) -> None:
-    """Refuse, before a film is read, what too few films would choose.
+    """Refuse, before a film is read, what too few patients would choose.
 
-    The share asked for must be one that so many films can have without being all of them.
+    The share asked for must be one that so many can have without being all of them.
     """
     if least is None:
         return
-    positives = sum(film.label for film in labelled.films)
-    needed = math.ceil(round(1 / max(1 - least, _FINEST), 6))
-    if positives < needed or positives == len(labelled.films):
+    labels = np.array([film.label for film in labelled.films])
+    negatives, positives = class_patients(labels, [film.patient for film in labelled.films])
+    needed = max(LEAST_PATIENTS, math.ceil(round(1 / max(1 - least, _FINEST), 6)))
+    if positives < needed or negatives < LEAST_PATIENTS:
         negative, positive = labelled.classes
         raise DataError(
-            f"{positives} {positive} and {len(labelled.films) - positives} {negative} films cannot "
-            f"choose a threshold of sensitivity {least}",
-            tip=f"at least {needed} {positive} films are needed, and {negative} ones",
+            f"{positives} {positive} and {negatives} {negative} patients cannot choose a threshold "
+            f"of sensitivity {least}",
+            tip=f"{needed} patients with {positive} are needed, and {LEAST_PATIENTS} {negative}",
         )
 
 

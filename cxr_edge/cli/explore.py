@@ -30,6 +30,6 @@ def explore(folder: Path, out: Path) -> None:
     try:
         from cxr_training.explore import explore as run_exploration
     except ImportError as error:
-        raise missing_extra(error, "training") from error
+        raise missing_extra(error, "evaluate") from error
     run_exploration(folder, out)
     click.echo(f"exploration written: {out}", err=True)

@@ -51,7 +51,7 @@ class Pipeline:
 
     def score(
         self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
-    ) -> None:
+    ) -> int:
         """One row per file in the ledger.
 
         Args:
@@ -59,6 +59,9 @@ class Pipeline:
             run: where the rows go.
             settle: when a file counts as complete.
             total: how many files there are, where somebody has counted.
+
+        Returns:
+            How many had their row from an earlier run.
 
         Raises:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
@@ -72,6 +75,7 @@ class Pipeline:
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
+            return progress.known
 
     def _batches(self) -> tuple[int, int]:
         """Films per forward pass, and how many passes are under way at once."""

@@ -119,8 +119,9 @@ def score(**options: Any) -> int:
     model and settings is not scored again, so a run that was stopped goes on when it is started
     again.
 
-    Exit code 0: every file has a score; 3: the report is complete and lists files without one; 75:
-    another run holds the state folder.
+    Exit code 0: every file has a score; 1: no report; 2: an input or option is wrong; 3: the report
+    is complete and lists files without a score; 4: the model or device is refused; 75: another run
+    holds the state folder; 129, 130, 143: stopped by a signal, and the same command goes on.
 
     \b
     Example:

@@ -73,8 +73,8 @@ def run(request: ScoreRequest, decoders: Decoders) -> Report:
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             settle = SettleRule(request.settle)
-            setup.pipeline.score(files, recorded, settle, _total(request, files))
-            report = _report(setup, recorded)
+            recalled = setup.pipeline.score(files, recorded, settle, _total(request, files))
+            report = _report(setup, recorded, recalled)
             _write(report, out, request.state)
             _tell(request, report, out)
             return report
@@ -169,9 +169,9 @@ def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
     return sum(1 for _ in discover(map(Path, request.inputs))) if watched else None
 
 
-def _report(setup: _Setup, recorded: Run) -> Report:
+def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
     """Finish the run, then look for what its page shows besides."""
-    context = _context(setup, recorded)
+    context = _context(setup, recorded, recalled)
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold)
     if not context.thumbnails:
@@ -193,7 +193,7 @@ def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:
     return first
 
 
-def _context(setup: _Setup, recorded: Run) -> RunContext:
+def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
     """Everything the report says about the run, taken when the last score is there."""
     request, point, clock = setup.request, setup.point, setup.clock
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
@@ -215,6 +215,7 @@ def _context(setup: _Setup, recorded: Run) -> RunContext:
         seconds=clock.seconds,
         command=tuple(map(display_name, sys.argv)),
         directory=_working_folder(),
+        recalled=recalled,
     )
 
 

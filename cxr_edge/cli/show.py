@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 20
 _NAME_SHOWN = 160
+_LOG_WIDTH = _NAME_SHOWN + 80
 FILES_PER_LINE = 500
 
 
@@ -61,6 +62,7 @@ class QuietProgress:
     """Counts and says nothing, without loading what could."""
 
     done = 0
+    known = 0
 
     def __enter__(self) -> QuietProgress:
         """Nothing to show."""
@@ -72,6 +74,10 @@ class QuietProgress:
     def recorded(self, files: int) -> None:
         """So many more files have a row."""
         self.done += files
+
+    def recalled(self, files: int) -> None:
+        """An earlier run's answer stands."""
+        self.known += files
 
     def waiting(self, files: int, seconds: float) -> None:
         """Some files may still be written to."""
@@ -174,6 +180,8 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:  # names whole, for whoever searches a log for one
+        console.width = max(console.width, _LOG_WIDTH)
     urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
@@ -198,12 +206,16 @@ def _table(rows: list[TriageRow]) -> Table:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("rank", "band", "probability", Column("file", overflow="fold"), "remarks")
-    for row in rows:
+    figures = (Column(name, no_wrap=True) for name in ("rank", "band", "probability"))
+    table = Table(*figures, Column("file", overflow="fold"))
+    remarks = [row.result.reason or ", ".join(row.result.warnings) for row in rows]
+    if any(remarks):
+        table.add_column("remarks")
+    for row, remark in zip(rows, remarks, strict=True):
         result = row.result
-        remarks = result.reason or ", ".join(result.warnings)
         score = "" if result.probability is None else f"{result.probability:.6f}"
-        table.add_row(str(row.rank), row.band, score, Text(_short(result.path)), remarks)
+        cells = (str(row.rank), row.band, score, Text(_short(result.path)), remark)
+        table.add_row(*cells[: len(table.columns)])
     return table
 
 
@@ -217,7 +229,7 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
     counts = report.counts
     rest = counts.attention + counts.flagged - shown
     if rest:
-        yield f"... and {rest} more to read first, see triage.csv"
+        yield f"... and {rest} more that need attention or are flagged, see triage.html"
     context = report.context
     chosen = " (auto)" if context.device_asked == "auto" else ""
     yield (
@@ -238,6 +250,8 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         f"{counts.found} found = {counts.scored} scored + {counts.not_scored} not scored "
         f"+ {counts.deferred} deferred"
     )
+    if context.recalled:
+        yield f"{context.recalled} unchanged since an earlier run, not read again"
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
     )

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first finishes and records the batch, the second ends at once."""
+"""SIGTERM, SIGINT and SIGHUP: the first finishes and records the batch, the second ends at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType
 
 from cxr_edge.cli.boundary import say_from_handler
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequest:
@@ -26,6 +26,8 @@ class StopRequest:
     def handle(self, number: int, _: FrameType | None) -> None:
         """Remember the first signal; leave at the second, through the usual clean-up."""
         if self.signal_number:
+            if number == signal.SIGHUP:  # a terminal that closes says so more than once
+                return
             raise SystemExit(128 + number)
         self.signal_number = number
         say_from_handler("stopping after this batch", "once more to stop at once")

@@ -35,6 +35,7 @@ class RunContext:
         versions: software that could change a number.
         seconds: wall time from start to the last score.
         directory: where the command was given; relative names in it are from there.
+        recalled: rows that an earlier run had computed, of files that have not changed since.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class RunContext:
     seconds: float
     command: tuple[str, ...]
     directory: str
+    recalled: int
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -62,8 +64,9 @@ class RunContext:
         Raises:
             TypeError, ValueError: another version wrote it.
         """
-        # A run of before it was recorded can be rendered too.
-        return typing.cast("RunContext", read(cls, {"directory": "", **values}, "context"))
+        # A run of before these were recorded can be rendered too.
+        later = {"directory": "", "recalled": 0}
+        return typing.cast("RunContext", read(cls, {**later, **values}, "context"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -39,6 +39,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "seconds": context.seconds,
         "command": list(context.command),
         "directory": context.directory,
+        "recalled": context.recalled,
     }
 
 

@@ -137,12 +137,13 @@ def test_a_proposed_threshold_is_one_that_score_takes(
 ) -> None:
     """And a second evaluation judges it."""
     out = tmp_path / "out"
+    more(labelled)
     propose = ("--propose-threshold", "sensitivity=0.8", "--out", out)
     assert run("evaluate", labelled, "--model", tiny, *propose).code == 0
     assert names_in(out) == sorted([*FILES, "site-profile.json"])
     profile = load_profile(out / "site-profile.json")
-    assert profile.point.sensitivity.value == pytest.approx(5 / 6)
-    assert profile.point.sensitivity.n == 6
+    assert profile.point.sensitivity.value == pytest.approx(10 / 12)
+    assert profile.point.sensitivity.n == 12
     use = ("--model", tiny, "--site-profile", out / "site-profile.json", "-q")
     again = run("evaluate", labelled, *use, "--out", tmp_path / "same")
     assert (again.code, (tmp_path / "same").exists()) == (2, False)
@@ -154,25 +155,32 @@ def test_a_proposed_threshold_is_one_that_score_takes(
     assert run("evaluate", labelled, *use, "--out", tmp_path / "again").code == 0
     first = figures(tmp_path / "again")["models"][0]["points"][0]
     assert (first["name"], first["threshold"]) == ("site", profile.point.threshold)
-    assert first["sensitivity"]["n"] == 7
+    assert first["sensitivity"]["n"] == 13
 
 
-TOO_FEW = {"six of fifty": "sensitivity=0.98", "six of a hundred": "sensitivity=1"}
+TOO_FEW = {
+    "six of fifty": "sensitivity=0.98",
+    "six of a hundred": "sensitivity=1",
+    "six of ten": "sensitivity=0.5",
+}
 
 
 @pytest.mark.parametrize("goal", TOO_FEW.values(), ids=TOO_FEW)
 def test_too_few_films_choose_no_threshold(
     goal: str, run: Run, labelled: Path, tiny: Path, tmp_path: Path
 ) -> None:
+    """Patients, that is: another film of one of them is not another."""
     out = tmp_path / "out"
+    write_tree(labelled, films_of({f"person1_virus_{n}": 90.0 + n for n in range(60)}, "PNEUMONIA"))
     outcome = run("evaluate", labelled, "--model", tiny, "--propose-threshold", goal, "--out", out)
     assert (outcome.code, out.exists()) == (2, False)
-    assert "6 PNEUMONIA and 6 NORMAL films cannot choose" in outcome.err
+    assert "6 PNEUMONIA and 6 NORMAL patients cannot choose" in outcome.err
 
 
 def test_a_threshold_that_cannot_be_had_costs_no_figure(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    more(labelled)
     monkeypatch.setattr(evaluate_run, "propose", raising(DataError("no threshold is so low")))
     goal = ("--propose-threshold", "sensitivity=0.8", "--out", tmp_path / "out")
     outcome = run("evaluate", labelled, "--model", tiny, *goal)
@@ -318,6 +326,7 @@ def test_the_command_that_is_printed_runs(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path
 ) -> None:
     """As it stands, with the folder of the night put in."""
+    more(labelled)
     out = tmp_path / "a folder" / "out"
     propose = ("--propose-threshold", "sensitivity=0.8", "--out", out)
     outcome = run("evaluate", labelled, "--model", tiny, *propose)

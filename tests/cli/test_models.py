@@ -44,6 +44,11 @@ def test_list_as_json(run: Run, bundle: Path) -> None:
     assert json.loads(made.out) == [json.loads((bundle / "tiny.json").read_text())]
 
 
+def test_a_slip_in_a_name(run: Run, bundle: Path) -> None:
+    made = run("models", "show", "Tinny")
+    assert (made.code, made.err) == (4, "error: no model 'Tinny'\n  tip: did you mean tiny?\n")
+
+
 def test_list_without_models(run: Run, bundle: Path) -> None:
     (bundle / "tiny.json").unlink()
     assert run("models", "list").out == ""

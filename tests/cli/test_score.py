@@ -502,10 +502,19 @@ def test_names_are_no_markup(run: Run, tiny: Path, tmp_path: Path) -> None:
     assert "\x1b" not in made.err
 
 
+def test_a_log_holds_whole_names(run: Run, tiny: Path, tmp_path: Path) -> None:
+    """Whoever looks for a film there finds it, however wide the terminal was."""
+    name = f"{'long ' * 29}name.png"
+    write_tree(tmp_path / "in", {name: png(chest(tilt=-100))})
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
+    assert name in made.err
+    assert "remarks" not in made.err, "a column without a word in it"
+
+
 def test_long_lists_are_cut_and_say_so(run: Run, tiny: Path, tmp_path: Path) -> None:
     write_tree(tmp_path / "in", {f"{number:02}.png": b"" for number in range(25)})
     made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
-    assert "... and 5 more to read first, see triage.csv" in made.err
+    assert "... and 5 more that need attention or are flagged, see triage.html" in made.err
     assert "19.png" in made.err
     assert "20.png" not in made.err
 

@@ -17,7 +17,7 @@ import pytest
 
 from cxr_edge.cli.stopping import graceful_stop, signals_wait
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,14 @@ def test_the_first_is_remembered_and_said(
     )
 
 
-@pytest.mark.parametrize("second", SIGNALS, ids=lambda number: number.name)
+def test_a_terminal_that_closes_may_say_so_twice() -> None:
+    with graceful_stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert stop.signal_number == signal.SIGHUP
+
+
+@pytest.mark.parametrize("second", SIGNALS[:2], ids=lambda number: number.name)
 @pytest.mark.parametrize("first", SIGNALS, ids=lambda number: number.name)
 def test_the_second_ends_the_program(first: signal.Signals, second: signal.Signals) -> None:
     with pytest.raises(SystemExit) as caught, graceful_stop():

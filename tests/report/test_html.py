@@ -195,6 +195,8 @@ def test_nothing_found() -> None:
     made = page(report())
     assert made.bands == {"attention": [], "flagged": [], "unflagged": []}
     assert made.text.count("None.") == 3
+    assert "No file was found. Is the share mounted" in made.text
+    assert "No file was found" not in page(report(result("a.png"))).text
 
 
 def test_films_are_shown_with_their_sum() -> None:

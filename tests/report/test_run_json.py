@@ -46,6 +46,7 @@ def test_whole_file() -> None:
         "seconds": 1.5,
         "command": ["x", "ü\udcff"],
         "directory": "/srv/xray",
+        "recalled": 0,
     }
 
 
