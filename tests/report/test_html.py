@@ -123,6 +123,12 @@ def test_the_run_is_described(fact: str) -> None:
     assert fact in words(page(MIXED).text)
 
 
+def test_rows_of_an_earlier_run_are_counted() -> None:
+    again = words(page(report(result("a.png"), recalled=1)).text)
+    assert "Unchanged files 1, whose rows are those of an earlier run." in again
+    assert "Unchanged files" not in page(MIXED).text
+
+
 def test_a_threshold_by_hand_was_never_measured() -> None:
     text = words(page(report(result(), operating_point="custom", threshold=0.3)).text)
     assert "operating point custom: flagged at 0.300000 or above" in text
