@@ -75,8 +75,8 @@ class Workers:
         """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
-        self._count = self._fewer = count
-        self._fewer_until = 0.0
+        self._count = count
+        self._fewer, self._fewer_until = count, 0.0  # what the system allowed last, and until when
         self._settings = settings
         self._decoders = decoders or Decoders()
         self._is_own = decoders is None

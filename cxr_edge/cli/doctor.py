@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import tempfile
@@ -89,7 +90,8 @@ def _try_state(given: Path | None) -> None:
 
     folder = (given or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
-        tried = folder if given and folder.exists() else stack.enter_context(_made_in(folder))
+        is_there = given and os.path.lexists(folder)
+        tried = folder if is_there else stack.enter_context(_made_in(folder))
         stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
         ledger = stack.enter_context(open_ledger(tried))
         if ledger.set_aside is not None:
@@ -101,7 +103,7 @@ def _try_state(given: Path | None) -> None:
 @contextlib.contextmanager
 def _made_in(folder: Path) -> Iterator[Path]:
     """A folder that goes again, in the nearest one that is there already."""
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     try:
         made = tempfile.TemporaryDirectory(prefix=".cxr-edge-doctor-", dir=nearest)
     except OSError as error:

@@ -126,13 +126,13 @@ def _lines(source: str) -> Iterator[str]:
     text = os.fsdecode(names.removeprefix(codecs.BOM_UTF8))  # file names need not be UTF-8
     if "\0" not in text:
         return (line.removesuffix("\r") for line in text.split("\n") if line.strip())
-    listed = text.removesuffix("\0").split("\0")  # no name has a null byte: find -print0 wrote it
-    if "" in listed:
+    paths = text.removesuffix("\0").split("\0")  # no name has a null byte: find -print0 wrote it
+    if "" in paths:
         raise InputError(
             f"--files-from {source} has null bytes in a row",
             tip="was it copied to its end? find -print0 ends each path with one",
         )
-    return iter(listed)
+    return iter(paths)
 
 
 def _state(request: ScoreRequest) -> Path:
