@@ -675,7 +675,9 @@ def test_a_process_starts_for_films_that_would_wait(
     before = descendants()
     with Workers(3, SETTINGS) as pool:
         next(pool.prepare(films[:1] * count, never))
-        assert len(descendants() - before) == started + FORKSERVER
+        assert len(pool._workers) == started
+        # One that was asked for last may not have been forked yet.
+        assert FORKSERVER < len(descendants() - before) <= started + FORKSERVER
 
 
 def test_nothing_starts_before_there_is_a_file() -> None:
