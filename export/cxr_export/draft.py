@@ -40,7 +40,7 @@ from cxr_export.source import Source, sigmoid
 from cxr_training.data import CLASSES, ImageSet
 from cxr_training.nets.blocks import FEATURES_LAYER
 
-MODEL_VERSION = "1.4.0"
+MODEL_VERSION = "1.5.0"
 # How far a file may be from what the network said about the rule-made images. They lie further from
 # films than rounding was measured for: fewer bits move a logit more there than on any film.
 GOLDEN_TOLERANCE = {"float32": 1e-4, "int8-weights": 1e-4, "float16": 1e-3, "int8": 5e-2}
