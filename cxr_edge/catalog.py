@@ -12,6 +12,7 @@ from cxr_edge.model_file import ModelFile
 from cxr_edge.spec import ModelSpec
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
+_NEAR = 0.8  # a letter more, less or swapped
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,12 @@ def _model_path(model: str) -> Path:
         from difflib import get_close_matches
 
         names = [spec.name for spec in bundled_specs()]
-        near = get_close_matches(model.lower(), names, 1)
-        bundled_ones = f"bundled: {', '.join(names)}; others by path, as in models/NAME.onnx"
+        is_name = Path(model).name == model
+        near = get_close_matches(model.lower(), names if is_name else [], 1, _NEAR)
+        slip = f"did you mean {near[0]}? " if near else ""
         raise ModelRefusedError(
-            f"no model {model!r}", tip=f"did you mean {near[0]}?" if near else bundled_ones
+            f"no model {model!r}",
+            tip=f"{slip}bundled: {', '.join(names)}; others by path, as in models/NAME.onnx",
         )
     return Path(model)
 

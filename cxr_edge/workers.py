@@ -150,6 +150,8 @@ class Workers:
 
     def _started(self) -> _Worker:
         self._workers.append(_Worker(self._settings, self._decoders))
+        if len(self._workers) == self._count:
+            self._fewer = self._count
         return self._workers[-1]
 
     def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
@@ -196,7 +198,7 @@ class Workers:
             raise error
         if self._fewer == self._count:
             done_by = f"{len(self._workers)} of {self._count}"
-            _log.warning("%s; %s decode, others are tried now and then", error, done_by)
+            _log.warning("warning: %s; %s decode, others are tried later", error, done_by)
         self._fewer = len(self._workers)
         self._fewer_until = time.monotonic() + _SECONDS_WITH_FEWER
         self._deaths_at_start = 0

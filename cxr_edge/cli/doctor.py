@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _INFERENCE = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
 _BATCH_COMPARED = 64
+_AS_THAT_USER = "run doctor as the user that scores: sudo -u USER cxr-edge doctor"
 
 
 @click.command()
@@ -81,17 +82,20 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
 def _try_state(given: Path | None) -> None:
     """Hold a state folder and its ledger as a run would; StateError where that cannot be done.
 
-    One that is not there yet is tried beside its place and leaves nothing: it would be this user's,
-    and tonight's may be another.
+    One without a ledger is tried where its ledger would be, or as near as there is a folder, and
+    nothing stays: it would be this user's, and tonight's may be another.
     """
     from cxr_edge.cli.show import warn_damaged_ledger
     from cxr_edge.ledger import open_ledger
+    from cxr_edge.ledger_file import LEDGER_NAME
     from cxr_edge.state import held, states_folder
 
     folder = (given or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
-        is_there = given and os.path.lexists(folder)
+        is_there = given and os.path.lexists(folder / LEDGER_NAME)
         tried = folder if is_there else stack.enter_context(_made_in(folder))
+        if tried.stat().st_uid != os.geteuid():  # what is made there would be this user's
+            raise StateError(f"the state folder {folder} is another user's", tip=_AS_THAT_USER)
         stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
         ledger = stack.enter_context(open_ledger(tried))
         if ledger.set_aside is not None:

@@ -31,7 +31,13 @@ from cxr_edge.evaluate.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.evaluate.cautions import CHANCE
 from cxr_edge.evaluate.compare import compare
 from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
-from cxr_edge.evaluate.labels import LabelledSet, check_contradictions, from_csv, from_folders
+from cxr_edge.evaluate.labels import (
+    LabelledFilm,
+    LabelledSet,
+    check_contradictions,
+    from_csv,
+    from_folders,
+)
 from cxr_edge.evaluate.measure import MeasuredModel, measure, propose, set_figures
 from cxr_edge.evaluate.page import SHOWN, render_page
 from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
@@ -64,7 +70,7 @@ def run(request: EvaluateRequest) -> Evaluation:
     check_target(out)
     _check_outside(out, request.labelled)
     labelled = _labelled(request)
-    _check_enough(labelled, request.least_sensitivity())
+    _check_enough(labelled.films, labelled.classes, request.least_sensitivity())
     choices = _choices(request.models)
     profile = None if request.site_profile is None else load_profile(request.site_profile)
     if profile is not None:
@@ -101,18 +107,21 @@ def _choices(models: Sequence[str]) -> list[ModelChoice]:
     return choices
 
 
-def _check_enough(labelled: LabelledSet, least: float | None) -> None:
-    """Refuse, before a film is read, what too few patients would choose.
+def _check_enough(
+    films: Iterable[LabelledFilm | EvaluatedFilm], classes: tuple[str, str], least: float | None
+) -> None:
+    """Refuse what too few patients would choose.
 
     The share asked for must be one that so many can have without being all of them.
     """
     if least is None:
         return
-    labels = np.array([film.label for film in labelled.films])
-    negatives, positives = class_patients(labels, [film.patient for film in labelled.films])
+    named = [(film.label, film.patient) for film in films]
+    labels = np.array([label for label, _ in named])
+    negatives, positives = class_patients(labels, [patient for _, patient in named])
     needed = max(LEAST_PATIENTS, math.ceil(round(1 / max(1 - least, _FINEST), 6)))
     if positives < needed or negatives < LEAST_PATIENTS:
-        negative, positive = labelled.classes
+        negative, positive = classes
         raise DataError(
             f"{positives} {positive} and {negatives} {negative} patients cannot choose a threshold "
             f"of sensitivity {least}",
@@ -222,6 +231,8 @@ def _with_profile(
     if auc is not None and auc.value < CHANCE:
         return evaluation, DataError("no threshold is chosen where the AUC is below 0.5")
     try:
+        read = (film for film in scored.films if film.result.probability is not None)
+        _check_enough(read, evaluation.films.classes, least)
         profile = propose(scored.films, scored.model, least, evaluation.films)
     except DataError as error:
         return evaluation, error

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 20
 _NAME_SHOWN = 160
-_LOG_WIDTH = _NAME_SHOWN + 80
+_LOG_WIDTH = 100_000  # of no line: as wide as its names take
 FILES_PER_LINE = 500
 
 
@@ -104,7 +104,8 @@ class Progress(QuietProgress):
 
     def __exit__(self, *_: object) -> None:
         """Take it away again."""
-        if self._console.is_terminal:  # elsewhere it would leave an empty line
+        # Elsewhere it would leave an empty line; a terminal may have closed since.
+        if self._bar.live.is_started:
             self._bar.stop()
 
     def recorded(self, files: int) -> None:
@@ -180,12 +181,13 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:  # names whole, for whoever searches a log for one
-        console.width = max(console.width, _LOG_WIDTH)
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    if not watched:  # names whole, for whoever searches a log for one
+        console.width = _LOG_WIDTH
     urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
-        console.print(_table(shown))
+        console.print(_table(shown, _NAME_SHOWN if watched else _LOG_WIDTH))
     details = [_details(report)] if verbose else []
     print_lines([*_summary(report, len(shown)), *details, f"report: {out / 'triage.html'}"])
 
@@ -201,7 +203,7 @@ def print_lines(lines: Iterable[str]) -> None:
     console.print(Text(BANNER, style="bold"), soft_wrap=True)
 
 
-def _table(rows: list[TriageRow]) -> Table:
+def _table(rows: list[TriageRow], longest: int) -> Table:
     """File names are Text, so that nothing in them is taken for markup."""
     from rich.table import Column, Table
     from rich.text import Text
@@ -214,15 +216,15 @@ def _table(rows: list[TriageRow]) -> Table:
     for row, remark in zip(rows, remarks, strict=True):
         result = row.result
         score = "" if result.probability is None else f"{result.probability:.6f}"
-        cells = (str(row.rank), row.band, score, Text(_short(result.path)), remark)
+        cells = (str(row.rank), row.band, score, Text(_short(result.path, longest)), remark)
         table.add_row(*cells[: len(table.columns)])
     return table
 
 
-def _short(name: str) -> str:
+def _short(name: str, longest: int) -> str:
     """A path of thousands of characters would hide the rows around it."""
-    half = _NAME_SHOWN // 2
-    return name if len(name) <= _NAME_SHOWN else f"{name[:half]}…{name[-half:]}"
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
 def _summary(report: Report, shown: int) -> Iterator[str]:
@@ -251,7 +253,7 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         f"+ {counts.deferred} deferred"
     )
     if context.recalled:
-        yield f"{context.recalled} unchanged since an earlier run, not read again"
+        yield f"{context.recalled} unchanged since an earlier run, not scored again"
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
     )

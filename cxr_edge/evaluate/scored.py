@@ -74,7 +74,7 @@ def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float
     many independent films (Rao, Scott, Biometrics 48:577, 1992), less what estimating it from few
     patients costs (Korn, Graubard, Surv. Methodol. 24:193, 1998). A handful of patients cannot show
     an effect: it counts as if the films of `_PATIENTS_SUPPOSED` more of them agreed. Where all
-    films agree, each patient counts once.
+    films agree, patients count once, and less where some have many more films than others.
 
     Args:
         hits: [N], at least one.
@@ -82,14 +82,18 @@ def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float
     """
     films = len(hits)
     people, owner = np.unique(np.asarray(patients), return_inverse=True)
+    if films == len(people):
+        return float(films)
     value = float(hits.mean())
-    if films == len(people) or value in (0, 1) or len(people) == 1:
-        return float(len(people))
+    agreeing = float((np.bincount(owner) ** 2).sum()) / films  # the effect if all films did
+    alike = films / agreeing  # so many patients with as many films each
+    if value in (0, 1) or alike <= 1:
+        return alike
     residuals = np.bincount(owner, hits - value)
     between = len(people) / (len(people) - 1) * float(residuals @ residuals) / films**2
     seen = max(between / (value * (1 - value) / (films - 1)), 1.0)
     showing = min(len(np.unique(owner[hits])), len(np.unique(owner[~hits])))
-    supposed = _PATIENTS_SUPPOSED * films / len(people)
+    supposed = _PATIENTS_SUPPOSED * agreeing
     effect = (showing * seen + supposed) / (showing + _PATIENTS_SUPPOSED)
-    estimated = (stdtrit(np.inf, 0.975) / stdtrit(len(people) - 1, 0.975)) ** 2
-    return float(films / effect * estimated)
+    estimated = (stdtrit(np.inf, 0.975) / stdtrit(alike - 1, 0.975)) ** 2
+    return max(1.0, float(films / effect * estimated))

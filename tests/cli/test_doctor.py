@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -69,6 +70,32 @@ def test_a_state_folder_to_come_is_not_made(run: Run, onnx_alone: Path, tmp_path
     assert match is not None
     assert match["state"] == str(tmp_path / "lib" / "state")
     assert names_in(tmp_path / "lib") == []
+
+
+def test_a_state_folder_without_a_ledger_stays_empty(
+    run: Run, onnx_alone: Path, tmp_path: Path
+) -> None:
+    """As made for the user that scores: what root leaves in it would stop the night."""
+    assert run("doctor", "--state", tmp_path).code == 0
+    assert "ledger.sqlite3" not in names_in(tmp_path)
+    assert "lock" not in names_in(tmp_path)
+
+
+def test_another_user_s_ledger_is_left_alone(
+    run: Run, onnx_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    with held(state, ["score"]), open_ledger(state):
+        pass
+    before = (state / LEDGER_NAME).read_bytes()
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    made = run("doctor", "--state", state)
+    assert made.code == 1
+    assert made.err == (
+        f"error: the state folder {state} is another user's\n"
+        "  tip: run doctor as the user that scores: sudo -u USER cxr-edge doctor\n"
+    )
+    assert (state / LEDGER_NAME).read_bytes() == before
 
 
 def test_the_run_s_own_state_folder_is_tried(run: Run, onnx_alone: Path, tmp_path: Path) -> None:

@@ -177,6 +177,19 @@ def test_too_few_films_choose_no_threshold(
     assert "6 PNEUMONIA and 6 NORMAL patients cannot choose" in outcome.err
 
 
+def test_films_that_cannot_be_read_choose_no_threshold(
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """A set that was copied halfway: its figures are written all the same."""
+    out = tmp_path / "out"
+    more(labelled)
+    write_tree(labelled, {f"PNEUMONIA/person{n}_virus_1.png": b"cut" for n in range(90, 130)})
+    goal = ("--propose-threshold", "sensitivity=0.98", "--out", out)
+    outcome = run("evaluate", labelled, "--model", tiny, *goal)
+    assert (outcome.code, names_in(out)) == (2, FILES)
+    assert "12 PNEUMONIA and 12 NORMAL patients cannot choose" in outcome.err
+
+
 def test_a_threshold_that_cannot_be_had_costs_no_figure(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

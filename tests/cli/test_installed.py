@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,9 +89,9 @@ def test_a_home_holds_our_state_and_nothing_else(
     asked = (films, "--model", tiny, "--out", tmp_path / "out") if command == SCORE else ()
     made = cxr_edge(*command, *asked, env={"PATH": os.environ["PATH"], "HOME": str(home)})
     assert made.returncode == 0, made.stderr
-    assert {path.relative_to(home).parts[:4] for path in home.rglob("*") if path.is_file()} <= {
-        (".local", "state", "cxr-edge", each) for each in names_in(home / ".local/state/cxr-edge")
-    }
+    left = [path.relative_to(home).parts for path in home.rglob("*") if path.is_file()]
+    assert bool(left) == (command == SCORE)
+    assert all(parts[:3] == (".local", "state", "cxr-edge") for parts in left), left
 
 
 def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
@@ -247,6 +249,29 @@ def on_a_terminal(*arguments: object, **more: str) -> bytes:
         os.close(ours)
         process.wait(timeout=60)
     return seen
+
+
+def test_a_terminal_that_closes_stops_the_run(films: Path, tiny: Path, tmp_path: Path) -> None:
+    """While the bar is shown: nobody reads on, and what is scored is safe."""
+    ours, theirs = pty.openpty()
+    state = tmp_path / "state"
+    command = [str(BINARY), "score", str(films), "--model", str(tiny), "--state", str(state)]
+    with subprocess.Popen(
+        [*command, "--settle", "3600", "--out", str(tmp_path / "out")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(TERM="xterm-256color"),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        while b"waiting" not in seen:
+            seen += os.read(ours, 4096)
+        os.close(ours)
+        assert process.wait(timeout=60) == 129
+    assert not (tmp_path / "out").exists()
 
 
 def test_errors_are_red_on_a_terminal() -> None:

@@ -46,7 +46,12 @@ def test_list_as_json(run: Run, bundle: Path) -> None:
 
 def test_a_slip_in_a_name(run: Run, bundle: Path) -> None:
     made = run("models", "show", "Tinny")
-    assert (made.code, made.err) == (4, "error: no model 'Tinny'\n  tip: did you mean tiny?\n")
+    bundled = "bundled: tiny; others by path, as in models/NAME.onnx"
+    assert (made.code, made.err) == (
+        4,
+        f"error: no model 'Tinny'\n  tip: did you mean tiny? {bundled}\n",
+    )
+    assert run("models", "show", "./tiny").err == f"error: no model './tiny'\n  tip: {bundled}\n"
 
 
 def test_list_without_models(run: Run, bundle: Path) -> None:

@@ -504,11 +504,15 @@ def test_names_are_no_markup(run: Run, tiny: Path, tmp_path: Path) -> None:
 
 def test_a_log_holds_whole_names(run: Run, tiny: Path, tmp_path: Path) -> None:
     """Whoever looks for a film there finds it, however wide the terminal was."""
-    name = f"{'long ' * 29}name.png"
+    name = "/".join(number * 61 for number in "123")
     write_tree(tmp_path / "in", {name: png(chest(tilt=-100))})
     made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
     assert name in made.err
     assert "remarks" not in made.err, "a column without a word in it"
+    write_tree(tmp_path / "in", {f"{name}.jpg": png(size=(60, 400))})
+    made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "warned")
+    (line,) = (line for line in made.err.splitlines() if f"{name}.jpg" in line)
+    assert "extension_mismatch" in line
 
 
 def test_long_lists_are_cut_and_say_so(run: Run, tiny: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_rows_of_an_earlier_run_are_counted(run: Run, tiny: Path, tmp_path: Path
     for number, told in enumerate((0, len(names_in(INCOMING)) - damaged)):
         out = tmp_path / str(number)
         made = run("score", INCOMING, "--model", tiny, "--out", out)
-        line = f"\n{told} unchanged since an earlier run, not read again\n"
+        line = f"\n{told} unchanged since an earlier run, not scored again\n"
         assert (line in made.err) == bool(told)
         assert json.loads((out / "run.json").read_text())["recalled"] == told
 

@@ -117,25 +117,31 @@ def test_a_miss_promises_no_more_than_none() -> None:
     assert lows == sorted(lows, reverse=True)
 
 
-# Patients, films of each, share, how much films of a patient agree (intraclass correlation).
-COVERED = [(60, 5, 0.95, 1.0), (60, 5, 0.95, 0.3), (5, 10, 0.8, 0.3), (95, 2, 0.98, 0.3)]
+# Films of each patient, share, how much films of a patient agree (intraclass correlation).
+COVERED = {
+    "copies": ([5] * 60, 0.95, 1.0),
+    "alike": ([5] * 60, 0.95, 0.3),
+    "few patients": ([10] * 5, 0.8, 0.3),
+    "rarely missed": ([2] * 95, 0.98, 0.3),
+    "three with many": ([1] * 60 + [20] * 3, 0.8, 1.0),
+    "ten with ten": ([1] * 100 + [10] * 10, 0.95, 1.0),
+}
 
 
-@pytest.mark.parametrize(("people", "each", "share", "agreement"), COVERED)
+@pytest.mark.parametrize(("films", "share", "agreement"), COVERED.values(), ids=COVERED)
 def test_an_interval_holds_the_truth_as_often_as_it_says(
-    people: int, each: int, share: float, agreement: float
+    films: list[int], share: float, agreement: float
 ) -> None:
     """Over films alone it is 61 of 100 in the first case."""
     random, rounds = np.random.default_rng(0), 400
-    patients = np.repeat(np.arange(people), each)
+    patients = np.repeat(np.arange(len(films)), films)
     held = 0
     for _ in range(rounds):
-        of_patient = (random.random(people) < share).astype(float)
+        of_patient = (random.random(len(films)) < share).astype(float)
         if agreement < 1:  # beta-binomial
             weight = 1 / agreement - 1
-            of_patient = random.beta(share * weight, (1 - share) * weight, people)
-        found = _of_patients(
-            random.random(len(patients)) < of_patient[patients], patients.astype(str)
-        )
+            of_patient = random.beta(share * weight, (1 - share) * weight, len(films))
+        hits = random.random(len(patients)) < of_patient[patients]
+        found = _of_patients(hits.tolist(), patients.astype(str).tolist())
         held += found.low <= share <= found.high
     assert held >= 0.92 * rounds
