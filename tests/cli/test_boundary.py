@@ -76,7 +76,7 @@ def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 EXTRAS = {
     "train": (["train", "cnn3_50", "--data", ".", "--out", "x"], "cxr_training.fit", "training"),
-    "explore": (["explore", "."], "cxr_training.explore", "training"),
+    "explore": (["explore", "."], "cxr_training.explore", "evaluate"),
     "export": (
         ["export", ".", "--name", "x", "--calibration", ".", "--out", "x"],
         "cxr_export.export",

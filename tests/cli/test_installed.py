@@ -253,6 +253,12 @@ def on_a_terminal(*arguments: object, **more: str) -> bytes:
 
 def test_a_terminal_that_closes_stops_the_run(films: Path, tiny: Path, tmp_path: Path) -> None:
     """While the bar is shown: nobody reads on, and what is scored is safe."""
+
+    def at_the_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # A test run under nohup ignores it, and hands that on.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     ours, theirs = pty.openpty()
     state = tmp_path / "state"
     command = [str(BINARY), "score", str(films), "--model", str(tiny), "--state", str(state)]
@@ -263,14 +269,17 @@ def test_a_terminal_that_closes_stops_the_run(films: Path, tiny: Path, tmp_path:
         stderr=theirs,
         env=environment(TERM="xterm-256color"),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=at_the_terminal,
     ) as process:
         os.close(theirs)
         seen = b""
         while b"waiting" not in seen:
             seen += os.read(ours, 4096)
         os.close(ours)
-        assert process.wait(timeout=60) == 129
+        try:
+            assert process.wait(timeout=60) == 129
+        finally:
+            process.kill()
     assert not (tmp_path / "out").exists()
 
 

@@ -22,8 +22,15 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Whatever a test does to them, the next one finds them as they were."""
+    """Whatever a test does to them, the next one finds them as they were.
+
+    A test run under nohup ignores one of them, and one in the background of a shell another.
+    """
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            ours = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, ours)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
