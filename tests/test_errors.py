@@ -65,8 +65,9 @@ def test_exit_code(name: str, parent: str | None, exit_codes: list[int]) -> None
 
 def test_an_interrupted_run_exits_as_a_shell_reports_its_signal() -> None:
     (drawn,) = (codes for name, _, codes in TREE if name == "RunInterruptedError")
-    made = [RunInterruptedError(number, 7) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert [error.exit_code for error in made] == drawn == [130, 143]
+    signals = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    made = [RunInterruptedError(number, 7) for number in signals]
+    assert [error.exit_code for error in made] == drawn == [129, 130, 143]
     assert str(made[0]) == "stopped by a signal; 7 files of this run are safe"
     assert made[0].tip == "the same command goes on from here"
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 20
 _NAME_SHOWN = 160
-_LOG_WIDTH = 100_000  # of no line: as wide as its names take
+_NAME_LOGGED = 1000  # of a path: three identifiers of DICOM and more
+_LOG_WIDTH = 10_000  # wider than any line: names are not folded there
 FILES_PER_LINE = 500
 
 
@@ -187,7 +188,7 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
-        console.print(_table(shown, _NAME_SHOWN if watched else _LOG_WIDTH))
+        console.print(_table(shown, _NAME_SHOWN if watched else _NAME_LOGGED))
     details = [_details(report)] if verbose else []
     print_lines([*_summary(report, len(shown)), *details, f"report: {out / 'triage.html'}"])
 

@@ -78,13 +78,13 @@ def test_a_wait_is_said_and_how_to_do_without(capsys: Captured) -> None:
 def test_a_path_of_thousands_of_characters_hides_no_other_row(
     capsys: Captured, tmp_path: Path
 ) -> None:
-    """Both of its ends are there; the CSV has all of it."""
+    """Both of its ends are there, in a log too; the CSV has all of it."""
     name = f"first/{'x' * 4000}/last.png"
     print_report(report(result(name, 0.9)), tmp_path, verbose=False)
     said = "".join(capsys.readouterr().err.split())
     assert "first/" in said
     assert "last.png" in said
-    assert said.count("x") < 200
+    assert said.count("x") < 1000
 
 
 def test_a_bar_goes_away_after_an_error_too(
