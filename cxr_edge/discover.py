@@ -32,7 +32,7 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
         the walk goes on as files are taken.
 
     Raises:
-        InputError: an INPUT does not exist, or nobody may say so.
+        InputError: an INPUT does not exist, or may not be looked at.
     """
     roots: dict[Path, Path] = {}
     for given in inputs:
