@@ -92,6 +92,14 @@ def _unescaped(mount_point: str) -> str:
     return mount_point
 
 
+def unusable(folder: Path, error: OSError) -> StateError:
+    """Why a state folder cannot be made or written."""
+    return StateError(
+        f"the state folder {folder} cannot be used: {error.strerror}",
+        tip="give --state a folder that this user may write",
+    )
+
+
 @contextlib.contextmanager
 def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
     """Make the folder if need be and hold its lock, which ends with the process in any case.
@@ -105,10 +113,7 @@ def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
         check_local(folder)
         lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
-        raise StateError(
-            f"the state folder {folder} cannot be used: {error.strerror}",
-            tip="give --state a folder that this user may write",
-        ) from error
+        raise unusable(folder, error) from error
     try:
         _lock(lock, folder, command)
         yield

@@ -107,14 +107,13 @@ def _try_state(given: Path | None) -> None:
 @contextlib.contextmanager
 def _made_in(folder: Path) -> Iterator[Path]:
     """A folder that goes again, in the nearest one that is there already."""
+    from cxr_edge.state import unusable
+
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     try:
         made = tempfile.TemporaryDirectory(prefix=".cxr-edge-doctor-", dir=nearest)
     except OSError as error:
-        raise StateError(
-            f"the state folder {folder} cannot be used: {error.strerror}",
-            tip="give --state a folder that this user may write",
-        ) from error
+        raise unusable(folder, error) from error
     with made as name:
         yield Path(name)
 

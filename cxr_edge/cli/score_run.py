@@ -165,7 +165,7 @@ def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
     """How many files there are, where somebody watches: folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
-    watched = sys.stderr is not None and sys.stderr.isatty() and not request.quiet
+    watched = show.is_watched() and not request.quiet
     return sum(1 for _ in discover(map(Path, request.inputs))) if watched else None
 
 

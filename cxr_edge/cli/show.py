@@ -126,6 +126,11 @@ class Progress(QuietProgress):
         )
 
 
+def is_watched() -> bool:
+    """Whether somebody sits at a terminal; cron may even have closed stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def note_many_workers(workers: int, cores: int) -> None:
     """They are started as asked: where reading waits for a share, more than cores do help."""
     click.echo(f"note: {workers} workers on {cores} usable cores", err=True)
@@ -182,7 +187,7 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    watched = sys.stderr is not None and sys.stderr.isatty()
+    watched = is_watched()
     if not watched:  # names whole, for whoever searches a log for one
         console.width = _LOG_WIDTH
     urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
