@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_training import appearance
-from cxr_training.recipe import Augmentation
+from cxr_training.sections import Augmentation
 
 SIZE = 48
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from cxr_training import augment as augmentation
 from cxr_training.augment import TrainingBatches, as_rgb, changed_copies, mixup
 from cxr_training.data import ImageSet, LabelledFile
-from cxr_training.recipe import Augmentation, Recipe, load_recipe
+from cxr_training.recipe import Recipe, load_recipe
+from cxr_training.sections import Augmentation
 
 SIZE = 50
 TUNED = load_recipe("cnn3_50", "tuned").augmentation

@@ -7,6 +7,11 @@ import pytest
 from cxr_training.epoch_progress import EpochProgress
 
 
+def test_epochs_of_another_kind_are_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    EpochProgress(2, 10, "pre-training epoch").on_epoch_end(0, {"loss": 0.25})
+    assert capsys.readouterr().err == "pre-training epoch 1/2  loss 0.2500\n"
+
+
 def test_one_line_for_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     progress = EpochProgress(2, 10)
     for epoch in range(2):

@@ -19,8 +19,10 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from cxr_edge import __version__
 from cxr_edge.operating_points import choose
 from cxr_training import fit, run
+from cxr_training.build import build
 from cxr_training.data import find_labelled, load_images, split_by_patient
-from cxr_training.recipe import Augmentation, Optimizer, Recipe, load_recipe
+from cxr_training.recipe import Recipe, load_recipe
+from cxr_training.sections import Augmentation, Optimizer
 from tests.training.helpers import (
     EPOCHS,
     FILMS_PER_CLASS,
@@ -207,7 +209,7 @@ def test_class_weights_make_both_classes_count_the_same() -> None:
 
 
 def test_report_optimizer_is_plain_adam() -> None:
-    model = fit.build(load_recipe("cnn3_50", "report"), 10)
+    model = build(load_recipe("cnn3_50", "report"), 10)
     assert type(model.optimizer) is keras.optimizers.Adam
     assert float(model.optimizer.learning_rate) == pytest.approx(3e-6)
 
@@ -215,7 +217,7 @@ def test_report_optimizer_is_plain_adam() -> None:
 def test_cosine_rate_warms_up_and_ends_at_zero() -> None:
     options = Optimizer("adamw", 2e-3, weight_decay=1e-3, schedule="cosine", warmup_epochs=1)
     recipe = Recipe("x", "cnn3_50", epochs=11, optimizer=options)
-    model = fit.build(recipe, 10)
+    model = build(recipe, 10)
     assert type(model.optimizer) is keras.optimizers.AdamW
     assert model.optimizer.weight_decay == 1e-3
     rate = model.optimizer._learning_rate
@@ -226,7 +228,7 @@ def test_cosine_rate_warms_up_and_ends_at_zero() -> None:
 
 def test_cosine_without_warmup_starts_at_the_top() -> None:
     recipe = Recipe("x", "cnn3_50", epochs=2, optimizer=Optimizer(schedule="cosine"))
-    rate = fit.build(recipe, 10).optimizer._learning_rate
+    rate = build(recipe, 10).optimizer._learning_rate
     assert float(rate(0)) == pytest.approx(1e-3)
     assert float(rate(20)) == pytest.approx(0, abs=1e-9)
 
@@ -241,7 +243,7 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
     folder.claim({})
     model = fit._fit(job.recipe, fit.load(job), folder)
     again = fit._fit(job.recipe, fit.load(job), folder)  # a kill before it was finished
-    last = folder.resume_model()
+    last = folder.model_after(folder.progress().epochs_done)
     average = [a.numpy() for a in last.optimizer._model_variables_moving_average]
     for kept, resumed, mean, raw in zip(
         *(model.trainable_weights, again.trainable_weights, average, last.trainable_weights),
@@ -253,7 +255,7 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
 
 
 def test_the_frozen_resnet_trains_65_parameters() -> None:
-    model = fit.build(load_recipe("resnet50v2_50", "report").with_weights("none"), 10)
+    model = build(load_recipe("resnet50v2_50", "report").with_weights("none"), 10)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert trainable == 65
 

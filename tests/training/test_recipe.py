@@ -12,7 +12,8 @@ import pytest
 from cxr_edge.catalog import models_dir
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.recipe import Augmentation, Optimizer, Recipe, load_recipe, recipes_dir
+from cxr_training.recipe import Recipe, load_recipe, recipes_dir
+from cxr_training.sections import Augmentation, Optimizer
 
 # From the report: epochs, image size (its divisor), learning rate.
 REPORT = {
@@ -160,6 +161,14 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
         (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
         (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n", "augmentation must change them"),
+        (MINIMAL + "[pretraining]\nepochs = -1\n", "0 epochs or more"),
+        (MINIMAL + "[pretraining]\nbatch_size = 1\n", "batches of 2 films or more"),
+        (MINIMAL + "[pretraining]\ntemperature = 0.0\n", "temperature of pretraining"),
+        (MINIMAL + "[pretraining]\nlearning_rate = 0.0\n", "learning_rate and temperature"),
+        (MINIMAL + "patience = -1\n", "patience must be 0 or more"),
+        (MINIMAL + "patience = 2\n[optimizer]\nweight_average = 0.9\n", "0 with weight_average"),
+        (MINIMAL + 'precision = "float16"\n', "unknown precision: float16"),
         ("name = \n", "cannot be read: Invalid value"),
         (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
     ],
@@ -225,6 +234,9 @@ def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
         "[augmentation]\nhistogram = 0.5",
         "[augmentation]\nmixup = 0.2",
         "[optimizer]\nweight_average = 0.99",
+        "[augmentation]\nflip = true\n[pretraining]\nepochs = 5",
+        "patience = 5",
+        'precision = "mixed_bfloat16"',
     ],
 )
 def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:

@@ -19,6 +19,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import fit, run
 from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches
+from cxr_training.build import build
 from cxr_training.callbacks import Checkpoint, drawn_seed
 from cxr_training.fit import TrainingJob, train
 from cxr_training.recipe import Recipe
@@ -117,7 +118,7 @@ def test_a_run_of_another_recipe_or_other_data_is_refused(
 ) -> None:
     job = TrainingJob(recipe, films, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(fit, "build", killed)
+        patch.setattr(fit, "begin", killed)
         train(job)
     run.write_json(job.out / "checkpoint" / "state.json", asdict(run.Progress(epochs_done=1)))
     more = Path(shutil.copytree(films, tmp_path / "more"))
@@ -201,7 +202,7 @@ def test_fit_goes_on_after_what_is_done(
                 "preprocessing_version": PREPROCESSING_VERSION,
             }
         )
-        model = fit.build(job.recipe, 1)
+        model = build(job.recipe, 1)
         model.optimizer.build(model.trainable_variables)
         run.RunFolder(job.out).save_epoch(model, run.Progress(done, 1.0, ({"epoch": 1.0},) * done))
     monkeypatch.setattr(keras.Model, "fit", record)

@@ -104,7 +104,7 @@ def test_a_kill_while_claiming_can_be_repeated(
 def test_progress_and_model_come_back(folder: RunFolder) -> None:
     folder.save_epoch(tiny_model(0.25), after(3))
     assert folder.progress() == after(3)
-    assert weight_of(folder.resume_model()) == 0.25
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 0.25
 
 
 def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
@@ -112,6 +112,30 @@ def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
         folder.save_epoch(tiny_model(epoch), after(epoch))
     names = sorted(path.name for path in folder.checkpoint.iterdir())
     assert names == ["epoch-0003.keras", "job.json", "state.json"]
+
+
+def test_an_earlier_epoch_stays_if_asked_to(folder: RunFolder) -> None:
+    for epoch, kept in ((1, 1), (2, 1), (3, 3), (4, 3)):
+        folder.save_epoch(tiny_model(epoch), after(epoch), kept)
+        files = {path.name for path in folder.checkpoint.glob("*.keras")}
+        assert files == {f"epoch-{number:04d}.keras" for number in (epoch, kept)}
+    assert weight_of(folder.model_after(3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([], 0),
+        ([0.3], 1),
+        ([0.3, 0.2, 0.25], 2),
+        ([0.3, 0.2, 0.2], 2),
+        ([float("nan"), 0.4], 2),
+        ([float("nan"), float("nan")], 1),
+    ],
+)
+def test_the_best_epoch_has_the_lowest_validation_loss(losses: list[float], best: int) -> None:
+    history = tuple({"val_loss": loss} for loss in losses)
+    assert run.Progress(len(losses), 0.0, history).best_epoch == best
 
 
 @pytest.mark.parametrize("step", ["model file", "state file"])
@@ -129,9 +153,9 @@ def test_a_kill_in_a_checkpoint_leaves_the_epoch_before(
             folder.save_epoch(tiny_model(2), after(2))
     folder.claim(JOB)
     assert folder.progress() == after(1)
-    assert weight_of(folder.resume_model()) == 1
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 1
     folder.save_epoch(tiny_model(2), after(2))
-    assert weight_of(folder.resume_model()) == 2
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 2
     assert [path.name for path in folder.checkpoint.glob("*.keras")] == ["epoch-0002.keras"]
 
 

@@ -124,6 +124,7 @@ def test_training_ignores_the_section(tmp_path: Path) -> None:
         ("[search]\nepochs = { choices = [1] }\n", "not a choice between values"),
         ("[search]\nepochs = 3\n", "neither a range nor a choice: 3"),
         ("[search]\nseed = { low = 1, high = 9 }\n", "cannot vary seed"),
+        ("[search]\npatience = { low = 1, high = 9 }\n", "cannot vary patience"),
         ('[search]\nnet = { choices = ["cnn3_50", "cnn3_128"] }\n', "cannot vary net"),
         ("[search]\nvalidation_tenths = { low = 1, high = 3 }\n", "cannot vary validation"),
     ],

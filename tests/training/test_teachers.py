@@ -19,7 +19,8 @@ from cxr_training.crossval import CrossValidation, cross_validate
 from cxr_training.data import find_labelled, load_images
 from cxr_training.fit import TrainingJob
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.recipe import Augmentation, Recipe
+from cxr_training.recipe import Recipe
+from cxr_training.sections import Augmentation
 from cxr_training.teachers import NOBODY, Teacher, Teachers, load_teachers, reduced
 from tests.training.helpers import Killed, command_line, killed, saves_keras_variables, table
 

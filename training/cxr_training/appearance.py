@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft
 
-from cxr_training.recipe import Augmentation
+from cxr_training.sections import Augmentation
 
 FloatImage = NDArray[np.float32]
 

@@ -20,7 +20,8 @@ from cxr_training.appearance import (
 )
 from cxr_training.data import ImageSet
 from cxr_training.nets import NETS
-from cxr_training.recipe import Augmentation, Recipe
+from cxr_training.recipe import Recipe
+from cxr_training.sections import Augmentation
 from cxr_training.teachers import NOBODY, Teachers, reduced
 
 

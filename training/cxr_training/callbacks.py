@@ -11,12 +11,16 @@ from cxr_training import run
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Save after every epoch, with its history row."""
+    """Save after every epoch, with its history row; stop early if asked to.
 
-    def __init__(self, folder: run.RunFolder, progress: run.Progress) -> None:
-        """Go on after `progress`, into `folder`."""
+    Keras's own `EarlyStopping` forgets, when a training is killed, how long it has waited.
+    """
+
+    def __init__(self, folder: run.RunFolder, progress: run.Progress, patience: int = 0) -> None:
+        """Go on after `progress`, into `folder`; stop `patience` epochs after the best."""
         super().__init__()
         self._folder = folder
+        self._patience = patience
         self.progress = progress
         self._started = time.monotonic() - progress.seconds
 
@@ -25,8 +29,15 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         seconds = round(time.monotonic() - self._started, 1)
         self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
-        self._folder.save_epoch(self.model, self.progress)
+        kept = self.progress.best_epoch if self._patience else 0
+        self._folder.save_epoch(self.model, self.progress, kept)
         run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
+        self.model.stop_training = waited_enough(self.progress, self._patience)
+
+
+def waited_enough(progress: run.Progress, patience: int) -> bool:
+    """`patience` epochs, if any are asked for, have not brought a lower validation loss."""
+    return 0 < patience <= progress.epochs_done - progress.best_epoch
 
 
 class Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped

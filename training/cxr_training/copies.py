@@ -32,8 +32,8 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training import data, run
 from cxr_training.augment import changed_copies
 from cxr_training.judge_again import job_of
-from cxr_training.recipe import Augmentation
 from cxr_training.scores import logits_of
+from cxr_training.sections import Augmentation
 
 COPIES = 8
 _HEADER = (

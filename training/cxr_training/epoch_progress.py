@@ -11,9 +11,10 @@ from cxr_training.progress import console
 class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """One bar per epoch while it runs, one line when it is done."""
 
-    def __init__(self, epochs: int, steps: int) -> None:
-        """For `epochs` epochs of `steps` batches."""
+    def __init__(self, epochs: int, steps: int, name: str = "epoch") -> None:
+        """For `epochs` epochs of `steps` batches, which are called `name`."""
         super().__init__()
+        self._name = name
         self._epochs = epochs
         self._steps = steps
         self._console = console()
@@ -25,7 +26,7 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is
         if self._console.is_terminal:
             self._bar = Progress(console=self._console, transient=True)
             self._bar.start()
-            title = f"epoch {epoch + 1}/{self._epochs}"
+            title = f"{self._name} {epoch + 1}/{self._epochs}"
             self._task = self._bar.add_task(title, total=self._steps)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -38,4 +39,4 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is
         if self._bar is not None:
             self._bar.stop()
         figures = "  ".join(f"{key} {value:.4f}" for key, value in (logs or {}).items())
-        self._console.print(f"epoch {epoch + 1}/{self._epochs}  {figures}", soft_wrap=True)
+        self._console.print(f"{self._name} {epoch + 1}/{self._epochs}  {figures}", soft_wrap=True)

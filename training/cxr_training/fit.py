@@ -18,17 +18,19 @@ from scipy.special import expit
 from cxr_edge import __version__
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.utc import utc_text
-from cxr_training import data, pictures, run, soft_labels
+from cxr_training import data, pictures, run
 from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches, as_rgb, changed_copies
-from cxr_training.callbacks import Checkpoint, Masks
+from cxr_training.build import precision
+from cxr_training.callbacks import Checkpoint, Masks, waited_enough
 from cxr_training.epoch_progress import EpochProgress
 from cxr_training.evaluate import validation_metrics
 from cxr_training.nets import NETS
-from cxr_training.nets.resnet50v2_50 import freeze
+from cxr_training.pretrain import begin
 from cxr_training.progress import console, item_bar
-from cxr_training.recipe import Augmentation, Recipe
+from cxr_training.recipe import Recipe
 from cxr_training.scores import logits_of, write_scores
+from cxr_training.sections import Augmentation
 from cxr_training.teachers import NOBODY, Teachers, load_teachers
 
 
@@ -78,7 +80,8 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     job.out.mkdir(parents=True, exist_ok=True)
     with alone(job.out, str(job.out)):
         folder.claim(_claim(job, loaded))
-        model = _fit(job.recipe, loaded, folder)
+        with precision(job.recipe):
+            model = _fit(job.recipe, loaded, folder)
         _finish(job, loaded, model, folder)
     return folder
 
@@ -129,65 +132,35 @@ def say_alone(images: data.ImageSet) -> None:
         console().print(text, markup=False, soft_wrap=True)
 
 
-def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
-    """The recipe's network, compiled."""
-    model = NETS[recipe.net].build(recipe.model)
-    if recipe.freeze_base:
-        freeze(model)
-    model.compile(
-        optimizer=_optimizer(recipe, steps_per_epoch),
-        loss=keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=soft_labels.metrics(),
-        jit_compile=False,  # measured: XLA makes these convolutions ten times slower on CPU
-    )
-    return model
-
-
-def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """Adam or AdamW with the recipe's learning rate."""
-    options = recipe.optimizer
-    rate: Any = options.learning_rate
-    if options.schedule == "cosine":
-        warmup = options.warmup_epochs * steps_per_epoch
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else options.learning_rate,
-            decay_steps=max(1, recipe.epochs * steps_per_epoch - warmup),
-            warmup_target=options.learning_rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    average: dict[str, Any] = {}
-    if options.weight_average:
-        average = {"use_ema": True, "ema_momentum": options.weight_average}
-    if options.name == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=options.weight_decay, **average)
-    return keras.optimizers.Adam(rate, **average)
-
-
 def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
     """Weights that make both classes count the same: N / (2 N_class)."""
     return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
 
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
-    """Train from the last checkpoint to the recipe's last epoch."""
+    """Train from the last checkpoint to the recipe's last epoch, or until it stops early."""
     done, split, teachers = folder.progress(), loaded.split, loaded.teachers
     batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
-    model = folder.resume_model() if done.epochs_done else build(recipe, len(batches))
+    if done.epochs_done:
+        model = folder.model_after(done.epochs_done)
+    else:
+        model = begin(recipe, split.train, len(batches), folder.pretraining)
     callbacks = [
         Masks(recipe.seed),
-        Checkpoint(folder, done),
+        Checkpoint(folder, done, recipe.patience),
         EpochProgress(recipe.epochs, len(batches)),
     ]
     validation = split.validation
-    model.fit(
-        batches,
-        initial_epoch=done.epochs_done,
-        callbacks=callbacks,
-        validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
-        validation_batch_size=128,
-        **fit_options(recipe, split.train),
-    )
-    return model
+    if not waited_enough(done, recipe.patience):
+        model.fit(
+            batches,
+            initial_epoch=done.epochs_done,
+            callbacks=callbacks,
+            validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+            validation_batch_size=128,
+            **fit_options(recipe, split.train),
+        )
+    return folder.model_after(folder.progress().best_epoch) if recipe.patience else model
 
 
 def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
@@ -204,13 +177,17 @@ def _finish(
     job: TrainingJob, loaded: LoadedData, model: keras.Model, folder: run.RunFolder
 ) -> None:
     """Judge on validation, draw the pictures, write what the run is."""
-    judged = judge(job, loaded.split.validation, model, folder)
+    bare = _bare(job.recipe, model)
+    judged = judge(job, loaded.split.validation, bare, folder)
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
+    before = folder.pretraining.progress()
+    if before.history:
+        run.write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
     pictures.draw_curves(progress.history, folder.path / "curves.png")
     folder.finish(
-        _without_optimizer(job.recipe, model),
+        bare,
         {
             "schema_version": run.SCHEMA_VERSION,
             "net": job.recipe.net,
@@ -218,8 +195,8 @@ def _finish(
             "recipe_sha256": job.recipe.sha256(),
             "created_utc": utc_text(datetime.now(UTC)),
             "seed": job.recipe.seed,
-            "seconds": progress.seconds,
-            "epochs": progress.epochs_done,
+            "seconds": before.seconds + progress.seconds,
+            "epochs": progress.best_epoch if job.recipe.patience else progress.epochs_done,
             "data": _describe(job, loaded),
             **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
             "software": software(),
@@ -257,8 +234,8 @@ def _logits_changed(
     return logits_of(model, changed_copies(validation.pixels, recipe.augmentation, recipe.seed))
 
 
-def _without_optimizer(recipe: Recipe, model: keras.Model) -> keras.Model:
-    """The same network, never compiled: the optimizer's moments would triple the file."""
+def _bare(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same network in float32, never compiled: an optimizer's moments would triple the file."""
     bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
     bare.set_weights(model.get_weights())
     return bare

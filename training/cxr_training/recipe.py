@@ -12,101 +12,9 @@ from typing import Any, Literal
 
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
+from cxr_training.sections import Augmentation, Optimizer, Pretraining, later
 
 SEARCH_SECTION = "search"
-
-
-def _later(default: float) -> Any:
-    """A field younger than published runs: left at its default it stays out of the hash."""
-    return field(default=default, metadata={"later": True})
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """`adam` or `adamw`; the rate is constant or falls along a cosine after a linear warm-up.
-
-    Attributes:
-        weight_average: 0, or the momentum of an exponential average of the weights over the
-            steps; the average is what a finished run keeps.
-    """
-
-    name: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_epochs: int = 0
-    weight_average: float = _later(0.0)
-
-    def __post_init__(self) -> None:
-        """Refuse names that are not implemented and rates that cannot learn."""
-        if self.name not in ("adam", "adamw") or self.schedule not in ("constant", "cosine"):
-            raise ValueError(f"unknown optimizer or schedule: {self.name}, {self.schedule}")
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.warmup_epochs < 0:
-            raise ValueError("learning_rate must be positive, decay and warm-up not negative")
-        if not 0 <= self.weight_average < 1:
-            raise ValueError(f"weight_average must be in [0, 1): {self.weight_average}")
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of a training image; each value is the largest change.
-
-    Attributes:
-        zoom: each axis is scaled by 1 +- zoom (Keras `zoom_range`).
-        shift: each axis is moved by +- shift of the size (Keras `*_shift_range`).
-        rotation: degrees either way.
-        black_outside: share of the images where what zoom, shift and rotation bring in from
-            outside is black; else the edge is repeated.
-        flip: left and right swapped in half of the images.
-        gamma: exponent exp(+-gamma) on grey levels scaled to 0..1.
-        contrast: factor exp(+-contrast) around the image's mean.
-        brightness: offset, as a share of 255.
-        blur: standard deviation of a Gaussian, as a share of the size; half as often a sharpening.
-        noise: standard deviation of Gaussian noise, as a share of 255.
-        histogram: share of the images drawn towards the histogram of another training film.
-        fourier: share of the images whose broad light and dark (amplitudes of the lowest
-            frequencies) are drawn towards those of another training film.
-        shade: standard deviation of a smooth factor on the grey levels, times two.
-        crop: share cut off at each side, or a third of it added there; changes the aspect.
-        low_resolution: share of the images that are reduced and enlarged again.
-        frame: width of a border around half of the images, or of strips over their sides, as a
-            share of the size.
-        cut_out: side of a grey square in half of the images, as a share of the size.
-        mixup: alpha of the Beta distribution that two images and their labels are mixed by.
-    """
-
-    zoom: float = 0.0
-    shift: float = 0.0
-    rotation: float = 0.0
-    flip: bool = False
-    gamma: float = 0.0
-    contrast: float = 0.0
-    brightness: float = 0.0
-    blur: float = 0.0
-    noise: float = 0.0
-    black_outside: float = _later(0.0)
-    histogram: float = _later(0.0)
-    fourier: float = _later(0.0)
-    shade: float = _later(0.0)
-    crop: float = _later(0.0)
-    low_resolution: float = _later(0.0)
-    frame: float = _later(0.0)
-    cut_out: float = _later(0.0)
-    mixup: float = _later(0.0)
-
-    def __post_init__(self) -> None:
-        """A range is a magnitude."""
-        for item in fields(self):
-            if getattr(self, item.name) < 0:
-                raise ValueError(f"{item.name} must not be negative")
-        if self.zoom >= 1:
-            raise ValueError(f"zoom must be below 1: {self.zoom}")
-        for name in ("black_outside", "histogram", "fourier", "low_resolution", "cut_out"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} is a share, at most 1: {getattr(self, name)}")
-        for name in ("crop", "frame"):
-            if getattr(self, name) >= 0.5:
-                raise ValueError(f"{name} would leave nothing, must be below 0.5")
 
 
 @dataclass(frozen=True)
@@ -117,6 +25,9 @@ class Recipe:
         style_balance: power of the inverse propensity that films are drawn by; 0 draws each once an
             epoch, 1 so that how it was taken tells as little as can be of its class (`balance`).
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
+        patience: 0, or after how many epochs without a lower validation loss training stops early;
+            the epoch with the lowest is kept.
+        precision: of activations; weights stay float32. Half precision is for GPUs.
     """
 
     name: str
@@ -128,16 +39,20 @@ class Recipe:
     validation_tenths: int = 2
     class_weights: bool = True
     label_smoothing: float = 0.0
-    style_balance: float = _later(0.0)
-    distillation: float = _later(0.0)
+    style_balance: float = later(0.0)
+    distillation: float = later(0.0)
     freeze_base: bool = False
+    patience: int = later(0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = later("float32")
     model: NetOptions = field(default_factory=NetOptions)
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    pretraining: Pretraining = field(default=Pretraining(), metadata={"later": True})
 
     def __post_init__(self) -> None:
         """Refuse a run that cannot train or validate."""
         self._check_net()
+        self._check_way()
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
@@ -152,6 +67,17 @@ class Recipe:
             raise ValueError(f"style_balance must be in [0, 2]: {self.style_balance}")
         if self.style_balance and not self.shuffle:
             raise ValueError("style_balance draws films by chance, so shuffle must be true")
+
+    def _check_way(self) -> None:
+        """Phases and numbers that go together."""
+        if self.pretraining.epochs and self.augmentation == Augmentation():
+            raise ValueError(
+                "pretraining compares changed copies, so augmentation must change them"
+            )
+        if self.precision not in ("float32", "mixed_float16", "mixed_bfloat16"):
+            raise ValueError(f"unknown precision: {self.precision}")
+        if self.patience < 0 or (self.patience and self.optimizer.weight_average):
+            raise ValueError("patience must be 0 or more, and 0 with weight_average")
 
     def _check_net(self) -> None:
         """A network that is there, and that the options fit."""
@@ -240,6 +166,7 @@ _TABLES: dict[str, type] = {
     "model": NetOptions,
     "optimizer": Optimizer,
     "augmentation": Augmentation,
+    "pretraining": Pretraining,
 }
 
 

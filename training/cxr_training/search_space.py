@@ -21,8 +21,8 @@ from cxr_training.recipe import SEARCH_SECTION, Recipe, recipe_of
 Table = dict[str, Any]
 
 # One set of films is read, at one size; none is kept back but the folds; and the luckiest seed is
-# no better recipe. A search has no teachers.
-_FIXED = ("name", "net", "seed", "validation_tenths", "distillation")
+# no better recipe. A search has no teachers, and stops no training by the fold that judges it.
+_FIXED = ("name", "net", "seed", "validation_tenths", "distillation", "patience")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from cxr_edge.evaluate.auc import resampled_auc
 from cxr_edge.operating_points import SCREENING_SENSITIVITY
 from cxr_training import data, fit
 from cxr_training.augment import TrainingBatches
+from cxr_training.build import precision
 from cxr_training.pooled import specificity_at_sensitivity
+from cxr_training.pretrain import begin
 from cxr_training.recipe import Recipe
 from cxr_training.scores import logits_of
 from cxr_training.search_space import Space
@@ -88,6 +90,7 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     keras.utils.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     batches = TrainingBatches(split.train, recipe, 0)
-    model = fit.build(recipe, len(batches))
-    model.fit(batches, **fit.fit_options(recipe, split.train))
+    with precision(recipe):
+        model = begin(recipe, split.train, len(batches), None)
+        model.fit(batches, **fit.fit_options(recipe, split.train))
     return logits_of(model, split.validation.pixels)

@@ -110,4 +110,9 @@ def dense_head(x: Any, options: NetOptions) -> Any:
     x = layers.Activation("relu", name="head_relu")(x)
     x = layers.Dropout(0.5 * options.dropout_scale, name="head_dropout")(x)
     x = layers.Dense(1, name=OUTPUT_DENSE_LAYER)(x)
-    return layers.Activation("sigmoid", name="probability")(x)
+    return probability(x)
+
+
+def probability(logit: Any) -> Any:
+    """Sigmoid, in float32 whatever the layers before compute in: half of it cannot rank."""
+    return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)

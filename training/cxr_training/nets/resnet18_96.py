@@ -18,6 +18,7 @@ from cxr_training.nets.blocks import (
     OUTPUT_DENSE_LAYER,
     NetOptions,
     normalize,
+    probability,
 )
 
 NAME = "resnet18_96"
@@ -35,7 +36,7 @@ def build(options: NetOptions) -> keras.Model:
     x = layers.GlobalAveragePooling2D(name="global_average_pooling")(x)
     x = layers.Dropout(0.5 * options.dropout_scale, name="features_dropout")(x)
     x = layers.Dense(1, name=OUTPUT_DENSE_LAYER)(x)
-    return keras.Model(image, layers.Activation("sigmoid", name="probability")(x), name=NAME)
+    return keras.Model(image, probability(x), name=NAME)
 
 
 def build_base(options: NetOptions) -> keras.Model:

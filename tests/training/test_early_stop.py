@@ -1,0 +1,132 @@
+"""Early stopping and half precision: keys of a recipe that keep a run affordable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import pytest
+
+from cxr_training import fit, run
+from cxr_training.build import build, precision
+from cxr_training.callbacks import Checkpoint, waited_enough
+from cxr_training.fit import TrainingJob, train
+from cxr_training.recipe import Recipe
+from tests.training.helpers import Killed, epochs_in, killed, saves_keras_variables
+
+pytestmark = saves_keras_variables
+
+# The tiny recipe's validation loss, as if training went on like this.
+LOSSES = (0.6, 0.4, 0.5, 0.45, 0.3, 0.2)
+
+
+@pytest.fixture
+def patient(recipe: Recipe) -> Recipe:
+    return replace(recipe, epochs=len(LOSSES), patience=2)
+
+
+@pytest.fixture
+def told_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation losses that do not depend on this machine's arithmetic."""
+    save = Checkpoint.on_epoch_end
+
+    def tell(self: Any, epoch: int, logs: dict[str, float] | None = None) -> None:
+        save(self, epoch, {**(logs or {}), "val_loss": LOSSES[epoch]})
+
+    monkeypatch.setattr(Checkpoint, "on_epoch_end", tell)
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "enough"),
+    [
+        ((), 2, False),
+        ((0.6, 0.4), 2, False),
+        ((0.6, 0.4, 0.5), 2, False),
+        ((0.6, 0.4, 0.5, 0.45), 2, True),
+        ((0.6, 0.4, 0.5, 0.3), 2, False),
+        ((0.6, 0.4, 0.5, 0.45), 0, False),
+    ],
+)
+def test_how_long_it_waits(losses: tuple[float, ...], patience: int, enough: bool) -> None:
+    progress = run.Progress(len(losses), 0.0, tuple({"val_loss": loss} for loss in losses))
+    assert waited_enough(progress, patience) == enough
+
+
+def test_it_stops_and_keeps_the_best_epoch(
+    tmp_path: Path, films: Path, patient: Recipe, told_losses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = TrainingJob(patient, films, tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run.RunFolder, "finish", killed)  # so that the checkpoints can be seen
+        train(job)
+    best = run.RunFolder(job.out).model_after(2)
+    train(job)  # goes on after the kill: nothing is left to train
+    assert epochs_in(job.out) == [1, 2, 3, 4]
+    assert json.loads((job.out / "run.json").read_text())["epochs"] == 2
+    kept = keras.models.load_model(job.out / "model.keras", compile=False)
+    for ours, theirs in zip(kept.get_weights(), best.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_kill_does_not_make_it_wait_anew(
+    tmp_path: Path, films: Path, patient: Recipe, told_losses: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = TrainingJob(patient, films, tmp_path / "run")
+    save = Checkpoint.on_epoch_end
+
+    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
+        save(self, epoch, logs)
+        raise Killed
+
+    for _ in range(3):
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+            train(job)
+    train(job)
+    assert epochs_in(job.out) == [1, 2, 3, 4]
+
+
+def test_without_patience_the_last_epoch_is_kept(
+    tmp_path: Path, films: Path, patient: Recipe, told_losses: None
+) -> None:
+    job = TrainingJob(replace(patient, patience=0), films, tmp_path / "run")
+    train(job)
+    assert epochs_in(job.out) == list(range(1, len(LOSSES) + 1))
+
+
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_is_for_activations_alone(recipe: Recipe, name: Any) -> None:
+    half = replace(recipe, precision=name)
+    with precision(half):
+        model = build(half, 10)
+    conv, probability = model.get_layer("conv2"), model.get_layer("probability")
+    assert conv.compute_dtype == name.removeprefix("mixed_")
+    assert (conv.variable_dtype, probability.compute_dtype) == ("float32", "float32")
+    scales = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scales == (name == "mixed_float16")
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
+def test_a_half_precise_run_is_resumed_and_leaves_a_float32_network(
+    tmp_path: Path, films: Path, recipe: Recipe, name: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = TrainingJob(replace(recipe, epochs=2, precision=name), films, tmp_path / "run")
+    save = Checkpoint.on_epoch_end
+
+    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
+        save(self, epoch, logs)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+        train(job)
+    train(job)  # a warning that Keras drops the optimizer's state would be an error here
+    assert epochs_in(job.out) == [1, 2]
+    kept = keras.models.load_model(job.out / "model.keras", compile=False)
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+    assert fit.run.read_run(job.out)["recipe"]["precision"] == name
