@@ -13,6 +13,7 @@ from cxr_edge.measurements import with_interval
 from cxr_edge.reliability import Reliability
 from cxr_edge.spec import ModelSpec
 from cxr_export.about import KERMANY, REPORT_ACCURACY
+from cxr_export.goals import reached
 from cxr_export.prevalence import at_prevalences
 
 
@@ -33,6 +34,7 @@ def render_card(spec: ModelSpec) -> str:
     environment.filters["interval"] = with_interval
     environment.filters["predictive"] = predictive_text
     environment.filters["speed"] = speed_in_words
+    environment.globals["reached"] = reached
     kermany = spec.data_source == KERMANY
     reported = spec.architecture.name in REPORT_ACCURACY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
