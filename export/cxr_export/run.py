@@ -71,7 +71,7 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "validation_counts": data["validation"],
         "split": _split(recipe["validation_tenths"], values["seed"], data),
         "recipe": recipe["name"],
-        "pretrained_weights": recipe["model"]["weights"],
+        "pretrained_weights": _before_labels(recipe),
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
         **{key: values[key] for key in _COPIED},
     }
@@ -89,6 +89,15 @@ def _split(tenths: int, seed: int, data: dict[str, Any]) -> str:
     if not unknown:
         return told
     return f"{told}; {unknown} films of unknown patients, each counted as one of its own"
+
+
+def _before_labels(recipe: dict[str, Any]) -> str:
+    """What the network knew before it saw a label."""
+    weights: str = recipe["model"]["weights"]
+    epochs = recipe.get("pretraining", {}).get("epochs", 0)  # not in runs of before there was any
+    if not epochs:
+        return weights
+    return f"{weights}; then {epochs} epochs without labels on the films that it was trained on"
 
 
 def _teacher(about: dict[str, str]) -> str:

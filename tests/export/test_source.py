@@ -322,6 +322,28 @@ def test_thresholds_about_other_pixels_are_refused(
         load_source(path)
 
 
+@pytest.mark.parametrize(
+    ("pretraining", "said"),
+    [
+        (None, "none"),
+        ({"epochs": 0}, "none"),
+        ({"epochs": 7}, "none; then 7 epochs without labels on the films that it was trained on"),
+    ],
+)
+def test_a_run_says_what_came_before_labels(
+    run_folder: Path, tmp_path: Path, pretraining: dict[str, int] | None, said: str
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    values["recipe"].pop("pretraining")
+    if pretraining is not None:
+        values["recipe"]["pretraining"] = pretraining
+    (path / "run.json").write_text(json.dumps(values))
+    run = load_source(path).run
+    assert run is not None
+    assert run.training.pretrained_weights == said
+
+
 def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:
     path = copied_run(run_folder, tmp_path)
     values = json.loads((path / "run.json").read_text())
