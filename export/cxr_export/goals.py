@@ -26,7 +26,8 @@ class Goal:
 
 
 _SCREENING = (Goal("screening", "sensitivity", 0.98), Goal("screening", "specificity", 0.85))
-# `cnn3_128` is to beat the best clean results published for the official test set.
+# The project's own aims. `cnn3_128` is to beat the best results of MedMNIST v2 on the official test
+# set (AUC 0.991, accuracy 0.946) by a little; `screening` is for every network, ours as well.
 GOALS: Mapping[str, tuple[Goal, ...]] = {
     "cnn3_50": (Goal(None, "auc", 0.987), *_SCREENING),
     "cnn4_50": (Goal(None, "auc", 0.975), *_SCREENING),
@@ -65,5 +66,6 @@ def _one(goal: Goal, test: Evaluation) -> Reached:
     aim = f"{'above' if goal.strictly else 'at least'} {goal.aim:.3f}"
     short = goal.aim - measured.value
     missed = short > 0 or (goal.strictly and short == 0)
-    outcome = f"**missed by {short:.3f}**" if missed else "met"
+    by = f"{short:.3f}" if short >= 0.0005 else "less than 0.001"
+    outcome = f"**missed by {by}**" if missed else "met"
     return Reached(name, aim, with_interval(measured), outcome, missed)

@@ -69,7 +69,7 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "data_sha256": data["sha256"],
         "train_counts": data["train"],
         "validation_counts": data["validation"],
-        "split": _split(recipe["validation_tenths"], values["seed"], data),
+        "split": _split(recipe["validation_tenths"], values, data),
         "recipe": recipe["name"],
         "pretrained_weights": _before_labels(recipe),
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
@@ -83,8 +83,10 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
     return Run(values["net"], read(Training, training, "training"), points, scores, films)
 
 
-def _split(tenths: int, seed: int, data: dict[str, Any]) -> str:
-    told = f"{tenths}0 % of patients held out, seed {seed}"
+def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:
+    told = f"{tenths}0 % of patients held out, seed {values['seed']}"
+    if "kept_epoch" in values:
+        told += f"; they chose epoch {values['kept_epoch']}, so figures on them are optimistic"
     unknown = data.get("unknown_patients", 0)  # not in runs of before it was counted
     if not unknown:
         return told

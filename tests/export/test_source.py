@@ -344,6 +344,18 @@ def test_a_run_says_what_came_before_labels(
     assert run.training.pretrained_weights == said
 
 
+def test_a_run_that_stopped_early_says_who_chose_its_epoch(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**values, "kept_epoch": 9}))
+    run = load_source(path).run
+    assert run is not None
+    assert "held out, seed" in run.training.split
+    assert run.training.split.endswith("; they chose epoch 9, so figures on them are optimistic")
+
+
 def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:
     path = copied_run(run_folder, tmp_path)
     values = json.loads((path / "run.json").read_text())

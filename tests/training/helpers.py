@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -64,6 +66,22 @@ def killed(*_: object) -> NoReturn:
     raise Killed
 
 
+@contextlib.contextmanager
+def killed_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A training meanwhile dies when its next epoch is saved."""
+    from cxr_training.callbacks import Checkpoint
+
+    save = Checkpoint.on_epoch_end
+
+    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
+        save(self, epoch, logs)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+        yield
+
+
 def texture(label: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """uint8 [64, 72]: fine stripes for 0, soft blobs for 1."""
     if label:
@@ -95,6 +113,14 @@ def write_labelled_folder(folder: Path, films_per_class: int = FILMS_PER_CLASS) 
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def weights(folder: Path) -> list[NDArray[Any]]:
+    """Of a finished run's network."""
+    import keras
+
+    model = keras.models.load_model(folder / "model.keras", compile=False)
+    return [np.asarray(it) for it in model.get_weights()]
 
 
 def epochs_in(folder: Path) -> list[int]:

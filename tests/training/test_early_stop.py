@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from cxr_training import fit, run
+from cxr_training import run
 from cxr_training.build import build, precision
 from cxr_training.callbacks import Checkpoint, waited_enough
 from cxr_training.fit import TrainingJob, train
 from cxr_training.recipe import Recipe
-from tests.training.helpers import Killed, epochs_in, killed, saves_keras_variables
+from tests.training.helpers import (
+    Killed,
+    epochs_in,
+    killed,
+    killed_after_an_epoch,
+    saves_keras_variables,
+    weights,
+)
 
 pytestmark = saves_keras_variables
 
@@ -66,9 +73,9 @@ def test_it_stops_and_keeps_the_best_epoch(
     best = run.RunFolder(job.out).model_after(2)
     train(job)  # goes on after the kill: nothing is left to train
     assert epochs_in(job.out) == [1, 2, 3, 4]
-    assert json.loads((job.out / "run.json").read_text())["epochs"] == 2
-    kept = keras.models.load_model(job.out / "model.keras", compile=False)
-    for ours, theirs in zip(kept.get_weights(), best.get_weights(), strict=True):
+    described = json.loads((job.out / "run.json").read_text())
+    assert (described["epochs"], described["kept_epoch"]) == (4, 2)
+    for ours, theirs in zip(weights(job.out), best.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -76,26 +83,27 @@ def test_a_kill_does_not_make_it_wait_anew(
     tmp_path: Path, films: Path, patient: Recipe, told_losses: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = TrainingJob(patient, films, tmp_path / "run")
-    save = Checkpoint.on_epoch_end
-
-    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
-        save(self, epoch, logs)
-        raise Killed
-
     for _ in range(3):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+        with killed_after_an_epoch(monkeypatch):
             train(job)
     train(job)
     assert epochs_in(job.out) == [1, 2, 3, 4]
 
 
 def test_without_patience_the_last_epoch_is_kept(
-    tmp_path: Path, films: Path, patient: Recipe, told_losses: None
+    tmp_path: Path, films: Path, patient: Recipe, told_losses: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = TrainingJob(replace(patient, patience=0), films, tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run.RunFolder, "finish", killed)
+        train(job)
+    last = run.RunFolder(job.out).model_after(len(LOSSES))
     train(job)
-    assert epochs_in(job.out) == list(range(1, len(LOSSES) + 1))
+    described = json.loads((job.out / "run.json").read_text())
+    assert described["epochs"] == len(LOSSES)
+    assert "kept_epoch" not in described
+    for ours, theirs in zip(weights(job.out), last.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
@@ -103,9 +111,10 @@ def test_half_precision_is_for_activations_alone(recipe: Recipe, name: Any) -> N
     half = replace(recipe, precision=name)
     with precision(half):
         model = build(half, 10)
-    conv, probability = model.get_layer("conv2"), model.get_layer("probability")
-    assert conv.compute_dtype == name.removeprefix("mixed_")
-    assert (conv.variable_dtype, probability.compute_dtype) == ("float32", "float32")
+    conv = model.get_layer("conv2")
+    assert (conv.compute_dtype, conv.variable_dtype) == (name.removeprefix("mixed_"), "float32")
+    for last in ("output_dense", "probability"):  # a logit of 8 bits would tie films
+        assert model.get_layer(last).compute_dtype == "float32"
     scales = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scales == (name == "mixed_float16")
     assert keras.config.dtype_policy().name == "float32"
@@ -116,17 +125,14 @@ def test_a_half_precise_run_is_resumed_and_leaves_a_float32_network(
     tmp_path: Path, films: Path, recipe: Recipe, name: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = TrainingJob(replace(recipe, epochs=2, precision=name), films, tmp_path / "run")
-    save = Checkpoint.on_epoch_end
-
-    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
-        save(self, epoch, logs)
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+    with killed_after_an_epoch(monkeypatch):
         train(job)
     train(job)  # a warning that Keras drops the optimizer's state would be an error here
     assert epochs_in(job.out) == [1, 2]
+    undisturbed = replace(job, out=tmp_path / "undisturbed")
+    train(undisturbed)
+    for ours, theirs in zip(weights(job.out), weights(undisturbed.out), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
     kept = keras.models.load_model(job.out / "model.keras", compile=False)
     assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
-    assert fit.run.read_run(job.out)["recipe"]["precision"] == name
+    assert run.read_run(job.out)["recipe"]["precision"] == name

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,14 +17,19 @@ from numpy.typing import NDArray
 from cxr_edge.errors import InputError
 from cxr_training import fit, run
 from cxr_training.build import build
-from cxr_training.callbacks import Checkpoint
 from cxr_training.data import Split
 from cxr_training.fit import TrainingJob, train
 from cxr_training.pretrain import ContrastiveLoss, PairBatches, begin, contrastive
 from cxr_training.recipe import Recipe, load_recipe
 from cxr_training.search_trial import train_in_memory
 from cxr_training.sections import Augmentation, Pretraining
-from tests.training.helpers import RUN_CONTENTS, Killed, saves_keras_variables, table
+from tests.training.helpers import (
+    RUN_CONTENTS,
+    killed_after_an_epoch,
+    saves_keras_variables,
+    table,
+    weights,
+)
 
 pytestmark = saves_keras_variables
 
@@ -51,11 +55,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, films: Path, pretraine
 
 def directions(*angles: float) -> NDArray[np.float32]:
     return np.stack([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32)
-
-
-def weights(folder: Path) -> list[NDArray[Any]]:
-    model = keras.models.load_model(folder / "model.keras", compile=False)
-    return [np.asarray(it) for it in model.get_weights()]
 
 
 def test_the_loss_is_that_of_finding_the_other_copy() -> None:
@@ -122,28 +121,33 @@ def test_directions_have_length_one(net: str) -> None:
     said = keras.ops.convert_to_numpy(model(films))
     assert said.shape == (3, 64)
     np.testing.assert_allclose(np.linalg.norm(said, axis=1), 1, atol=1e-5)
-    assert float(model.optimizer._learning_rate.warmup_target) == PRETRAINING.learning_rate
+
+
+def test_the_schedule_is_that_of_its_own_epochs_and_rate() -> None:
+    recipe = replace(load_recipe("cnn3_50", "tuned"), pretraining=PRETRAINING)
+    rate = contrastive(recipe, 10).optimizer._learning_rate
+    assert float(rate(10)) == pytest.approx(PRETRAINING.learning_rate)  # after one warm-up epoch
+    assert float(rate(20)) == pytest.approx(0, abs=1e-9)
 
 
 def test_the_network_begins_with_what_was_learnt_and_its_own_head(
     split: Split, pretrained: Recipe, tmp_path: Path
 ) -> None:
     folder = run.RunFolder(tmp_path / "pretraining")
+    keras.utils.set_random_seed(1)
     model = begin(pretrained, split.train, 10, folder)
-    learnt = folder.model_after(PRETRAINING.epochs)
+    keras.utils.set_random_seed(1)
     fresh = build(pretrained, 10)
-    changed = []
-    for layer in model.layers:
-        for ours, new in zip(layer.get_weights(), fresh.get_layer(layer.name).weights, strict=True):
-            if layer.name.startswith("conv"):
-                changed.append((ours != np.asarray(new)).any())
-        if layer.name.startswith("conv"):
-            for ours, theirs in zip(
-                layer.get_weights(), learnt.get_layer(layer.name).get_weights(), strict=True
-            ):
-                np.testing.assert_array_equal(ours, theirs)
-    assert any(changed)
-    assert not {layer.name for layer in learnt.layers} & {"head_dense", "output_dense"}
+    learnt = folder.model_after(PRETRAINING.epochs)
+    for name in ("conv1", "conv1_batchnorm", "conv2", "conv3", "conv3_batchnorm"):
+        ours, new, theirs = (net.get_layer(name).get_weights() for net in (model, fresh, learnt))
+        assert all((one != other).any() for one, other in zip(ours, new, strict=True)), name
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for name in ("head_batchnorm", "head_dense", "output_dense"):
+        ours, new = (net.get_layer(name).get_weights() for net in (model, fresh))
+        for one, other in zip(ours, new, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_labels_do_not_matter(split: Split, pretrained: Recipe) -> None:
@@ -178,31 +182,18 @@ def test_a_run_says_what_came_before_its_labels(undisturbed: Path) -> None:
     assert described["epochs"] == 1
 
 
-@pytest.fixture
-def dies_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    save = Checkpoint.on_epoch_end
-
-    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
-        save(self, epoch, logs)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
-        yield
-
-
 def test_killed_after_each_epoch_it_is_the_run_that_was_not(
     tmp_path: Path,
     films: Path,
     pretrained: Recipe,
     undisturbed: Path,
-    dies_after_an_epoch: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = TrainingJob(pretrained, films, tmp_path / "run")
     folder = run.RunFolder(job.out)
     seen = []
     for _ in range(PRETRAINING.epochs + 1):
-        with pytest.raises(Killed):
+        with killed_after_an_epoch(monkeypatch):
             train(job)
         seen.append((folder.pretraining.progress().epochs_done, folder.progress().epochs_done))
         keras.utils.clear_session()
@@ -216,22 +207,25 @@ def test_killed_after_each_epoch_it_is_the_run_that_was_not(
 
 
 def test_another_recipe_does_not_go_on_with_it(
-    tmp_path: Path, films: Path, pretrained: Recipe, dies_after_an_epoch: None
+    tmp_path: Path, films: Path, pretrained: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = TrainingJob(pretrained, films, tmp_path / "run")
-    with pytest.raises(Killed):
+    with killed_after_an_epoch(monkeypatch):
         train(job)
     with pytest.raises(InputError, match="unfinished run of another recipe"):
         train(replace(job, recipe=replace(pretrained, seed=2)))
 
 
-def test_a_search_pretrains_too(split: Split, pretrained: Recipe) -> None:
+def test_a_search_pretrains_too_and_in_silence(
+    split: Split, pretrained: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
     with_it, without = (
         train_in_memory(recipe, split)
         for recipe in (pretrained, replace(pretrained, pretraining=Pretraining()))
     )
     assert with_it.shape == without.shape
     assert not np.allclose(with_it, without)
+    assert "epoch" not in capsys.readouterr().err
 
 
 def test_pooling_is_over_what_the_network_calls_features() -> None:
@@ -240,3 +234,32 @@ def test_pooling_is_over_what_the_network_calls_features() -> None:
     pooled = model.get_layer("projection_pooling")
     assert isinstance(pooled, layers.GlobalAveragePooling2D)
     assert pooled.input.shape[1:] == model.get_layer("features").output.shape[1:]
+
+
+def test_pretrained_weights_are_where_it_begins_and_a_frozen_base_learns(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read once; the base learns without labels, and not with them."""
+    asked: list[str | None] = []
+    real = keras.applications.ResNet50V2
+
+    def spied(*, weights: str | None, **options: Any) -> keras.Model:
+        asked.append(weights)
+        return real(weights=None, **options)
+
+    monkeypatch.setattr(keras.applications, "ResNet50V2", spied)
+    file = tmp_path / "base.h5"
+    file.touch()
+    recipe = replace(
+        load_recipe("resnet50v2_50", "report").with_weights(str(file)),
+        pretraining=Pretraining(epochs=1, batch_size=4),
+    )
+    keras.utils.set_random_seed(1)
+    few = split.train.subset(np.arange(4))
+    model = begin(recipe, few, 10, None)
+    assert asked == [None, str(file)]
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == 65
+    keras.utils.set_random_seed(1)
+    fresh = build(recipe.with_weights("none"), 10)
+    base, before = (net.get_layer("resnet50v2").get_weights() for net in (model, fresh))
+    assert any((one != other).any() for one, other in zip(base, before, strict=True))

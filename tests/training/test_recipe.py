@@ -162,6 +162,13 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
         (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
         (MINIMAL + "[pretraining]\nepochs = 1\n", "augmentation must change them"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nmixup = 0.2\n", "must change them"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nblack_outside = 1\n", "must change"),
+        (
+            MINIMAL + "[pretraining]\nepochs = 1\n[optimizer]\nwarmup_epochs = 1\n"
+            "[augmentation]\nzoom = 0.1\n",
+            "longer than warmup_epochs",
+        ),
         (MINIMAL + "[pretraining]\nepochs = -1\n", "0 epochs or more"),
         (MINIMAL + "[pretraining]\nbatch_size = 1\n", "batches of 2 films or more"),
         (MINIMAL + "[pretraining]\ntemperature = 0.0\n", "temperature of pretraining"),

@@ -20,7 +20,7 @@ from cxr_training import fit, run
 from cxr_training.alone import alone
 from cxr_training.augment import TrainingBatches
 from cxr_training.build import build
-from cxr_training.callbacks import Checkpoint, drawn_seed
+from cxr_training.callbacks import drawn_seed
 from cxr_training.fit import TrainingJob, train
 from cxr_training.recipe import Recipe
 from tests.training.helpers import (
@@ -32,8 +32,10 @@ from tests.training.helpers import (
     epochs_in,
     fresh_python,
     killed,
+    killed_after_an_epoch,
     saves_keras_variables,
     table,
+    weights,
 )
 
 pytestmark = saves_keras_variables
@@ -141,15 +143,8 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
     """Weights, optimizer, order, augmentation and dropout: all go on as they would have."""
     assert recipe.model.dropout_scale > 0
     job = TrainingJob(recipe, films, tmp_path / "run")
-    save = Checkpoint.on_epoch_end
-
-    def save_and_die(self: Any, epoch: int, logs: Any = None) -> NoReturn:
-        save(self, epoch, logs)
-        raise Killed
-
     for _ in range(EPOCHS - 1):
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Checkpoint, "on_epoch_end", save_and_die)
+        with killed_after_an_epoch(monkeypatch):
             train(job)
         keras.utils.clear_session()
     train(job)
@@ -162,11 +157,6 @@ def test_every_backend_can_hold_the_seeds_of_dropout() -> None:
     drawn = [drawn_seed(42, epoch, layer) for epoch in range(100) for layer in range(5)]
     assert len(set(drawn)) == len(drawn)
     np.testing.assert_array_equal(np.array(drawn, np.int32), drawn)
-
-
-def weights(folder: Path) -> list[np.ndarray[Any, Any]]:
-    model = keras.models.load_model(folder / "model.keras", compile=False)
-    return [np.asarray(it) for it in model.get_weights()]
 
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path, films: Path, recipe: Recipe) -> None:

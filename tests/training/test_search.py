@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,6 @@ epochs = { low = 2, high = 4 }
 
 
 def table_of(text: str) -> dict[str, Any]:
-    import tomllib
-
     return tomllib.loads(TINY + text)
 
 
@@ -134,6 +133,19 @@ def test_a_space_that_is_none_is_refused_before_hours_are_spent(section: str, sa
     with pytest.raises(RecipeError, match=says) as refused:
         load_space(table_of(section), "mine.toml")
     assert "mine.toml" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("distillation = 0.5", "no teachers, so distillation must be 0"),
+        ("patience = 5", "stops no trial early, so patience must be 0"),
+    ],
+)
+def test_a_recipe_that_a_search_would_not_follow_is_refused(line: str, says: str) -> None:
+    table = {**table_of("[search]\nepochs = { low = 1, high = 2 }\n"), **tomllib.loads(line)}
+    with pytest.raises(RecipeError, match=says):
+        load_space(table, "mine.toml")
 
 
 def test_a_tiny_search(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from cxr_training.recipe import Recipe
 from cxr_training.run import Progress, RunFolder
 
 HIDDEN, PROJECTED = 128, 64
-_CHANCE = 1  # apart from the chance that the same epoch and batch have with labels
+_APART = 1  # so that a batch's changes are others than those of the same batch with labels
 
 
 def begin(recipe: Recipe, images: ImageSet, steps: int, folder: RunFolder | None) -> keras.Model:
@@ -36,15 +36,22 @@ def begin(recipe: Recipe, images: ImageSet, steps: int, folder: RunFolder | None
         recipe: how.
         images: the training films; their labels are not looked at.
         steps: batches in an epoch with labels.
-        folder: where an unfinished pre-training keeps itself; None to keep nothing.
+        folder: where an unfinished pre-training keeps itself; None to keep and say nothing.
+
+    Returns:
+        The network, compiled.
+
+    Raises:
+        WeightsError: the recipe's pre-trained weights cannot be had.
     """
-    model = build(recipe, steps)
-    if recipe.pretraining.epochs:
-        learnt = _pretrained(recipe, images, folder)
-        known = {layer.name for layer in learnt.layers}
-        for layer in model.layers:
-            if layer.name in known:
-                layer.set_weights(learnt.get_layer(layer.name).get_weights())
+    if not recipe.pretraining.epochs:
+        return build(recipe, steps)
+    model = build(recipe.with_weights("none"), steps)  # the others are where pre-training begins
+    learnt = _pretrained(recipe, images, folder)
+    known = {layer.name for layer in learnt.layers}
+    for layer in model.layers:
+        if layer.name in known:
+            layer.set_weights(learnt.get_layer(layer.name).get_weights())
     return model
 
 
@@ -57,10 +64,13 @@ def _pretrained(recipe: Recipe, images: ImageSet, folder: RunFolder | None) -> k
         model = folder.model_after(done.epochs_done)
     else:
         model = contrastive(recipe, len(batches))
-    callbacks = [Masks(recipe.seed), EpochProgress(epochs, len(batches), "pre-training epoch")]
+    callbacks: list[keras.callbacks.Callback] = [Masks(recipe.seed)]
     if folder:
         folder.checkpoint.mkdir(parents=True, exist_ok=True)
-        callbacks.append(Checkpoint(folder, done))
+        callbacks += [
+            Checkpoint(folder, done),
+            EpochProgress(epochs, len(batches), "pre-training epoch"),
+        ]
     model.fit(
         batches,
         epochs=epochs,
@@ -82,9 +92,9 @@ def contrastive(recipe: Recipe, steps: int) -> keras.Model:
     x = layers.UnitNormalization(name="direction", dtype="float32")(x)
     model = keras.Model(net.input, x, name="contrastive")
     options = recipe.pretraining
-    steps_taken = replace(recipe.optimizer, learning_rate=options.learning_rate)
+    shared = replace(recipe.optimizer, learning_rate=options.learning_rate)
     model.compile(
-        optimizer=optimizer(steps_taken, options.epochs, steps),
+        optimizer=optimizer(shared, options.epochs, steps),
         loss=ContrastiveLoss(options.temperature),
         jit_compile=False,  # see `build`
     )
@@ -146,4 +156,4 @@ class PairBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is unty
         return self._chance().permutation(len(self._films))
 
     def _chance(self, *batch: int) -> np.random.Generator:
-        return np.random.default_rng([self._recipe.seed, self._epoch, *batch, _CHANCE])
+        return np.random.default_rng([self._recipe.seed, self._epoch, *batch, _APART])

@@ -26,8 +26,9 @@ class Recipe:
             epoch, 1 so that how it was taken tells as little as can be of its class (`balance`).
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
         patience: 0, or after how many epochs without a lower validation loss training stops early;
-            the epoch with the lowest is kept.
+            the epoch with the lowest is kept, which makes figures on validation films optimistic.
         precision: of activations; weights stay float32. Half precision is for GPUs.
+        pretraining: epochs without labels, before `epochs`.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse a run that cannot train or validate."""
         self._check_net()
-        self._check_way()
+        self._check_phases()
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
@@ -68,12 +69,15 @@ class Recipe:
         if self.style_balance and not self.shuffle:
             raise ValueError("style_balance draws films by chance, so shuffle must be true")
 
-    def _check_way(self) -> None:
+    def _check_phases(self) -> None:
         """Phases and numbers that go together."""
-        if self.pretraining.epochs and self.augmentation == Augmentation():
-            raise ValueError(
-                "pretraining compares changed copies, so augmentation must change them"
-            )
+        before = self.pretraining.epochs
+        # Neither of these changes a film by itself.
+        changes = replace(self.augmentation, mixup=0.0, black_outside=0.0)
+        if before and changes == Augmentation():
+            raise ValueError("pretraining compares changed copies: augmentation must change them")
+        if 0 < before <= self.optimizer.warmup_epochs:
+            raise ValueError("pretraining must be longer than warmup_epochs")
         if self.precision not in ("float32", "mixed_float16", "mixed_bfloat16"):
             raise ValueError(f"unknown precision: {self.precision}")
         if self.patience < 0 or (self.patience and self.optimizer.weight_average):

@@ -45,7 +45,10 @@ class Progress:
 
     @property
     def best_epoch(self) -> int:
-        """The first with the lowest validation loss; 0 before the first."""
+        """The first with the lowest validation loss; 0 before the first.
+
+        KeyError after epochs without labels, which are not validated.
+        """
         losses = [row["val_loss"] for row in self.history]
         numbers = [loss if math.isfinite(loss) else math.inf for loss in losses]
         return 1 + numbers.index(min(numbers)) if numbers else 0

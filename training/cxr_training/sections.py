@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
-def later(default: float | str) -> Any:
+def later(default: Any) -> Any:
     """A field younger than published runs: left at its default it stays out of the hash."""
     return field(default=default, metadata={"later": True})
 
@@ -102,6 +102,9 @@ class Augmentation:
 @dataclass(frozen=True)
 class Pretraining:
     """Epochs without labels before those with them, see `pretrain`; the optimizer is shared.
+
+    They show every film once an epoch, in random order: `shuffle`, `style_balance`, `mixup` and
+    `distillation` are for labels.
 
     Attributes:
         epochs: 0 for none.

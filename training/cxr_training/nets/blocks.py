@@ -109,10 +109,10 @@ def dense_head(x: Any, options: NetOptions) -> Any:
     x = layers.Dense(64, name=HEAD_DENSE_LAYER)(x)
     x = layers.Activation("relu", name="head_relu")(x)
     x = layers.Dropout(0.5 * options.dropout_scale, name="head_dropout")(x)
-    x = layers.Dense(1, name=OUTPUT_DENSE_LAYER)(x)
-    return probability(x)
+    return output(x)
 
 
-def probability(logit: Any) -> Any:
-    """Sigmoid, in float32 whatever the layers before compute in: half of it cannot rank."""
-    return layers.Activation("sigmoid", dtype="float32", name="probability")(logit)
+def output(x: Any) -> Any:
+    """Dense 1, sigmoid; in float32 whatever the layers before compute in, or scores would tie."""
+    x = layers.Dense(1, dtype="float32", name=OUTPUT_DENSE_LAYER)(x)
+    return layers.Activation("sigmoid", dtype="float32", name="probability")(x)

@@ -15,10 +15,9 @@ from keras import layers
 from cxr_training.nets.blocks import (
     FEATURES_LAYER,
     INPUT_LAYER,
-    OUTPUT_DENSE_LAYER,
     NetOptions,
     normalize,
-    probability,
+    output,
 )
 
 NAME = "resnet18_96"
@@ -35,8 +34,7 @@ def build(options: NetOptions) -> keras.Model:
     x = layers.Activation("linear", name=FEATURES_LAYER)(x)
     x = layers.GlobalAveragePooling2D(name="global_average_pooling")(x)
     x = layers.Dropout(0.5 * options.dropout_scale, name="features_dropout")(x)
-    x = layers.Dense(1, name=OUTPUT_DENSE_LAYER)(x)
-    return keras.Model(image, probability(x), name=NAME)
+    return keras.Model(image, output(x), name=NAME)
 
 
 def build_base(options: NetOptions) -> keras.Model:
