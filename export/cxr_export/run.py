@@ -74,6 +74,7 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "pretrained_weights": _before_labels(recipe),
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
         **{key: values[key] for key in _COPIED},
+        "software": {**values["software"], **_half_precision(recipe)},
     }
     points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
     if missing := {"screening", "balanced"} - set(points):
@@ -86,7 +87,8 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
 def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:
     told = f"{tenths}0 % of patients held out, seed {values['seed']}"
     if "kept_epoch" in values:
-        told += f"; they chose epoch {values['kept_epoch']}, so figures on them are optimistic"
+        chosen = f"epoch {values['kept_epoch']} of {values['epochs']}"
+        told += f"; they chose {chosen}, so figures on them are optimistic"
     unknown = data.get("unknown_patients", 0)  # not in runs of before it was counted
     if not unknown:
         return told
@@ -102,6 +104,12 @@ def _before_labels(recipe: dict[str, Any]) -> str:
     return f"{weights}; then {epochs} epochs without labels on the films that it was trained on"
 
 
+def _half_precision(recipe: dict[str, Any]) -> dict[str, str]:
+    """What activations were computed in, where it was not float32."""
+    precision = recipe.get("precision", "float32")  # not in runs of before there was any other
+    return {} if precision == "float32" else {"precision": precision}
+
+
 def _teacher(about: dict[str, str]) -> str:
     """Its architecture, and hashes to find it by; whoever trained it named its folder."""
     return (
@@ -110,7 +118,7 @@ def _teacher(about: dict[str, str]) -> str:
     )
 
 
-_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "software", "metrics")
+_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "metrics")
 
 
 def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDistribution:

@@ -344,16 +344,24 @@ def test_a_run_says_what_came_before_labels(
     assert run.training.pretrained_weights == said
 
 
-def test_a_run_that_stopped_early_says_who_chose_its_epoch(
+def test_a_run_says_who_chose_its_epoch_and_what_it_computed_in(
     run_folder: Path, tmp_path: Path
 ) -> None:
     path = copied_run(run_folder, tmp_path)
     values = json.loads((path / "run.json").read_text())
-    (path / "run.json").write_text(json.dumps({**values, "kept_epoch": 9}))
+    values.update(kept_epoch=9, epochs=12)
+    values["recipe"]["precision"] = "mixed_bfloat16"
+    (path / "run.json").write_text(json.dumps(values))
     run = load_source(path).run
     assert run is not None
     assert "held out, seed" in run.training.split
-    assert run.training.split.endswith("; they chose epoch 9, so figures on them are optimistic")
+    assert run.training.split.endswith(
+        "; they chose epoch 9 of 12, so figures on them are optimistic"
+    )
+    assert run.training.software["precision"] == "mixed_bfloat16"
+    plain = load_source(run_folder).run
+    assert plain is not None
+    assert "precision" not in plain.training.software
 
 
 def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:

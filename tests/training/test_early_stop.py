@@ -64,14 +64,21 @@ def test_how_long_it_waits(losses: tuple[float, ...], patience: int, enough: boo
 
 
 def test_it_stops_and_keeps_the_best_epoch(
-    tmp_path: Path, films: Path, patient: Recipe, told_losses: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    films: Path,
+    patient: Recipe,
+    told_losses: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     job = TrainingJob(patient, films, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(run.RunFolder, "finish", killed)  # so that the checkpoints can be seen
         train(job)
     best = run.RunFolder(job.out).model_after(2)
+    capsys.readouterr()
     train(job)  # goes on after the kill: nothing is left to train
+    assert "kept: epoch 2 of 4, lowest validation loss" in capsys.readouterr().err
     assert epochs_in(job.out) == [1, 2, 3, 4]
     described = json.loads((job.out / "run.json").read_text())
     assert (described["epochs"], described["kept_epoch"]) == (4, 2)

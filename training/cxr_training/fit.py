@@ -160,7 +160,15 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
             validation_batch_size=128,
             **fit_options(recipe, split.train),
         )
-    return folder.model_after(folder.progress().best_epoch) if recipe.patience else model
+    return _kept(folder) if recipe.patience else model
+
+
+def _kept(folder: run.RunFolder) -> keras.Model:
+    """The network of the epoch with the lowest validation loss."""
+    progress = folder.progress()
+    text = f"kept: epoch {progress.best_epoch} of {progress.epochs_done}, lowest validation loss"
+    console().print(text, markup=False, soft_wrap=True)
+    return folder.model_after(progress.best_epoch)
 
 
 def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from cxr_training.sections import Augmentation, Optimizer, Pretraining, later
 SEARCH_SECTION = "search"
 
 
+_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One training run. Field names are the TOML keys.
@@ -77,11 +80,18 @@ class Recipe:
         if before and changes == Augmentation():
             raise ValueError("pretraining compares changed copies: augmentation must change them")
         if 0 < before <= self.optimizer.warmup_epochs:
-            raise ValueError("pretraining must be longer than warmup_epochs")
-        if self.precision not in ("float32", "mixed_float16", "mixed_bfloat16"):
-            raise ValueError(f"unknown precision: {self.precision}")
-        if self.patience < 0 or (self.patience and self.optimizer.weight_average):
-            raise ValueError("patience must be 0 or more, and 0 with weight_average")
+            raise ValueError(
+                f"pretraining.epochs ({before}) must be more than the optimizer's warmup_epochs "
+                f"({self.optimizer.warmup_epochs}), which it shares"
+            )
+        if self.precision not in _PRECISIONS:
+            raise ValueError(
+                f"unknown precision: {self.precision}; known: {', '.join(_PRECISIONS)}"
+            )
+        if self.patience < 0:
+            raise ValueError(f"patience must be 0 (never stop early) or more: {self.patience}")
+        if self.patience and self.optimizer.weight_average:
+            raise ValueError("patience keeps one epoch, weight_average none: one of them must be 0")
 
     def _check_net(self) -> None:
         """A network that is there, and that the options fit."""
@@ -193,7 +203,7 @@ def _value(key: str, annotation: str, value: Any, where: str) -> Any:
     """A field's value; `rotation = 10` is `rotation = 10.0`, for the hash too."""
     _check_type(key, annotation, value)
     if key in _TABLES:
-        return _build(_TABLES[key], value, where)
+        return _build(_TABLES[key], value, f"{where}, section [{key}]")
     return float(value) if annotation == "float" else value
 
 

@@ -115,7 +115,7 @@ class Pretraining:
 
     epochs: int = 0
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     temperature: float = 0.2
 
     def __post_init__(self) -> None:
