@@ -8,7 +8,7 @@ import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
@@ -17,7 +17,8 @@ from cxr_training.sections import Augmentation, Optimizer, Pretraining, later
 SEARCH_SECTION = "search"
 
 
-_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+_PRECISIONS = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Recipe:
     distillation: float = later(0.0)
     freeze_base: bool = False
     patience: int = later(0)
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = later("float32")
+    precision: Precision = later("float32")
     model: NetOptions = field(default_factory=NetOptions)
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    pretraining: Pretraining = field(default=Pretraining(), metadata={"later": True})
+    pretraining: Pretraining = later(Pretraining())
 
     def __post_init__(self) -> None:
         """Refuse a run that cannot train or validate."""
