@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -314,21 +313,3 @@ class Result:
         """Deferred or not scored, as the reason says."""
         status = Status.DEFERRED if reason in DEFERRED_REASONS else Status.NOT_SCORED
         return cls(path, status, reason, **facts)
-
-
-def display_name(path: str | os.PathLike[str]) -> str:
-    """A path as clean UTF-8: undecodable bytes, control, bidi and invisible marks are escaped.
-
-    So is the backslash: two names never look the same. The outcome does not depend on the locale.
-    """
-    text = os.fspath(path)
-    with contextlib.suppress(UnicodeEncodeError):  # no file name: nothing to undo
-        text = os.fsencode(text).decode("utf-8", "surrogateescape")
-    if text.isprintable() and "\\" not in text:  # nearly all of them
-        return text
-    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _is_plain(character: str) -> bool:
-    """Letters, marks, digits, punctuation, symbols and the space; all but the backslash."""
-    return character.isprintable() and character != "\\"

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
-from cxr_edge import catalog
-from cxr_edge.catalog import ModelChoice, choose_model
-from cxr_edge.ledger import open_ledger
+from cxr_edge.ledger.runs import open_ledger
+from cxr_edge.model import catalog
+from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.runtime import Device, Runner, load
 from tests.nights import Night
 from tests.tiny import file_entry, write_tiny

@@ -12,11 +12,11 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
-from cxr_edge.intake import prepare
-from cxr_edge.prepared import IntakeSettings, Prepared
+from cxr_edge.intake.prepare import prepare
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report import Report, RunContext
-from cxr_edge.spec import ModelSpec
 from cxr_edge.triage import TriageRow, place, reading_key
 from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status
 from tests.tiny import tiny_spec

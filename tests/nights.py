@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.discover import discover
-from cxr_edge.ledger import Ledger, Run
-from cxr_edge.prepared import IntakeSettings, Scope
+from cxr_edge.intake.discover import discover
+from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.intake.settle import SettleRule
+from cxr_edge.ledger.runs import Ledger, Run
 from cxr_edge.runtime import Runner
-from cxr_edge.scoring import Scorer
-from cxr_edge.settle import SettleRule
+from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Result
 from tests.factories import FakeRunner, InThisProcess

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.catalog import bundled_specs, models_dir
-from cxr_edge.measurements import with_interval
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.catalog import bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.measurements import with_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("*.md"))

@@ -122,7 +122,7 @@ def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
 def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) -> None:
     """And opens no connection: the process would end with 99."""
-    from cxr_edge.catalog import bundled_specs
+    from cxr_edge.model.catalog import bundled_specs
 
     films = {"a.jpg": jpeg(), "b.png": png(), "c.txt": b"hello", "d.dcm": dicoms.film()}
     write_tree(tmp_path / "in", films)
@@ -162,8 +162,8 @@ def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path
 # What a decoder process does with one film.
 DECODE = """
 from pathlib import Path
-from cxr_edge import worker
-from cxr_edge.prepared import IntakeSettings, Scope
+from cxr_edge.decoders import worker
+from cxr_edge.intake.prepared import IntakeSettings, Scope
 request = {"path": os.fsencode(sys.argv[1]).hex(), "display": "film", "stamp": None}
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
 answer = worker._answer(request, settings, worker._Trouble())
@@ -187,8 +187,8 @@ def test_what_cards_say_about_scores_costs_a_run_nothing(tmp_path: Path) -> None
     films = write_tree(tmp_path / "in", {"a.txt": b"hello"})
     options = (str(films), "--settle", "0", "--model", "cnn3_50", "-q")
     loaded = modules(MAIN, "score", *options, "--out", str(tmp_path / "out"), returncode=3)
-    assert "cxr_edge.spec" in loaded
-    assert "cxr_edge.reliability" not in loaded
+    assert "cxr_edge.model.spec" in loaded
+    assert "cxr_edge.model.reliability" not in loaded
 
 
 def test_listing_models_loads_no_backend() -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_edge import preprocess
-from cxr_edge.golden import golden_image
+from cxr_edge.model.self_test import golden_image
 from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view, without_border
 from tests.images.films import scene
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_edge.support.text import display_name
 from cxr_edge.triage import Counts, TriageRow, band, count, place, reading_key
-from cxr_edge.types import Band, InputWarning, Reason, Result, display_name
+from cxr_edge.types import Band, InputWarning, Reason, Result
 from tests.factories import result
 
 WARNED = (InputWarning.LOW_RESOLUTION,)

@@ -1,18 +1,15 @@
-"""Invariants of the values that flow, and file names made fit to print."""
+"""Invariants of the values that flow."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from cxr_edge.support.text import display_name
 from cxr_edge.types import (
     DEFERRED_REASONS,
     DETERMINISTIC_REASONS,
@@ -22,9 +19,7 @@ from cxr_edge.types import (
     Result,
     Stamp,
     Status,
-    display_name,
 )
-from tests.factories import ANY_TEXT
 
 BAD_PIXELS = {
     "floats": np.zeros((2, 2), np.float32),
@@ -69,29 +64,6 @@ BAD_RESULTS: dict[str, dict[str, Any]] = {
     "not a number": {"status": Status.SCORED, "probability": float("nan")},
 }
 BAD_PATHS = ["a\nb", "a\rb", "a\tb", "a\x1b[31m", "a\ud800"]
-
-NAMES = {
-    "plain": ("a/b.png", "a/b.png"),
-    "umlauts": ("Müller/Größe.jpeg", "Müller/Größe.jpeg"),
-    "other scripts": ("胸部/ر.png", "胸部/ر.png"),
-    "space and quotes": ("a 'b' \"c\".png", "a 'b' \"c\".png"),
-    "newline": ("a\nb", r"a\nb"),
-    "carriage return": ("a\rb", r"a\rb"),
-    "tab": ("a\tb", r"a\tb"),
-    "escape": ("a\x1b[31mb", r"a\x1b[31mb"),
-    "no-break space": ("a\xa0b", r"a\xa0b"),
-    "line separator": ("a\u2028b", r"a\u2028b"),
-    "undecodable byte": (os.fsdecode(b"a\xffb"), r"a\udcffb"),
-    "half a character": ("a\ud800b", r"a\ud800b"),
-    "right-to-left override": ("a\u202egnp.exe", r"a\u202egnp.exe"),
-    "isolate": ("a\u2066b", r"a\u2066b"),
-    "left-to-right mark": ("a\u200eb", r"a\u200eb"),
-    "word joiner": ("a\u2060b", r"a\u2060b"),
-    "soft hyphen": ("a\xadb", r"a\xadb"),
-    "zero width": ("a\u200bb", r"a\u200bb"),
-    "byte order mark": ("\ufeffa", r"\ufeffa"),
-    "backslash": (r"a\nb", r"a\\nb"),
-}
 
 
 @pytest.mark.parametrize("pixels", BAD_PIXELS.values(), ids=BAD_PIXELS)
@@ -208,45 +180,3 @@ def test_logit_is_evidence_plus_bias() -> None:
     logit = Predictions(bias, evidence, bias).logit()
     assert logit.tolist() == [6.5, 21.0]
     assert logit.dtype == np.float64
-
-
-@pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
-def test_display_name(name: str, shown: str) -> None:
-    assert display_name(name) == shown
-
-
-@given(ANY_TEXT | st.binary().map(os.fsdecode))
-def test_display_name_can_always_be_printed(name: str) -> None:
-    shown = display_name(name)
-    assert shown.encode("utf-8").decode("utf-8") == shown
-    assert shown.isprintable()
-
-
-@given(st.binary(max_size=6), st.binary(max_size=6))
-def test_two_names_never_look_the_same(one: bytes, other: bytes) -> None:
-    same = display_name(os.fsdecode(one)) == display_name(os.fsdecode(other))
-    assert same == (one == other)
-
-
-def test_display_name_does_not_depend_on_the_locale() -> None:
-    code = (
-        "import os; from cxr_edge.types import display_name\n"
-        "print(ascii(display_name(os.fsdecode(b'Gr\\xc3\\xb6\\xc3\\x9fe\\xff'))))"
-    )
-    shown = {
-        subprocess.run(
-            [sys.executable, "-X", f"utf8={mode}", "-c", code],
-            env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for mode in (0, 1)
-    }
-    assert shown == {ascii(r"Größe\udcff").encode() + b"\n"}
-
-
-@given(st.binary(min_size=1).filter(lambda name: b"\0" not in name))
-def test_a_name_can_be_had_back(name: bytes) -> None:
-    """As README says."""
-    shown = display_name(os.fsdecode(name))
-    assert os.fsencode(shown.encode("ascii", "backslashreplace").decode("unicode_escape")) == name

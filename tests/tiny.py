@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.golden import RULES, golden_image
+from cxr_edge.model.self_test import RULES, golden_image
+from cxr_edge.model.spec import METADATA_KEY, ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.spec import METADATA_KEY, ModelSpec
 
 SIZE = 8
 WEIGHTS = np.array([[1.5, -1.0], [2.0, -1.75]]) / 64

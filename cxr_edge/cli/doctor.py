@@ -24,7 +24,7 @@ from cxr_edge.errors import (
 )
 
 if TYPE_CHECKING:
-    from cxr_edge.catalog import ModelChoice
+    from cxr_edge.model.catalog import ModelChoice
     from cxr_edge.runtime import Device, Runner
 
 _INFERENCE = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
@@ -53,9 +53,9 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     Example:
       cxr-edge doctor --state /var/lib/cxr-edge/state  # as the user that runs it
     """
-    from cxr_edge.cores import usable_cores
     from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device
+    from cxr_edge.support.cores import usable_cores
 
     asked = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
@@ -86,9 +86,9 @@ def _try_state(given: Path | None) -> None:
     nothing stays: it would be this user's, and tonight's may be another.
     """
     from cxr_edge.cli.show import warn_damaged_ledger
-    from cxr_edge.ledger import open_ledger
-    from cxr_edge.ledger_file import LEDGER_NAME
-    from cxr_edge.state import held, states_folder
+    from cxr_edge.ledger.file import LEDGER_NAME
+    from cxr_edge.ledger.runs import open_ledger
+    from cxr_edge.ledger.state import held, states_folder
 
     folder = (given or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
@@ -107,7 +107,7 @@ def _try_state(given: Path | None) -> None:
 @contextlib.contextmanager
 def _made_in(folder: Path) -> Iterator[Path]:
     """A folder that goes again, in the nearest one that is there already."""
-    from cxr_edge.state import unusable
+    from cxr_edge.ledger.state import unusable
 
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     try:
@@ -139,7 +139,7 @@ def _check_one_onnxruntime() -> None:
 
 
 def _choices(model: str | None) -> list[ModelChoice]:
-    from cxr_edge.catalog import ModelChoice, bundled_specs, choose_model, models_dir
+    from cxr_edge.model.catalog import ModelChoice, bundled_specs, choose_model, models_dir
 
     if model is not None:
         return [choose_model(model)]
@@ -184,7 +184,7 @@ def _compared(runner: Runner, choice: ModelChoice) -> str:
     """
     import numpy as np
 
-    from cxr_edge.golden import golden_image
+    from cxr_edge.model.self_test import golden_image
     from cxr_edge.runtime import Device, load
     from cxr_edge.runtime.loading import GPU_TOLERANCE
 

@@ -126,7 +126,7 @@ def evaluate(**options: Any) -> int:
     """
     request = EvaluateRequest(**options)
     try:
-        from cxr_edge.cli.evaluate_run import run
+        from cxr_edge.evaluate.acceptance import run
     except ImportError as error:
         raise missing_extra(error, "evaluate") from error
     evaluation = run(request)

@@ -28,7 +28,7 @@ def explore(folder: Path, out: Path) -> None:
       cxr-edge explore data/ --out exploration.html
     """
     try:
-        from cxr_training.explore import explore as run_exploration
+        from cxr_training.explore.page import explore as run_exploration
     except ImportError as error:
         raise missing_extra(error, "evaluate") from error
     run_exploration(folder, out)

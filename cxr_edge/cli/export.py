@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
-from cxr_edge.model_file import PRECISIONS
+from cxr_edge.model.files import PRECISIONS
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

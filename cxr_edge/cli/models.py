@@ -26,7 +26,7 @@ def list_models(as_json: bool) -> None:
     Example:
       cxr-edge models list
     """
-    from cxr_edge.catalog import bundled_specs
+    from cxr_edge.model.catalog import bundled_specs
 
     specs = bundled_specs()
     if as_json:
@@ -47,8 +47,8 @@ def show_model(model: str, as_json: bool) -> None:
     Example:
       cxr-edge models show cnn3_128 --json
     """
-    from cxr_edge.catalog import choose_model
-    from cxr_edge.cli.describe import describe
+    from cxr_edge.model.catalog import choose_model
+    from cxr_edge.model.describe import describe
 
     spec = choose_model(model).spec
     click.echo(spec.to_json().rstrip() if as_json else describe(spec))

@@ -42,9 +42,9 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
       cxr-edge report 20261122T221500.123456Z --out reports/again
     """
     from cxr_edge.cli import show
+    from cxr_edge.ledger.state import states_folder
     from cxr_edge.report.folder import check_target
-    from cxr_edge.state import states_folder
-    from cxr_edge.types import display_name
+    from cxr_edge.support.text import display_name
 
     out = out or Path("reports", show.Clock().run_id)
     check_target(out)
@@ -66,7 +66,7 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
 
 def _runs(folder: Path) -> dict[str, Path]:
     """The finished runs of a state folder, latest first whatever the clock said."""
-    from cxr_edge.ledger import read_ledger
+    from cxr_edge.ledger.runs import read_ledger
 
     with read_ledger(folder) as ledger:
         return dict.fromkeys(ledger.finished_ids(), folder)
@@ -74,8 +74,8 @@ def _runs(folder: Path) -> dict[str, Path]:
 
 def _all_runs() -> dict[str, Path]:
     """Those of every default state folder; one that cannot be read does not hide the others."""
-    from cxr_edge.ledger_file import LEDGER_NAME
-    from cxr_edge.state import states_folder
+    from cxr_edge.ledger.file import LEDGER_NAME
+    from cxr_edge.ledger.state import states_folder
 
     ledgers = []
     for path in states_folder().glob(f"*/{LEDGER_NAME}"):
@@ -89,9 +89,9 @@ def _all_runs() -> dict[str, Path]:
 
 def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
     from cxr_edge.cli import show
-    from cxr_edge.ledger import read_ledger
-    from cxr_edge.recorded import RecordedRows
+    from cxr_edge.ledger.runs import read_ledger
     from cxr_edge.report import Report, RunContext, write_report
+    from cxr_edge.report.context import RecordedRows
 
     with read_ledger(folder) as ledger:
         try:

@@ -13,7 +13,7 @@ import click
 from cxr_edge.cli.options import runtime_options
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.errors import InputError
-from cxr_edge.settle import DEFAULT_SETTLE_SECONDS
+from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 EXIT_INCOMPLETE = 3
@@ -130,12 +130,12 @@ def score(**options: Any) -> int:
     request = ScoreRequest(**options)
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from cxr_edge.decoder import Decoders
+    from cxr_edge.decoders.start import Decoders
 
     with Decoders() as decoders:
         decoders.prepare()
         with signals_wait():
-            from cxr_edge.cli.score_run import run
+            from cxr_edge.scoring.night import run
 
         report = run(request, decoders)
     return 0 if report.counts.complete else EXIT_INCOMPLETE

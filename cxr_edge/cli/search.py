@@ -64,11 +64,11 @@ def search(**options: Any) -> None:
     """
     quiet_tensorflow()
     try:
-        from cxr_training.memory import keep_freed_memory
+        from cxr_training.fit.memory import keep_freed_memory
 
         keep_freed_memory()  # before TensorFlow starts its threads
-        from cxr_training.search import SearchJob
-        from cxr_training.search import search as run_search
+        from cxr_training.search.search import SearchJob
+        from cxr_training.search.search import search as run_search
     except ImportError as error:
         raise missing_extra(error, "training") from error
     click.echo(json.dumps(run_search(SearchJob(**options)), indent=2))

@@ -17,13 +17,13 @@ import click
 
 from cxr_edge.cli.boundary import say_warning
 from cxr_edge.errors import CxrEdgeError, ReportError
-from cxr_edge.measurements import with_interval
 from cxr_edge.report import Report
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
+from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.support.utc import utc_text
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band
-from cxr_edge.utc import utc_text
 
 if TYPE_CHECKING:
     from rich.table import Table

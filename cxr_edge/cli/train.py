@@ -80,20 +80,20 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """
     quiet_tensorflow()
     try:
-        from cxr_training.memory import keep_freed_memory
+        from cxr_training.fit.memory import keep_freed_memory
 
         keep_freed_memory()  # before TensorFlow starts its threads
-        from cxr_training import fit
-        from cxr_training.recipe import load_recipe
+        from cxr_training.fit import training
+        from cxr_training.recipe.recipe import load_recipe
     except ImportError as error:
         raise missing_extra(error, "training") from error
     recipe = load_recipe(name, which)
     if weights is not None:
         recipe = recipe.with_weights(weights)
     asked = Asked(**options)
-    job = fit.TrainingJob(recipe, asked.data, asked.out, teachers=asked.teachers)
+    job = training.TrainingJob(recipe, asked.data, asked.out, teachers=asked.teachers)
     if asked.folds is None:
-        click.echo(f"run complete: {fit.train(job).path}", err=True)
+        click.echo(f"run complete: {training.train(job).path}", err=True)
     else:
         _cross_validate(job, asked.folds, asked)
 
@@ -117,7 +117,7 @@ class Asked:
 
 def _cross_validate(job: Any, folds: int, asked: Asked) -> None:
     """All folds, or those that are missing."""
-    from cxr_training.crossval import CrossValidation, cross_validate
+    from cxr_training.crossval.crossval import CrossValidation, cross_validate
 
     table = cross_validate(CrossValidation(job, folds, asked.seeds, asked.scheme))
     click.echo(f"{table}folds complete: {asked.out}", err=True)

@@ -12,10 +12,10 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr_edge.evaluate.auc import LEAST_PATIENTS, auc_estimate, enough_patients
-from cxr_edge.evaluate.figures import EvaluatedFilm, MetadataBaseline
-from cxr_edge.evaluate.scored import Scored
-from cxr_edge.measurements import Estimate
+from cxr_edge.evaluate.films import Scored
+from cxr_edge.evaluate.results import EvaluatedFilm, MetadataBaseline
+from cxr_edge.statistics.auc import LEAST_PATIENTS, auc_estimate, enough_patients
+from cxr_edge.statistics.measurements import Estimate
 
 FEATURES = ("width", "height", "aspect", "bytes")
 _FOLDS = 5

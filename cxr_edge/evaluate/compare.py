@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, norm, rankdata
 from sklearn.metrics import roc_auc_score
 
-from cxr_edge.evaluate.auc import Counts, enough_patients, estimate, resampled_auc
-from cxr_edge.evaluate.figures import Comparison, McNemar, ModelFigures
-from cxr_edge.evaluate.scored import Scored
-from cxr_edge.measurements import Estimate
+from cxr_edge.evaluate.films import Scored
+from cxr_edge.evaluate.results import Comparison, McNemar, ModelFigures
+from cxr_edge.statistics.auc import Counts, enough_patients, estimate, resampled_auc
+from cxr_edge.statistics.measurements import Estimate
 
 
 def compare(first: ModelFigures, second: ModelFigures) -> Comparison:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from cxr_edge.evaluate.canvas import BLUE, RED, Plot, plain, plot, sheet
-from cxr_edge.evaluate.figures import Curve, ModelFigures
-from cxr_edge.measurements import with_interval
-from cxr_edge.operating_points import Proportion
+from cxr_edge.evaluate.drawing import BLUE, RED, Plot, plain, plot, sheet
+from cxr_edge.evaluate.results import Curve, ModelFigures
+from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.statistics.operating_points import Proportion
 
 _LINES = ((BLUE, "-"), (RED, "--"))
 _MARKERS = "os^Dv"

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from cxr_edge.evaluate.figures import Curve
-from cxr_edge.evaluate.scored import Scored
-from cxr_edge.reliability import CalibrationBin
+from cxr_edge.evaluate.films import Scored
+from cxr_edge.evaluate.results import Curve
+from cxr_edge.model.reliability import CalibrationBin
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 CALIBRATION_BINS = 10

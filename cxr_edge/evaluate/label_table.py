@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import DataError
-from cxr_edge.types import display_name
+from cxr_edge.support.text import display_name
 
 _NAMED = 5
 

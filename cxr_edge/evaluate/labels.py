@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_edge.discover import discover
 from cxr_edge.errors import DataError
-from cxr_edge.evaluate.figures import EvaluatedFilm
 from cxr_edge.evaluate.label_table import first_few, read_table
-from cxr_edge.evaluate.patients import Person, numbered, person_of, told_by
-from cxr_edge.types import FoundFile, Reason, display_name
+from cxr_edge.evaluate.results import EvaluatedFilm
+from cxr_edge.intake.discover import discover
+from cxr_edge.statistics.patients import Person, numbered, person_of, told_by
+from cxr_edge.support.text import display_name
+from cxr_edge.types import FoundFile, Reason
 
 NEGATIVE, POSITIVE = "NORMAL", "PNEUMONIA"
 _DIGITS = {"0": NEGATIVE, "1": POSITIVE}

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import jinja2
 
-from cxr_edge.evaluate import origin, words
-from cxr_edge.evaluate.cautions import cautions
-from cxr_edge.evaluate.figures import Curve, EvaluatedFilm, Evaluation, ModelFigures
+from cxr_edge.evaluate import generalisation, words
+from cxr_edge.evaluate.limitations import cautions
 from cxr_edge.evaluate.plots import ModelPlots, draw
-from cxr_edge.measurements import with_interval
+from cxr_edge.evaluate.results import Curve, EvaluatedFilm, Evaluation, ModelFigures
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.environment import data_uri, new_environment, policy, source
 from cxr_edge.report.film import FilmView, film_view
+from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.types import Picture
 
 SHOWN = 12  # worst films of each kind
@@ -89,7 +89,9 @@ def _environment() -> jinja2.Environment:
     environment = new_environment()
     environment.filters["interval"] = with_interval
     environment.filters["png"] = functools.partial(data_uri, "image/png")
-    environment.globals.update(cautions=cautions, origin=origin, thinned=thinned, words=words)
+    environment.globals.update(
+        cautions=cautions, generalisation=generalisation, thinned=thinned, words=words
+    )
     return environment
 
 

@@ -9,11 +9,11 @@ import matplotlib
 import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from cxr_edge.evaluate.canvas import BLUE, RED, SMALL, STYLE, Plot, plain, plot, sheet
 from cxr_edge.evaluate.curve_plots import precision_recall, roc
-from cxr_edge.evaluate.figures import Evaluation, ModelFigures, PointFigures
+from cxr_edge.evaluate.drawing import BLUE, RED, SMALL, STYLE, Plot, plain, plot, sheet
+from cxr_edge.evaluate.results import Evaluation, ModelFigures, PointFigures
 from cxr_edge.evaluate.words import flagged_wrongly, missed, model_names, threshold_text
-from cxr_edge.measurements import SCORE_BINS
+from cxr_edge.statistics.measurements import SCORE_BINS
 
 _DASHES = ("--", "-.", ":", (0, (1, 4)))
 _TICKS = (0, 2, *(step * 10**power for power in range(1, 6) for step in (1, 4)))

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from cxr_edge.evaluate.cautions import cautions
-from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation, ModelFigures, PointFigures
-from cxr_edge.evaluate.origin import against_words
+from cxr_edge.evaluate.generalisation import against_words
+from cxr_edge.evaluate.limitations import cautions
+from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation, ModelFigures, PointFigures
 from cxr_edge.evaluate.words import (
     TESTS_ASSUME,
     at_prevalence_words,
@@ -30,9 +30,9 @@ from cxr_edge.evaluate.words import (
     triage_words,
     why_not,
 )
-from cxr_edge.measurements import with_interval
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.csv import csv_cell, csv_line
+from cxr_edge.statistics.measurements import with_interval
 
 LINE_WIDTH = 100
 COLUMNS = (

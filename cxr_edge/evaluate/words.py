@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_edge.evaluate.auc import LEAST_PATIENTS, class_patients
-from cxr_edge.evaluate.figures import (
+from cxr_edge.evaluate.results import (
     Comparison,
     Evaluation,
     McNemar,
@@ -19,11 +18,12 @@ from cxr_edge.evaluate.figures import (
     PredictiveValue,
     SetFigures,
 )
-from cxr_edge.evaluate.patients import ALONE
-from cxr_edge.measurements import with_interval
+from cxr_edge.model.site_profile import SiteProfile
+from cxr_edge.model.spec import DEFAULT_OPERATING_POINT
 from cxr_edge.report.words import in_words
-from cxr_edge.site_profile import SiteProfile
-from cxr_edge.spec import DEFAULT_OPERATING_POINT
+from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
+from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.statistics.patients import ALONE
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 OPTIMISTIC = (

@@ -6,7 +6,8 @@ import re
 from datetime import date
 
 from cxr_edge.images.dicom_library import Dataset, MultiValue, dictionary_VR, tag_for_keyword
-from cxr_edge.types import Study, display_name
+from cxr_edge.support.text import display_name
+from cxr_edge.types import Study
 
 MAX_TEXT = 64
 _MAX_AGE = 130

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import typing
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cxr_edge.site_profile import SiteProfile
-from cxr_edge.spec import ModelSpec
-from cxr_edge.strict_json import read
-from cxr_edge.triage import Counts, TriageRow, count
+from cxr_edge.ledger.runs import Run
+from cxr_edge.model.site_profile import SiteProfile
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.support.strict_json import read
+from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
 from cxr_edge.types import Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
@@ -71,6 +72,18 @@ class RunContext:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "spec": self.spec.to_dict()}
+
+
+@dataclass(frozen=True)
+class RecordedRows:
+    """A run's rows in reading order, read from the ledger each time and never held together."""
+
+    run: Run
+    threshold: float
+
+    def __iter__(self) -> Iterator[TriageRow]:
+        """From the first rank to the last."""
+        return place(self.run.results(reading_key(self.threshold)), self.threshold)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cxr_edge.measurements import SCORE_BINS
 from cxr_edge.report.context import RunContext
+from cxr_edge.statistics.measurements import SCORE_BINS
 from cxr_edge.triage import TriageRow
 
 FEW = 30  # scored films; fewer show no shape

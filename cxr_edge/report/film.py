@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.environment import data_uri
 from cxr_edge.report.evidence import overlay_paths
-from cxr_edge.spec import ModelSpec
 from cxr_edge.types import Picture
 
 _JPEG_QUALITY = 80

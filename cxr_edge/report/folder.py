@@ -13,12 +13,12 @@ from pathlib import Path
 
 from jinja2 import TemplateNotFound
 
-from cxr_edge.atomic import make_folder, sync_folder, write_new
 from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report.context import Report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.html import render_html
 from cxr_edge.report.run_json import render_run_json
+from cxr_edge.support.atomic import make_folder, sync_folder, write_new
 
 _PARTIAL = ".cxr-edge-partial."
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.context import BANNER, Report
 from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
 from cxr_edge.report.environment import page_environment, policy, source
 from cxr_edge.report.words import explanations, in_words, remarks_of
-from cxr_edge.spec import ModelSpec
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band, Picture
 

@@ -16,9 +16,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.cores import usable_cores
 from cxr_edge.errors import CxrEdgeError, DeviceError
 from cxr_edge.runtime.protocol import Runner, TensorShapes
+from cxr_edge.support.cores import usable_cores
 from cxr_edge.types import Predictions
 
 FellBack = Callable[[CxrEdgeError], None]

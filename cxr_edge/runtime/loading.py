@@ -8,15 +8,15 @@ import json
 
 import numpy as np
 
-from cxr_edge.catalog import ModelChoice
 from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
-from cxr_edge.golden import golden_image
-from cxr_edge.model_file import Golden
+from cxr_edge.model.catalog import ModelChoice
+from cxr_edge.model.files import Golden
+from cxr_edge.model.self_test import golden_image
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.runtime.batches import FellBack, Inference, in_short, logged
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import Runner, TensorShapes
-from cxr_edge.spec import ModelSpec
 
 # On a GPU sums are made in another order: what the promise about devices allows.
 GPU_TOLERANCE = 1e-4

@@ -12,11 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
+from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, METADATA_KEY, PROBABILITY_NAME
 from cxr_edge.runtime.batches import in_short
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx_guard import check_self_contained
 from cxr_edge.runtime.protocol import TensorShapes
-from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, METADATA_KEY, PROBABILITY_NAME
 from cxr_edge.types import Predictions
 
 _CPU = "CPUExecutionProvider"

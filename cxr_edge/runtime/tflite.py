@@ -12,9 +12,9 @@ from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
+from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import TensorShapes
-from cxr_edge.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
 from cxr_edge.types import Predictions
 
 

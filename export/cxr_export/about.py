@@ -5,7 +5,7 @@ Only a model trained on the public Kermany films is said to be about them.
 
 from __future__ import annotations
 
-from cxr_edge.spec import Use
+from cxr_edge.model.spec import Use
 
 KERMANY_TRAIN_SHA256 = "eeee78c97d066f7d5d51133d36ccbed15d67649cda4f26388383305a849cbb25"
 TASK = "Probability of pneumonia on a frontal chest x-ray"

@@ -15,11 +15,11 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_edge.errors import InputError
 from cxr_edge.evaluate.curves import calibration as bins_of
-from cxr_edge.evaluate.scored import Scored
-from cxr_edge.reliability import Calibration, CalibrationBin, Scaling
+from cxr_edge.evaluate.films import Scored
+from cxr_edge.model.reliability import Calibration, CalibrationBin, Scaling
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.draft import FIGURE_DECIMALS
-from cxr_training.calibrate import Platt, fit_platt, fit_temperature, negative_log_likelihood
+from cxr_training.judge.calibrate import Platt, fit_platt, fit_temperature, negative_log_likelihood
 
 _FOLDS = 5
 _SEED = 0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import jinja2
 
-from cxr_edge.cli.describe import speed_in_words
 from cxr_edge.errors import ExportError
 from cxr_edge.evaluate.words import predictive_text
-from cxr_edge.measurements import with_interval
-from cxr_edge.reliability import Reliability
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.describe import speed_in_words
+from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.measurements import with_interval
 from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.goals import reached
 from cxr_export.prevalence import at_prevalences

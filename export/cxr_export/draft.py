@@ -10,14 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DataError
-from cxr_edge.evaluate.auc import auc_estimate
-from cxr_edge.golden import RULES, golden_image
-from cxr_edge.measurements import Decisions, Estimate, Evaluation, ScoreDistribution
-from cxr_edge.model_file import Golden, GoldenCase
-from cxr_edge.operating_points import OperatingPoint, Proportion, choose, measure
-from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
-from cxr_edge.reliability import Reliability
-from cxr_edge.spec import (
+from cxr_edge.model.files import Golden, GoldenCase
+from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.self_test import RULES, golden_image
+from cxr_edge.model.spec import (
     SCHEMA_VERSION,
     Architecture,
     ModelSpec,
@@ -25,8 +21,12 @@ from cxr_edge.spec import (
     Preprocessing,
     TensorFormat,
 )
+from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
+from cxr_edge.statistics.auc import auc_estimate
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation, ScoreDistribution
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose, measure
+from cxr_edge.support.utc import utc_text
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_edge.utc import utc_text
 from cxr_export.about import (
     KERMANY,
     KERMANY_TRAIN_SHA256,
@@ -37,7 +37,7 @@ from cxr_export.about import (
 )
 from cxr_export.receptive_field import receptive_field, steps_to
 from cxr_export.source import Source, sigmoid
-from cxr_training.data import CLASSES, ImageSet
+from cxr_training.films.data import CLASSES, ImageSet
 from cxr_training.nets.blocks import FEATURES_LAYER
 
 MODEL_VERSION = "1.5.0"

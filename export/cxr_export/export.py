@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.atomic import sync_folder, write_atomically
 from cxr_edge.errors import DataError, ExportError
-from cxr_edge.model_file import ModelFile
-from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.reliability import Reliability
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.files import ModelFile
+from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.operating_points import OperatingPoint
+from cxr_edge.support.atomic import sync_folder, write_atomically
 from cxr_export import compact, onnx
 from cxr_export.card import render_card
 from cxr_export.draft import (
@@ -41,8 +41,8 @@ from cxr_export.variants import (
     runner_of,
     score_with,
 )
-from cxr_training.data import ImageSet, Split, find_labelled, load_images
-from cxr_training.thresholds import out_of_fold_points
+from cxr_training.films.data import ImageSet, Split, find_labelled, load_images
+from cxr_training.judge.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
 _WHOLE_FOLDER = "give the folder that the network was trained with"

@@ -6,16 +6,16 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from cxr_edge.errors import ModelRefusedError, ParityError
-from cxr_edge.model_file import PRECISIONS, ModelFile, Parity
-from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.model.files import PRECISIONS, ModelFile, Parity
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, Runner, start
-from cxr_edge.spec import ModelSpec
+from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_export import onnx, tflite
 from cxr_export.draft import FILE_GOLDEN_TOLERANCE, golden
 from cxr_export.parity import TOLERANCE, Gate, ValidationGate
 from cxr_export.source import Source
 from cxr_export.variants import score_with
-from cxr_training.data import ImageSet
+from cxr_training.films.data import ImageSet
 
 _STORED = {precision: stored for stored, precision in PRECISIONS.items()}
 

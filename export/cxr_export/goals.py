@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cxr_edge.measurements import Evaluation, with_interval
+from cxr_edge.statistics.measurements import Evaluation, with_interval
 
 
 @dataclass(frozen=True)

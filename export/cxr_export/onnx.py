@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import tf2onnx
 
-from cxr_edge.spec import METADATA_KEY, ModelSpec
+from cxr_edge.model.spec import METADATA_KEY, ModelSpec
 from cxr_export.graph import InferenceGraph
 
 OPSET = 17

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from cxr_edge.errors import ParityError
-from cxr_edge.model_file import Parity
-from cxr_edge.operating_points import OperatingPoint, measure
+from cxr_edge.model.files import Parity
 from cxr_edge.runtime.protocol import Runner
+from cxr_edge.statistics.operating_points import OperatingPoint, measure
 from cxr_export.source import sigmoid
 
 BATCH_SIZES = (1, 32)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxr_edge.evaluate.figures import PredictiveValues
-from cxr_edge.evaluate.points import predictive_values
-from cxr_edge.measurements import Decisions
-from cxr_edge.operating_points import OperatingPoint, Proportion
-from cxr_edge.spec import ModelSpec
+from cxr_edge.evaluate.confusion import predictive_values
+from cxr_edge.evaluate.results import PredictiveValues
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.measurements import Decisions
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 
 PREVALENCES = (0.05, 0.1, 0.2)
 

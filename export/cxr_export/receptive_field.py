@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from cxr_edge.spec import ReceptiveField
+from cxr_edge.model.spec import ReceptiveField
 
 
 def receptive_field(steps: Iterable[Any]) -> ReceptiveField:

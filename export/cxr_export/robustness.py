@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DataError
-from cxr_edge.evaluate.auc import auc_estimate
-from cxr_edge.gates import pixel_warnings
-from cxr_edge.intake import film_of
-from cxr_edge.measurements import Estimate
-from cxr_edge.operating_points import OperatingPoint
-from cxr_edge.prepared import IntakeSettings, Scope
+from cxr_edge.intake.gates import pixel_warnings
+from cxr_edge.intake.prepare import film_of
+from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.model.reliability import FilmChange, Turned
 from cxr_edge.preprocess import to_network_input
-from cxr_edge.reliability import FilmChange, Turned
+from cxr_edge.statistics.auc import auc_estimate
+from cxr_edge.statistics.measurements import Estimate
+from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.draft import FIGURE_DECIMALS, Score, rounded
 from cxr_export.film_changes import CHANGES, Change
-from cxr_training.data import ImageSet, LabelledFile
-from cxr_training.progress import item_bar
+from cxr_training.films.data import ImageSet, LabelledFile
+from cxr_training.fit.progress import item_bar
 
 Probability = NDArray[np.float64]
 _ANYONE = Scope((0.0, 120.0), ())  # these films have no header to hold against a scope

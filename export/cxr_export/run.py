@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.errors import ExportError
-from cxr_edge.measurements import ScoreDistribution
-from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.model.spec import Training
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.spec import Training
-from cxr_edge.strict_json import read
-from cxr_training.data import CLASSES
-from cxr_training.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION, preprocessing
+from cxr_edge.statistics.measurements import ScoreDistribution
+from cxr_edge.statistics.operating_points import OperatingPoint
+from cxr_edge.support.strict_json import read
+from cxr_training.films.data import CLASSES
+from cxr_training.fit.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION, preprocessing
 
 SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
 
@@ -54,7 +54,7 @@ def load_run(folder: Path) -> Run:
         raise ExportError(
             f"{folder} saw its films through preprocessing {seen_through}, this is "
             f"{PREPROCESSING_VERSION}: its thresholds are about other pixels",
-            tip="python -m cxr_training.judge_again RUN DATA judges it through this one",
+            tip="python -m cxr_training.judge.judge_again RUN DATA judges it through this one",
         )
     return run
 

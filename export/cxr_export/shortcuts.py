@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.evaluate.baseline import FEATURES, baseline
-from cxr_edge.evaluate.figures import EvaluatedFilm
+from cxr_edge.evaluate.results import EvaluatedFilm
 from cxr_edge.images import decode
-from cxr_edge.reliability import Shortcut
-from cxr_edge.types import Result, Status, display_name
+from cxr_edge.model.reliability import Shortcut
+from cxr_edge.support.text import display_name
+from cxr_edge.types import Result, Status
 from cxr_export.draft import rounded
 from cxr_export.robustness import area
-from cxr_training import style
-from cxr_training.data import LabelledFile, Split
+from cxr_training.films import style
+from cxr_training.films.data import LabelledFile, Split
 
 
 def shortcuts(films: Split, probability: NDArray[np.float64]) -> dict[str, Shortcut]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError
 from cxr_export.run import SOURCE_TIP, Run, load_run
-from cxr_training.augment import as_rgb
+from cxr_training.films.augmentation import as_rgb
+from cxr_training.fit.run import MODEL_FILE, RUN_FILE
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
-from cxr_training.run import MODEL_FILE, RUN_FILE
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.model_file import Speed
+from cxr_edge.model.files import Speed
 from cxr_edge.runtime.protocol import Runner
 
 BATCH_SIZE = 32

@@ -33,7 +33,7 @@ def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) ->
 
     Args:
         graph: the network, already on its int8 grid for `int8-weights`.
-        precision: a value of `cxr_edge.model_file.PRECISIONS`.
+        precision: a value of `cxr_edge.model.files.PRECISIONS`.
         pixels: uint8 [N, S, S, 1], x-rays for the ranges of int8 activations.
     """
     model = onnx.convert(graph)

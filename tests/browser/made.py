@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from cxr_edge.measurements import Decisions, Estimate, Evaluation
-from cxr_edge.operating_points import Proportion
 from cxr_edge.report import Report
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.operating_points import Proportion
 from cxr_edge.types import PROBABILITY_DECIMALS, InputWarning, Reason, Result
 from tests.factories import report, result
 from tests.report.pictures import pictured

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cxr_edge.evaluate.figures import Evaluation
 from cxr_edge.evaluate.page import Pictures, render_page
+from cxr_edge.evaluate.results import Evaluation
 from tests.browser.conftest import DESKTOP, PHONE, Witness, watched
 from tests.evaluate.made import CASES, evaluation, profile
 from tests.evaluate.parsed import pictures_of

@@ -75,8 +75,12 @@ def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 EXTRAS = {
-    "train": (["train", "cnn3_50", "--data", ".", "--out", "x"], "cxr_training.fit", "training"),
-    "explore": (["explore", "."], "cxr_training.explore", "evaluate"),
+    "train": (
+        ["train", "cnn3_50", "--data", ".", "--out", "x"],
+        "cxr_training.fit.training",
+        "training",
+    ),
+    "explore": (["explore", "."], "cxr_training.explore.page", "evaluate"),
     "export": (
         ["export", ".", "--name", "x", "--calibration", ".", "--out", "x"],
         "cxr_export.export",
@@ -101,7 +105,7 @@ def test_a_command_whose_library_is_missing(
     arguments: list[str], module: str, extra: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither Keras nor TensorFlow has to be there for this test, nor may they be imported."""
-    wanted = {"cxr_training.explore": "matplotlib"}.get(module, "keras")
+    wanted = {"cxr_training.explore.page": "matplotlib"}.get(module, "keras")
     for name in list(sys.modules):
         if name.partition(".")[0] in (wanted, "cxr_training", "cxr_export"):
             monkeypatch.delitem(sys.modules, name)
@@ -129,7 +133,7 @@ def test_missing_extra_without_a_name() -> None:
     assert str(missing_extra(ImportError("odd"), "export")) == "odd is not installed"
 
 
-@pytest.mark.parametrize("name", ["cxr_training.fit", "cxr_edge.types"])
+@pytest.mark.parametrize("name", ["cxr_training.fit.training", "cxr_edge.types"])
 def test_a_module_of_ours_that_is_missing_is_a_defect(name: str) -> None:
     with pytest.raises(ImportError, match="ours"):
         missing_extra(ImportError("ours", name=name), "training")

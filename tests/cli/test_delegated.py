@@ -32,13 +32,13 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         **{**entry, "parity": SimpleNamespace(**entry["parity"])},
     )
     stand_in("cxr_training")
-    stand_in("cxr_training.recipe", load_recipe=recipe)
+    stand_in("cxr_training.recipe.recipe", load_recipe=recipe)
     stand_in(
-        "cxr_training.fit",
+        "cxr_training.fit.training",
         TrainingJob=lambda *parts, teachers: (*parts, teachers),
         train=lambda job: made.append(job) or SimpleNamespace(path=job[2]),
     )
-    stand_in("cxr_training.explore", explore=lambda *parts: made.append(parts))
+    stand_in("cxr_training.explore.page", explore=lambda *parts: made.append(parts))
     stand_in("cxr_export")
     stand_in(
         "cxr_export.export",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.ledger import open_ledger
-from cxr_edge.ledger_file import LEDGER_NAME
-from cxr_edge.state import held
+from cxr_edge.ledger.file import LEDGER_NAME
+from cxr_edge.ledger.runs import open_ledger
+from cxr_edge.ledger.state import held
 from tests.cli.conftest import Run
 from tests.factories import names_in
 

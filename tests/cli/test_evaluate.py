@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from cxr_edge import passes
-from cxr_edge.cli import evaluate_run
 from cxr_edge.cli.evaluate import EvaluateRequest, evaluate
 from cxr_edge.errors import DataError
-from cxr_edge.site_profile import load_profile
+from cxr_edge.evaluate import acceptance
+from cxr_edge.model.site_profile import load_profile
+from cxr_edge.scoring import forward_passes
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images.films import png
@@ -194,7 +194,7 @@ def test_a_threshold_that_cannot_be_had_costs_no_figure(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     more(labelled)
-    monkeypatch.setattr(evaluate_run, "propose", raising(DataError("no threshold is so low")))
+    monkeypatch.setattr(acceptance, "propose", raising(DataError("no threshold is so low")))
     goal = ("--propose-threshold", "sensitivity=0.8", "--out", tmp_path / "out")
     outcome = run("evaluate", labelled, "--model", tiny, *goal)
     assert outcome.code == 2
@@ -295,7 +295,7 @@ def test_a_folder_that_is_there_is_never_overwritten(
 def test_a_signal_ends_it_with_nothing_written(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = passes.predict
+    real = forward_passes.predict
 
     once = iter([signal.SIGTERM])
 
@@ -304,7 +304,7 @@ def test_a_signal_ends_it_with_nothing_written(
             signal.raise_signal(number)
         return real(*arguments)
 
-    monkeypatch.setattr(passes, "predict", interrupted)
+    monkeypatch.setattr(forward_passes, "predict", interrupted)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     outcome = run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cxr_edge import __version__
-from cxr_edge.catalog import bundled_specs
+from cxr_edge.model.catalog import bundled_specs
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import jpeg, png
 from tests.tiny import write_tiny

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.catalog import bundled_specs
-from cxr_edge.cli.describe import describe
-from cxr_edge.measurements import Decisions, Estimate, Evaluation
-from cxr_edge.operating_points import Proportion
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.catalog import bundled_specs
+from cxr_edge.model.describe import describe
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.operating_points import Proportion
 from tests.cli.conftest import Run
 from tests.factories import changed, set_value
 from tests.tiny import tiny_spec, tiny_values

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cxr_edge.ledger_file import LEDGER_NAME
+from cxr_edge.ledger.file import LEDGER_NAME
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
@@ -159,7 +159,7 @@ def test_a_stopped_run_has_no_report(
     run: Run, scored: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The latest is the last that was finished."""
-    monkeypatch.setattr("cxr_edge.scoring.Scorer.score", lambda *_: False)
+    monkeypatch.setattr("cxr_edge.scoring.scorer.Scorer.score", lambda *_: False)
     made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "second")
     assert made.code == 128
     run("report", "--out", tmp_path / "again", "-q")

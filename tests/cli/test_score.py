@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cxr_edge import discover
-from cxr_edge.catalog import choose_model
-from cxr_edge.cli import pipeline
 from cxr_edge.cli.score import DEFAULT_MODEL, ScoreRequest
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.intake import discover
+from cxr_edge.model.catalog import choose_model
 from cxr_edge.report.context import BANNER
-from cxr_edge.workers import Workers
+from cxr_edge.scoring import pipeline
 from tests.cli.conftest import Run
 from tests.factories import (
     bundled_choices,

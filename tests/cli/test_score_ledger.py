@@ -14,13 +14,13 @@ from typing import Any
 import click
 import pytest
 
-from cxr_edge.cli import score_run
 from cxr_edge.cli.score import ScoreRequest, score
+from cxr_edge.decoders.pool import Workers
 from cxr_edge.errors import ReportError
-from cxr_edge.ledger_file import LEDGER_NAME
+from cxr_edge.ledger.file import LEDGER_NAME
+from cxr_edge.ledger.state import held
 from cxr_edge.runtime.onnx import OnnxRunner
-from cxr_edge.state import held
-from cxr_edge.workers import Workers
+from cxr_edge.scoring import night
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images import dicoms
@@ -358,7 +358,7 @@ def test_the_way_to_the_scores_names_the_state(
 
     state = tmp_path / "state"
     with monkeypatch.context() as patched:
-        patched.setattr(score_run, "write_report", full)
+        patched.setattr(night, "write_report", full)
         made = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--state", state)
     assert made.code == 1
     (again,) = re.findall(r"tip: the scores are safe: cxr-edge (.*) --out NEW", made.err)
@@ -388,13 +388,13 @@ def test_streams_that_cron_has_closed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = score_run._files
+    real = night._files
 
     def closed(request: ScoreRequest) -> Any:
         monkeypatch.setattr(sys, name, None)
         return real(request)
 
-    monkeypatch.setattr(score_run, "_files", closed)
+    monkeypatch.setattr(night, "_files", closed)
     out = tmp_path / "out"
     if name == "stderr":
         assert run("score", films, "--model", tiny, "--out", out, "-q").code == 3

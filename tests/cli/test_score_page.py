@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 
-from cxr_edge import illustrate
-from cxr_edge.catalog import choose_model
-from cxr_edge.cli import score_run
-from cxr_edge.cli.pipeline import Pipeline
 from cxr_edge.errors import CxrEdgeError, DeviceError, ModelRefusedError
 from cxr_edge.images import DECODING_VERSION
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.model.catalog import choose_model
+from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.site_profile import SiteProfile
+from cxr_edge.scoring import night, page_films
+from cxr_edge.scoring.pipeline import Pipeline
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images.films import png
@@ -68,7 +67,7 @@ def test_scores_that_are_known_are_illustrated_too(
 def test_a_long_night_shows_its_first_films(
     run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score_run, "FILMS_SHOWN", 2)
+    monkeypatch.setattr(night, "FILMS_SHOWN", 2)
     run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
     assert len(set(re.findall(r"data:image/jpeg;base64,[^\"]*", page(tmp_path / "out")))) == 2
 
@@ -94,13 +93,13 @@ def test_a_signal_while_films_are_read_again(
     run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scores are there: the report comes without films."""
-    real = illustrate.predict
+    real = page_films.predict
 
     def interrupted(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGTERM)
         return real(*arguments)
 
-    monkeypatch.setattr(illustrate, "predict", interrupted)
+    monkeypatch.setattr(page_films, "predict", interrupted)
     outcome = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
     assert outcome.code == 3
     assert "the report shows no films: stopped by a signal" in outcome.err

@@ -9,9 +9,9 @@ import pytest
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages get one blank picture: drawing takes a second a page, and has its own tests."""
     from cxr_edge.evaluate import page
-    from cxr_edge.evaluate.canvas import Plot
-    from cxr_edge.evaluate.figures import Evaluation
+    from cxr_edge.evaluate.drawing import Plot
     from cxr_edge.evaluate.plots import ModelPlots, Plots
+    from cxr_edge.evaluate.results import Evaluation
 
     plot = Plot(b"png", "A picture.", 1, 1)
 

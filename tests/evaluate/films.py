@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from cxr_edge.evaluate.figures import EvaluatedFilm, SetFigures
 from cxr_edge.evaluate.labels import LabelledFilm, LabelledSet
-from cxr_edge.evaluate.measure import MeasuredModel
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.evaluate.metrics import MeasuredModel
+from cxr_edge.evaluate.results import EvaluatedFilm, SetFigures
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import FoundFile
 from tests.factories import result
 from tests.tiny import tiny_spec

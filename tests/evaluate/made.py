@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 
 from cxr_edge.evaluate.compare import compare
-from cxr_edge.evaluate.figures import (
+from cxr_edge.evaluate.metrics import MeasuredModel, measure
+from cxr_edge.evaluate.results import (
     Comparison,
     EvaluatedFilm,
     Evaluation,
     ModelFigures,
     SetFigures,
 )
-from cxr_edge.evaluate.measure import MeasuredModel, measure
 from cxr_edge.images import DECODING_VERSION
-from cxr_edge.measurements import Decisions, Estimate
-from cxr_edge.measurements import Evaluation as TestSet
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.model.site_profile import SiteProfile
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.site_profile import SiteProfile
-from cxr_edge.spec import ModelSpec
+from cxr_edge.statistics.measurements import Decisions, Estimate
+from cxr_edge.statistics.measurements import Evaluation as TestSet
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Picture, Reason
 from tests.factories import result
 from tests.tiny import tiny_spec

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from cxr_edge.evaluate.figures import Evaluation
 from cxr_edge.evaluate.page import Pictures, render_page
+from cxr_edge.evaluate.results import Evaluation
 from tests.evaluate.made import picture
 
 Tag = tuple[str, tuple[tuple[str, str | None], ...]]

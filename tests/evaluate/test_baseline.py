@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_edge.evaluate import auc
 from cxr_edge.evaluate import baseline as module
 from cxr_edge.evaluate.baseline import FEATURES, baseline
-from cxr_edge.evaluate.figures import EvaluatedFilm
+from cxr_edge.evaluate.results import EvaluatedFilm
+from cxr_edge.statistics import auc
 from tests.evaluate.films import Row, film, films, not_finite, random_films, scored
 
 pytest.importorskip("sklearn")

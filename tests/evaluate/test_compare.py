@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cxr_edge.evaluate.compare import compare, delong
-from cxr_edge.evaluate.figures import EvaluatedFilm, MetadataBaseline, ModelFigures
-from cxr_edge.evaluate.points import point_figures
-from cxr_edge.evaluate.scored import Scored
-from cxr_edge.measurements import ScoreDistribution
+from cxr_edge.evaluate.confusion import point_figures
+from cxr_edge.evaluate.films import Scored
+from cxr_edge.evaluate.results import EvaluatedFilm, MetadataBaseline, ModelFigures
+from cxr_edge.statistics.measurements import ScoreDistribution
 from tests.evaluate.films import CLASSES, model, not_finite, random_films, scored
 
 metrics = pytest.importorskip("sklearn.metrics")

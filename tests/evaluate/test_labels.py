@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import DataError
-from cxr_edge.evaluate.figures import EvaluatedFilm
 from cxr_edge.evaluate.labels import LabelledSet, check_contradictions, from_folders
+from cxr_edge.evaluate.results import EvaluatedFilm
 from cxr_edge.types import Reason
 from tests.factories import raising, result, write_tree
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from cxr_edge.evaluate import page as page_module
-from cxr_edge.evaluate.figures import Curve, Evaluation
-from cxr_edge.evaluate.origin import against, against_words, sources
+from cxr_edge.evaluate.generalisation import against, against_words, sources
 from cxr_edge.evaluate.page import CURVE_ROWS, SHOWN, thinned
+from cxr_edge.evaluate.results import Curve, Evaluation
 from cxr_edge.evaluate.words import p_text, predictive_text, why_not
-from cxr_edge.measurements import with_interval
 from cxr_edge.report.context import BANNER
+from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.types import InputWarning
 from tests.evaluate.made import (
     NEGATIVE_ONLY,

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation
 from cxr_edge.evaluate.page import render_page
+from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation
 from tests.evaluate.made import evaluation, film, profile
 from tests.evaluate.parsed import page, pictures_of
 

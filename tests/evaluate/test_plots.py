@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_edge.evaluate.canvas import Plot
-from cxr_edge.evaluate.figures import Evaluation
+from cxr_edge.evaluate.drawing import Plot
 from cxr_edge.evaluate.plots import Plots, draw
+from cxr_edge.evaluate.results import Evaluation
 from tests.evaluate.made import BOTH, CASES, NEGATIVE_ONLY, evaluation
 
 

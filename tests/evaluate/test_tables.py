@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cxr_edge.evaluate.figures import Evaluation
+from cxr_edge.evaluate.results import Evaluation
 from cxr_edge.evaluate.tables import (
     COLUMNS,
     LINE_WIDTH,

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from cxr_edge.evaluate import words
-from cxr_edge.evaluate.figures import MetadataBaseline, PredictiveValue
+from cxr_edge.evaluate.results import MetadataBaseline, PredictiveValue
 from cxr_edge.evaluate.words import model_names, why_not
-from cxr_edge.measurements import Estimate
+from cxr_edge.statistics.measurements import Estimate
 from cxr_edge.types import Reason
 from tests.evaluate.made import NEGATIVE_ONLY, evaluation, film, profile
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.evaluate.figures import EvaluatedFilm, Evaluation
 from cxr_edge.evaluate.labels import LabelledSet, from_csv, from_folders
-from cxr_edge.evaluate.measure import measure, set_figures
+from cxr_edge.evaluate.metrics import measure, set_figures
 from cxr_edge.evaluate.page import render_page
+from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation
 from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
 from tests.evaluate.films import model
 from tests.factories import result

@@ -95,9 +95,9 @@ def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
 @pytest.fixture(scope="session")
 def run_folder(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished RUN of two epochs of `cnn3_50`; not to be changed."""
-    from cxr_training.fit import TrainingJob, train
+    from cxr_training.fit.training import TrainingJob, train
     from cxr_training.nets import NetOptions
-    from cxr_training.recipe import Recipe
+    from cxr_training.recipe.recipe import Recipe
 
     options = NetOptions("per_image", batchnorm_momentum=0.5)
     recipe = Recipe("tiny", "cnn3_50", epochs=2, validation_tenths=5, model=options)

@@ -12,9 +12,9 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
-from cxr_edge.spec import ReceptiveField
+from cxr_edge.model.spec import ReceptiveField
 from cxr_export.graph import InferenceGraph
-from cxr_training.augment import as_rgb
+from cxr_training.films.augmentation import as_rgb
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
 from tests.export.films import films

@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from cxr_edge.errors import InputError
 from cxr_edge.evaluate.curves import CALIBRATION_BINS
-from cxr_edge.operating_points import Proportion
-from cxr_edge.reliability import CalibrationBin, Scaling
+from cxr_edge.model.reliability import CalibrationBin, Scaling
+from cxr_edge.statistics.operating_points import Proportion
 from cxr_export import calibration
 from cxr_export.calibration import Scores, calibrate, calibration_error, read_pooled
 

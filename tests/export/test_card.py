@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from cxr_edge.catalog import bundled_specs, models_dir
-from cxr_edge.cli.describe import describe
 from cxr_edge.errors import ExportError
-from cxr_edge.measurements import Decisions, Estimate, Evaluation
-from cxr_edge.model_file import ModelFile, Parity
-from cxr_edge.operating_points import OperatingPoint, Proportion
-from cxr_edge.spec import ModelSpec, ReceptiveField, TensorFormat, Training
+from cxr_edge.model.catalog import bundled_specs, models_dir
+from cxr_edge.model.describe import describe
+from cxr_edge.model.files import ModelFile, Parity
+from cxr_edge.model.spec import ModelSpec, ReceptiveField, TensorFormat, Training
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.card import render_card
 from cxr_training.nets import NETS

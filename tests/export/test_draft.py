@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
-from cxr_edge.evaluate.auc import auc_estimate
-from cxr_edge.golden import RULES, golden_image
-from cxr_edge.operating_points import OperatingPoint, Proportion, choose
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.self_test import RULES, golden_image
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.auc import auc_estimate
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose
 from cxr_export.draft import (
     GOLDEN_TOLERANCE,
     Measured,
@@ -26,7 +26,7 @@ from cxr_export.draft import (
     spread,
 )
 from cxr_export.source import Source, load_source
-from cxr_training.data import ImageSet, find_labelled, load_images
+from cxr_training.films.data import ImageSet, find_labelled, load_images
 from tests.export.networks import (
     CELLS,
     FIELDS,

@@ -17,12 +17,12 @@ import onnx
 import pytest
 from sklearn import metrics
 
-from cxr_edge.atomic import write_atomically
-from cxr_edge.catalog import choose_model
 from cxr_edge.errors import DataError, ExportError, ModelRefusedError, ParityError
-from cxr_edge.reliability import Reliability
+from cxr_edge.model.catalog import choose_model
+from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, load
-from cxr_edge.spec import ModelSpec
+from cxr_edge.support.atomic import write_atomically
 from cxr_export import draft, parity
 from cxr_export import export as driver
 from cxr_export.export import CALIBRATION_IMAGES, ExportJob, export
@@ -30,7 +30,7 @@ from cxr_export.film_changes import CHANGES
 from cxr_export.graph import InferenceGraph
 from cxr_export.source import load_source
 from cxr_export.variants import Networks
-from cxr_training.data import find_labelled
+from cxr_training.films.data import find_labelled
 from tests.export.films import films
 from tests.export.networks import RESNET, Converted, probability, reads_keras_variables
 from tests.factories import set_value
@@ -556,7 +556,7 @@ def test_validation_films_have_to_be_there(job: ExportJob, tmp_path: Path) -> No
 @pytest.fixture
 def few_patients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals from the few films of the checkout; and three changes of them, not thirty."""
-    monkeypatch.setattr("cxr_edge.evaluate.auc.LEAST_PATIENTS", 2)
+    monkeypatch.setattr("cxr_edge.statistics.auc.LEAST_PATIENTS", 2)
     monkeypatch.setattr("cxr_export.robustness.robustness.__defaults__", (CHANGES[:3],))
 
 

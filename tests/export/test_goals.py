@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.catalog import bundled_specs
-from cxr_edge.measurements import Decisions, Estimate, Evaluation
-from cxr_edge.operating_points import Proportion
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.catalog import bundled_specs
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.operating_points import Proportion
 from cxr_export.about import KERMANY
 from cxr_export.card import render_card
 from cxr_export.goals import GOALS, Goal, reached

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cxr_export import graph as graph_module
 from cxr_export.graph import InferenceGraph, affine
-from cxr_training.augment import as_rgb
+from cxr_training.films.augmentation import as_rgb
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import FEATURES_LAYER, OUTPUT_DENSE_LAYER
 from tests.export.films import films

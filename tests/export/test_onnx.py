@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from cxr_edge.model.spec import METADATA_KEY
 from cxr_edge.runtime.onnx_guard import check_self_contained
-from cxr_edge.spec import METADATA_KEY
 from cxr_export.graph import InferenceGraph
 from cxr_export.onnx import OPSET, convert, with_spec
 from tests.export.films import films

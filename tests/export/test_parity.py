@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError, ParityError
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Predictions
 from cxr_export.parity import (
     BATCH_SIZES,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_export.prevalence import PREVALENCES, at_prevalences
 from tests.export.test_card import evaluation, spec
 

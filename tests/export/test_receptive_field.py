@@ -11,9 +11,9 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
-from cxr_edge.spec import ReceptiveField
+from cxr_edge.model.spec import ReceptiveField
 from cxr_export.receptive_field import receptive_field, steps_to
-from cxr_training.augment import as_rgb
+from cxr_training.films.augmentation import as_rgb
 from cxr_training.nets import NETS
 from cxr_training.nets.blocks import FEATURES_LAYER
 from cxr_training.nets.resnet50v2_50 import BASE_LAYER

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_edge.errors import DataError
-from cxr_edge.operating_points import OperatingPoint, Proportion
-from cxr_edge.reliability import Turned
+from cxr_edge.model.reliability import Turned
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_export.film_changes import CHANGES, UNCHANGED, Change
 from cxr_export.robustness import robustness, seen, turned
-from cxr_training.data import ImageSet, find_labelled, load_images
+from cxr_training.films.data import ImageSet, find_labelled, load_images
 
 SIZE = 50
 HALF = Proportion.of(1, 2)

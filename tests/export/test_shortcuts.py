@@ -12,8 +12,8 @@ from PIL import Image
 
 from cxr_edge.evaluate.baseline import FEATURES
 from cxr_export.shortcuts import shortcuts
-from cxr_training.data import Split, find_labelled, load_images
-from cxr_training.style import STATISTICS
+from cxr_training.films.data import Split, find_labelled, load_images
+from cxr_training.films.style import STATISTICS
 
 A_CLASS = 40
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cxr_edge.catalog import bundled_specs, models_dir
 from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import ExportError
-from cxr_edge.operating_points import OperatingPoint
+from cxr_edge.model.catalog import bundled_specs, models_dir
+from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_export.run import load_run
 from cxr_export.source import load_source, sigmoid
 from cxr_training.nets import NETS, NetOptions

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_edge.prepared import IntakeSettings, Prepared, Scope
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.intake.prepared import IntakeSettings, Prepared, Scope
 from cxr_edge.types import FoundFile, Reason
-from cxr_edge.workers import Workers
 
 SETTINGS = IntakeSettings(50, Scope((1.0, 5.0), ("anterior-posterior",)))
 DEATHS = (Reason.DECODER_CRASHED, Reason.TIMEOUT)
@@ -99,7 +99,7 @@ def _files(films: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[FoundFi
 
 def _decoder_process() -> int:
     """The one that decodes; our child forks it."""
-    (server,) = [c for c in _children("self") if b"cxr_edge.worker" in _command(c)]
+    (server,) = [c for c in _children("self") if b"cxr_edge.decoders.worker" in _command(c)]
     (process,) = _children(server)
     return int(process)
 

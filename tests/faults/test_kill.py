@@ -47,9 +47,9 @@ OVERLAPPING = 32  # films: four passes
 # It takes its time, so that passes are under way together.
 COUNTING = """
 import hashlib, os, time
-from cxr_edge.cli import score_run
+from cxr_edge.scoring import night
 diary = os.open(os.environ["CXR_NIGHT"] + ".inferred", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-load = score_run.load
+load = night.load
 def counting(*arguments):
     runner = load(*arguments)
     predict = runner.predict
@@ -60,7 +60,7 @@ def counting(*arguments):
         return predict(images)
     runner.predict = counted
     return runner
-score_run.load = counting
+night.load = counting
 """
 
 

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cxr_edge.catalog import choose_model
 from cxr_edge.errors import ModelRefusedError
+from cxr_edge.model.catalog import choose_model
 from cxr_edge.runtime import Device, load, start
 from tests.factories import bundled_choices
 from tests.faults.conftest import Figures

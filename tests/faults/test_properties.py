@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.html import render_html
-from cxr_edge.types import (
-    PROBABILITY_DECIMALS,
-    InputWarning,
-    Reason,
-    Result,
-    Status,
-    display_name,
-)
+from cxr_edge.support.text import display_name
+from cxr_edge.types import PROBABILITY_DECIMALS, InputWarning, Reason, Result, Status
 from tests.factories import report, undefused
 from tests.faults.tiers import SEED, tier
 from tests.report.page import Page

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cxr_edge.catalog import bundled_specs, choose_model
 from cxr_edge.errors import ImageError
-from cxr_edge.gates import pixel_warnings
 from cxr_edge.images import decode
-from cxr_edge.prepared import IntakeSettings, Scope
+from cxr_edge.intake.gates import pixel_warnings
+from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.model.catalog import bundled_specs, choose_model
 from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
 from cxr_edge.runtime import Device, load
 from cxr_edge.types import DecodedImage, InputWarning

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cxr_edge.cores import usable_cores
+from cxr_edge.support.cores import usable_cores
 from tests.latency import machine, scaling, startup
 from tests.latency.measure import ROOT, product, timed
 from tests.latency.race import FULL, Plan, Pythons, cells, race

@@ -30,8 +30,8 @@ def main(model: str, folder: str, *part: str) -> None:
 
 
 def _of_all(model: str, folder: str) -> Counter[str]:
-    from cxr_edge.cores import usable_cores
-    from cxr_edge.decoder import ENVIRONMENT
+    from cxr_edge.decoders.start import ENVIRONMENT
+    from cxr_edge.support.cores import usable_cores
 
     cores = sorted(os.sched_getaffinity(0))[: usable_cores()]
     environment = {**os.environ, **ENVIRONMENT}  # as decoders have it
@@ -51,9 +51,9 @@ def _of_one_core(model: str, folder: str, core: int, rank: int, cores: int) -> C
     os.sched_setaffinity(0, {core})  # before any library counts its threads
     import numpy as np
 
-    from cxr_edge import intake
-    from cxr_edge.catalog import choose_model
-    from cxr_edge.prepared import IntakeSettings, Scope
+    from cxr_edge.intake import prepare as prepare_module
+    from cxr_edge.intake.prepared import IntakeSettings, Scope
+    from cxr_edge.model.catalog import choose_model
     from cxr_edge.runtime import Device, load
     from cxr_edge.types import FoundFile
 
@@ -62,14 +62,14 @@ def _of_one_core(model: str, folder: str, core: int, rank: int, cores: int) -> C
     settings = IntakeSettings(spec.size, Scope(spec.use.age_years, spec.use.views))
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     files = [FoundFile(path, path.name) for path in paths]
-    first = intake.prepare(files[0], settings)  # imports what the format needs
+    first = prepare_module.prepare(files[0], settings)  # imports what the format needs
     if first.pixels is None:
         raise RuntimeError(f"{paths[0]} has no pixels: {first.result.reason}")
     runner.predict(np.stack([first.pixels] * _BATCH))
     seconds: Counter[str] = Counter()
     for name in STAGES:
-        setattr(intake, name, _counted(seconds, name, getattr(intake, name)))
-    prepare = _counted(seconds, "prepare", intake.prepare)
+        setattr(prepare_module, name, _counted(seconds, name, getattr(prepare_module, name)))
+    prepare = _counted(seconds, "prepare", prepare_module.prepare)
     predict = _counted(seconds, "infer", runner.predict)
     mine = files[rank::cores]
     for start in range(0, len(mine), _BATCH):

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from cxr_edge.cores import usable_cores
 from cxr_edge.images import decode
-from cxr_edge.prepared import IntakeSettings, Scope
+from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Device, load
+from cxr_edge.support.cores import usable_cores
 from tests.factories import bundled_choices
 from tests.latency.images import corpus
 from tests.latency.measure import ROOT

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.cores import usable_cores
+from cxr_edge.support.cores import usable_cores
 from tests.latency.measure import ROOT, timed
 
 _PACKAGES = ("numpy", "pillow", "pydicom", "onnxruntime", "ai-edge-litert")

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.cores import usable_cores
+from cxr_edge.support.cores import usable_cores
 from tests.latency.measure import ENVIRONMENT, ROOT, Times, timed
 
 _SECONDS_BETWEEN_LOOKS = 0.005

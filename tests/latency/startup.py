@@ -10,8 +10,8 @@ from tests.latency.measure import ROOT, product, timed
 
 _IMPORTS = {
     "--help": "import sys; sys.argv[1:] = ['--help']; import cxr_edge.cli",
-    "score": "import cxr_edge.cli, cxr_edge.cli.score_run, cxr_edge.runtime.onnx",
-    "decoder process": "import cxr_edge.worker",
+    "score": "import cxr_edge.cli, cxr_edge.scoring.night, cxr_edge.runtime.onnx",
+    "decoder process": "import cxr_edge.decoders.worker",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge import intake
+from cxr_edge.intake import prepare as prepare_module
 from tests.latency import ceiling, images
 from tests.latency.__main__ import added
 from tests.latency.document import page
@@ -162,7 +162,7 @@ def test_a_plan_races_every_size_kind_and_growth(plan: Plan) -> None:
 
 @pytest.mark.parametrize("stage", ceiling.STAGES)
 def test_the_stages_that_are_timed_exist(stage: str) -> None:
-    assert callable(getattr(intake, stage))
+    assert callable(getattr(prepare_module, stage))
 
 
 @pytest.mark.parametrize(

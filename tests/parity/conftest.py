@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
 
 
 def both_formats() -> list[ModelSpec]:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.catalog import ModelChoice, choose_model
 from cxr_edge.errors import CxrEdgeError, DeviceError
+from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.batches import Inference
 from cxr_edge.runtime.loading import GPU_TOLERANCE

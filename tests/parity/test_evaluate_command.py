@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.images import decode
+from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Device, load
-from cxr_edge.spec import ModelSpec
 from tests.parity.test_score_command import FILMS, TEST_A
 
 CLASSES = ("NORMAL", "PNEUMONIA")

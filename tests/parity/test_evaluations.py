@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
-from cxr_edge.evaluate.auc import auc_estimate
-from cxr_edge.evaluate.patients import patient_of
 from cxr_edge.images import decode
-from cxr_edge.measurements import Decisions
+from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Runner
-from cxr_edge.spec import ModelSpec
+from cxr_edge.statistics.auc import auc_estimate
+from cxr_edge.statistics.measurements import Decisions
+from cxr_edge.statistics.patients import patient_of
 from cxr_edge.types import PROBABILITY_DECIMALS
 from tests.parity.test_score_command import FILMS, TEST_A
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.catalog import ModelChoice
 from cxr_edge.images import decode
+from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Runner
 from cxr_edge.types import PROBABILITY_DECIMALS, Predictions

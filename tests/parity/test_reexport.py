@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cxr_edge.catalog import bundled_specs, models_dir
-from cxr_edge.spec import ModelSpec
+from cxr_edge.model.catalog import bundled_specs, models_dir
+from cxr_edge.model.spec import ModelSpec
 from tests.export.films import write_labelled
 from tests.parity.test_score_command import TEST_A
 
 if TYPE_CHECKING:
-    from cxr_edge.model_file import GoldenCase
+    from cxr_edge.model.files import GoldenCase
 
 SOURCES = models_dir() / "sources"
 TRAIN = TEST_A.with_name("train")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.catalog import ModelChoice
+from cxr_edge.model.catalog import ModelChoice
 from tests.export.films import ROOT
 
 TEST_A = ROOT.parent / "shared" / "data" / "kermany224" / "test_a"

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from cxr_edge.report import Report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.rows import COLUMNS, row_values
+from cxr_edge.support.text import display_name
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import InputWarning, Reason, Result, display_name
+from cxr_edge.types import InputWarning, Reason, Result
 from tests.factories import ANY_TEXT, context, report, result, rows, undefused
 
 HEADER = (

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_edge.measurements import SCORE_BINS, ScoreDistribution
 from cxr_edge.report import Report
 from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
 from cxr_edge.report.html import render_html
+from cxr_edge.statistics.measurements import SCORE_BINS, ScoreDistribution
 from tests.factories import context, report, result, rows
 from tests.report.page import Page, words
 from tests.tiny import tiny_spec

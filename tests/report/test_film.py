@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxr_edge.model.spec import ModelSpec, ReceptiveField
 from cxr_edge.report.environment import page_environment
 from cxr_edge.report.film import Cell, FilmView, Grid, film_view
-from cxr_edge.spec import ModelSpec, ReceptiveField
 from cxr_edge.types import Picture
 from tests.report.pictures import picture
 from tests.tiny import tiny_spec

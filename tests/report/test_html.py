@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from cxr_edge.images import DECODING_VERSION
-from cxr_edge.measurements import Decisions, Estimate, Evaluation
-from cxr_edge.operating_points import OperatingPoint, Proportion
+from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.html import render_html
-from cxr_edge.site_profile import SiteProfile
+from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Band, InputWarning, Reason
 from tests.factories import report, result
 from tests.report.page import Page, Row, words

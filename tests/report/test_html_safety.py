@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cxr_edge.report import Report, html
 from cxr_edge.report.environment import page_environment
 from cxr_edge.report.html import render_html
-from cxr_edge.types import display_name
+from cxr_edge.support.text import display_name
 from tests.factories import ANY_TEXT, report, result
 from tests.report.page import Page
 from tests.report.pictures import pictured

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.golden import RULES, golden_image
 from cxr_edge.images import decode
+from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.self_test import RULES, golden_image
+from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
-from cxr_edge.spec import ModelSpec
 from cxr_edge.types import PROBABILITY_DECIMALS
 from tests.factories import bundled_choices, changed, file_name, int8_apart, set_value
 from tests.images.films import jpeg, scene

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_edge.catalog import choose_model
 from cxr_edge.errors import CxrEdgeError, MissingExtraError, ModelRefusedError
-from cxr_edge.model_file import GoldenCase
+from cxr_edge.model.catalog import choose_model
+from cxr_edge.model.files import GoldenCase
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
 from cxr_edge.types import Predictions

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from cxr_edge.catalog import choose_model
 from cxr_edge.errors import CxrEdgeError, DeviceError, ModelRefusedError
+from cxr_edge.model.catalog import choose_model
 from cxr_edge.runtime import Device, Runner, load, loading
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.onnx import OnnxRunner

@@ -12,7 +12,7 @@ import pytest
 from tests.training.helpers import TINY, write_labelled_folder
 
 if TYPE_CHECKING:
-    from cxr_training.recipe import Recipe
+    from cxr_training.recipe.recipe import Recipe
 
 
 class _NoKeras(pytest.Module):
@@ -46,7 +46,7 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def recipe(recipe_file: Path) -> Recipe:
     """A few epochs of `cnn3_50`."""
-    from cxr_training.recipe import load_recipe
+    from cxr_training.recipe.recipe import load_recipe
 
     return load_recipe("cnn3_50", str(recipe_file))
 
@@ -63,7 +63,7 @@ def films(tmp_path_factory: pytest.TempPathFactory, labelled: Path) -> Path:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, films: Path, recipe: Recipe) -> Path:
     """RUN of a training that nobody disturbed."""
-    from cxr_training.fit import TrainingJob, train
+    from cxr_training.fit.training import TrainingJob, train
 
     out = tmp_path_factory.mktemp("runs") / "run"
     assert train(TrainingJob(recipe, films, out)).path == out

@@ -69,7 +69,7 @@ def killed(*_: object) -> NoReturn:
 @contextlib.contextmanager
 def killed_after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A training meanwhile dies when its next epoch is saved."""
-    from cxr_training.callbacks import Checkpoint
+    from cxr_training.fit.callbacks import Checkpoint
 
     save = Checkpoint.on_epoch_end
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cxr_training import fit, run
-from cxr_training.fit import TrainingJob
+from cxr_training.fit import run, training
+from cxr_training.fit.training import TrainingJob
 from tests.training.helpers import (
     command_line,
     saves_keras_variables,
@@ -79,7 +79,7 @@ def test_weights_on_the_command_line_replace_the_recipes(
         jobs.append(job)
         return run.RunFolder(job.out)
 
-    monkeypatch.setattr(fit, "train", record)
+    monkeypatch.setattr(training, "train", record)
     common = ("resnet50v2_50", "--recipe", "report", "--data", labelled, "--out", tmp_path)
     assert command_line(monkeypatch, "train", *common) == 0
     assert command_line(monkeypatch, "train", *common, "--weights", "none") == 0

@@ -13,7 +13,7 @@ from cxr_training.nets.blocks import (
     dense_head,
     normalize,
 )
-from cxr_training.weights import build_with_weights
+from cxr_training.nets.weights import build_with_weights
 
 NAME = "resnet50v2_50"
 SIZE = 50

@@ -1,0 +1,1 @@
+"""Decoder processes: read and decode files that nobody trusts, outside the main process."""

@@ -1,0 +1,312 @@
+"""Decoder processes: as many as there are cores, each replaced when it dies.
+
+What they answer is JSON and raw pixels, checked like any other input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.start import Decoders
+from cxr_edge.errors import DecoderError
+from cxr_edge.intake.prepared import MAX_SECONDS, IntakeSettings, Prepared
+from cxr_edge.preprocess import VIEW_SIDE
+from cxr_edge.support.strict_json import read
+from cxr_edge.support.text import display_name
+from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status
+
+_Finished = tuple[FoundFile, Prepared]
+
+_log = logging.getLogger(__name__)
+
+# Requests that wait in a worker's pipe, so that it goes on while the network computes.
+DEPTH = 8
+# Another process is started for films that would wait behind so many: its start takes the CPU time
+# of two JPEGs.
+_FILMS_PER_START = 2
+# What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
+_HEAD_BYTES = 1024 * 1024
+_STARTS_TRIED = 3
+_SECONDS_WITH_FEWER = 10.0
+_GRACE_SECONDS = 10.0
+_LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker says about one file."""
+
+    result: Result
+    stamp: Stamp | None
+    view: tuple[int, int] | None
+    trouble: str
+
+    def __post_init__(self) -> None:
+        """A page's film has pixels, and not more of them than a page shows."""
+        if self.view is not None and not all(1 <= side <= VIEW_SIDE for side in self.view):
+            raise ValueError(f"a view of {self.view}")
+
+
+class Workers:
+    """A pool of decoder processes; a context manager that leaves none behind."""
+
+    def __init__(
+        self, count: int, settings: IntakeSettings, decoders: Decoders | None = None
+    ) -> None:
+        """Nothing starts before the first file needs it.
+
+        Args:
+            count: how many processes there may be.
+            settings: what they are told.
+            decoders: where the processes come from; the pool's own where nobody says.
+        """
+        if count < 1:
+            raise ValueError(f"at least one worker, not {count}")
+        self._count = count
+        self._fewer, self._fewer_until = count, 0.0  # what the system allowed last, and until when
+        self._settings = settings
+        self._decoders = decoders or Decoders()
+        self._is_own = decoders is None
+        self._workers: list[_Worker] = []
+        self._returned: deque[_Job] = deque()  # of processes that could not be replaced
+        self._deaths_at_start = 0
+
+    def __enter__(self) -> Workers:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process, whatever it is doing."""
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        if self._is_own:
+            self._decoders.end()
+
+    def prepare(
+        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+    ) -> Iterator[tuple[FoundFile, Prepared]]:
+        """Decode files, in any order, a bounded number ahead of who takes them.
+
+        Args:
+            files: read lazily.
+            stop: asked often; when it says so, no further file is begun or waited for.
+
+        Yields:
+            Every file with what became of it; a file that kills two workers, or takes each longer
+            than `MAX_SECONDS`, too.
+
+        Raises:
+            DecoderError: no process can be started.
+        """
+        waiting = iter(files)
+        while not stop():
+            self._feed(waiting)
+            busy = {worker.channel.fileno(): worker for worker in self._workers if worker.jobs}
+            if not busy:
+                return
+            answering = set(wait(list(busy), _LOOK_UP_SECONDS))
+            for descriptor, worker in busy.items():
+                yield from self._collect(worker, has_said=descriptor in answering)
+
+    def _feed(self, waiting: Iterator[FoundFile]) -> None:
+        """Keep every worker supplied with `DEPTH` requests."""
+        for worker in self._places():
+            if (job := self._next(waiting)) is None:
+                return
+            try:
+                (worker or self._started()).send(job)
+            except DecoderError as error:
+                self._do_without(error, [job])
+                return
+
+    def _next(self, waiting: Iterator[FoundFile]) -> _Job | None:
+        return self._returned.popleft() if self._returned else next(map(_Job, waiting), None)
+
+    def _places(self) -> Iterator[_Worker | None]:
+        """Who gets the next film, the least busy first; None for another process."""
+        for waiting in range(DEPTH):
+            while waiting == _FILMS_PER_START and len(self._workers) < self._most():
+                yield None
+                yield from [self._workers[-1]] * (_FILMS_PER_START - 1)
+            yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
+
+    def _most(self) -> int:
+        """How many processes there may be now."""
+        return self._fewer if time.monotonic() < self._fewer_until else self._count
+
+    def _started(self) -> _Worker:
+        self._workers.append(_Worker(self._settings, self._decoders))
+        if len(self._workers) == self._count:
+            self._fewer = self._count
+        return self._workers[-1]
+
+    def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
+        """What it has answered, up to its end if that has come."""
+        finished: list[_Finished] = []
+        try:
+            if has_said:
+                worker.channel.listen()
+            while (message := worker.channel.next()) is not None:
+                if worker.ready:
+                    finished.append(worker.receive(message, self._settings))
+                else:
+                    worker.greet(message)
+                    self._deaths_at_start = 0
+            if worker.is_overdue():  # also one that says a byte now and then
+                raise TimeoutError
+        except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
+            finished += self._replace(worker)
+        return finished
+
+    def _replace(self, worker: _Worker) -> list[_Finished]:
+        """A new process for a dead one; its first file is to blame, the others go on."""
+        code = worker.kill()
+        jobs, finished = _blamed(worker, code)
+        self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
+        try:
+            fresh = self._in_place_of(worker, code)
+        except DecoderError as error:
+            self._do_without(error, jobs)
+        else:
+            for job in jobs:
+                fresh.send(job)
+        return finished
+
+    def _in_place_of(self, worker: _Worker, code: int) -> _Worker:
+        self._workers.remove(worker)
+        if self._deaths_at_start == _STARTS_TRIED:
+            raise DecoderError(f"decoder processes cannot be started here (exit code {code})")
+        return self._started()
+
+    def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
+        """The others do its work for a while, if there are any: a system may allow no more."""
+        if not self._workers:
+            raise error
+        if self._fewer == self._count:
+            done_by = f"{len(self._workers)} of {self._count}"
+            _log.warning("warning: %s; %s decode, others are tried later", error, done_by)
+        self._fewer = len(self._workers)
+        self._fewer_until = time.monotonic() + _SECONDS_WITH_FEWER
+        self._deaths_at_start = 0
+        self._returned.extend(jobs)
+
+
+@dataclass(frozen=True)
+class _Job:
+    file: FoundFile
+    repeated: bool = False
+
+
+class _Worker:
+    """One decoder process and what it has been asked, oldest first."""
+
+    def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
+        """Start one."""
+        try:
+            self._decoder = decoders.start()
+        except OSError as error:
+            raise DecoderError(
+                f"decoder processes cannot be started here: {error.strerror}"
+            ) from error
+        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
+        self.channel = Channel(self._decoder.socket, most)
+        self._send(asdict(settings))
+        self.jobs: deque[_Job] = deque()
+        self.ready = False
+        self._heard = time.monotonic()
+
+    def is_overdue(self) -> bool:
+        """Silent for so long that its own alarm must have failed it: stopped, or a dead share."""
+        return time.monotonic() - self._heard > MAX_SECONDS + _GRACE_SECONDS
+
+    def send(self, job: _Job) -> None:
+        """Ask for one more file. A worker that has just died is found out on receiving."""
+        if not self.jobs:
+            self._heard = time.monotonic()
+        self.jobs.append(job)
+        request = {
+            "path": os.fsencode(job.file.path).hex(),
+            "display": job.file.display,
+            "stamp": job.file.stamp and vars(job.file.stamp),
+        }
+        self._send(request)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):
+            self.channel.send(json.dumps(message).encode())
+
+    def greet(self, message: bytes) -> None:
+        """The first thing a worker says: that it could be started at all."""
+        self._heard = time.monotonic()
+        if message != b"ready":
+            raise ValueError("no greeting")
+        self.ready = True
+
+    def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
+        """The next answer.
+
+        Raises:
+            ValueError, TypeError, OverflowError, RecursionError: it makes no sense, so its worker
+                cannot be trusted.
+        """
+        self._heard = time.monotonic()
+        if not self.jobs:
+            raise ValueError("an answer to nothing")
+        head, _, pixels = message.partition(b"\n")
+        answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
+        job = self.jobs[0]
+        if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
+            raise ValueError("not an answer to what was asked")
+        if answer.trouble:
+            _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
+        if (answer.view is not None) != (settings.view and bool(pixels)):
+            raise ValueError("a view that nobody asked for, or none")
+        square, view = _planes(pixels, settings.size, answer.view)
+        prepared = Prepared(answer.result, square, answer.stamp, view)
+        self.jobs.popleft()
+        return job.file, prepared
+
+    def kill(self) -> int:
+        """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
+        return self._decoder.end()
+
+
+def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
+    """What a dead worker leaves to do: its first film once more, or what became of that."""
+    if not (worker.ready and worker.jobs):
+        return list(worker.jobs), []
+    blamed, *others = worker.jobs
+    if not blamed.repeated:  # the machine may have run out of memory, or a share stood still
+        return [replace(blamed, repeated=True), *others], []
+    timed_out = code == -signal.SIGALRM or worker.is_overdue()
+    reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
+    result = Result.without_score(blamed.file.display, reason)
+    return others, [(blamed.file, Prepared(result))]
+
+
+def _planes(
+    pixels: bytes, size: int, view: tuple[int, int] | None
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for any other number of them."""
+    if not pixels:
+        return None, None
+    square, rest = pixels[: size**2], pixels[size**2 :]
+    if rest and view is None:
+        raise ValueError("more bytes than a film has")
+    shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
+    return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown

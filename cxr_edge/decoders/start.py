@@ -1,0 +1,156 @@
+"""Starts decoder processes, and needs nothing that takes long to import: `score` begins with it.
+
+They are forked by a process that was started afresh, has imported what decoding needs and never
+reads a film. A fork of this process would share the ledger's lock and the inference library's
+threads; a fresh start for each would import the same over and over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+from cxr_edge.decoders.forkserver import ANSWER, GRACE_SECONDS, REQUEST
+from cxr_edge.support.cores import usable_cores
+
+# The child finds its modules where this process did; -P keeps the current folder out until then.
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
+    "from cxr_edge.decoders.worker import main; main()"
+)
+# One core each; and pages that a film has freed serve the next one, mallopt(3): else they go back
+# to the system and are asked for again, zeroed, film by film.
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
+}
+
+
+class DecoderProcess:
+    """A process that waits for its settings and for films.
+
+    Attributes:
+        socket: our end of the connection to it.
+    """
+
+    def __init__(self, server: _Server, number: int, ours: socket.socket) -> None:
+        """The process that a server has forked under this number, and our end to it."""
+        self._server = server
+        self._number = number
+        self.socket = ours
+
+    def end(self) -> int:
+        """End it, whatever it does; its exit code, 0 for one that hangs in the kernel."""
+        self.socket.close()
+        return self._server.end(self._number)
+
+
+class Decoders:
+    """Where decoder processes come from; a context manager that leaves none behind."""
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._server: _Server | None = None
+        self._started = 0
+
+    def __enter__(self) -> Decoders:
+        """As made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all of them."""
+        self.end()
+
+    def end(self) -> None:
+        """And what forks them."""
+        if self._server is not None:
+            self._server.kill()
+            self._server = None
+
+    def prepare(self) -> None:
+        """Have imported what decoding needs, while this process still imports and checks.
+
+        Where there is a core for it: on a single one it would take the time that this process
+        needs, and the night may have no film to decode. If it fails, whoever needs it will say so.
+        """
+        with suppress(OSError):
+            if usable_cores() > 1:
+                self._server = _Server()
+
+    def start(self) -> DecoderProcess:
+        """One more process; OSError where the system refuses."""
+        self._started += 1
+        ours, theirs = socket.socketpair()  # refused, it says nothing about those that run
+        try:
+            server = self._forked(theirs.fileno())
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return DecoderProcess(server, self._started, ours)
+
+    def _forked(self, descriptor: int) -> _Server:
+        """By which server the process at the other end of a connection was forked."""
+        if self._server is not None:
+            with suppress(OSError):
+                self._server.fork(self._started, descriptor)
+                return self._server
+            self._server.kill()  # it has died
+        self._server = _Server()
+        self._server.fork(self._started, descriptor)
+        return self._server
+
+
+class _Server:
+    """The process that forks decoders, see `forkserver`."""
+
+    def __init__(self) -> None:
+        """OSError where the system refuses."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # It gives up on an end itself before that.
+        self._control.settimeout(2 * GRACE_SECONDS)
+        try:
+            self._process = _started(theirs.fileno())
+        except OSError:
+            self._control.close()
+            raise
+        finally:
+            theirs.close()
+
+    def fork(self, number: int, descriptor: int) -> None:
+        """Another process at the other end of this connection; OSError where nobody listens."""
+        socket.send_fds(self._control, [REQUEST.pack(True, number)], [descriptor])
+
+    def end(self, number: int) -> int:
+        """The exit code of one process; the server's own where that has ended all of them."""
+        with suppress(OSError):
+            self._control.send(REQUEST.pack(False, number))
+            if answer := self._control.recv(ANSWER.size):
+                return int(ANSWER.unpack(answer)[0])
+        return self.kill()
+
+    def kill(self) -> int:
+        """End it and all that it has forked; returns its exit code as `DecoderProcess.end`."""
+        self._control.close()
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(GRACE_SECONDS)
+        return 0
+
+
+def _started(descriptor: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _START, str(descriptor), json.dumps(sys.path)],
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # decoders talk there, and may quote what they read
+        env={**os.environ, **ENVIRONMENT},
+    )

@@ -1,0 +1,136 @@
+"""The decoder process: reads and decodes files that nobody trusts, and has little to lose.
+
+A decoder that is tricked or crashes takes this process with it and nothing else. It may not use
+more than 1 GiB of addresses, write a file, dump core or take longer than a minute over one film,
+and its parent believes nothing that it says unchecked: see `workers`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from cxr_edge.decoders import forkserver
+from cxr_edge.intake.prepare import prepare
+from cxr_edge.intake.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
+from cxr_edge.support.strict_json import read
+from cxr_edge.types import FoundFile, Stamp
+
+MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
+
+
+def main() -> None:
+    """Import what decoding needs, once, and fork a decoder for each connection.
+
+    Argument: the descriptor of our end of the connection to the parent.
+    """
+    # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever the caller of us all ignored
+    _limit_resources()
+    warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
+    _import_ahead()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
+        forkserver.serve(control, decode_films)
+
+
+def _import_ahead() -> None:
+    """What most films need; and memory that is shared stays so while garbage is collected."""
+    importlib.import_module("cxr_edge.images.raster")
+    Image.preinit()
+    gc.freeze()
+
+
+def decode_films(descriptor: int) -> None:
+    """One request in, one answer out; the first message holds the settings."""
+    trouble = _Trouble()
+    logging.getLogger("cxr_edge").addHandler(trouble)
+    with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
+        requests = _received(ours)
+        if (first := next(requests, None)) is None:
+            return  # nobody needed this process
+        settings = read(IntakeSettings, json.loads(first), "settings")
+        _send(theirs, b"ready")
+        for request in requests:
+            _send(theirs, _answer(json.loads(request), settings, trouble))
+
+
+def _received(requests: BinaryIO) -> Iterator[bytes]:
+    """One after the other, until the parent closes its end."""
+    while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
+        yield requests.read(*MESSAGE_LENGTH.unpack(head))
+
+
+def _send(answers: BinaryIO, answer: bytes) -> None:
+    answers.write(MESSAGE_LENGTH.pack(len(answer)) + answer)
+    answers.flush()
+
+
+def _limit_resources() -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, MAX_ADDRESS_SPACE),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _answer(request: dict[str, Any], settings: IntakeSettings, trouble: _Trouble) -> bytes:
+    """A line of JSON, and behind it the pixels."""
+    # The alarm's default action ends the process, also from inside a decoder that never returns.
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    prepared = prepare(_found(request), settings)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    planes = (prepared.pixels, prepared.view)
+    pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
+    return json.dumps(_plain(prepared, trouble.taken())).encode() + b"\n" + pixels
+
+
+def _found(request: dict[str, Any]) -> FoundFile:
+    stamp = None if request["stamp"] is None else Stamp(**request["stamp"])
+    return FoundFile(
+        Path(os.fsdecode(bytes.fromhex(request["path"]))), request["display"], stamp=stamp
+    )
+
+
+def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
+    return {
+        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
+        "stamp": prepared.stamp and vars(prepared.stamp),
+        "view": None if prepared.view is None else list(prepared.view.shape),
+        "trouble": trouble,
+    }
+
+
+class _Trouble(logging.Handler):
+    """Keeps what this process would log, for the parent to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember one message."""
+        self._lines.append(record.getMessage())
+
+    def taken(self) -> str:
+        """Everything since the last call."""
+        text = "\n".join(self._lines)
+        self._lines.clear()
+        return text

@@ -1,0 +1,290 @@
+"""The site acceptance test as a list of steps; `evaluate` imports this once its options are known.
+
+Its ledger is a passing one, because an evaluation is repeated as a whole; what a kill leaves of it
+lies in the system's temporary folder.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from cxr_edge.cli import show
+from cxr_edge.cli.evaluate import EvaluateRequest
+from cxr_edge.errors import (
+    CxrEdgeError,
+    DataError,
+    InputError,
+    RunInterruptedError,
+)
+from cxr_edge.evaluate.compare import compare
+from cxr_edge.evaluate.labels import (
+    LabelledFilm,
+    LabelledSet,
+    check_contradictions,
+    from_csv,
+    from_folders,
+)
+from cxr_edge.evaluate.limitations import CHANCE
+from cxr_edge.evaluate.metrics import MeasuredModel, measure, propose, set_figures
+from cxr_edge.evaluate.page import SHOWN, render_page
+from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
+from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
+from cxr_edge.intake.settle import SettleRule
+from cxr_edge.ledger.runs import Run, open_ledger
+from cxr_edge.model.catalog import ModelChoice, choose_model
+from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
+from cxr_edge.report.folder import check_target, write_folder
+from cxr_edge.runtime import Device, load
+from cxr_edge.scoring.pipeline import Pipeline, Work
+from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
+from cxr_edge.support.text import display_name
+from cxr_edge.triage import reading_key
+from cxr_edge.types import FoundFile, Picture
+
+PROFILE_NAME = "site-profile.json"
+_FINEST = 0.01  # a sensitivity of 1 is asked of a hundred patients, not of infinitely many
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A model and what it says about every labelled film."""
+
+    pipeline: Pipeline
+    model: MeasuredModel
+    films: tuple[EvaluatedFilm, ...]
+
+
+def run(request: EvaluateRequest) -> Evaluation:
+    """Check everything, score, measure, write, tell."""
+    clock = show.Clock()
+    out = request.out or Path("evaluations", clock.run_id)
+    check_target(out)
+    _check_outside(out, request.labelled)
+    labelled = _labelled(request)
+    _check_enough(labelled.films, labelled.classes, request.least_sensitivity())
+    choices = _choices(request.models)
+    profile = None if request.site_profile is None else load_profile(request.site_profile)
+    if profile is not None:
+        profile.check(choices[0].file.sha256)  # with a profile there is one model
+    device = Device.parse(request.device)
+    work = Work(request.workers, request.batch_size, quiet=request.quiet)
+    runners = [load(choice, device, show.warn_on_cpu) for choice in choices]
+    pipelines = [Pipeline(*each, work) for each in zip(choices, runners, strict=True)]
+    scored = _scored(pipelines, profile, labelled)
+    evaluation = _evaluation(request, clock, labelled, scored)
+    _check_other_films(profile, evaluation.films)
+    evaluation, refusal = _with_profile(evaluation, scored[0], request.least_sensitivity())
+    pictures = _pictures(evaluation.models, scored, labelled) if request.thumbnails else {}
+    write_folder(_contents(evaluation, pictures), out)
+    if not request.quiet:
+        show.print_lines([*summary_lines(evaluation), *_next_steps(request, evaluation, out)])
+    if refusal is not None:  # the figures are worth having all the same
+        raise DataError(str(refusal), tip=f"the figures are in {display_name(out)}")
+    return evaluation
+
+
+def _check_outside(out: Path, labelled: Path) -> None:
+    if out.resolve().is_relative_to(labelled.resolve()):
+        raise InputError(
+            f"--out lies inside {display_name(labelled)}",
+            tip="the next evaluation would take the figures for films: another --out",
+        )
+
+
+def _choices(models: Sequence[str]) -> list[ModelChoice]:
+    choices = [choose_model(model) for model in models]
+    if len({choice.file.sha256 for choice in choices}) < len(choices):
+        raise InputError(f"{' and '.join(models)} are the same file", tip="compare two models")
+    return choices
+
+
+def _check_enough(
+    films: Iterable[LabelledFilm | EvaluatedFilm], classes: tuple[str, str], least: float | None
+) -> None:
+    """Refuse what too few patients would choose.
+
+    The share asked for must be one that so many can have without being all of them.
+    """
+    if least is None:
+        return
+    named = [(film.label, film.patient) for film in films]
+    labels = np.array([label for label, _ in named])
+    negatives, positives = class_patients(labels, [patient for _, patient in named])
+    needed = max(LEAST_PATIENTS, math.ceil(round(1 / max(1 - least, _FINEST), 6)))
+    if positives < needed or negatives < LEAST_PATIENTS:
+        negative, positive = classes
+        raise DataError(
+            f"{positives} {positive} and {negatives} {negative} patients cannot choose a threshold "
+            f"of sensitivity {least}",
+            tip=f"{needed} patients with {positive} are needed, and {LEAST_PATIENTS} {negative}",
+        )
+
+
+def _labelled(request: EvaluateRequest) -> LabelledSet:
+    if request.labels is not None:
+        return from_csv(request.labelled, request.labels, request.positive)
+    return from_folders(request.labelled, request.positive)
+
+
+def _check_other_films(profile: SiteProfile | None, films: SetFigures) -> None:
+    """On the films that chose it, a threshold is no better than it promised to be."""
+    if profile is not None and profile.data_sha256 == films.sha256:
+        raise DataError(
+            f"{films.name} chose the threshold of this site profile and cannot judge it",
+            tip="give other films whose findings are known",
+        )
+
+
+def _scored(
+    pipelines: Sequence[Pipeline], profile: SiteProfile | None, labelled: LabelledSet
+) -> list[_Scored]:
+    """Every film by every model."""
+    scored = []
+    with (
+        tempfile.TemporaryDirectory(prefix="cxr-edge-") as state,
+        open_ledger(Path(state)) as ledger,
+    ):
+        for number, pipeline in enumerate(pipelines):
+            recipe = recipe_hash(pipeline.choice, pipeline.runner, "")
+            began_on = pipeline.runner.device
+            films = _films(pipeline, labelled, ledger.begin(str(number), recipe))
+            check_contradictions(films)
+            used = {film.result.device or began_on for film in films}
+            devices = " and ".join(sorted(used, key=lambda device: device != began_on))
+            model = _model(pipeline, profile, devices)
+            scored.append(_Scored(pipeline, model, films))
+    return scored
+
+
+def _model(pipeline: Pipeline, profile: SiteProfile | None, device: str) -> MeasuredModel:
+    choice = pipeline.choice
+    site = {SITE_POINT: profile.point} if profile else {}
+    return MeasuredModel(
+        choice.spec,
+        display_name(choice.path.name),
+        choice.file.sha256,
+        device,
+        {**site, **choice.spec.operating_points},  # no spec has a point of that name
+    )
+
+
+def _films(pipeline: Pipeline, labelled: LabelledSet, recorded: Run) -> tuple[EvaluatedFilm, ...]:
+    """The films in their order, each with what the model says about it."""
+    files = [film.file for film in labelled.films]
+    try:
+        pipeline.score(files, recorded, SettleRule(0), len(files))
+    except RunInterruptedError as error:
+        raise _interrupted(error) from error
+    results = {result.path: result for result in recorded.results(reading_key(0.5))}
+    return tuple(
+        EvaluatedFilm(
+            results[film.file.display],
+            film.label,
+            film.patient,
+            film.file.stamp.size if film.file.stamp else 0,
+        )
+        for film in labelled.films
+    )
+
+
+def _interrupted(error: RunInterruptedError) -> CxrEdgeError:
+    """Unlike a night's work, an evaluation begins again."""
+    stopped = CxrEdgeError("stopped by a signal; no figures were written", tip="run it again")
+    stopped.exit_code = error.exit_code
+    return stopped
+
+
+def _evaluation(
+    request: EvaluateRequest, clock: show.Clock, labelled: LabelledSet, scored: Sequence[_Scored]
+) -> Evaluation:
+    first = scored[0]
+    data = set_figures(labelled, first.films)
+    models = tuple(measure(each.films, each.model, request.prevalence, data) for each in scored)
+    return Evaluation(
+        created_utc=clock.started_utc,
+        seconds=clock.seconds,
+        command=tuple(map(display_name, sys.argv)),
+        versions={**versions(first.pipeline.runner), **_library_versions()},
+        films=data,
+        models=models,
+        comparison=compare(*models) if len(models) > 1 else None,
+        profile=None,
+    )
+
+
+def _with_profile(
+    evaluation: Evaluation, scored: _Scored, least: float | None
+) -> tuple[Evaluation, DataError | None]:
+    """The evaluation with the threshold that was asked for, or why there is none."""
+    if least is None:
+        return evaluation, None
+    auc = evaluation.models[0].auc
+    if auc is not None and auc.value < CHANCE:
+        return evaluation, DataError("no threshold is chosen where the AUC is below 0.5")
+    try:
+        read = (film for film in scored.films if film.result.probability is not None)
+        _check_enough(read, evaluation.films.classes, least)
+        profile = propose(scored.films, scored.model, least, evaluation.films)
+    except DataError as error:
+        return evaluation, error
+    return replace(evaluation, profile=profile), None
+
+
+def _next_steps(request: EvaluateRequest, evaluation: Evaluation, out: Path) -> Iterator[str]:
+    """Where the figures are, and the command that uses the threshold, as it can be pasted."""
+    if evaluation.profile is not None:
+        command = ["cxr-edge", "score", "INCOMING", "--model", request.models[0]]
+        command += ["--site-profile", str(out / PROFILE_NAME)]
+        yield f"use it: {display_name(shlex.join(command))}"
+    yield f"evaluation: {display_name(out / 'evaluation.html')}"
+
+
+def _library_versions() -> dict[str, str]:
+    return {package: version(package) for package in ("scikit-learn", "scipy")}
+
+
+def _pictures(
+    models: Sequence[ModelFigures], scored: Sequence[_Scored], labelled: LabelledSet
+) -> dict[str, dict[str, Picture]]:
+    """The films that the page shows, by sha256 of model and film: the evidence differs."""
+    files = {film.file.display: film.file for film in labelled.films}
+    pictures = {}
+    for model, each in zip(models, scored, strict=True):
+        shown = (*model.missed[:SHOWN], *model.false_alarms[:SHOWN])
+        films = {film.result.sha256: files[film.result.path] for film in shown}
+        pictures[model.model_sha256] = _of_one(each.pipeline, films)
+    return pictures
+
+
+def _of_one(pipeline: Pipeline, films: dict[str, FoundFile]) -> dict[str, Picture]:
+    try:
+        return pipeline.pictures(films)
+    except RunInterruptedError as error:
+        raise _interrupted(error) from error
+    except CxrEdgeError as error:  # figures without films are worth more than none
+        show.warn_no_films(error)
+        return {}
+
+
+def _contents(
+    evaluation: Evaluation, pictures: dict[str, dict[str, Picture]]
+) -> dict[str, Callable[[], Iterable[bytes]]]:
+    """Files of the folder; the page comes last."""
+    contents: dict[str, Callable[[], Iterable[bytes]]] = {
+        "films.csv": lambda: render_csv(evaluation),
+        "evaluation.json": lambda: [render_json(evaluation)],
+    }
+    if evaluation.profile is not None:
+        text = evaluation.profile.to_json()
+        contents[PROFILE_NAME] = lambda: [text.encode()]
+    return {**contents, "evaluation.html": lambda: [render_page(evaluation, pictures)]}

@@ -1,0 +1,98 @@
+"""One file from bytes to network input; whatever happens becomes its result."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import replace
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images import decode
+from cxr_edge.intake.gates import pixel_warnings, scope_warnings
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.intake.read import read_file
+from cxr_edge.preprocess import to_network_input, to_view, without_border
+from cxr_edge.support.utc import file_time_text
+from cxr_edge.types import (
+    DecodedImage,
+    FileContent,
+    FoundFile,
+    InputWarning,
+    Reason,
+    Result,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
+    """Read, decode, check and resize one file."""
+    waiting = Result.without_score(file.display, file.problem or Reason.INTERNAL_ERROR)
+    if file.problem is not None:
+        return Prepared(waiting)
+    read = Prepared(waiting)
+    try:
+        content = read_file(file.path, file.stamp)
+        read = _read(waiting, content)
+        return _decoded(read, content, file, settings)
+    except ImageError as error:
+        return replace(read, result=_refused(read.result, error.reason))
+    except Exception as error:
+        # A defect of ours must cost one row and say so, not the night. Its message may quote the
+        # file, whose name may be a patient's: neither goes into a log.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("unexpected %s in a film marked internal_error\n%s", type(error).__name__, where)
+        return read
+
+
+def _read(waiting: Result, content: FileContent) -> Prepared:
+    """What the bytes alone say."""
+    modified = file_time_text(content.stamp.mtime_ns)
+    facts = replace(waiting, sha256=content.sha256, modified_utc=modified)
+    return Prepared(facts, stamp=content.stamp)
+
+
+def _decoded(
+    read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
+) -> Prepared:
+    """What the pixels and the header say."""
+    image = film_of(content.data, file.path.name, settings)
+    pixels = to_network_input(image.pixels, settings.size, image.extent)
+    facts = replace(
+        read.result,
+        width=image.width,
+        height=image.height,
+        format=image.format,
+        warnings=_warnings(image, settings),
+        identifier=image.study.identifier if image.study else "",
+    )
+    view = to_view(image.pixels) if settings.view else None
+    return Prepared(facts, pixels, read.stamp, view)
+
+
+def film_of(data: bytes, name: str, settings: IntakeSettings) -> DecodedImage:
+    """A film with as many pixels as scoring it takes, inside a border if it has one.
+
+    Raises:
+        ImageError: as `decode`.
+    """
+    image = decode(data, name, settings.id_tag, settings.at_least)
+    if image.reduction > 1 and min(without_border(image.pixels)[0].shape) < settings.at_least:
+        return decode(data, name, settings.id_tag)
+    return image
+
+
+def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:
+    """Everything a reader should know, in the order of the vocabulary."""
+    found = {*image.warnings, *pixel_warnings(image, settings.size)}
+    if image.study is not None:
+        found.update(scope_warnings(image.study, settings.scope))
+    return tuple(warning for warning in InputWarning if warning in found)
+
+
+def _refused(known: Result, reason: Reason) -> Result:
+    return replace(
+        Result.without_score(known.path, reason),
+        sha256=known.sha256,
+        modified_utc=known.modified_utc,
+    )

@@ -1,0 +1,1 @@
+"""The SQLite ledger of all runs, and the state folder that holds it."""

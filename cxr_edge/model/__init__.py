@@ -1,0 +1,1 @@
+"""Everything about a model: its spec, its files, where it lies, its self-test."""

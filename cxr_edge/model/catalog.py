@@ -1,0 +1,106 @@
+"""Finds models: bundled ones by name, others by path; a file always needs its spec beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.errors import ModelRefusedError
+from cxr_edge.model.files import ModelFile
+from cxr_edge.model.spec import ModelSpec
+
+SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
+_NEAR = 0.8  # a letter more, less or swapped
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A spec and the one of its files that will be run."""
+
+    spec: ModelSpec
+    format: str
+    path: Path
+
+    @property
+    def file(self) -> ModelFile:
+        """What the spec says about that file."""
+        return self.spec.files[self.format]
+
+
+def models_dir() -> Path:
+    """Where bundled models lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def bundled_specs() -> list[ModelSpec]:
+    """Every bundled model, by name."""
+    return [load_spec(path) for path in sorted(models_dir().glob("*.json"))]
+
+
+def load_spec(path: Path) -> ModelSpec:
+    """Read one spec.
+
+    Raises:
+        ModelRefusedError: it cannot be read, or is not a spec this version understands.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return ModelSpec.from_dict(values)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelRefusedError(f"spec {path} cannot be read: {error}") from error
+    except ModelRefusedError as error:
+        raise ModelRefusedError(f"{path}: {error}", error.tip) from error
+
+
+def choose_model(model: str) -> ModelChoice:
+    """What `--model` means: a bundled name, a bundled file name, or a path.
+
+    Raises:
+        ModelRefusedError: nothing of that name, no spec beside the file, or a format that the
+            spec does not list.
+    """
+    path = _model_path(model)
+    if path.suffix not in SUFFIXES.values():
+        raise ModelRefusedError(
+            f"{model} is neither .onnx nor .tflite",
+            tip="give the .onnx or .tflite beside it, or convert one first: cxr-edge export --help",
+        )
+    spec_path = path.with_suffix(".json")
+    if not spec_path.is_file():
+        raise ModelRefusedError(
+            f"{path.name} has no spec {spec_path.name} beside it",
+            tip="cxr-edge export writes both; copy them together",
+        )
+    spec = load_spec(spec_path)
+    for kind, file in spec.files.items():
+        if file.name == path.name and SUFFIXES.get(kind) == path.suffix:
+            return ModelChoice(spec, kind, path)
+    raise ModelRefusedError(f"the spec {spec_path.name} does not list {path.name}")
+
+
+def _model_path(model: str) -> Path:
+    bundled = models_dir()
+    for name in (model, model + SUFFIXES["onnx"]):
+        if Path(model).name == model and _is_file(bundled / name) and Path(name).suffix:
+            return bundled / name
+    if not _is_file(Path(model)):
+        from difflib import get_close_matches
+
+        names = [spec.name for spec in bundled_specs()]
+        is_name = Path(model).name == model
+        near = get_close_matches(model.lower(), names if is_name else [], 1, _NEAR)
+        slip = f"did you mean {near[0]}? " if near else ""
+        raise ModelRefusedError(
+            f"no model {model!r}",
+            tip=f"{slip}bundled: {', '.join(names)}; others by path, as in models/NAME.onnx",
+        )
+    return Path(model)
+
+
+def _is_file(path: Path) -> bool:
+    """Unlike `Path.is_file`, also when the name is too long or a folder on the way is closed."""
+    return os.path.isfile(path)  # noqa: PTH113

@@ -1,0 +1,1 @@
+"""One night: from found files to recorded rows and a report."""

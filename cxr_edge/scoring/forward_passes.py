@@ -1,0 +1,164 @@
+"""Forward passes in threads of their own, and their rows on the way to the ledger.
+
+The network needs no interpreter: while it computes, this process takes what the decoders answer,
+asks the ledger, and commits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.errors import CxrEdgeError
+from cxr_edge.intake.prepared import Prepared
+from cxr_edge.ledger.runs import Entry, Run
+from cxr_edge.runtime.batches import predict
+from cxr_edge.runtime.protocol import Runner
+from cxr_edge.support.cores import usable_cores
+from cxr_edge.types import (
+    PROBABILITY_DECIMALS,
+    FoundFile,
+    Predictions,
+    Reason,
+    Result,
+    Status,
+)
+
+Item = tuple[FoundFile, Prepared]
+
+
+class Passes:
+    """Those under way, oldest first; a context manager that waits for what its threads compute.
+
+    A batch is recorded after all that were begun before it, and nothing is committed before there
+    are as many as a kill may cost: a commit waits for the disk, however few rows it has.
+    """
+
+    def __init__(
+        self, runner: Runner, run: Run, ahead: int, recorded: Callable[[int], None]
+    ) -> None:
+        """Nothing is under way yet.
+
+        Args:
+            runner: a loaded network.
+            run: where the rows go.
+            ahead: batches that may be begun and not recorded, so many does a kill cost; at least
+                one. The films of the next one are collected meanwhile, and not counted.
+            recorded: told how many rows have been committed.
+        """
+        self._runner = runner
+        self._run = run
+        self._ahead = ahead
+        self._recorded = recorded
+        self._under_way: deque[_Pass] = deque()
+        self._asked: set[str] = set()  # what these have in the network, by sha256
+        self._threads = ThreadPoolExecutor(min(ahead, usable_cores()))
+
+    def __enter__(self) -> Passes:
+        """As made."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """What has been begun is recorded, unless somebody wants an end at once."""
+        if isinstance(error, CxrEdgeError):
+            # Intake may have failed, and these are scored; what failed itself, fails again.
+            with suppress(CxrEdgeError):
+                self.finish()
+        self._threads.shutdown(wait=error is None, cancel_futures=True)
+
+    def begin(self, batch: list[Item]) -> None:
+        """Ask for what has pixels and no score yet; the same bytes only once.
+
+        Raises:
+            DeviceError: the network fails, on this batch or on an earlier one.
+        """
+        films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
+        # Whose bytes are in the network already waits for their score to be recorded.
+        if not self._asked.isdisjoint(films):
+            self.finish()
+        elif len(self._under_way) >= self._ahead:
+            self.finish(self._ahead - 1)
+        said = self._run.known_probabilities(list(films))
+        new = [sha256 for sha256 in films if sha256 not in said]
+        answers = self._submitted([films[each] for each in new])
+        self._under_way.append(_Pass(batch, said, new, answers))
+        self._asked.update(new)
+
+    def finish(self, most: int = 0) -> None:
+        """Wait until no more than `most` batches are left, and record all that have ended.
+
+        Raises:
+            DeviceError: the network fails on one; those before it are recorded.
+        """
+        entries: list[Entry] = []
+        try:
+            while self._has_ended() or len(self._under_way) > most:
+                entries += self._under_way[0].entries()
+                self._asked.difference_update(self._under_way.popleft().new)
+        finally:
+            if entries:
+                self._run.record(entries)
+                self._recorded(len(entries))
+
+    def _has_ended(self) -> bool:
+        return bool(self._under_way) and self._under_way[0].answers.done()
+
+    def _submitted(self, films: list[NDArray[np.uint8]]) -> Future[Predictions | None]:
+        try:
+            return self._threads.submit(self._predict, films)
+        except RuntimeError as error:  # a limit on processes counts threads as well
+            raise CxrEdgeError(
+                f"the network cannot have a thread here: {error}",
+                tip="raise the limit on processes (ulimit -u, pids of the container)",
+            ) from error
+
+    def _predict(self, films: list[NDArray[np.uint8]]) -> Predictions | None:
+        return predict(self._runner, np.stack(films)) if films else None
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A batch on its way through the network.
+
+    Attributes:
+        batch: its files.
+        said: scores by sha256 as far as they are known.
+        new: those that the network is asked for, in the order of its answers.
+        answers: what it will say.
+    """
+
+    batch: list[Item]
+    said: dict[str, float]
+    new: list[str]
+    answers: Future[Predictions | None]
+
+    def entries(self) -> list[Entry]:
+        """Rows, as soon as the network has answered."""
+        devices: dict[str, str] = {}
+        if answers := self.answers.result():
+            self.said.update(zip(self.new, answers.probability.tolist(), strict=True))
+            devices = dict.fromkeys(self.new, answers.device)
+        return [
+            Entry(file, _result(item, self.said, devices), item.stamp or file.stamp)
+            for file, item in self.batch
+        ]
+
+
+def _result(item: Prepared, said: dict[str, float], devices: dict[str, str]) -> Result:
+    """The probability, rounded when recorded: what is decided on is what is printed."""
+    if item.pixels is None:
+        return item.result
+    probability = said[item.result.sha256]
+    if not 0.0 <= probability <= 1.0:  # also NaN
+        return replace(item.result, reason=Reason.BAD_OUTPUT)
+    rounded = round(probability, PROBABILITY_DECIMALS)
+    device = devices.get(item.result.sha256, "")
+    return replace(
+        item.result, status=Status.SCORED, reason=None, probability=rounded, device=device
+    )

@@ -1,0 +1,107 @@
+"""A model on its device and what runs films through it, under the eyes of whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cxr_edge.cli import show
+from cxr_edge.cli.stopping import StopRequest, graceful_stop
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.decoders.start import Decoders
+from cxr_edge.errors import RunInterruptedError
+from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.intake.settle import SettleRule
+from cxr_edge.ledger.runs import Run
+from cxr_edge.model.catalog import ModelChoice
+from cxr_edge.runtime import Runner
+from cxr_edge.runtime.batches import default_batch_size, passes_at_once
+from cxr_edge.scoring.page_films import illustrate
+from cxr_edge.scoring.scorer import Scorer
+from cxr_edge.support.cores import usable_cores
+from cxr_edge.types import FoundFile, Picture
+
+
+@dataclass(frozen=True)
+class Work:
+    """How films are worked through, as the command line says.
+
+    Attributes:
+        workers: decoder processes; None for as many as there are cores.
+        batch_size: films in the network at once; None for as many as suit the device.
+        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        quiet: show no progress.
+    """
+
+    workers: int | None
+    batch_size: int | None
+    id_tag: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """From files to rows, and from rows to pictures."""
+
+    choice: ModelChoice
+    runner: Runner
+    work: Work
+    decoders: Decoders | None = None
+
+    def score(
+        self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
+    ) -> int:
+        """One row per file in the ledger.
+
+        Args:
+            files: read lazily.
+            run: where the rows go.
+            settle: when a file counts as complete.
+            total: how many files there are, where somebody has counted.
+
+        Returns:
+            How many had their row from an earlier run.
+
+        Raises:
+            RunInterruptedError: a signal asked to stop; what is scored is recorded.
+        """
+        asked, cores = self.work.workers or 0, usable_cores()
+        if asked > cores and not self.work.quiet:
+            show.note_many_workers(asked, cores)
+        with self._decoding(view=False) as (stop, workers):
+            with show.QuietProgress() if self.work.quiet else show.Progress(total) as progress:
+                scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
+                complete = scorer.score(files)
+            if not complete:
+                raise RunInterruptedError(stop.signal_number, progress.done)
+            return progress.known
+
+    def _batches(self) -> tuple[int, int]:
+        """Films per forward pass, and how many passes are under way at once."""
+        device = self.runner.device
+        films = self.work.batch_size or default_batch_size(device)
+        passes = passes_at_once(films, device)
+        return films // passes, passes
+
+    def pictures(self, films: Mapping[str, FoundFile]) -> dict[str, Picture]:
+        """Pictures of scored films by sha256, of those that can still be read.
+
+        Raises:
+            DeviceError: the network fails.
+            RunInterruptedError: a signal asked to stop.
+        """
+        with self._decoding(view=True) as (stop, workers):
+            pictures = illustrate(films, workers, self.runner, stop)
+            if stop():
+                raise RunInterruptedError(stop.signal_number)
+            return pictures
+
+    @contextmanager
+    def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
+        spec = self.choice.spec
+        scope = Scope(spec.use.age_years, spec.use.views)
+        settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
+        count = self.work.workers or usable_cores()
+        with graceful_stop() as stop, Workers(count, settings, self.decoders) as workers:
+            yield stop, workers

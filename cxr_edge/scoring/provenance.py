@@ -1,0 +1,45 @@
+"""Everything that decides a score besides the bytes of a film."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+
+from cxr_edge import __version__
+from cxr_edge.images import DECODING_VERSION, decoder_versions
+from cxr_edge.model.catalog import ModelChoice
+from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.runtime import Runner
+
+
+def versions(runner: Runner) -> dict[str, str]:
+    """Software that could change a number."""
+    backend, backend_version = runner.backend.rsplit(" ", 1)
+    return {
+        "cxr-edge": __version__,
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        **decoder_versions(),
+        backend: backend_version,
+    }
+
+
+def recipe_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
+    """A score in the ledger holds for this hash alone: change anything, and films are scored again.
+
+    Returns:
+        sha256 in hex over model, spec, preprocessing, decoding, software and execution provider,
+        and over the identifier that is kept with a row.
+    """
+    recipe = {
+        "model": choice.file.sha256,
+        "spec": choice.spec.sha256(),
+        "preprocessing": PREPROCESSING_VERSION,
+        "decoding": DECODING_VERSION,
+        "versions": versions(runner),
+        "device": runner.device,
+        "id_tag": id_tag,
+    }
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()

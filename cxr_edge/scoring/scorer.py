@@ -1,0 +1,173 @@
+"""Joins the stages: files in, one recorded row per file."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.intake.read import current_stamp
+from cxr_edge.intake.settle import SettleRule
+from cxr_edge.ledger.runs import Entry, Run
+from cxr_edge.runtime.protocol import Runner
+from cxr_edge.scoring.forward_passes import Item, Passes
+from cxr_edge.types import FoundFile, Reason, Result, Stamp
+
+# Rows that need no network are committed in groups: one fsync for many.
+_ROWS_PER_COMMIT = 1000
+_NAP_SECONDS = 0.1
+
+
+class Progress(Protocol):
+    """Whom the scorer tells how far it is."""
+
+    def recorded(self, files: int) -> None:
+        """So many more files have a row."""
+
+    def recalled(self, files: int) -> None:
+        """So many files have not changed since an earlier run, whose answer stands."""
+
+    def waiting(self, files: int, seconds: float) -> None:
+        """So many files may still be written to; they are looked at again in so many seconds."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What it takes to score a folder.
+
+    Attributes:
+        runner: a loaded network.
+        workers: the decoder processes.
+        run: this run's part of the ledger.
+        settle: when a file counts as complete.
+        batch_size: films per forward pass; the scores do not depend on it.
+        ahead: forward passes under way while the films of the next one are collected, see `Passes`.
+        stop: asked between files; when it says so, the last batch is finished and recorded.
+        progress: told what has been done.
+    """
+
+    runner: Runner
+    workers: Workers
+    run: Run
+    settle: SettleRule
+    batch_size: int
+    ahead: int
+    stop: Callable[[], bool]
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        """At least one film, and one pass."""
+        if self.batch_size < 1:
+            raise ValueError(f"batch size must be at least 1: {self.batch_size}")
+        if self.ahead < 1:
+            raise ValueError(f"passes ahead must be at least 1: {self.ahead}")
+
+    def score(self, files: Iterable[FoundFile]) -> bool:
+        """Score files and commit a row for each.
+
+        A file that was still changing is looked at again at the end, once it has had time to
+        settle; what changes even then stays deferred.
+
+        Args:
+            files: what discovery found; read lazily, so memory does not grow with the folder.
+
+        Returns:
+            Whether every file has its row; False after a stop, with what is scored recorded.
+        """
+        watch = _Watch(self.settle)
+        self._decode_and_infer(self._unknown(files, watch), watch, self.progress.recorded)
+        changing = self.run.unsettled()
+        if changing and self._waited_until(watch.quiet_at, len(changing)):
+            # They have been counted.
+            self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
+        return not self.stop()
+
+    def _unknown(self, files: Iterable[FoundFile], watch: _Watch) -> Iterator[FoundFile]:
+        """Files that must be read; rows for the others are recorded on the way."""
+        rows: list[Entry] = []
+        for file in itertools.takewhile(lambda _: not self.stop(), files):
+            said = self._said_without_reading(file, watch)
+            if said is None:
+                # Without a settle rule a file may change until it is read.
+                yield file if self.settle.seconds > 0 else replace(file, stamp=None)
+                continue
+            rows.append(Entry(file, said, file.stamp))
+            if len(rows) == _ROWS_PER_COMMIT:
+                self._record(rows, self.progress.recorded)
+                rows.clear()
+        self._record(rows, self.progress.recorded)
+
+    def _said_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
+        if file.problem is None and (known := self.run.recall(file)) is not None:
+            self.progress.recalled(1)
+            return known
+        problem = file.problem or (file.stamp and watch.objection(file.stamp))
+        return Result.without_score(file.display, problem) if problem else None
+
+    def _decode_and_infer(
+        self, files: Iterable[FoundFile], watch: _Watch, recorded: Callable[[int], None]
+    ) -> None:
+        """In batches; while some are in the network, the films of the next one are collected."""
+        batch: list[Item] = []
+        with Passes(self.runner, self.run, self.ahead, recorded) as passes:
+            for item in self.workers.prepare(files, self.stop):
+                batch.append(item)
+                watch.note(item[1].result)
+                if len(batch) == self.batch_size:
+                    passes.begin(batch)
+                    batch = []
+            passes.begin(batch)
+            passes.finish()
+
+    def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
+        if entries:
+            self.run.record(entries)
+            recorded(len(entries))
+
+    def _waited_until(self, moment: float, files: int) -> bool:
+        """Sleep in short naps; False when the run was stopped meanwhile."""
+        if moment > time.monotonic():
+            self.progress.waiting(files, moment - time.monotonic())
+        while not self.stop():
+            left = moment - time.monotonic()
+            if left <= 0:
+                return True
+            time.sleep(min(left, _NAP_SECONDS))
+        return False
+
+
+class _Watch:
+    """Holds back what may still be written, and knows when all of it will have been watched."""
+
+    def __init__(self, rule: SettleRule) -> None:
+        self._rule = rule
+        self.quiet_at = 0.0  # on the monotonic clock
+
+    def objection(self, stamp: Stamp) -> Reason | None:
+        """Why a file should not be read now."""
+        missing = self._rule.missing_seconds(stamp, time.time_ns())
+        problem = self._rule.objection(stamp)
+        if problem is None and missing > 0:
+            self.quiet_at = max(self.quiet_at, time.monotonic() + missing)
+            return Reason.STILL_CHANGING
+        return problem
+
+    def note(self, result: Result) -> None:
+        """A file that changed under its reader has the whole window before it."""
+        if result.reason is Reason.STILL_CHANGING:
+            self.quiet_at = max(self.quiet_at, time.monotonic() + self._rule.seconds)
+
+    def look_again(self, file: FoundFile) -> FoundFile:
+        """With the stamp of now, if that has been quiet for long enough; else as it was seen.
+
+        A file that still has the stamp it had is fit to be read; one that has another is not.
+        """
+        stamp, now_ns = current_stamp(file.path), time.time_ns()
+        if stamp is None or self._rule.missing_seconds(stamp, now_ns) > 0:
+            return file
+        if self._rule.objection(stamp) is not None:
+            return file
+        return replace(file, stamp=stamp, seen_ns=now_ns)

@@ -1,0 +1,1 @@
+"""Estimates and intervals, shared by the runtime, training and export."""

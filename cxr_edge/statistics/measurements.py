@@ -1,0 +1,89 @@
+"""What was measured on labelled films, as specs keep it and pages print it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cxr_edge.statistics.operating_points import Proportion
+
+SCORE_BINS = 20
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What one operating point measured on a labelled set."""
+
+    accuracy: Proportion
+    sensitivity: Proportion
+    specificity: Proportion
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval: percentiles of a bootstrap that draws patients, not films.
+
+    Where that has no width, as at an area of 1, it is Newcombe's interval over patients.
+
+    Source: Efron, Tibshirani: An Introduction to the Bootstrap (1993), chapter 13; Newcombe, Stat.
+    Med. 25:559 (2006), method 5.
+    """
+
+    value: float
+    low: float
+    high: float
+    patients: int
+    replicates: int
+
+    def __post_init__(self) -> None:
+        """Refuse an interval without a bootstrap, or upside down."""
+        if not (self.low <= self.high and self.patients > 0 and self.replicates > 0):
+            raise ValueError(f"not an estimate with its interval: {self}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A labelled set that chose nothing, measured once the model was finished."""
+
+    data: str
+    data_sha256: str
+    counts: dict[str, int]
+    auc: Estimate
+    operating_points: dict[str, Decisions]
+
+
+@dataclass(frozen=True)
+class ScoreDistribution:
+    """How the scores of a labelled set spread: films per twentieth of [0, 1], by class.
+
+    Attributes:
+        data: what these films are.
+        counts: class name to `SCORE_BINS` counts, from 0 upwards; 1.0 falls into the last.
+    """
+
+    data: str
+    counts: dict[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        """Every class has every bin."""
+        if not self.counts or any(len(bins) != SCORE_BINS for bins in self.counts.values()):
+            raise ValueError(f"not {SCORE_BINS} bins per class")
+        if any(films < 0 for bins in self.counts.values() for films in bins):
+            raise ValueError("a bin with fewer than no films")
+
+    @classmethod
+    def of(cls, data: str, scores: Mapping[str, ArrayLike]) -> ScoreDistribution:
+        """From the probabilities of each class."""
+        edges = np.arange(SCORE_BINS + 1) / SCORE_BINS  # unlike linspace: 0.15 where a score has it
+        counts = {
+            name: tuple(np.histogram(found, edges)[0].tolist()) for name, found in scores.items()
+        }
+        return cls(data, counts)
+
+
+def with_interval(figure: Proportion | Estimate) -> str:
+    """A figure as cards and `models show` print it."""
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"

@@ -1,0 +1,93 @@
+"""The recipe hash: a score holds for it alone, so everything that decides a score is in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.model.catalog import ModelChoice, choose_model
+from cxr_edge.scoring import provenance
+from cxr_edge.scoring.provenance import recipe_hash, versions
+from tests.factories import FakeRunner
+
+
+@pytest.fixture
+def choice(tiny: Path) -> ModelChoice:
+    return choose_model(str(tiny))
+
+
+@pytest.fixture
+def runner() -> FakeRunner:
+    return FakeRunner()
+
+
+def test_a_sha256_that_stays_the_same(choice: ModelChoice, runner: FakeRunner) -> None:
+    recipe = recipe_hash(choice, runner, "")
+    assert re.fullmatch("[0-9a-f]{64}", recipe)
+    assert recipe_hash(choice, FakeRunner(0.25), "") == recipe
+
+
+def test_where_the_model_lies_does_not_matter(choice: ModelChoice, runner: FakeRunner) -> None:
+    moved = replace(choice, path=Path("elsewhere/tiny.onnx"))
+    assert recipe_hash(moved, runner, "") == recipe_hash(choice, runner, "")
+
+
+def test_the_models_bytes_decide(choice: ModelChoice, runner: FakeRunner) -> None:
+    file = replace(choice.file, sha256="0" * 64)
+    other = replace(choice, spec=replace(choice.spec, files={choice.format: file}))
+    assert recipe_hash(other, runner, "") != recipe_hash(choice, runner, "")
+
+
+def test_the_spec_decides(choice: ModelChoice, runner: FakeRunner) -> None:
+    other = replace(choice, spec=replace(choice.spec, version="9.9.9"))
+    assert other.file == choice.file
+    assert recipe_hash(other, runner, "") != recipe_hash(choice, runner, "")
+
+
+RUNNERS = {"device": "cuda:0", "backend": "fake 1.0.1"}
+
+
+@pytest.mark.parametrize(("name", "value"), RUNNERS.items(), ids=RUNNERS)
+def test_the_runner_decides(name: str, value: str, choice: ModelChoice, runner: FakeRunner) -> None:
+    other = FakeRunner()
+    setattr(other, name, value)
+    assert recipe_hash(choice, other, "") != recipe_hash(choice, runner, "")
+
+
+SOFTWARE = {
+    "PREPROCESSING_VERSION": -1,
+    "DECODING_VERSION": -1,
+    "__version__": "0.0.0.dev0",
+    "decoder_versions": lambda: {"pillow": "0"},
+    "version": lambda name: "0",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), SOFTWARE.items(), ids=SOFTWARE)
+def test_the_software_decides(
+    name: str,
+    value: object,
+    choice: ModelChoice,
+    runner: FakeRunner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = recipe_hash(choice, runner, "")
+    monkeypatch.setattr(provenance, name, value)
+    assert recipe_hash(choice, runner, "") != before
+
+
+def test_the_identifier_that_is_kept_decides(choice: ModelChoice, runner: FakeRunner) -> None:
+    tags = ("", "AccessionNumber", "PatientID")
+    assert len({recipe_hash(choice, runner, tag) for tag in tags}) == 3
+
+
+def test_versions_name_what_could_change_a_number(runner: FakeRunner) -> None:
+    runner.backend = "ONNX Runtime 1.32.0"
+    named = versions(runner)
+    assert {"cxr-edge", "python", "numpy", "ONNX Runtime"} <= set(named)
+    assert named["ONNX Runtime"] == "1.32.0"
+    assert all(re.match(r"\d+\.\d+", text) for text in named.values()), named
+    assert any(name.lower() == "pillow" for name in named)

@@ -1,0 +1,375 @@
+"""One recorded row per file, whatever the files, the batches and earlier runs do."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.errors import DeviceError
+from cxr_edge.intake.discover import discover
+from cxr_edge.intake.prepared import Prepared
+from cxr_edge.ledger import runs as ledger_module
+from cxr_edge.runtime import Runner
+from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, Stamp, Status
+from tests.factories import FakeRunner, InThisProcess, chest, in_12_bits, write_tree
+from tests.images.films import jpeg, pages, png, tiff
+from tests.nights import SETTINGS, Night, Told
+
+FILES = {
+    "a.jpg": jpeg(chest()),
+    "b.png": png(in_12_bits(chest(tilt=90))),
+    "c.tif": tiff(chest(tilt=70)),
+    "cut.jpg": jpeg(chest())[:-2],
+    "empty.png": b"",
+    "misnamed.png": jpeg(chest(tilt=50)),
+    "notes.txt": b"hello",
+    "pages.tif": pages("TIFF"),
+    "same-as-a.jpg": jpeg(chest()),
+    "small.png": png(chest(6, 8)),
+    "sub/d.png": png(chest(tilt=-110)),
+}
+REASONS = {
+    "cut.jpg": Reason.TRUNCATED,
+    "empty.png": Reason.EMPTY,
+    "link.png": Reason.SYMLINK,
+    "notes.txt": Reason.UNRECOGNISED,
+    "pages.tif": Reason.MULTI_FRAME,
+    "upload.part": Reason.TEMPORARY_NAME,
+}
+# Damage may have been the machine's: such a file is read again every night.
+RETRIED = {name for name, reason in REASONS.items() if reason in ("truncated", "corrupt")}
+SCORED = set(FILES) - set(REASONS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Good films, films with warnings, and no films, mixed."""
+    root = write_tree(tmp_path / "in", FILES)
+    (root / "link.png").symlink_to("b.png")
+    (root / "upload.part").write_bytes(png(chest()))
+    return root
+
+
+@pytest.fixture
+def known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the files had been there for a while when they were recorded."""
+    monkeypatch.setattr(ledger_module, "_STAMP_TICK_NS", -1)
+
+
+def by_name(results: list[Result]) -> dict[str, Result]:
+    return {result.path: result for result in results}
+
+
+def test_one_row_per_file(night: Night, folder: Path) -> None:
+    made = by_name(night.run(folder))
+    assert night.complete
+    assert set(made) == SCORED | set(REASONS)
+    assert {name: row.reason for name, row in made.items() if row.reason} == REASONS
+    assert {name for name, row in made.items() if row.status is Status.SCORED} == SCORED
+    assert made["misnamed.png"].warnings == ("extension_mismatch",)
+    assert made["small.png"].warnings == ("low_resolution",)
+    assert night.told.done == len(made)
+
+
+def test_facts_of_a_scored_film(night: Night, folder: Path) -> None:
+    film = by_name(night.run(folder))["a.jpg"]
+    assert (film.width, film.height, film.format, len(film.sha256)) == (64, 48, "JPEG", 64)
+    assert film.modified_utc.endswith("Z")
+    assert film.probability == round(film.probability or 0, 6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 32])
+def test_batches_change_nothing(
+    batch_size: int, night: Night, folder: Path, tiny_runner: Runner
+) -> None:
+    plain = night.run(folder, runner=tiny_runner)
+    again = night.run(folder, runner=tiny_runner, recipe="other", batch_size=batch_size)
+    assert again == plain
+    assert len({row.probability for row in plain}) > 4
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_workers_change_nothing(
+    count: int, night: Night, folder: Path, tiny_runner: Runner
+) -> None:
+    plain = night.run(folder, runner=tiny_runner)
+    with Workers(count, SETTINGS) as workers:
+        again = night.run(folder, runner=tiny_runner, recipe="other", workers=workers)
+    assert again == plain
+
+
+def test_the_order_of_arrival_changes_nothing(night: Night, folder: Path) -> None:
+    plain = night.run(folder, batch_size=3)
+    backwards = list(discover([folder]))[::-1]
+    assert night.run(backwards, recipe="other", batch_size=3) == plain
+
+
+def test_only_what_has_pixels_is_in_a_batch(night: Night, folder: Path) -> None:
+    """Nor the same bytes twice."""
+    night.run(folder, batch_size=4)
+    # a b c cut | empty misnamed notes pages | same-as-a small d
+    assert night.runner.batches == [3, 1, 2]
+    night.run(folder, recipe="other")
+    assert night.runner.batches == [6]
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_same_bytes_under_two_names(batch_size: int, night: Night, tmp_path: Path) -> None:
+    """One inference, two rows; the second says whose bytes it has."""
+    twins = write_tree(tmp_path / "in", dict.fromkeys(("a.png", "b.png"), png(chest())))
+    one, other = night.run(twins, batch_size=batch_size)
+    assert night.runner.batches == [1]
+    assert other == replace(
+        one, path="b.png", modified_utc=other.modified_utc, duplicate_of="a.png"
+    )
+    assert one.probability is not None
+
+
+@pytest.mark.parametrize("files", [{}, {"a": b""}], ids=["empty folder", "no film"])
+def test_nothing_to_score_asks_no_network(
+    files: dict[str, bytes], night: Night, tmp_path: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    assert len(night.run(write_tree(tmp_path / "in", files))) == len(files)
+    assert (night.complete, night.runner.batches) == (True, [])
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_a_second_run_reads_and_infers_nothing(night: Night, folder: Path) -> None:
+    first = night.run(folder)
+    assert night.run(folder) == first
+    assert (night.runner.batches, set(night.workers.asked)) == ([], RETRIED)
+    assert night.told.done == len(first)
+
+
+def test_a_second_run_right_after_reads_again_and_infers_nothing(
+    night: Night, folder: Path
+) -> None:
+    """So soon a file could have changed within one tick of the clock that stamps it."""
+    first = night.run(folder)
+    assert night.run(folder) == first
+    assert night.runner.batches == []
+    assert set(night.workers.asked) == set(FILES)
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_another_recipe_scores_again(night: Night, folder: Path) -> None:
+    first = night.run(folder)
+    assert night.run(folder, recipe="other") == first
+    assert night.runner.batches == [6]
+
+
+@pytest.mark.usefixtures("known_at_once")
+@pytest.mark.parametrize("change", ["other bytes", "same bytes written again", "another name"])
+def test_what_changed_is_read_again(change: str, night: Night, folder: Path) -> None:
+    first = by_name(night.run(folder))
+    name = "moved.jpg" if change == "another name" else "misnamed.png"
+    if change == "another name":
+        (folder / "misnamed.png").rename(folder / name)
+    else:
+        data = FILES[name] if "same" in change else png(chest(tilt=-50))
+        (folder / name).write_bytes(data)
+    again = by_name(night.run(folder))
+    assert set(night.workers.asked) == {name} | RETRIED
+    assert night.runner.batches == ([1] if change == "other bytes" else [])
+    same = again[name].probability == first["misnamed.png"].probability
+    assert same == (change != "other bytes")
+
+
+@pytest.mark.usefixtures("known_at_once")
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != "still_changing"])
+def test_what_may_mend_itself_is_tried_again(reason: Reason, night: Night, tmp_path: Path) -> None:
+    film = write_tree(tmp_path / "in", {"a.png": png(chest())})
+
+    class Failing(InThisProcess):
+        def _prepared(self, file: FoundFile) -> Prepared:
+            stamp = Stamp.of(file.path.stat())
+            return Prepared(Result.without_score(file.display, reason), stamp=stamp)
+
+    (first,) = night.run(film, workers=Failing(SETTINGS))
+    assert first.reason is reason
+    (again,) = night.run(film)
+    assert (again.reason is reason) == (reason in DETERMINISTIC_REASONS)
+    assert (again.status is Status.SCORED) == (reason not in DETERMINISTIC_REASONS)
+
+
+BAD_ANSWERS = {
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "above one": 1.5,
+    "just above one": float(np.nextafter(np.float32(1), np.float32(2))),
+    "below zero": -0.25,
+}
+
+
+@pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_an_impossible_probability_is_no_score(answer: float, night: Night, folder: Path) -> None:
+    """And nobody believes it tomorrow."""
+    for row in night.run(folder, runner=FakeRunner(answer)):
+        if row.path in SCORED:
+            assert (row.status, row.reason) == (Status.NOT_SCORED, Reason.BAD_OUTPUT)
+            assert row.probability is None
+    again = night.run(folder)
+    assert {row.path for row in again if row.status is Status.SCORED} == SCORED
+
+
+@pytest.mark.parametrize("answer", [0.0, 1.0, 0.5])
+def test_the_ends_of_the_range_are_scores(answer: float, night: Night, folder: Path) -> None:
+    assert by_name(night.run(folder, runner=FakeRunner(answer)))["a.jpg"].probability == answer
+
+
+def test_scores_are_recorded_as_they_are_printed(night: Night, folder: Path) -> None:
+    third = by_name(night.run(folder, runner=FakeRunner(1 / 3)))["a.jpg"].probability
+    assert third == 0.333333
+
+
+def test_a_device_that_fails_on_one_film_ends_the_run(night: Night, folder: Path) -> None:
+    with pytest.raises(DeviceError, match="fails on cpu: out of memory") as caught:
+        night.run(folder, runner=FakeRunner(ValueError("out of memory")))
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, folder: Path) -> None:
+    """The recipe is that of the device the run began on; the next night asks that one again."""
+
+    class Elsewhere(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            return replace(super().predict(images), device="cpu")
+
+    moved = night.run(folder, runner=Elsewhere(), batch_size=4)
+    assert {row.path for row in moved if row.device == "cpu"} == SCORED
+    assert {row.device for row in moved if row.path not in SCORED} == {""}
+    assert night.runner.batches == [3, 1, 3]  # the same bytes again: never another device's score
+    assert night.run(folder) == moved  # it goes on
+    assert night.runner.batches == []
+    for run in night.runs:
+        run.finish({})
+    again = night.run(folder)
+    assert night.runner.batches == [6]
+    assert again == [replace(row, device="") for row in moved]
+
+
+def test_what_is_too_much_at_once_goes_in_halves(night: Night, folder: Path) -> None:
+    class Small(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            if len(images) > 2:
+                raise ValueError("out of memory")
+            return super().predict(images)
+
+    small = Small()
+    assert night.run(folder, runner=small) == night.run(folder, recipe="other")
+    assert max(small.batches) <= 2 and sum(small.batches) == 6
+
+
+def test_too_few_scores_end_the_run(night: Night, folder: Path) -> None:
+    class Short(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            return super().predict(images[1:])
+
+    with pytest.raises(RuntimeError, match="5 scores for 6 films"):
+        night.run(folder, runner=Short())
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
+def test_a_stopped_run_goes_on_where_it_was(stop_after: int, night: Night, folder: Path) -> None:
+    """Its last batch is recorded; the next run asks the network for the rest alone."""
+    told = Told()
+    first = night.run(folder, told=told, batch_size=2, stop=lambda: told.done >= stop_after)
+    assert not night.complete
+    assert stop_after <= len(first) == told.done < len(FILES)
+    asked_first = sum(night.runner.batches)
+    again = night.run(folder, batch_size=2)
+    assert night.complete
+    assert asked_first + sum(night.runner.batches) == 6
+    assert set(first) <= {replace(row, duplicate_of="") for row in again} | set(again)
+    assert again == night.run(folder, recipe="uninterrupted")
+
+
+def test_a_crash_between_batches_costs_one_batch(night: Night, folder: Path) -> None:
+    class Third(FakeRunner):
+        def predict(self, images: Any) -> Any:
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().predict(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        night.run(folder, runner=Third(), batch_size=2)
+    assert sum(night.runner.batches) == 3
+    again = night.run(folder)
+    assert night.runner.batches == [3]
+    assert again == night.run(folder, recipe="uninterrupted")
+
+
+def test_rows_that_need_no_network_are_committed_in_groups(night: Night, tmp_path: Path) -> None:
+    gone = [FoundFile(tmp_path / str(n), str(n), Reason.MISSING) for n in range(2500)]
+    assert len(night.run(gone)) == 2500
+    assert night.told.recorded_files == [1000, 1000, 500]
+
+
+def test_a_stop_is_heard_among_rows_that_need_no_network(night: Night, tmp_path: Path) -> None:
+    """A folder of nothing but links, or of films that are all known."""
+    taken = []
+
+    def links() -> Iterator[FoundFile]:
+        for number in range(5000):
+            taken.append(number)
+            yield FoundFile(tmp_path / str(number), str(number), Reason.SYMLINK)
+
+    told = Told()
+    made = night.run(links(), told=told, stop=lambda: told.done >= 1000)
+    assert (night.complete, len(made), told.done) == (False, 1000, 1000)
+    assert len(taken) <= 1001
+
+
+class Blank(InThisProcess):
+    """Any number of films that need no disk, all different, 16 MB of them at a time."""
+
+    def _prepared(self, file: FoundFile) -> Prepared:
+        waiting = Result.without_score(file.display, Reason.INTERNAL_ERROR)
+        sha256 = f"{int(file.display):064x}"
+        return Prepared(replace(waiting, sha256=sha256), np.zeros((1000, 1000, 1), np.uint8))
+
+
+def endless(taken: list[int], count: int = 100_000) -> Iterator[FoundFile]:
+    for number in range(count):
+        taken.append(number)
+        yield FoundFile(Path(f"/nowhere/{number}"), str(number))
+
+
+def test_files_are_taken_as_they_are_needed(night: Night) -> None:
+    taken: list[int] = []
+    told = Told()
+    night.run(
+        endless(taken),
+        workers=Blank(SETTINGS),
+        told=told,
+        batch_size=4,
+        stop=lambda: told.done >= 20,
+    )
+    # The stop is seen after five batches; the sixth is under way by then.
+    assert told.recorded_files == [4] * 6
+    assert len(taken) <= 25
+
+
+def test_memory_does_not_grow_with_the_folder(night: Night) -> None:
+    """300 films of 1 MB each pass through less than 40 MB: 8 in the network, 8 on the way there."""
+    tracemalloc.start()
+    night.run(endless([], 300), runner=FakeRunner(0.5), workers=Blank(SETTINGS), batch_size=8)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert night.told.done == 300
+    assert peak < 40e6
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_batch_has_at_least_one_film(value: int, night: Night, folder: Path) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        night.run(folder, batch_size=value)

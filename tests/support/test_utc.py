@@ -1,0 +1,28 @@
+"""One spelling of a moment, for every stamp that a file system can hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from cxr_edge.support.utc import file_time_text, utc_text
+
+STAMPS = {
+    "1970": (0, "1970-01-01T00:00:00Z"),
+    "before the epoch": (-86400 * 10**9, "1969-12-31T00:00:00Z"),
+    "cut, not rounded": (1_795_000_000_999_999_999, "2026-11-18T11:06:40Z"),
+    "after year 9999": (300_000_000_000 * 10**9, ""),
+    "out of any range": (10**39, ""),
+}
+
+
+@pytest.mark.parametrize(("nanoseconds", "text"), STAMPS.values(), ids=STAMPS)
+def test_time_of_a_file(nanoseconds: int, text: str) -> None:
+    assert file_time_text(nanoseconds) == text
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-5))], ids=str)
+def test_every_zone_is_written_as_utc(zone: timezone) -> None:
+    moment = datetime(2026, 11, 22, 21, 15, tzinfo=UTC)
+    assert utc_text(moment.astimezone(zone)) == "2026-11-22T21:15:00Z"

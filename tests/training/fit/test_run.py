@@ -1,0 +1,198 @@
+"""RUN folders: claimed once, resumable after a kill at any moment, refused when finished."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from cxr_edge.errors import InputError
+from cxr_training.fit import run
+from cxr_training.fit.run import Progress, RunFolder
+from tests.training.helpers import Killed, killed, saves_keras_variables
+
+JOB = {"recipe_sha256": "a", "data_sha256": "b"}
+
+pytestmark = saves_keras_variables
+
+
+def tiny_model(weight: float) -> keras.Model:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="only")])
+    model.set_weights([np.full((1, 1), weight), np.zeros(1)])
+    return model
+
+
+def weight_of(model: keras.Model) -> float:
+    return float(model.get_weights()[0][0, 0])
+
+
+def after(epochs: int) -> Progress:
+    history = tuple({"epoch": epoch + 1, "loss": 1.0 / (epoch + 1)} for epoch in range(epochs))
+    return Progress(epochs, 1.5 * epochs, history)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    claimed = RunFolder(tmp_path / "run")
+    claimed.claim(JOB)
+    return claimed
+
+
+def test_a_new_folder_is_claimed_with_its_parents(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "one")
+    folder.claim(JOB)
+    assert json.loads((folder.checkpoint / "job.json").read_text()) == JOB
+    assert folder.progress() == Progress()
+
+
+def test_an_empty_folder_is_claimed(tmp_path: Path) -> None:
+    RunFolder(tmp_path).claim(JOB)
+    assert (tmp_path / "checkpoint" / "job.json").is_file()
+
+
+def test_the_same_job_may_claim_again(folder: RunFolder) -> None:
+    folder.claim(dict(JOB))
+
+
+@pytest.mark.parametrize("key", JOB)
+def test_another_job_is_refused(folder: RunFolder, key: str) -> None:
+    folder.save_epoch(tiny_model(1), after(1))
+    with pytest.raises(InputError, match="unfinished run of another recipe or other data") as no:
+        folder.claim({**JOB, key: "c"})
+    assert "choose another --out" in no.value.tip
+
+
+def test_a_job_without_an_epoch_gives_way_to_another(folder: RunFolder) -> None:
+    other = {**JOB, "recipe_sha256": "c"}
+    folder.claim(other)
+    folder.save_epoch(tiny_model(1), after(1))
+    folder.claim(other)
+    with pytest.raises(InputError, match="of another recipe"):
+        folder.claim(JOB)
+
+
+def test_a_finished_run_is_refused(folder: RunFolder) -> None:
+    folder.finish(tiny_model(1), {"net": "tiny"})
+    with pytest.raises(InputError, match="holds a finished run"):
+        folder.claim(JOB)
+
+
+@pytest.mark.parametrize("name", ["letter.txt", "checkpoint/mine.keras"])
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
+    with pytest.raises(InputError, match="is not empty and no run"):
+        RunFolder(tmp_path).claim(JOB)
+    assert path.read_text() == "mine"
+
+
+def test_a_kill_while_claiming_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_json", killed)
+        with pytest.raises(Killed):
+            RunFolder(tmp_path / "run").claim(JOB)
+    RunFolder(tmp_path / "run").claim(JOB)
+    assert (tmp_path / "run" / "checkpoint" / "job.json").is_file()
+
+
+def test_progress_and_model_come_back(folder: RunFolder) -> None:
+    folder.save_epoch(tiny_model(0.25), after(3))
+    assert folder.progress() == after(3)
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 0.25
+
+
+def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
+    for epoch in (1, 2, 3):
+        folder.save_epoch(tiny_model(epoch), after(epoch))
+    names = sorted(path.name for path in folder.checkpoint.iterdir())
+    assert names == ["epoch-0003.keras", "job.json", "state.json"]
+
+
+def test_an_earlier_epoch_stays_if_asked_to(folder: RunFolder) -> None:
+    for epoch, kept in ((1, 1), (2, 1), (3, 3), (4, 3)):
+        folder.save_epoch(tiny_model(epoch), after(epoch), kept)
+        files = {path.name for path in folder.checkpoint.glob("*.keras")}
+        assert files == {f"epoch-{number:04d}.keras" for number in (epoch, kept)}
+    assert weight_of(folder.model_after(3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([], 0),
+        ([0.3], 1),
+        ([0.3, 0.2, 0.25], 2),
+        ([0.3, 0.2, 0.2], 2),
+        ([float("nan"), 0.4], 2),
+        ([float("nan"), float("nan")], 1),
+    ],
+)
+def test_the_best_epoch_has_the_lowest_validation_loss(losses: list[float], best: int) -> None:
+    history = tuple({"val_loss": loss} for loss in losses)
+    assert run.Progress(len(losses), 0.0, history).best_epoch == best
+
+
+@pytest.mark.parametrize("step", ["model file", "state file"])
+def test_a_kill_in_a_checkpoint_leaves_the_epoch_before(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    folder.save_epoch(tiny_model(1), after(1))
+
+    with monkeypatch.context() as patch:
+        if step == "model file":
+            patch.setattr(Path, "replace", killed)
+        else:
+            patch.setattr(run, "write_json", killed)
+        with pytest.raises(Killed):
+            folder.save_epoch(tiny_model(2), after(2))
+    folder.claim(JOB)
+    assert folder.progress() == after(1)
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 1
+    folder.save_epoch(tiny_model(2), after(2))
+    assert weight_of(folder.model_after(folder.progress().epochs_done)) == 2
+    assert [path.name for path in folder.checkpoint.glob("*.keras")] == ["epoch-0002.keras"]
+
+
+def test_a_finished_run_holds_no_checkpoint(folder: RunFolder) -> None:
+    folder.save_epoch(tiny_model(1), after(1))
+    folder.finish(tiny_model(1), {"net": "tiny"})
+    assert sorted(path.name for path in folder.path.iterdir()) == ["model.keras", "run.json"]
+    assert json.loads((folder.path / "run.json").read_text()) == {"net": "tiny"}
+
+
+def test_a_kill_before_run_json_leaves_an_unfinished_run(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.save_epoch(tiny_model(1), after(1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_json", killed)
+        with pytest.raises(Killed):
+            folder.finish(tiny_model(1), {"net": "tiny"})
+    folder.claim(JOB)
+    assert folder.progress() == after(1)
+    folder.finish(tiny_model(1), {"net": "tiny"})
+    assert not folder.checkpoint.exists()
+
+
+def test_tables_have_a_header_and_plain_newlines(tmp_path: Path) -> None:
+    run.write_table(tmp_path / "t.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    assert (tmp_path / "t.csv").read_bytes() == b"epoch,loss\n1,0.5\n2,0.25\n"
+
+
+def test_a_table_can_hold_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    run.write_table(tmp_path / "t.csv", [{"name": "film\udcff.png"}])
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "name\nfilm\\udcff.png\n"
+
+
+def test_json_ends_with_a_newline(tmp_path: Path) -> None:
+    run.write_json(tmp_path / "x.json", {"a": [1, 2]})
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"a": [1, 2]}
+    assert text.endswith("}\n")

@@ -1,0 +1,307 @@
+"""Recipes: the shipped ones say what the report says, and mistakes are refused by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.errors import RecipeError
+from cxr_edge.model.catalog import models_dir
+from cxr_training.nets import NETS, NetOptions
+from cxr_training.recipe.recipe import Recipe, load_recipe, recipes_dir
+from cxr_training.recipe.sections import Augmentation, Optimizer
+
+# From the report: epochs, image size (its divisor), learning rate.
+REPORT = {
+    "cnn3_50": (300, 50.0, 3e-6),
+    "cnn4_50": (300, 50.0, 3e-6),
+    "cnn3_128": (200, 128.0, 3e-6),
+    "resnet50v2_50": (40, 50.0, 3e-3),
+}
+MINIMAL = 'name = "x"\nnet = "cnn3_50"\nepochs = 1\n'
+
+
+def load(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe("cnn3_50", str(path))
+
+
+def test_every_network_of_the_report_has_both_recipes() -> None:
+    shipped = {path.name for path in recipes_dir().glob("*.toml")}
+    both = {f"{net}.{which}.toml" for net in REPORT for which in ("report", "tuned")}
+    assert shipped == both | {
+        "cnn3_128.distilled.toml",
+        "resnet18_96.distilled.toml",
+        "resnet18_96.tuned.toml",
+        "resnet50v2_50.distilled.toml",
+    }
+
+
+@pytest.mark.parametrize("path", sorted(recipes_dir().glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_for_the_network_in_its_name(path: Path) -> None:
+    net, which = path.stem.split(".")
+    assert load_recipe(net, which).net == net
+
+
+def test_what_is_distilled_differs_by_its_teachers_alone() -> None:
+    distilled, tuned = load_recipe("cnn3_128", "distilled"), load_recipe("cnn3_128", "tuned")
+    assert distilled.distillation > 0
+    assert replace(distilled, name="tuned", distillation=0.0) == tuned
+
+
+TEACHERS = {
+    "cnn3_128": (("cnn3_50", "tuned"), ("resnet18_96", "distilled")),
+    "resnet18_96": (("cnn3_50", "tuned"), ("resnet18_96", "tuned")),
+    "resnet50v2_50": (("cnn3_50", "tuned"),),
+}
+
+
+@pytest.mark.parametrize("net", TEACHERS)
+def test_the_teachers_of_what_ships_can_be_trained_again(net: str) -> None:
+    described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
+    recipes = [load_recipe(*which) for which in TEACHERS[net]]
+    taught_by = [teacher["recipe_sha256"] for teacher in described["teachers"]]
+    assert taught_by == [recipe.sha256() for recipe in recipes]
+
+
+@pytest.mark.parametrize("which", ["report", "tuned"])
+@pytest.mark.parametrize("net", REPORT)
+def test_shipped_recipes_load(net: str, which: str) -> None:
+    recipe = load_recipe(net, which)
+    assert (recipe.net, recipe.name) == (net, which)
+
+
+@pytest.mark.parametrize("net", REPORT)
+def test_report_recipes_keep_the_reports_quirks(net: str) -> None:
+    epochs, size, rate = REPORT[net]
+    recipe = load_recipe(net, "report")
+    assert recipe.epochs == epochs
+    assert (recipe.model.normalization, recipe.model.rescale_divisor) == ("rescale", size)
+    assert recipe.optimizer == Optimizer(name="adam", learning_rate=rate)
+    assert recipe.augmentation == Augmentation(zoom=0.1, shift=0.1)
+    assert (recipe.batch_size, recipe.seed, recipe.shuffle) == (32, 42, False)
+    assert (recipe.validation_tenths, recipe.class_weights) == (3, False)
+    assert (recipe.label_smoothing, recipe.model.dropout_scale) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("net", REPORT)
+def test_only_the_resnet_of_the_report_is_frozen_and_pretrained(net: str) -> None:
+    recipe = load_recipe(net, "report")
+    resnet = net == "resnet50v2_50"
+    assert recipe.freeze_base is resnet
+    assert recipe.model.weights == ("imagenet" if resnet else "none")
+
+
+@pytest.mark.parametrize("net", REPORT)
+def test_tuned_recipes_need_no_download(net: str) -> None:
+    assert load_recipe(net, "tuned").model.weights == "none"
+
+
+def test_a_file_in_the_working_folder_needs_no_slash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.toml").write_text(MINIMAL, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("cnn3_50", "mine.toml").name == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (MINIMAL + "epoch = 2\n", "unknown keys epoch"),
+        (MINIMAL + "[optimiser]\nlearning_rate = 1.0\n", "unknown keys optimiser"),
+        (
+            MINIMAL + "[optimizer]\nlearning_rat = 1.0\n",
+            r"\[optimizer\]: unknown keys learning_rat",
+        ),
+        (MINIMAL + "[seed]\nvalue = 1\n", "seed must be int"),
+        (MINIMAL + "optimizer = 3\n", "optimizer must be"),
+        (MINIMAL + "[[augmentation]]\nzoom = 0.1\n", "augmentation must be"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = "ten"\n', "epochs must be int, not 'ten'"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = 2.0\n', "epochs must be int, not 2.0"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = true\n', "epochs must be int, not True"),
+        ('name = 1\nnet = "cnn3_50"\nepochs = 1\n', "name must be str, not 1"),
+        ('name = "x"\nnet = ["cnn3_50"]\nepochs = 1\n', "net must be str"),
+        (MINIMAL + "shuffle = 1\n", "shuffle must be bool, not 1"),
+        (MINIMAL + 'class_weights = "yes"\n', "class_weights must be bool"),
+        (MINIMAL + "[augmentation]\nzoom = true\n", "zoom must be float, not True"),
+        (MINIMAL + '[augmentation]\nzoom = "0.1"\n', "zoom must be float, not '0.1'"),
+        (MINIMAL + "[optimizer]\nname = 3\n", "name must be"),
+        ('net = "cnn3_50"\nepochs = 1\n', "name"),
+        ('name = "x"\nnet = "vgg"\nepochs = 1\n', "unknown net 'vgg'; known: cnn3_50"),
+        ('name = "x"\nnet = "cnn4_50"\nepochs = 1\n', "is for cnn4_50, not for cnn3_50"),
+        ('name = "x"\nnet = "cnn3_50"\nepochs = 0\n', "at least 1"),
+        (MINIMAL + "batch_size = 0\n", "at least 1"),
+        (MINIMAL + "seed = -1\n", "seed"),
+        (MINIMAL + "seed = 4294967296\n", "seed"),
+        (MINIMAL + "validation_tenths = 0\n", "validation_tenths must be 1 to 5"),
+        (MINIMAL + "validation_tenths = 6\n", "validation_tenths must be 1 to 5"),
+        (MINIMAL + "label_smoothing = 1.0\n", r"label_smoothing must be in \[0, 1\)"),
+        (MINIMAL + "[model]\nweights = 'imagenet'\n", "cnn3_50 has no base that pre-trained"),
+        (MINIMAL + "[model]\nchannels = 4\n", "channels must be 1 or 3"),
+        (MINIMAL + "[model]\nchannels = 1\n", "channels must be 3 in training"),
+        (MINIMAL + '[model]\nnormalization = "max"\n', "normalization must be"),
+        (MINIMAL + "[model]\nrescale_divisor = inf\n", "rescale_divisor must be finite"),
+        (MINIMAL + '[optimizer]\nname = "sgd"\n', "unknown optimizer or schedule: sgd"),
+        (MINIMAL + '[optimizer]\nschedule = "step"\n', "unknown optimizer or schedule: adam, step"),
+        (MINIMAL + "[optimizer]\nlearning_rate = 0.0\n", "learning_rate must be positive"),
+        (MINIMAL + "[optimizer]\nlearning_rate = nan\n", "learning_rate must be finite"),
+        (MINIMAL + "[optimizer]\nweight_decay = -1.0\n", "not negative"),
+        (MINIMAL + "[optimizer]\nwarmup_epochs = -1\n", "not negative"),
+        (MINIMAL + "[augmentation]\nzoom = -0.1\n", "zoom must not be negative"),
+        (MINIMAL + "[augmentation]\nzoom = 1.0\n", "zoom must be below 1"),
+        (MINIMAL + f"[augmentation]\nrotation = 1{'0' * 400}\n", "int too large"),
+        (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
+        (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
+        (MINIMAL + "[augmentation]\nfourier = 2\n", "fourier is a share, at most 1"),
+        (MINIMAL + "[augmentation]\nlow_resolution = 2\n", "low_resolution is a share"),
+        (MINIMAL + "[augmentation]\ncut_out = 1.5\n", "cut_out is a share, at most 1"),
+        (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
+        (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
+        (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n", "augmentation must change them"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nmixup = 0.2\n", "must change them"),
+        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nblack_outside = 1\n", "must change"),
+        (
+            MINIMAL + "[pretraining]\nepochs = 1\n[optimizer]\nwarmup_epochs = 1\n"
+            "[augmentation]\nzoom = 0.1\n",
+            r"\(1\) must be more than the optimizer's warmup_epochs",
+        ),
+        (MINIMAL + "[pretraining]\nepochs = -1\n", "0 epochs or more"),
+        (MINIMAL + "[pretraining]\nbatch_size = 1\n", "batches of 2 films or more"),
+        (MINIMAL + "[pretraining]\ntemperature = 0.0\n", "temperature of pretraining"),
+        (MINIMAL + "[pretraining]\nlearning_rate = 0.0\n", "learning_rate and temperature"),
+        (MINIMAL + "patience = -1\n", "never stop early"),
+        (MINIMAL + "patience = 2\n[optimizer]\nweight_average = 0.9\n", "one of them must be 0"),
+        (MINIMAL + 'precision = "float16"\n', "unknown precision: float16; known: float32, mixed"),
+        ("name = \n", "cannot be read: Invalid value"),
+        (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
+    ],
+    ids=lambda value: value.removeprefix(MINIMAL).strip().replace("\n", "; "),
+)
+def test_mistakes_are_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says) as refused:
+        load(tmp_path, text)
+    assert "mine.toml" in str(refused.value)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe("cnn3_50", str(path))
+
+
+@pytest.mark.parametrize("which", ["best", "./none.toml", "none.toml"])
+def test_a_missing_recipe_names_the_shipped_ones(which: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(f"no recipe {which!r} for cnn3_50")) as refused:
+        load_recipe("cnn3_50", which)
+    assert "cnn3_50.tuned.toml" in refused.value.tip
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe("cnn3_50", f"{tmp_path}/")
+
+
+def test_an_unknown_network_has_no_recipe() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'tuned' for vgg"):
+        load_recipe("vgg", "tuned")
+
+
+def test_the_hash_ignores_layout_and_comments(tmp_path: Path) -> None:
+    plain = load(tmp_path, MINIMAL + "[optimizer]\nlearning_rate = 0.001\n")
+    text = "# a comment\nepochs=1\nnet   = 'cnn3_50'\n\nname = 'x'\n"
+    laid_out = load(tmp_path, text + "optimizer = {learning_rate = 1e-3}")
+    assert laid_out.sha256() == plain.sha256()
+
+
+def test_a_whole_number_is_the_number(tmp_path: Path) -> None:
+    whole = load(tmp_path, MINIMAL + "[augmentation]\nrotation = 10\n")
+    assert type(whole.augmentation.rotation) is float
+    broken = load(tmp_path, MINIMAL + "[augmentation]\nrotation = 10.0\n")
+    assert whole.sha256() == broken.sha256()
+
+
+def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + "seed = 42\n").sha256() == load(tmp_path, MINIMAL).sha256()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed = 43",
+        "shuffle = false",
+        "style_balance = 1.0",
+        "[model]\ndropout_scale = 0.5",
+        "[optimizer]\nlearning_rate = 2e-3",
+        "[augmentation]\nflip = true",
+        "[augmentation]\nhistogram = 0.5",
+        "[augmentation]\nmixup = 0.2",
+        "[optimizer]\nweight_average = 0.99",
+        "[augmentation]\nflip = true\n[pretraining]\nepochs = 5",
+        "patience = 5",
+        'precision = "mixed_bfloat16"',
+    ],
+)
+def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
+    assert load(tmp_path, MINIMAL + change).sha256() != load(tmp_path, MINIMAL).sha256()
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_published_runs_keep_their_hash(net: str) -> None:
+    """A field that is added later must not make old runs look like runs of another recipe."""
+    path = models_dir() / "sources" / net / "run.json"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    described = json.loads(path.read_text(encoding="utf-8"))
+    table = described["recipe"]
+    recipe = Recipe(
+        **{
+            **table,
+            "model": NetOptions(**table["model"]),
+            "optimizer": Optimizer(**table["optimizer"]),
+            "augmentation": Augmentation(**table["augmentation"]),
+        }
+    )
+    assert recipe.sha256() == described["recipe_sha256"]
+
+
+@pytest.mark.parametrize("net", sorted(NETS))
+def test_what_ships_follows_from_its_recipe(net: str) -> None:
+    described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
+    which = "distilled" if described.get("teachers") else "tuned"
+    assert load_recipe(net, which).sha256() == described["recipe_sha256"]
+
+
+def test_hashes_of_the_shipped_recipes_differ() -> None:
+    paths = list(recipes_dir().glob("*.toml"))
+    hashes = {load_recipe(*path.stem.split(".")).sha256() for path in paths}
+    assert len(hashes) == len(paths)
+
+
+def test_only_a_pretrained_base_can_be_frozen(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cnn3_50 has no base that could be frozen"):
+        load(tmp_path, "freeze_base = true\n" + MINIMAL)
+
+
+def test_other_weights_are_part_of_the_recipe() -> None:
+    recipe = load_recipe("resnet50v2_50", "report")
+    other = recipe.with_weights("none")
+    assert other.model.weights == "none"
+    assert other.sha256() != recipe.sha256()
+    assert other.with_weights("imagenet") == recipe
+
+
+@pytest.mark.parametrize("net", ["cnn3_50", "cnn4_50", "cnn3_128"])
+def test_pretrained_weights_fit_only_the_resnet(net: str) -> None:
+    recipe = load_recipe(net, "tuned")
+    assert recipe.with_weights("none") == recipe
+    with pytest.raises(RecipeError, match=f"{net} has no base") as refused:
+        recipe.with_weights("imagenet")
+    assert refused.value.tip == "leave --weights out"

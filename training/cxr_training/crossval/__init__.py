@@ -1,0 +1,1 @@
+"""Cross-validation behind `cxr-edge train --folds`."""

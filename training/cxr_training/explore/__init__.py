@@ -1,0 +1,1 @@
+"""The look at a data set before modelling, behind `cxr-edge explore`."""

@@ -1,0 +1,234 @@
+"""What a data set holds: one pass over its files, and what stands out before modelling."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from cxr_edge.errors import DataError, ImageError
+from cxr_edge.images import decode
+from cxr_edge.support.text import display_name
+from cxr_training.films.data import CLASSES, LabelledFile, find_labelled
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image file of one set; names are printable, the path is what opens."""
+
+    set_name: str
+    file: LabelledFile
+
+    @property
+    def class_name(self) -> str:
+        """The class folder it lies in."""
+        return CLASSES[self.file.label]
+
+    @property
+    def file_name(self) -> str:
+        """The file's own name."""
+        return display_name(self.file.path.name)
+
+    @property
+    def name(self) -> str:
+        """Set, class folder and file name."""
+        return f"{self.set_name}/{self.class_name}/{self.file_name}"
+
+
+@dataclass(frozen=True)
+class Film(Found):
+    """A file that can be read.
+
+    Attributes:
+        width: columns, upright.
+        height: rows, upright.
+        format: `JPEG`, `PNG` or `TIFF`.
+        mode: Pillow's pixel mode, such as `L`, `RGB` or `I;16`.
+        sha256: of the whole file.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    sha256: str
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.width / self.height
+
+
+@dataclass(frozen=True)
+class Unreadable(Found):
+    """A file that cannot be read, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every file of every set, in a fixed order."""
+
+    films: tuple[Film, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def found(self) -> tuple[Found, ...]:
+        """Readable or not."""
+        return (*self.films, *self.unreadable)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the sets."""
+        return tuple(sorted({found.set_name for found in self.found}))
+
+
+class Overlap(StrEnum):
+    """What equal files have in common that they should not, the worst first."""
+
+    BOTH_CLASSES = "in both classes"
+    SEVERAL_SETS = "in several sets"
+    SEVERAL_PATIENTS = "of several patients"
+    ONE_PATIENT = "of one patient"
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """Files with the same bytes."""
+
+    films: tuple[Film, ...]
+
+    @property
+    def overlaps(self) -> tuple[Overlap, ...]:
+        """Every kind that holds, the worst first; `ONE_PATIENT` only by itself."""
+        spread = {
+            Overlap.BOTH_CLASSES: len({film.file.label for film in self.films}),
+            Overlap.SEVERAL_SETS: len({film.set_name for film in self.films}),
+            Overlap.SEVERAL_PATIENTS: len({film.file.patient for film in self.films}),
+        }
+        return tuple(kind for kind, n in spread.items() if n > 1) or (Overlap.ONE_PATIENT,)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """The films of one patient, as file names tell."""
+
+    name: str
+    films: tuple[Film, ...]
+
+    @property
+    def sets(self) -> dict[str, int]:
+        """Films in each set that holds one."""
+        return dict(Counter(film.set_name for film in self.films))
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Films in each class that holds one."""
+        return dict(Counter(film.class_name for film in self.films))
+
+
+def find_sets(folder: Path) -> tuple[Found, ...]:
+    """The image files of a labelled folder, or of a folder of labelled folders.
+
+    Raises:
+        DataError: neither; or a set lacks a class folder or holds no image.
+    """
+    sets = (
+        [folder] if _has_class(folder) else [p for p in sorted(folder.iterdir()) if _has_class(p)]
+    )
+    if not sets:
+        raise DataError(
+            f"{folder} has no folders {' and '.join(CLASSES)}, and no folder in it has",
+            tip="give a labelled folder, or a folder of labelled folders such as train and test",
+        )
+    return tuple(
+        Found(display_name(one.resolve().name), file) for one in sets for file in find_labelled(one)
+    )
+
+
+def _has_class(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in CLASSES)
+
+
+def read_films(found: Iterable[Found], advance: Callable[[], object] = lambda: None) -> Survey:
+    """Decode every file once and keep its facts, not its pixels.
+
+    Args:
+        found: what to read.
+        advance: called once per file, for a progress bar.
+
+    Raises:
+        DataError: nothing could be read.
+    """
+    films: list[Film] = []
+    unreadable: list[Unreadable] = []
+    with ThreadPoolExecutor() as pool:
+        for outcome in pool.map(_read, found):
+            advance()
+            if isinstance(outcome, Film):
+                films.append(outcome)
+            else:
+                unreadable.append(outcome)
+    if not films:
+        raise DataError(
+            f"none of the {len(unreadable)} files could be read; the first: "
+            f"{unreadable[0].name}: {unreadable[0].reason}"
+        )
+    return Survey(tuple(films), tuple(unreadable))
+
+
+def _read(found: Found) -> Film | Unreadable:
+    path = found.file.path
+    try:
+        data = path.read_bytes()
+        image = decode(data, path.name)
+    except (OSError, ImageError) as error:
+        return Unreadable(found.set_name, found.file, display_name(str(error)))
+    digest = hashlib.sha256(data).hexdigest()
+    return Film(
+        found.set_name, found.file, image.width, image.height, image.format, _mode(data), digest
+    )
+
+
+def _mode(data: bytes) -> str:
+    """Pixel mode from the header of a file that has just been decoded."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.mode
+    except UnidentifiedImageError:  # a format that cxr-edge reads without Pillow
+        return "-"
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by key, both in order of arrival."""
+    groups: dict[Key, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return dict(groups)
+
+
+def duplicates(films: Iterable[Film]) -> list[Duplicate]:
+    """Groups of files with the same bytes, the worst overlap first."""
+    groups = grouped(films, lambda film: film.sha256).values()
+    equal = [Duplicate(tuple(group)) for group in groups if len(group) > 1]
+    severity = list(Overlap)
+    return sorted(equal, key=lambda duplicate: severity.index(duplicate.overlaps[0]))
+
+
+def patients(films: Iterable[Film]) -> list[Patient]:
+    """Films by patient, most films first."""
+    groups = grouped(films, lambda film: film.file.patient)
+    everyone = [Patient(display_name(name), tuple(group)) for name, group in groups.items()]
+    return sorted(everyone, key=lambda patient: (-len(patient.films), patient.name))

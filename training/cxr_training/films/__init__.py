@@ -1,0 +1,1 @@
+"""Labelled films: reading, patients, folds, augmentation."""

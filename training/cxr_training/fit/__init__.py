@@ -1,0 +1,1 @@
+"""One training, from a recipe to a finished run folder."""

@@ -1,0 +1,287 @@
+"""Train one network with one recipe: the driver behind `cxr-edge train`."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from cxr_edge import __version__
+from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.support.utc import utc_text
+from cxr_training.films import data
+from cxr_training.films.augmentation import TrainingBatches, as_rgb, changed_copies
+from cxr_training.fit import pictures, run
+from cxr_training.fit.alone import alone
+from cxr_training.fit.build import precision
+from cxr_training.fit.callbacks import Checkpoint, Masks, waited_enough
+from cxr_training.fit.epoch_progress import EpochProgress
+from cxr_training.fit.pretrain import begin
+from cxr_training.fit.progress import console, item_bar
+from cxr_training.fit.scores import logits_of, write_scores
+from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
+from cxr_training.fit.validation import validation_metrics
+from cxr_training.nets import NETS
+from cxr_training.recipe.recipe import Recipe
+from cxr_training.recipe.sections import Augmentation
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What `cxr-edge train` was asked to do.
+
+    Attributes:
+        recipe: how.
+        data: folder with NORMAL and PNEUMONIA.
+        out: the RUN folder.
+        without: what of the data neither trains nor validates, in words, or an empty string.
+        teachers: folders of finished runs that the recipe learns from besides the labels.
+    """
+
+    recipe: Recipe
+    data: Path
+    out: Path
+    without: str = ""
+    teachers: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """A job's images, decoded and split, and who else knows about them."""
+
+    split: data.Split
+    skipped: tuple[data.Skipped, ...]
+    teachers: Teachers = NOBODY
+
+
+def train(job: TrainingJob) -> run.RunFolder:
+    """Train, or go on training, until RUN is complete.
+
+    Raises:
+        InputError: the data, the recipe or the RUN folder cannot be used.
+        StateBusyError: another process trains there.
+    """
+    return train_on(load(job), job)
+
+
+def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
+    """The same with images that are already decoded and split."""
+    loaded.teachers.check(loaded.split)
+    keras.utils.set_random_seed(job.recipe.seed)
+    folder = run.RunFolder(job.out)
+    job.out.mkdir(parents=True, exist_ok=True)
+    with alone(job.out, str(job.out)):
+        folder.claim(_claim(job, loaded))
+        with precision(job.recipe):
+            model = _fit(job.recipe, loaded, folder)
+        _finish(job, loaded, model, folder)
+    return folder
+
+
+def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
+    """What decides the run, for whoever goes on with it."""
+    claim = {
+        "recipe_sha256": job.recipe.sha256(),
+        "data_sha256": loaded.split.train.sha256,
+        "preprocessing_version": PREPROCESSING_VERSION,
+    }
+    optional = {"without": job.without, "teachers": loaded.teachers.about()}
+    return {**claim, **{key: value for key, value in optional.items() if value}}
+
+
+def load(job: TrainingJob) -> LoadedData:
+    """Read every image once and split by patient."""
+    teachers = load_teachers(job.teachers, job.recipe.distillation)
+    images, skipped = read_images(job)
+    say_skipped(skipped)
+    say_alone(images)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    return LoadedData(split, skipped, teachers)
+
+
+def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ...]]:
+    """Read every image once, at the network's size."""
+    files = data.find_labelled(job.data)
+    with item_bar("reading images", len(files)) as advance:
+        return data.load_images(files, NETS[job.recipe.net].size, advance)
+
+
+def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
+    """What is left out is said at once, and not only in a file after hours."""
+    if skipped:
+        text = f"left out, unreadable: {len(skipped)} (first {skipped[0]})"
+        console().print(text, markup=False, soft_wrap=True)
+
+
+def say_alone(images: data.ImageSet) -> None:
+    """Films of one patient on both sides of a split make validation look better than it is."""
+    films, unknown = len(images.files), images.unknown_patients
+    if unknown:
+        text = (
+            f"no patient in the names of {unknown} of {films} films: each counts as one of its "
+            "own, so validation is too good where a patient has several"
+        )
+        console().print(text, markup=False, soft_wrap=True)
+
+
+def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
+    """Weights that make both classes count the same: N / (2 N_class)."""
+    return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
+
+
+def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
+    """Train from the last checkpoint to the recipe's last epoch, or until it stops early."""
+    done, split, teachers = folder.progress(), loaded.split, loaded.teachers
+    batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
+    if done.epochs_done:
+        model = folder.model_after(done.epochs_done)
+    else:
+        model = begin(recipe, split.train, len(batches), folder.pretraining)
+    callbacks = [
+        Masks(recipe.seed),
+        Checkpoint(folder, done, recipe.patience),
+        EpochProgress(recipe.epochs, len(batches)),
+    ]
+    validation = split.validation
+    if not waited_enough(done, recipe.patience):
+        model.fit(
+            batches,
+            initial_epoch=done.epochs_done,
+            callbacks=callbacks,
+            validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+            validation_batch_size=128,
+            **fit_options(recipe, split.train),
+        )
+    return _kept(folder) if recipe.patience else model
+
+
+def _kept(folder: run.RunFolder) -> keras.Model:
+    """The network of the epoch with the lowest validation loss."""
+    progress = folder.progress()
+    text = f"kept: epoch {progress.best_epoch} of {progress.epochs_done}, lowest validation loss"
+    console().print(text, markup=False, soft_wrap=True)
+    return folder.model_after(progress.best_epoch)
+
+
+def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
+    """What `keras.Model.fit` has to know besides the batches and who watches."""
+    return {
+        "epochs": recipe.epochs,
+        "class_weight": class_weights(train.labels) if recipe.class_weights else None,
+        "shuffle": False,  # TrainingBatches has its own, reproducible order
+        "verbose": 0,
+    }
+
+
+def _finish(
+    job: TrainingJob, loaded: LoadedData, model: keras.Model, folder: run.RunFolder
+) -> None:
+    """Judge on validation, draw the pictures, write what the run is."""
+    bare = _bare(job.recipe, model)
+    judged = judge(job, loaded.split.validation, bare, folder)
+    progress = folder.progress()
+    # Again: a kill between the last checkpoint and its history row leaves the table short.
+    run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
+    before = folder.pretraining.progress()
+    if before.history:
+        run.write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
+    pictures.draw_curves(progress.history, folder.path / "curves.png")
+    folder.finish(
+        bare,
+        {
+            "schema_version": run.SCHEMA_VERSION,
+            "net": job.recipe.net,
+            "recipe": job.recipe.to_dict(),
+            "recipe_sha256": job.recipe.sha256(),
+            "created_utc": utc_text(datetime.now(UTC)),
+            "seed": job.recipe.seed,
+            "seconds": round(before.seconds + progress.seconds, 1),
+            "epochs": progress.epochs_done,
+            **({"kept_epoch": progress.best_epoch} if job.recipe.patience else {}),
+            "data": _describe(job, loaded),
+            **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
+            "software": software(),
+            **judged,
+        },
+    )
+
+
+def judge(
+    job: TrainingJob, validation: data.ImageSet, model: keras.Model, folder: run.RunFolder
+) -> dict[str, Any]:
+    """Score the validation films; what run.json says of them, and through what they were seen."""
+    raw = logits_of(model, validation.pixels)
+    changed = _logits_changed(job.recipe, validation, model)
+    named = _data_name(job, validation)
+    metrics = validation_metrics(
+        validation.labels, expit(raw), named, None if changed is None else expit(changed)
+    )
+    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
+    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
+    (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
+    return {
+        "preprocessing_version": PREPROCESSING_VERSION,
+        "metrics": metrics.to_dict(),
+        "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
+    }
+
+
+def _logits_changed(
+    recipe: Recipe, validation: data.ImageSet, model: keras.Model
+) -> NDArray[np.float64] | None:
+    """Of a copy of each film, changed as in training, [N]; None where training changes nothing."""
+    if recipe.augmentation == Augmentation():
+        return None
+    return logits_of(model, changed_copies(validation.pixels, recipe.augmentation, recipe.seed))
+
+
+def _bare(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same network in float32, never compiled: an optimizer's moments would triple the file."""
+    bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
+    bare.set_weights(model.get_weights())
+    return bare
+
+
+def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
+    films, unknown = len(validation.files), validation.unknown_patients
+    grouped = "patient-grouped validation"
+    if unknown:
+        grouped = f"validation, patients of {unknown} of {films} films unknown"
+    share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
+    return f"{grouped}, {share}, seed {job.recipe.seed}"
+
+
+def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
+    split = loaded.split
+    return {
+        "name": "/".join(job.data.resolve().parts[-2:]),
+        "sha256": split.train.sha256,
+        "train": split.train.counts(),
+        "validation": split.validation.counts(),
+        "unknown_patients": sum(s.unknown_patients for s in (split.train, split.validation)),
+        "skipped": [asdict(item) for item in loaded.skipped],
+    }
+
+
+def software() -> dict[str, str]:
+    """Versions that could change a number."""
+    backend = importlib.import_module(keras.backend.backend())
+    return {
+        "cxr-edge": __version__,
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": f"{backend.__name__} {backend.__version__}",
+        "numpy": version("numpy"),
+        "pillow": version("pillow"),
+        "scipy": version("scipy"),
+        "scikit-learn": version("scikit-learn"),
+    }

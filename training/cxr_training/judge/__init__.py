@@ -1,0 +1,1 @@
+"""What finished runs reach, and the thresholds that follow from it."""

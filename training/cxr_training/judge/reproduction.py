@@ -1,0 +1,130 @@
+"""What finished runs reach on a labelled folder at the source report's own threshold of 0.5.
+
+    python -m cxr_training.judge.reproduction TEST RUN...
+
+prints a table in Markdown to hold beside the report's: accuracy, the share of each class that is
+recognised, and the area under the ROC curve, each with its 95 % interval by patient, and the area
+on the run's own validation films. Nothing is chosen here: run.json has the thresholds that were.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from cxr_edge.cli.boundary import run_command
+from cxr_edge.errors import DataError, InputError
+from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.statistics.auc import auc_estimate, estimate
+from cxr_edge.statistics.measurements import Estimate
+from cxr_edge.statistics.operating_points import Proportion
+from cxr_training.films import data
+from cxr_training.fit import run
+from cxr_training.fit.scores import logits_of
+from cxr_training.fit.validation import REPORT_THRESHOLD
+from cxr_training.judge.pooled import share
+from cxr_training.nets import NETS
+
+_HEADER = (
+    "| run | network | recipe, epochs, seed | accuracy | normals | pneumonias | AUC | "
+    "AUC on validation |"
+)
+
+
+def rows(test: Path, runs: Iterable[Path]) -> Iterator[str]:
+    """The table, line by line: a run takes a while.
+
+    Args:
+        test: folder with NORMAL and PNEUMONIA.
+        runs: RUN folders of `cxr-edge train`.
+
+    Raises:
+        DataError: the films cannot be read, or are the run's own.
+        InputError: a RUN folder is not finished, or saw its films otherwise.
+    """
+    yield _HEADER
+    yield "|---" * _HEADER.count(" | ") + "|---|"
+    sets: dict[int, data.ImageSet] = {}
+    for folder in runs:
+        described = run.read_run(folder)
+        if run.trained_preprocessing(described) != PREPROCESSING_VERSION:
+            raise InputError(f"{folder} was trained through another preprocessing")
+        size = NETS[described["net"]].size
+        if size not in sets:
+            sets[size] = _all_films(test, size)
+        if sets[size].sha256 == described["data"]["sha256"]:
+            raise DataError(f"{test} is what {folder} was trained with; it tests nothing")
+        model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
+        probability = expit(logits_of(model, sets[size].pixels))
+        recipe = described["recipe"]
+        cells = [
+            folder.resolve().name,
+            f"`{described['net']}`",
+            f"`{recipe['name']}`, {described['epochs']}, {described['seed']}",
+            *map(_cell, figures(sets[size], probability)),
+            f"{described['metrics']['auc']:.3f}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def figures(images: data.ImageSet, probability: NDArray[np.float64]) -> tuple[Estimate | None, ...]:
+    """Accuracy, share of the normals and of the pneumonias that is recognised, area.
+
+    Args:
+        images: N films.
+        probability: [N] of pneumonia; above 0.5 it is one.
+    """
+    right = (probability > REPORT_THRESHOLD) == (images.labels == 1)
+    patients = [file.patient for file in images.files]
+    everything = np.ones(len(right), np.bool_)
+    shares = (
+        _share(right, among, patients)
+        for among in (everything, images.labels == 0, images.labels == 1)
+    )
+    return (*shares, auc_estimate(images.labels, probability, patients))
+
+
+def _share(right: NDArray[np.bool_], among: NDArray[np.bool_], patients: list[str]) -> Estimate:
+    """Of the films `among` all, those that were judged right."""
+    found = estimate(float(right[among].mean()), share(right, among), patients)
+    if found.low < found.high:
+        return found
+    # All right, or none: a bootstrap without width says nothing. Wilson's interval over patients.
+    people = len({patients[film] for film in np.flatnonzero(among)})
+    wilson = Proportion.of(round(found.value * people), people)
+    return replace(found, low=wilson.low, high=wilson.high)
+
+
+def _cell(found: Estimate | None) -> str:
+    if found is None:
+        return "too few patients"
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+
+
+def _all_films(test: Path, size: int) -> data.ImageSet:
+    """A figure about a folder is about all of it."""
+    images, skipped = data.load_images(data.find_labelled(test), size)
+    if skipped:
+        raise DataError(f"{len(skipped)} films of {test} cannot be read (first {skipped[0]})")
+    return images
+
+
+@click.command()
+@click.argument("test", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def main(test: Path, runs: tuple[Path, ...]) -> None:
+    """Print the table."""
+    for line in rows(test, runs):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))

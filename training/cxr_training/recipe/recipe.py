@@ -1,0 +1,220 @@
+"""Recipes: everything that decides a training run, read from one TOML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cxr_edge.errors import RecipeError
+from cxr_training.nets import NETS, NetOptions
+from cxr_training.recipe.sections import Augmentation, Optimizer, Pretraining, later
+
+SEARCH_SECTION = "search"
+
+
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+_PRECISIONS = get_args(Precision)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. Field names are the TOML keys.
+
+    Attributes:
+        style_balance: power of the inverse propensity that films are drawn by; 0 draws each once an
+            epoch, 1 so that how it was taken tells as little as can be of its class (`balance`).
+        distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
+        patience: 0, or after how many epochs without a lower validation loss training stops early;
+            the epoch with the lowest is kept, which makes figures on validation films optimistic.
+        precision: of activations; weights stay float32. Half precision is for GPUs.
+        pretraining: epochs without labels, before `epochs`.
+    """
+
+    name: str
+    net: str
+    epochs: int
+    batch_size: int = 32
+    seed: int = 42
+    shuffle: bool = True
+    validation_tenths: int = 2
+    class_weights: bool = True
+    label_smoothing: float = 0.0
+    style_balance: float = later(0.0)
+    distillation: float = later(0.0)
+    freeze_base: bool = False
+    patience: int = later(0)
+    precision: Precision = later("float32")
+    model: NetOptions = field(default_factory=NetOptions)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    pretraining: Pretraining = later(Pretraining())
+
+    def __post_init__(self) -> None:
+        """Refuse a run that cannot train or validate."""
+        self._check_net()
+        self._check_phases()
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
+        if not 1 <= self.validation_tenths <= 5:
+            raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
+        if not 0 <= self.distillation <= 1:
+            raise ValueError(f"distillation must be in [0, 1]: {self.distillation}")
+        if not 0 <= self.style_balance <= 2:
+            raise ValueError(f"style_balance must be in [0, 2]: {self.style_balance}")
+        if self.style_balance and not self.shuffle:
+            raise ValueError("style_balance draws films by chance, so shuffle must be true")
+
+    def _check_phases(self) -> None:
+        """Phases and numbers that go together."""
+        before = self.pretraining.epochs
+        # Neither of these changes a film by itself.
+        changes = replace(self.augmentation, mixup=0.0, black_outside=0.0)
+        if before and changes == Augmentation():
+            raise ValueError("pretraining compares changed copies: augmentation must change them")
+        if 0 < before <= self.optimizer.warmup_epochs:
+            raise ValueError(
+                f"pretraining.epochs ({before}) must be more than the optimizer's warmup_epochs "
+                f"({self.optimizer.warmup_epochs}), which it shares"
+            )
+        if self.precision not in _PRECISIONS:
+            raise ValueError(
+                f"unknown precision: {self.precision}; known: {', '.join(_PRECISIONS)}"
+            )
+        if self.patience < 0:
+            raise ValueError(f"patience must be 0 (never stop early) or more: {self.patience}")
+        if self.patience and self.optimizer.weight_average:
+            raise ValueError("patience keeps one epoch, weight_average none: one of them must be 0")
+
+    def _check_net(self) -> None:
+        """A network that is there, and that the options fit."""
+        if self.net not in NETS:
+            raise ValueError(f"unknown net {self.net!r}; known: {', '.join(NETS)}")
+        if self.model.channels != 3:
+            raise ValueError("channels must be 3 in training; export folds them into one")
+        if self.model.weights != "none" and not NETS[self.net].has_pretrained_base:
+            raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
+        if self.freeze_base and not NETS[self.net].has_pretrained_base:
+            raise ValueError(f"{self.net} has no base that could be frozen")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    def sha256(self) -> str:
+        """Hash of what decides the run, independent of layout and comments of the TOML."""
+        canonical = json.dumps(_counted(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def with_weights(self, weights: str) -> Recipe:
+        """The same recipe with other pre-trained weights; RecipeError where none can fit."""
+        try:
+            return replace(self, model=replace(self.model, weights=weights))
+        except ValueError as error:
+            raise RecipeError(str(error), tip="leave --weights out") from error
+
+
+def _counted(part: Any) -> dict[str, Any]:
+    """The values that enter the hash."""
+    counted = {}
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if not (item.metadata.get("later") and value == item.default):
+            counted[item.name] = _counted(value) if is_dataclass(value) else value
+    return counted
+
+
+def load_recipe(net: str, which: str) -> Recipe:
+    """Read `report` or `tuned` for a network, or a TOML file.
+
+    Raises:
+        RecipeError: no such recipe, not TOML, an unknown key, a value out of range, another net.
+    """
+    path = recipes_dir() / f"{net}.{which}.toml" if "/" not in which else Path(which)
+    if not path.is_file() and Path(which).is_file():
+        path = Path(which)
+    recipe = recipe_of(read_table(path, net, which), str(path))
+    if recipe.net != net:
+        raise RecipeError(f"recipe {path} is for {recipe.net}, not for {net}")
+    return recipe
+
+
+def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
+    """The TOML file as it stands; `net` and `which` are for the message."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = sorted(p.name for p in recipes_dir().glob("*.toml"))
+        raise RecipeError(
+            f"no recipe {which!r} for {net}", tip=f"shipped recipes: {', '.join(known)}"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"recipe {path} cannot be read: {error}") from error
+
+
+def recipe_of(table: dict[str, Any], where: str) -> Recipe:
+    """A recipe from a TOML table; its section `search` is for `cxr-edge search` alone.
+
+    Raises:
+        RecipeError: an unknown key, another type, a value out of range.
+    """
+    told = {key: value for key, value in table.items() if key != SEARCH_SECTION}
+    recipe: Recipe = _build(Recipe, told, where)
+    return recipe
+
+
+def recipes_dir() -> Path:
+    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+_TABLES: dict[str, type] = {
+    "model": NetOptions,
+    "optimizer": Optimizer,
+    "augmentation": Augmentation,
+    "pretraining": Pretraining,
+}
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+
+
+def _build(kind: type, table: dict[str, Any], where: str) -> Any:
+    """A dataclass from a TOML table; every key must be known and of the field's type."""
+    known = {item.name: str(item.type) for item in fields(kind)}
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
+    try:
+        return kind(**{key: _value(key, known[key], value, where) for key, value in table.items()})
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RecipeError(f"recipe {where}: {error}") from error
+
+
+def _value(key: str, annotation: str, value: Any, where: str) -> Any:
+    """A field's value; `rotation = 10` is `rotation = 10.0`, for the hash too."""
+    _check_type(key, annotation, value)
+    if key in _TABLES:
+        return _build(_TABLES[key], value, f"{where}, section [{key}]")
+    return float(value) if annotation == "float" else value
+
+
+def _check_type(key: str, annotation: str, value: Any) -> None:
+    """TOML has types; a quoted number is a mistake, not a number."""
+    # What is neither a table nor in _TYPES is text: the dataclass itself checks a `Literal`.
+    wanted = (dict,) if key in _TABLES else _TYPES.get(annotation, (str,))
+    if not isinstance(value, wanted) or (wanted != (bool,) and type(value) is bool):
+        name = "table" if key in _TABLES else wanted[-1].__name__
+        raise TypeError(f"{key} must be {name}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} must be finite: {value}")
