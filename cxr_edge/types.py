@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # the command line imports this module and must answer before
     from numpy.typing import NDArray
 
 PROBABILITY_DECIMALS = 6
+# Of a film, refused by its header alone: 6,000 x 6,000, above any radiography detector.
+MAX_PIXELS = 36_000_000
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST_SIDE = 2**31 - 1

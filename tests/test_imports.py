@@ -35,7 +35,7 @@ BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
 # What the extra `evaluate` is for; `score` loads none of them.
-EVALUATION = {name for name in FOUND if ".evaluate." in name or name.endswith(".evaluate_run")}
+EVALUATION = {name for name in FOUND if ".evaluate." in name}
 MODULES = sorted(FOUND - BACKENDS - EVALUATION - {SCRIPT})
 
 # What only some runs need: a quiet one of films in the ledger, a decoder of JPEGs, `--help`.

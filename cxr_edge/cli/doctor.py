@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.score import DEFAULT_MODEL
+from cxr_edge.cli.boundary import say_warning
 from cxr_edge.errors import (
     CxrEdgeError,
     DeviceError,
@@ -22,6 +22,7 @@ from cxr_edge.errors import (
     ModelRefusedError,
     StateError,
 )
+from cxr_edge.scoring.job import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from cxr_edge.model.catalog import ModelChoice
@@ -85,7 +86,6 @@ def _try_state(given: Path | None) -> None:
     One without a ledger is tried where its ledger would be, or as near as there is a folder, and
     nothing stays: it would be this user's, and tonight's may be another.
     """
-    from cxr_edge.cli.show import warn_damaged_ledger
     from cxr_edge.ledger.file import LEDGER_NAME
     from cxr_edge.ledger.runs import open_ledger
     from cxr_edge.ledger.state import held, states_folder
@@ -99,7 +99,10 @@ def _try_state(given: Path | None) -> None:
         stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
         ledger = stack.enter_context(open_ledger(tried))
         if ledger.set_aside is not None:
-            warn_damaged_ledger(ledger.set_aside)
+            say_warning(
+                f"the ledger was damaged and is set aside: {ledger.set_aside}",
+                "check the disk; this run goes on",
+            )
         free = shutil.disk_usage(tried).free / 1e9
     click.echo(f"state {folder}, {free:.1f} GB free")
 

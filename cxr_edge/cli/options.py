@@ -1,4 +1,4 @@
-"""Options that `score` and `evaluate` share."""
+"""Options and exit codes that several commands share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+
+EXIT_INCOMPLETE = 3  # the report is complete, some films have no score
 
 Command = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cxr_edge.cli.boundary import say_warning
-from cxr_edge.cli.score import EXIT_INCOMPLETE
+from cxr_edge.cli.options import EXIT_INCOMPLETE
 from cxr_edge.errors import InputError, StateError
 
 LATEST = "latest"
@@ -41,12 +41,12 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
     Example:
       cxr-edge report 20261122T221500.123456Z --out reports/again
     """
-    from cxr_edge.cli import show
     from cxr_edge.ledger.state import states_folder
     from cxr_edge.report.folder import check_target
     from cxr_edge.support.text import display_name
+    from cxr_edge.support.utc import Clock
 
-    out = out or Path("reports", show.Clock().run_id)
+    out = out or Path("reports", Clock().run_id)
     check_target(out)
     runs = _runs(state) if state else _all_runs()
     if not runs:

@@ -1,61 +1,23 @@
-"""`cxr-edge score`: the night's work as a list of steps."""
+"""`cxr-edge score`."""
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxr_edge.cli.options import runtime_options
+from cxr_edge.cli.options import EXIT_INCOMPLETE, runtime_options
 from cxr_edge.cli.stopping import signals_wait
-from cxr_edge.errors import InputError
+from cxr_edge.cli.terminal import Terminal
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
-from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 
-EXIT_INCOMPLETE = 3
-DEFAULT_MODEL = "cnn3_128"
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """The command line of `score`, one field per parameter."""
-
-    inputs: tuple[str, ...]
-    model: str
-    out: Path | None
-    state: Path | None
-    operating_point: str | None
-    threshold: float | None
-    site_profile: Path | None
-    device: str
-    workers: int | None
-    batch_size: int | None
-    settle: float
-    id_tag: str
-    thumbnails: bool
-    files_from: str | None
-    jsonl: bool
-    quiet: bool
-    verbose: bool
-
-    def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
-        if "" in self.inputs:
-            # Path("") is the current folder, and "$UNSET" is a likely way to get there.
-            raise InputError("an INPUT is an empty string", tip="is the shell variable set?")
-        if bool(self.inputs) == (self.files_from is not None):
-            raise InputError("give INPUTs or --files-from, one of the two")
-        points = (self.operating_point, self.threshold, self.site_profile)
-        if sum(point is not None for point in points) > 1:
-            raise InputError("give one of --operating-point, --threshold and --site-profile")
-        if not math.isfinite(self.settle):
-            raise InputError(f"--settle must be a number of seconds: {self.settle}")
-        if self.threshold is not None and not 0 < round(self.threshold, PROBABILITY_DECIMALS) < 1:
-            raise InputError(f"--threshold must lie between 0 and 1: {self.threshold}")
+if TYPE_CHECKING:
+    from cxr_edge.report import Report
 
 
 @click.command()
@@ -112,7 +74,7 @@ class ScoreRequest:
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is used and how long it took.")
-def score(**options: Any) -> int:
+def score(jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
     """Score films and write a ranked triage report.
 
     INPUTs are folders, walked recursively, and files. What an earlier run has scored with the same
@@ -127,7 +89,7 @@ def score(**options: Any) -> int:
     Example:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
-    request = ScoreRequest(**options)
+    job = ScoreJob(**options, command=tuple(sys.argv))
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoders.start import Decoders
@@ -137,5 +99,27 @@ def score(**options: Any) -> int:
         with signals_wait():
             from cxr_edge.scoring.night import run
 
-        report = run(request, decoders)
-    return 0 if report.counts.complete else EXIT_INCOMPLETE
+        night = run(job, decoders, ScoreTerminal(quiet, verbose, jsonl))
+    return 0 if night.report.counts.complete else EXIT_INCOMPLETE
+
+
+@dataclass(frozen=True)
+class ScoreTerminal(Terminal):
+    """Progress, messages and signals, and the report in the end.
+
+    Attributes:
+        verbose: show what is used and how long it took.
+        jsonl: write the rows to stdout too.
+    """
+
+    verbose: bool = False
+    jsonl: bool = False
+
+    def finished(self, report: Report, out: Path) -> None:
+        """Write rows to stdout and the top of the list to stderr, as asked for."""
+        from cxr_edge.cli import show
+
+        if self.jsonl:
+            show.print_jsonl(report, out)
+        if not self.quiet:
+            show.print_report(report, out, verbose=self.verbose)

@@ -8,20 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cxr_edge.cli.boundary import say_from_handler
+from cxr_edge.scoring.observer import StopRequest
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class StopRequest:
-    """Whether a signal has asked the run to end, and which."""
-
-    def __init__(self) -> None:
-        """Nobody has asked yet."""
-        self.signal_number = 0
-
-    def __call__(self) -> bool:
-        """Asked."""
-        return self.signal_number != 0
+class SignalStop(StopRequest):
+    """A stop that signals ask for."""
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Remember the first signal; leave at the second, through the usual clean-up."""
@@ -36,7 +29,7 @@ class StopRequest:
 @contextmanager
 def graceful_stop() -> Iterator[StopRequest]:
     """While scoring; before and after, a signal ends the program where it is."""
-    request = StopRequest()
+    request = SignalStop()
     former = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in former.items():
         if handler is not signal.SIG_IGN:  # `nohup` and background jobs of a shell mean it
@@ -65,5 +58,5 @@ def signals_wait() -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-        for said in caught:
-            signal.raise_signal(said)
+        for pending in caught:
+            signal.raise_signal(pending)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_edge.cli import show
-from cxr_edge.cli.evaluate import EvaluateRequest
 from cxr_edge.errors import (
     CxrEdgeError,
     DataError,
@@ -26,6 +23,7 @@ from cxr_edge.errors import (
     RunInterruptedError,
 )
 from cxr_edge.evaluate.compare import compare
+from cxr_edge.evaluate.job import EvaluateJob
 from cxr_edge.evaluate.labels import (
     LabelledFilm,
     LabelledSet,
@@ -44,10 +42,12 @@ from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder
 from cxr_edge.runtime import Device, load
-from cxr_edge.scoring.pipeline import Pipeline, Work
+from cxr_edge.scoring.observer import Observer
+from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.scoring.provenance import recipe_hash, versions
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
+from cxr_edge.support.utc import Clock
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Picture
 
@@ -64,33 +64,74 @@ class _Scored:
     films: tuple[EvaluatedFilm, ...]
 
 
-def run(request: EvaluateRequest) -> Evaluation:
-    """Check everything, score, measure, write, tell."""
-    clock = show.Clock()
-    out = request.out or Path("evaluations", clock.run_id)
+@dataclass(frozen=True)
+class Acceptance:
+    """A finished acceptance test.
+
+    Attributes:
+        job: what was asked for.
+        evaluation: what was found.
+        out: folder that the figures were written to.
+        refusal: why no threshold was chosen, where one was asked for.
+    """
+
+    job: EvaluateJob
+    evaluation: Evaluation
+    out: Path
+    refusal: DataError | None
+
+    def lines(self) -> list[str]:
+        """Figures for a terminal, where they are, and the command that uses the threshold."""
+        return [*summary_lines(self.evaluation), *self._next_steps()]
+
+    def _next_steps(self) -> Iterator[str]:
+        if self.evaluation.profile is not None:
+            command = ["cxr-edge", "score", "INCOMING", "--model", self.job.models[0]]
+            command += ["--site-profile", str(self.out / PROFILE_NAME)]
+            yield f"use it: {display_name(shlex.join(command))}"  # as it can be pasted
+        yield f"evaluation: {display_name(self.out / 'evaluation.html')}"
+
+
+def run(job: EvaluateJob, observer: Observer) -> Acceptance:
+    """Check everything, score, measure and write.
+
+    Args:
+        job: what is asked for.
+        observer: told about the run, and asked whether it shall stop.
+
+    Raises:
+        CxrEdgeError: as the tree in `errors` says.
+    """
+    clock = Clock()
+    out = job.out or Path("evaluations", clock.run_id)
     check_target(out)
-    _check_outside(out, request.labelled)
-    labelled = _labelled(request)
-    _check_enough(labelled.films, labelled.classes, request.least_sensitivity())
-    choices = _choices(request.models)
-    profile = None if request.site_profile is None else load_profile(request.site_profile)
+    _check_outside(out, job.labelled)
+    labelled = _labelled(job)
+    _check_enough(labelled.films, labelled.classes, job.least_sensitivity())
+    choices = _choices(job.models)
+    profile = None if job.site_profile is None else load_profile(job.site_profile)
     if profile is not None:
         profile.check(choices[0].file.sha256)  # with a profile there is one model
-    device = Device.parse(request.device)
-    work = Work(request.workers, request.batch_size, quiet=request.quiet)
-    runners = [load(choice, device, show.warn_on_cpu) for choice in choices]
-    pipelines = [Pipeline(*each, work) for each in zip(choices, runners, strict=True)]
+    pipelines = _pipelines(job, choices, observer)
     scored = _scored(pipelines, profile, labelled)
-    evaluation = _evaluation(request, clock, labelled, scored)
+    evaluation = _evaluation(job, clock, labelled, scored)
     _check_other_films(profile, evaluation.films)
-    evaluation, refusal = _with_profile(evaluation, scored[0], request.least_sensitivity())
-    pictures = _pictures(evaluation.models, scored, labelled) if request.thumbnails else {}
+    evaluation, refusal = _with_profile(evaluation, scored[0], job.least_sensitivity())
+    pictures = _pictures(evaluation.models, scored, labelled) if job.thumbnails else {}
     write_folder(_contents(evaluation, pictures), out)
-    if not request.quiet:
-        show.print_lines([*summary_lines(evaluation), *_next_steps(request, evaluation, out)])
-    if refusal is not None:  # the figures are worth having all the same
-        raise DataError(str(refusal), tip=f"the figures are in {display_name(out)}")
-    return evaluation
+    if refusal is not None:
+        refusal = DataError(str(refusal), tip=f"the figures are in {display_name(out)}")
+    return Acceptance(job, evaluation, out, refusal)
+
+
+def _pipelines(
+    job: EvaluateJob, choices: Sequence[ModelChoice], observer: Observer
+) -> list[Pipeline]:
+    device = Device.parse(job.device)
+    work = Work(job.workers, job.batch_size)
+    on_cpu = telling_of_cpu(observer)
+    runners = [load(choice, device, on_cpu) for choice in choices]
+    return [Pipeline(*each, work, observer) for each in zip(choices, runners, strict=True)]
 
 
 def _check_outside(out: Path, labelled: Path) -> None:
@@ -130,10 +171,10 @@ def _check_enough(
         )
 
 
-def _labelled(request: EvaluateRequest) -> LabelledSet:
-    if request.labels is not None:
-        return from_csv(request.labelled, request.labels, request.positive)
-    return from_folders(request.labelled, request.positive)
+def _labelled(job: EvaluateJob) -> LabelledSet:
+    if job.labels is not None:
+        return from_csv(job.labelled, job.labels, job.positive)
+    return from_folders(job.labelled, job.positive)
 
 
 def _check_other_films(profile: SiteProfile | None, films: SetFigures) -> None:
@@ -205,15 +246,15 @@ def _interrupted(error: RunInterruptedError) -> CxrEdgeError:
 
 
 def _evaluation(
-    request: EvaluateRequest, clock: show.Clock, labelled: LabelledSet, scored: Sequence[_Scored]
+    job: EvaluateJob, clock: Clock, labelled: LabelledSet, scored: Sequence[_Scored]
 ) -> Evaluation:
     first = scored[0]
     data = set_figures(labelled, first.films)
-    models = tuple(measure(each.films, each.model, request.prevalence, data) for each in scored)
+    models = tuple(measure(each.films, each.model, job.prevalence, data) for each in scored)
     return Evaluation(
         created_utc=clock.started_utc,
         seconds=clock.seconds,
-        command=tuple(map(display_name, sys.argv)),
+        command=tuple(map(display_name, job.command)),
         versions={**versions(first.pipeline.runner), **_library_versions()},
         films=data,
         models=models,
@@ -240,15 +281,6 @@ def _with_profile(
     return replace(evaluation, profile=profile), None
 
 
-def _next_steps(request: EvaluateRequest, evaluation: Evaluation, out: Path) -> Iterator[str]:
-    """Where the figures are, and the command that uses the threshold, as it can be pasted."""
-    if evaluation.profile is not None:
-        command = ["cxr-edge", "score", "INCOMING", "--model", request.models[0]]
-        command += ["--site-profile", str(out / PROFILE_NAME)]
-        yield f"use it: {display_name(shlex.join(command))}"
-    yield f"evaluation: {display_name(out / 'evaluation.html')}"
-
-
 def _library_versions() -> dict[str, str]:
     return {package: version(package) for package in ("scikit-learn", "scipy")}
 
@@ -272,7 +304,7 @@ def _of_one(pipeline: Pipeline, films: dict[str, FoundFile]) -> dict[str, Pictur
     except RunInterruptedError as error:
         raise _interrupted(error) from error
     except CxrEdgeError as error:  # figures without films are worth more than none
-        show.warn_no_films(error)
+        pipeline.observer.warn(f"the report shows no films: {error}", error.tip)
         return {}
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from cxr_edge.errors import ImageError
 from cxr_edge.types import DecodedImage, Reason
 
-__all__ = ["DECODING_VERSION", "MAX_PIXELS", "decode", "decoder_versions", "is_id_tag"]
+__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
 
 DECODING_VERSION = 2  # raised when decoding changes a pixel
-# What every reader refuses by the header alone: 6,000 x 6,000, above any radiography detector.
-MAX_PIXELS = 36_000_000
 
 _DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 

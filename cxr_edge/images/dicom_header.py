@@ -6,11 +6,10 @@ import io
 from dataclasses import dataclass
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import MAX_PIXELS
 from cxr_edge.images.dicom_codecs import ImagePixel
 from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, read_dataset, tag_for_keyword
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
-from cxr_edge.types import Reason
+from cxr_edge.types import MAX_PIXELS, Reason
 
 # What is read from a file; everything else in its header stays there.
 KEYWORDS = (

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import MAX_PIXELS
 from cxr_edge.images.tail import has_jpeg_end
 from cxr_edge.images.tiff import check_complete
-from cxr_edge.types import DecodedImage, InputWarning, Reason
+from cxr_edge.types import MAX_PIXELS, DecodedImage, InputWarning, Reason
 
 _EXTENSIONS = {
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif"},

@@ -1,4 +1,4 @@
-"""A model on its device and what runs films through it, under the eyes of whoever waits."""
+"""A model on its device and what runs films through it, under the eyes of an observer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cxr_edge.cli import show
-from cxr_edge.cli.stopping import StopRequest, graceful_stop
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import RunInterruptedError
@@ -16,7 +14,8 @@ from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Run
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.runtime import Runner
-from cxr_edge.runtime.batches import default_batch_size, passes_at_once
+from cxr_edge.runtime.batches import FellBack, default_batch_size, passes_at_once
+from cxr_edge.scoring.observer import Observer, StopRequest
 from cxr_edge.scoring.page_films import illustrate
 from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.support.cores import usable_cores
@@ -25,19 +24,17 @@ from cxr_edge.types import FoundFile, Picture
 
 @dataclass(frozen=True)
 class Work:
-    """How films are worked through, as the command line says.
+    """How films are worked through.
 
     Attributes:
         workers: decoder processes; None for as many as there are cores.
         batch_size: films in the network at once; None for as many as suit the device.
         id_tag: DICOM keyword whose text goes into the report, or nothing.
-        quiet: show no progress.
     """
 
-    workers: int | None
-    batch_size: int | None
+    workers: int | None = None
+    batch_size: int | None = None
     id_tag: str = ""
-    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Pipeline:
     choice: ModelChoice
     runner: Runner
     work: Work
+    observer: Observer
     decoders: Decoders | None = None
 
     def score(
@@ -66,16 +64,20 @@ class Pipeline:
         Raises:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
         """
-        asked, cores = self.work.workers or 0, usable_cores()
-        if asked > cores and not self.work.quiet:
-            show.note_many_workers(asked, cores)
+        self._note_many_workers()
         with self._decoding(view=False) as (stop, workers):
-            with show.QuietProgress() if self.work.quiet else show.Progress(total) as progress:
+            with self.observer.progress(total) as progress:
                 scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
             return progress.known
+
+    def _note_many_workers(self) -> None:
+        """They are started as asked: where reading waits for a share, more than cores do help."""
+        workers, cores = self.work.workers or 0, usable_cores()
+        if workers > cores:
+            self.observer.note(f"{workers} workers on {cores} usable cores")
 
     def _batches(self) -> tuple[int, int]:
         """Films per forward pass, and how many passes are under way at once."""
@@ -103,5 +105,13 @@ class Pipeline:
         scope = Scope(spec.use.age_years, spec.use.views)
         settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
         count = self.work.workers or usable_cores()
-        with graceful_stop() as stop, Workers(count, settings, self.decoders) as workers:
+        with (
+            self.observer.stop_request() as stop,
+            Workers(count, settings, self.decoders) as workers,
+        ):
             yield stop, workers
+
+
+def telling_of_cpu(observer: Observer) -> FellBack:
+    """Make what `load` calls: the GPU that somebody counts on is not what scores."""
+    return lambda error: observer.warn(f"scoring goes on on the CPU: {error}", error.tip)

@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.read import current_stamp
@@ -14,24 +13,12 @@ from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Entry, Run
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.scoring.forward_passes import Item, Passes
+from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Reason, Result, Stamp
 
 # Rows that need no network are committed in groups: one fsync for many.
 _ROWS_PER_COMMIT = 1000
 _NAP_SECONDS = 0.1
-
-
-class Progress(Protocol):
-    """Whom the scorer tells how far it is."""
-
-    def recorded(self, files: int) -> None:
-        """So many more files have a row."""
-
-    def recalled(self, files: int) -> None:
-        """So many files have not changed since an earlier run, whose answer stands."""
-
-    def waiting(self, files: int, seconds: float) -> None:
-        """So many files may still be written to; they are looked at again in so many seconds."""
 
 
 @dataclass(frozen=True)

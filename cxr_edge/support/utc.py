@@ -1,7 +1,8 @@
-"""The one spelling of a moment in CSV, JSON, specs and reports."""
+"""Time: the one spelling of a moment in CSV, JSON, specs and reports, and a run's clock."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 
@@ -16,3 +17,27 @@ def file_time_text(nanoseconds: int) -> str:
         return utc_text(datetime.fromtimestamp(nanoseconds // 10**9, UTC))
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+class Clock:
+    """When a run began, and how long it has taken."""
+
+    def __init__(self) -> None:
+        """Start now; durations do not follow changes of the wall clock."""
+        self._began = datetime.now(UTC)
+        self._monotonic = time.monotonic()
+
+    @property
+    def started_utc(self) -> str:
+        """ISO 8601 to the second."""
+        return utc_text(self._began)
+
+    @property
+    def run_id(self) -> str:
+        """The start as a name; to the microsecond, because runs can take under a second."""
+        return self._began.strftime("%Y%m%dT%H%M%S.%fZ")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, to the millisecond."""
+        return round(time.monotonic() - self._monotonic, 3)

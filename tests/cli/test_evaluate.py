@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from cxr_edge.cli.evaluate import EvaluateRequest, evaluate
+from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.errors import DataError
 from cxr_edge.evaluate import acceptance
+from cxr_edge.evaluate.job import EvaluateJob
 from cxr_edge.model.site_profile import load_profile
 from cxr_edge.scoring import forward_passes
 from tests.cli.conftest import Run
@@ -329,10 +330,9 @@ def test_no_ledger_stays_behind(
     assert not own_state.exists()
 
 
-def test_request_is_one_field_per_option() -> None:
-    assert {field.name for field in fields(EvaluateRequest)} == {
-        parameter.name for parameter in evaluate.params
-    }
+def test_the_job_is_one_field_per_option() -> None:
+    options = {parameter.name for parameter in evaluate.params} - {"quiet"}
+    assert {field.name for field in fields(EvaluateJob)} == options | {"command"}
 
 
 def test_the_command_that_is_printed_runs(

@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cxr_edge.cli.score import DEFAULT_MODEL, ScoreRequest
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake import discover
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report.context import BANNER
 from cxr_edge.scoring import pipeline
+from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 from tests.cli.conftest import Run
 from tests.factories import (
     bundled_choices,
@@ -562,8 +562,9 @@ def test_the_sample_has_four_files_that_are_no_films(run: Run, tmp_path: Path, t
     }
 
 
-def test_request_is_one_field_per_option() -> None:
+def test_the_job_is_one_field_per_option() -> None:
+    """Those apart that say how the command talks."""
     from cxr_edge.cli.score import score as command
 
-    fields = {parameter.name for parameter in command.params}
-    assert set(ScoreRequest.__dataclass_fields__) == fields
+    options = {parameter.name for parameter in command.params} - {"jsonl", "quiet", "verbose"}
+    assert set(ScoreJob.__dataclass_fields__) == options | {"command"}

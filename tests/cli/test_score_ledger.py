@@ -14,13 +14,14 @@ from typing import Any
 import click
 import pytest
 
-from cxr_edge.cli.score import ScoreRequest, score
+from cxr_edge.cli.score import score
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.errors import ReportError
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.state import held
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.scoring import night
+from cxr_edge.scoring.job import ScoreJob
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images import dicoms
@@ -390,9 +391,9 @@ def test_streams_that_cron_has_closed(
 ) -> None:
     real = night._files
 
-    def closed(request: ScoreRequest) -> Any:
+    def closed(job: ScoreJob) -> Any:
         monkeypatch.setattr(sys, name, None)
-        return real(request)
+        return real(job)
 
     monkeypatch.setattr(night, "_files", closed)
     out = tmp_path / "out"

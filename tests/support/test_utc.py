@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cxr_edge.support.utc import file_time_text, utc_text
+from cxr_edge.support.utc import Clock, file_time_text, utc_text
 
 STAMPS = {
     "1970": (0, "1970-01-01T00:00:00Z"),
@@ -26,3 +28,15 @@ def test_time_of_a_file(nanoseconds: int, text: str) -> None:
 def test_every_zone_is_written_as_utc(zone: timezone) -> None:
     moment = datetime(2026, 11, 22, 21, 15, tzinfo=UTC)
     assert utc_text(moment.astimezone(zone)) == "2026-11-22T21:15:00Z"
+
+
+def test_a_clock_does_not_follow_the_wall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wall clock that is set back by an hour must not make a run last less than nothing."""
+    clock = Clock()
+    started = clock.started_utc
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= clock.seconds < 60
+    assert clock.started_utc == started
+    to_the_second, microseconds = clock.run_id.split(".")
+    assert f"{to_the_second}Z" == started.replace("-", "").replace(":", "")
+    assert re.fullmatch(r"\d{6}Z", microseconds)

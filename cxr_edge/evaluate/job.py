@@ -1,0 +1,71 @@
+"""The job of `cxr-edge evaluate`; light, because `--help` imports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.errors import InputError
+
+_MODELS_COMPARED = 2
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """One site acceptance test, as asked for on the command line.
+
+    Attributes:
+        labelled: folder with a folder for each class, or with the films that `labels` names.
+        models: as in `ScoreJob`; one is evaluated, two are compared.
+        labels: CSV with path, label and perhaps patient; None for folder names.
+        positive: classes to find; none for PNEUMONIA.
+        prevalence: share of positives at the site, for predictive values.
+        propose_threshold: `sensitivity=S`, to choose a threshold.
+        site_profile: threshold to judge besides the model's own.
+        thumbnails: whether the page shows films.
+        out: new folder for the figures; None for `evaluations/<UTC time>`.
+        device, workers, batch_size, command: as in `ScoreJob`.
+    """
+
+    labelled: Path
+    models: tuple[str, ...]
+    labels: Path | None
+    positive: tuple[str, ...]
+    prevalence: float | None
+    propose_threshold: str | None
+    site_profile: Path | None
+    thumbnails: bool
+    out: Path | None
+    device: str
+    workers: int | None
+    batch_size: int | None
+    command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if len(self.models) > _MODELS_COMPARED:
+            raise InputError(f"{len(self.models)} models: one is evaluated, or two are compared")
+        if len(set(self.models)) < len(self.models):
+            raise InputError(f"--model {self.models[0]} is given twice")
+        single = self.propose_threshold is not None or self.site_profile is not None
+        if single and len(self.models) > 1:
+            raise InputError("a threshold belongs to one model: give one --model")
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise InputError(f"--prevalence must lie between 0 and 1: {self.prevalence}")
+        self.least_sensitivity()  # refused before any film is read
+
+    def least_sensitivity(self) -> float | None:
+        """What --propose-threshold asks for."""
+        if self.propose_threshold is None:
+            return None
+        figure, _, value = self.propose_threshold.partition("=")
+        try:
+            least = float(value)
+        except ValueError:
+            least = 0.0
+        if figure != "sensitivity" or not 0 < least <= 1:
+            raise InputError(
+                f"--propose-threshold {self.propose_threshold!r} cannot be used",
+                tip="write it as sensitivity=0.98, above 0 and up to 1",
+            )
+        return least

@@ -1,0 +1,81 @@
+"""The job of `cxr-edge score`; light, because `--help` imports it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.errors import InputError
+from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
+from cxr_edge.types import PROBABILITY_DECIMALS
+
+DEFAULT_MODEL = "cnn3_128"
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """One night's work, as asked for on the command line or in Python.
+
+    Attributes:
+        inputs: folders, walked recursively, and files.
+        model: bundled name, bundled file name or path.
+        out: new folder for the report; None for `reports/<UTC time>`.
+        state: folder of the ledger; None for one of the user's own for each set of `inputs`.
+        operating_point: one of the model's own; None for `screening`.
+        threshold: a probability, instead of an operating point.
+        site_profile: file of a threshold that the site chose, instead of an operating point.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        workers: decoder processes; None for as many as there are usable cores.
+        batch_size: films in the network at once; None for as many as suit the device.
+        settle: seconds that a file must have been left alone; 0 trusts all.
+        id_tag: DICOM keyword whose text is shown with each film, or nothing.
+        thumbnails: whether the page shows films.
+        files_from: file with a list of paths, instead of `inputs`; `-` is stdin.
+        command: how the run was started, for its report.
+    """
+
+    inputs: tuple[str, ...] = ()
+    model: str = DEFAULT_MODEL
+    out: Path | None = None
+    state: Path | None = None
+    operating_point: str | None = None
+    threshold: float | None = None
+    site_profile: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    batch_size: int | None = None
+    settle: float = DEFAULT_SETTLE_SECONDS
+    id_tag: str = ""
+    thumbnails: bool = False
+    files_from: str | None = None
+    command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if "" in self.inputs:
+            # Path("") is the current folder, and "$UNSET" is a likely way to get there.
+            raise InputError("an INPUT is an empty string", tip="is the shell variable set?")
+        if bool(self.inputs) == (self.files_from is not None):
+            raise InputError("give INPUTs or --files-from, one of the two")
+        check_one_threshold(self.operating_point, self.threshold, self.site_profile)
+        for name in ("workers", "batch_size"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise InputError(f"{name} must be at least 1: {number}")
+        if not 0 <= self.settle < math.inf:
+            raise InputError(f"--settle must be a number of seconds: {self.settle}")
+
+
+def check_one_threshold(
+    operating_point: str | None, threshold: float | None, site_profile: Path | None
+) -> None:
+    """Refuse two ways to flag films at once, and a threshold that flags all or none.
+
+    Raises:
+        InputError: as said.
+    """
+    ways = (operating_point, threshold, site_profile)
+    if sum(way is not None for way in ways) > 1:
+        raise InputError("give one of --operating-point, --threshold and --site-profile")
+    if threshold is not None and not 0 < round(threshold, PROBABILITY_DECIMALS) < 1:
+        raise InputError(f"--threshold must lie between 0 and 1: {threshold}")

@@ -1,0 +1,90 @@
+"""Seats for whoever watches a run and may stop it; those here are silent and never stop one.
+
+The command line sits in them with its progress bar, messages and signal handlers, the Python API
+with a callback. Scoring and evaluation know these classes alone, so neither prints nor exits.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cxr_edge.report import Report
+
+
+class StopRequest:
+    """A wish that the run ends after the batch at hand.
+
+    Attributes:
+        signal_number: of the signal that asked for it, 0 while nobody has.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a wish."""
+        self.signal_number = 0
+
+    def __call__(self) -> bool:
+        """Tell whether the run shall end."""
+        return self.signal_number != 0
+
+
+class Progress:
+    """Counts files; a context manager around the scoring of them.
+
+    Attributes:
+        done: files that have a row.
+        known: those whose row an earlier run had computed.
+    """
+
+    done = 0
+    known = 0
+
+    def __enter__(self) -> Progress:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+
+    def recorded(self, files: int) -> None:
+        """Count files that have a row now."""
+        self.done += files
+
+    def recalled(self, files: int) -> None:
+        """Count files that have not changed since an earlier run, whose answer stands."""
+        self.known += files
+
+    def waiting(self, files: int, seconds: float) -> None:
+        """Take note that files may still be written to, and are looked at again in `seconds`."""
+
+
+class Observer:
+    """Watches one run from its first check to its report."""
+
+    @property
+    def wants_total(self) -> bool:
+        """Whether folders are walked twice, so that `progress` knows how many files there are."""
+        return False
+
+    def progress(self, total: int | None) -> Progress:
+        """Make what counts the files; `total` is None where nobody counted beforehand."""
+        return Progress()
+
+    def stop_request(self) -> AbstractContextManager[StopRequest]:
+        """Listen for a wish to stop, as long as the context lasts."""
+        return nullcontext(StopRequest())
+
+    def signals_held(self) -> AbstractContextManager[None]:
+        """Hold signals back while a native library is imported, if handlers could raise there."""
+        return nullcontext()
+
+    def note(self, message: str) -> None:
+        """Take note of something usual."""
+
+    def warn(self, message: str, tip: str = "") -> None:
+        """Take note of something that somebody should look at; the run goes on."""
+
+    def finished(self, report: Report, out: Path) -> None:
+        """Show a report that has been written to the folder `out`, while its rows can be read."""
