@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
@@ -21,6 +22,10 @@ from cxr_edge.types import (
     Reason,
     Result,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +61,21 @@ def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
     """What the pixels and the header say."""
-    image = film_of(content.data, file.path.name, settings)
+    return _with_pixels(read, film_of(content.data, file.path.name, settings), settings)
+
+
+def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepared:
+    """Check and resize grey levels that somebody else has decoded; they have no header.
+
+    Args:
+        pixels: uint8 [H, W], 0 black and bone bright.
+        settings: what the model asks of a film.
+    """
+    film = Prepared(Result.without_score("array", Reason.INTERNAL_ERROR))
+    return _with_pixels(film, DecodedImage(pixels, "array"), settings)
+
+
+def _with_pixels(read: Prepared, image: DecodedImage, settings: IntakeSettings) -> Prepared:
     pixels = to_network_input(image.pixels, settings.size, image.extent)
     facts = replace(
         read.result,

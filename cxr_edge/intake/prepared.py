@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cxr_edge.model.spec import ModelSpec
+
 MAX_SECONDS = 60.0  # that a decoder process may take over one film
 
 # A reduced JPEG keeps so many pixels for one of the network's, and enough for a view. Measured
@@ -56,6 +58,11 @@ class IntakeSettings:
         """A network has an input."""
         if self.size < 1:
             raise ValueError(f"size must be at least 1: {self.size}")
+
+    @classmethod
+    def of(cls, spec: ModelSpec, id_tag: str = "", *, view: bool = False) -> IntakeSettings:
+        """Read what a model's spec asks for."""
+        return cls(spec.size, Scope(spec.use.age_years, spec.use.views), id_tag, view)
 
     @property
     def at_least(self) -> int:

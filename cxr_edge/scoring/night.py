@@ -72,7 +72,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     out = job.out or Path("reports", clock.run_id)
     check_target(out)
     _check_outside(out, "report", "--out", job.inputs)
-    _check_id_tag(job.id_tag)
+    check_id_tag(job.id_tag)
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
@@ -96,7 +96,12 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             return Night(report, out, state)
 
 
-def _check_id_tag(keyword: str) -> None:
+def check_id_tag(keyword: str) -> None:
+    """Refuse what is no DICOM keyword of a text; nothing is no tag.
+
+    Raises:
+        InputError: as said.
+    """
     if keyword and not is_id_tag(keyword):
         raise InputError(
             f"--id-tag {keyword}: no DICOM keyword of a text",

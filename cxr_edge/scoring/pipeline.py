@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import RunInterruptedError
-from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Run
 from cxr_edge.model.catalog import ModelChoice
@@ -101,9 +101,7 @@ class Pipeline:
 
     @contextmanager
     def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
-        spec = self.choice.spec
-        scope = Scope(spec.use.age_years, spec.use.views)
-        settings = IntakeSettings(spec.size, scope, self.work.id_tag, view)
+        settings = IntakeSettings.of(self.choice.spec, self.work.id_tag, view=view)
         count = self.work.workers or usable_cores()
         with (
             self.observer.stop_request() as stop,

@@ -1,0 +1,248 @@
+"""The Python API: one film, or a folder, as the command line scores them.
+
+`import cxr_edge` hands all of this on, and loads it when it is first used. It prints nothing and
+never exits; errors are those of `cxr_edge.errors`, warnings go to the logger `cxr_edge`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.decoders.start import Decoders
+from cxr_edge.errors import (
+    CxrEdgeError,
+    DecoderError,
+    DeviceError,
+    ImageError,
+    InputError,
+    MissingExtraError,
+    ModelRefusedError,
+    ReportError,
+    StateBusyError,
+    StateError,
+)
+from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
+from cxr_edge.ledger.runs import read_ledger
+from cxr_edge.model.catalog import choose_model
+from cxr_edge.model.spec import ModelSpec
+from cxr_edge.report.context import RecordedRows, RunContext
+from cxr_edge.runtime import Device, load
+from cxr_edge.scoring.decision import decide
+from cxr_edge.scoring.film import Model, Score
+from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
+from cxr_edge.scoring.night import check_id_tag, run
+from cxr_edge.scoring.observer import Observer, Progress
+from cxr_edge.triage import Counts, TriageRow
+from cxr_edge.types import Band, InputWarning, Reason, Result, Status
+
+__all__ = [
+    "Band",
+    "Counts",
+    "CxrEdgeError",
+    "DecoderError",
+    "DeviceError",
+    "ImageError",
+    "InputError",
+    "InputWarning",
+    "MissingExtraError",
+    "Model",
+    "ModelRefusedError",
+    "ModelSpec",
+    "Reason",
+    "ReportError",
+    "Result",
+    "RunContext",
+    "Score",
+    "ScoredFolder",
+    "StateBusyError",
+    "StateError",
+    "Status",
+    "TriageRow",
+    "load_model",
+    "score_folder",
+]
+
+Name = str | os.PathLike[str]
+
+_log = logging.getLogger(__name__)
+logging.getLogger("cxr_edge").addHandler(logging.NullHandler())  # else Python prints warnings
+
+
+def load_model(
+    model: Name = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    operating_point: str | None = None,
+    threshold: float | None = None,
+    site_profile: Name | None = None,
+    id_tag: str = "",
+) -> Model:
+    """Load a model and run its self-test, to score films one at a time.
+
+    Args:
+        model: bundled name (`cnn3_128`), bundled file (`cnn3_128.tflite`) or a path.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        operating_point: one of the model's own; `screening` where nothing else is given.
+        threshold: a probability, instead of an operating point.
+        site_profile: file that `cxr-edge evaluate --propose-threshold` wrote, instead of either.
+        id_tag: DICOM keyword whose text each score carries, such as `AccessionNumber`.
+
+    Raises:
+        ModelRefusedError: no such model, it does not match its spec, or it fails its self-test.
+        DeviceError: the device asked for is not there.
+        MissingExtraError: the library that runs this model is not installed.
+        InputError: an argument cannot be used.
+    """
+    profile = None if site_profile is None else Path(site_profile)
+    check_one_threshold(operating_point, threshold, profile)
+    check_id_tag(id_tag)
+    choice = choose_model(os.fspath(model))
+    decision = decide(choice, operating_point, threshold, profile)
+    return Model(choice.spec, load(choice, Device.parse(device)), decision, id_tag)
+
+
+@dataclass(frozen=True)
+class ScoredFolder:
+    """A finished run over a folder.
+
+    Attributes:
+        run_id: what `cxr-edge report` calls the run.
+        out: folder with `triage.html`, `triage.csv` and `run.json`.
+        state: folder of the ledger.
+        counts: files by status and by band.
+        context: how the scores came about: model, threshold, device, versions, times.
+    """
+
+    run_id: str
+    out: Path
+    state: Path
+    counts: Counts
+    context: RunContext
+
+    def rows(self) -> Iterator[TriageRow]:
+        """Read the rows in reading order, one at a time, from the ledger.
+
+        Raises:
+            StateError: the ledger is gone, or has forgotten the run for newer ones.
+        """
+        with read_ledger(self.state) as ledger:
+            try:
+                recorded, _ = ledger.finished(self.run_id)
+            except KeyError as error:
+                raise StateError(f"run {self.run_id} has been forgotten for newer ones") from error
+            yield from RecordedRows(recorded, self.context.threshold)
+
+
+def score_folder(
+    inputs: Name | Iterable[Name],
+    *,
+    model: Name = DEFAULT_MODEL,
+    out: Name | None = None,
+    state: Name | None = None,
+    operating_point: str | None = None,
+    threshold: float | None = None,
+    site_profile: Name | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    batch_size: int | None = None,
+    settle: float = DEFAULT_SETTLE_SECONDS,
+    id_tag: str = "",
+    thumbnails: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> ScoredFolder:
+    """Score folders and files, and write the report, as `cxr-edge score` does.
+
+    What an earlier run has scored with the same model and settings is not scored again. A run that
+    is interrupted goes on when the same call is made again.
+
+    Args:
+        inputs: a folder, walked recursively, a file, or several of them.
+        model: as in `load_model`.
+        out: new folder for the report; `reports/<UTC time>` where none is given.
+        state: folder of the ledger, on a local disk; where none is given, one of the user's own for
+            each set of `inputs`.
+        operating_point: as in `load_model`.
+        threshold: as in `load_model`.
+        site_profile: as in `load_model`.
+        device: as in `load_model`.
+        workers: decoder processes; as many as there are usable cores where none is given.
+        batch_size: films in the network at once; as many as suit the device where none is given.
+        settle: seconds that a file must have been left alone to count as complete; 0 trusts all.
+        id_tag: as in `load_model`.
+        thumbnails: whether the page shows films: pixels of patients.
+        progress: called now and then with the files that have a row, and with how many there are,
+            for which folders are walked twice. What it raises ends the run.
+
+    Raises:
+        StateBusyError: another run holds the state folder.
+        ReportError: the report could not be written; the scores are safe.
+        CxrEdgeError: as the tree in `cxr_edge.errors` says.
+    """
+    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    paths = tuple(os.fspath(name) for name in names)
+    job = ScoreJob(
+        inputs=paths,
+        model=os.fspath(model),
+        out=_path(out),
+        state=_path(state),
+        operating_point=operating_point,
+        threshold=threshold,
+        site_profile=_path(site_profile),
+        device=device,
+        workers=workers,
+        batch_size=batch_size,
+        settle=settle,
+        id_tag=id_tag,
+        thumbnails=thumbnails,
+        command=("cxr_edge.score_folder", *paths),
+    )
+    with Decoders() as decoders:
+        decoders.prepare()
+        night = run(job, decoders, _Caller(progress))
+    context = night.report.context
+    return ScoredFolder(context.run_id, night.out, night.state, night.report.counts, context)
+
+
+def _path(name: Name | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+@dataclass(frozen=True)
+class _Caller(Observer):
+    """Whoever called: a callback for progress, a logger for messages."""
+
+    callback: Callable[[int, int | None], None] | None
+
+    @property
+    def wants_total(self) -> bool:
+        """Count first for a callback."""
+        return self.callback is not None
+
+    def progress(self, total: int | None) -> Progress:
+        """Call back, or only count."""
+        return Progress() if self.callback is None else _Calls(self.callback, total)
+
+    def note(self, message: str) -> None:
+        """Log it."""
+        _log.info("%s", message)
+
+    def warn(self, message: str, tip: str = "") -> None:
+        """Log it."""
+        _log.warning("%s", f"{message} ({tip})" if tip else message)
+
+
+class _Calls(Progress):
+    """Counts files and calls back."""
+
+    def __init__(self, callback: Callable[[int, int | None], None], total: int | None) -> None:
+        self._callback = callback
+        self._total = total
+
+    def recorded(self, files: int) -> None:
+        """Count, then call."""
+        super().recorded(files)
+        self._callback(self.done, self._total)
