@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_edge.intake.prepared import Scope
-from cxr_edge.preprocess import BORDER_RANGE, without_border
+from cxr_edge.preprocess import BORDER_RANGE, InnerFilm
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 VIEW_NOT_STATED = "not stated"
@@ -70,20 +70,20 @@ def _is_age_known(age: float, limits: tuple[float, float]) -> bool:
     return youngest <= age < math.floor(oldest) + 1
 
 
-def pixel_warnings(image: DecodedImage, size: int) -> tuple[InputWarning, ...]:
+def pixel_warnings(image: DecodedImage, film: InnerFilm, size: int) -> tuple[InputWarning, ...]:
     """What the size and the grey levels say against this film.
 
     Args:
         image: the film.
+        film: the same inside its border.
         size: S, pixels a side of the network input.
     """
     # With a box filter `reducing_gap` skips nothing and takes a third of the time.
-    film = Image.fromarray(image.pixels)
-    small = film.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0)
-    levels = np.asarray(small)
+    whole = Image.fromarray(image.pixels)
+    levels = np.asarray(whole.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0))
     blank = _is_blank(levels)
     # What is left of a blank film without its border are labels.
-    width, height = image.extent if blank else without_border(image.pixels, image.extent)[1]
+    width, height = image.extent if blank else film.extent
     found = []
     if min(width, height) * image.reduction < size:
         found.append(InputWarning.LOW_RESOLUTION)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cxr_edge.intake.gates import _quantile, pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Scope
+from cxr_edge.preprocess import without_border
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 INCOMING = Path(__file__).parents[1] / "data" / "incoming"
@@ -167,14 +168,18 @@ PIXELS: dict[str, tuple[Callable[[], NDArray[np.uint8]], int, tuple[InputWarning
 }
 
 
+def gated(pixels: NDArray[np.uint8], size: int) -> tuple[InputWarning, ...]:
+    return pixel_warnings(DecodedImage(pixels, "PNG"), without_border(pixels), size)
+
+
 @pytest.mark.parametrize(("make", "size", "expected"), PIXELS.values(), ids=PIXELS)
 def test_what_the_pixels_say(
     make: Callable[[], NDArray[np.uint8]], size: int, expected: tuple[InputWarning, ...]
 ) -> None:
-    assert pixel_warnings(DecodedImage(make(), "PNG"), size) == expected
+    assert gated(make(), size) == expected
 
 
 @pytest.mark.parametrize("film", FILMS.values(), ids=FILMS)
 def test_real_film_passes_and_its_negative_is_noticed(film: NDArray[np.uint8]) -> None:
-    assert pixel_warnings(DecodedImage(film, "PNG"), 128) == ()
-    assert pixel_warnings(DecodedImage(np.uint8(255) - film, "PNG"), 128) == (INVERTED,)
+    assert gated(film, 128) == ()
+    assert gated(np.uint8(255) - film, 128) == (INVERTED,)
