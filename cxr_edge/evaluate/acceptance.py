@@ -45,7 +45,7 @@ from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder
 from cxr_edge.runtime import Device, load
 from cxr_edge.scoring.pipeline import Pipeline, Work
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import reading_key
@@ -155,9 +155,9 @@ def _scored(
         open_ledger(Path(state)) as ledger,
     ):
         for number, pipeline in enumerate(pipelines):
-            recipe = recipe_hash(pipeline.choice, pipeline.runner, "")
+            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, "")
             began_on = pipeline.runner.device
-            films = _films(pipeline, labelled, ledger.begin(str(number), recipe))
+            films = _films(pipeline, labelled, ledger.begin(str(number), settings_sha256))
             check_contradictions(films)
             used = {film.result.device or began_on for film in films}
             devices = " and ".join(sorted(used, key=lambda device: device != began_on))

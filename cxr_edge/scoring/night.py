@@ -28,7 +28,7 @@ from cxr_edge.report.folder import check_target
 from cxr_edge.runtime import Device, load
 from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.types import PROBABILITY_DECIMALS, FoundFile
 
@@ -159,7 +159,8 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
     if ledger.set_aside is not None:
         show.warn_damaged_ledger(ledger.set_aside)
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
-    return ledger.begin(setup.clock.run_id, recipe_hash(choice, runner, setup.request.id_tag))
+    settings_sha256 = settings_hash(choice, runner, setup.request.id_tag)
+    return ledger.begin(setup.clock.run_id, settings_sha256)
 
 
 def _total(request: ScoreRequest, files: Iterable[FoundFile]) -> int | None:
@@ -200,7 +201,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
     return RunContext(
         run_id=clock.run_id,
-        recipe=recorded.recipe,
+        settings_sha256=recorded.settings_sha256,
         id_tag=request.id_tag,
         thumbnails=request.thumbnails,
         spec=choice.spec,

@@ -27,14 +27,14 @@ def versions(runner: Runner) -> dict[str, str]:
     }
 
 
-def recipe_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
+def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
         sha256 in hex over model, spec, preprocessing, decoding, gates, software and execution
         provider, and over the identifier that is kept with a row.
     """
-    recipe = {
+    settings = {
         "model": choice.file.sha256,
         "spec": choice.spec.sha256(),
         "preprocessing": PREPROCESSING_VERSION,
@@ -44,4 +44,4 @@ def recipe_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
         "device": runner.device,
         "id_tag": id_tag,
     }
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
