@@ -83,7 +83,7 @@ def validation_spreads(context: RunContext) -> tuple[Spread, ...]:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Histogram:
     """Shares per bin on a square-root scale, which shows the few films between two heaps.
 
     Lengths are in the units of the drawing, whose origin is its upper left corner.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.context import BANNER, Report
-from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
+from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
 from cxr_edge.report.environment import page_environment, policy, source
 from cxr_edge.report.words import explanations, in_words, remarks_of
 from cxr_edge.triage import TriageRow
@@ -91,7 +91,7 @@ def _chunks(report: Report) -> Iterator[bytes]:
         few=FEW,
         film_of=functools.partial(_film, dict(report.pictures), report.context.spec),
         in_words=in_words,
-        plot=Plot((look.spread, *validation)),
+        histogram=Histogram((look.spread, *validation)),
         policy=policy(style, script),
         remarks=look.remarks,
         script=script,

@@ -45,7 +45,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class MeasuredSet:
     """A labelled set that chose nothing, measured once the model was finished."""
 
     data: str
