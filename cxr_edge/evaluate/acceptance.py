@@ -241,7 +241,7 @@ def _with_profile(
 
 
 def _next_steps(request: EvaluateRequest, evaluation: Evaluation, out: Path) -> Iterator[str]:
-    """Where the figures are, and the command that uses the threshold, as it can be pasted."""
+    """Folder of the figures, and the command that uses the threshold, ready to be pasted."""
     if evaluation.profile is not None:
         command = ["cxr-edge", "score", "INCOMING", "--model", request.models[0]]
         command += ["--site-profile", str(out / PROFILE_NAME)]

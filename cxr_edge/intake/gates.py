@@ -44,15 +44,15 @@ _CHEST_FILM = np.array(
 
 
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
-    """What the header says against this film; what it leaves out is no warning."""
-    found = []
+    """Warnings from the header; a fact that it leaves out gives none."""
+    warnings = []
     if study.body_part and not _is_chest(study.body_part):
-        found.append(InputWarning.BODY_PART)
+        warnings.append(InputWarning.BODY_PART)
     if study.view_position and not _is_view_known(study.view_position, scope.views):
-        found.append(InputWarning.VIEW_POSITION)
+        warnings.append(InputWarning.VIEW_POSITION)
     if study.age_years is not None and not _is_age_known(study.age_years, scope.age_years):
-        found.append(InputWarning.PATIENT_AGE)
-    return tuple(found)
+        warnings.append(InputWarning.PATIENT_AGE)
+    return tuple(warnings)
 
 
 def _is_chest(body_part: str) -> bool:
@@ -72,7 +72,7 @@ def _is_age_known(age: float, limits: tuple[float, float]) -> bool:
 
 
 def pixel_warnings(image: DecodedImage, film: InnerFilm, size: int) -> tuple[InputWarning, ...]:
-    """What the size and the grey levels say against this film.
+    """Warnings from the size and the grey levels.
 
     Args:
         image: the film.
@@ -87,16 +87,16 @@ def pixel_warnings(image: DecodedImage, film: InnerFilm, size: int) -> tuple[Inp
     blank = _is_blank(levels)
     # What is left of a blank film without its border are labels.
     width, height = image.extent if blank else film.extent
-    found = []
+    warnings = []
     if min(width, height) * image.reduction < size:
-        found.append(InputWarning.LOW_RESOLUTION)
+        warnings.append(InputWarning.LOW_RESOLUTION)
     if not _WIDTH_TO_HEIGHT[0] <= width / height <= _WIDTH_TO_HEIGHT[1]:
-        found.append(InputWarning.ASPECT)
+        warnings.append(InputWarning.ASPECT)
     if blank:
-        found.append(InputWarning.BLANK)
+        warnings.append(InputWarning.BLANK)
     elif _is_inverted(levels):
-        found.append(InputWarning.INVERTED)
-    return tuple(found)
+        warnings.append(InputWarning.INVERTED)
+    return tuple(warnings)
 
 
 def _is_blank(levels: NDArray[np.uint8]) -> bool:

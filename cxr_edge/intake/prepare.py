@@ -46,7 +46,7 @@ def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
 
 
 def _read(waiting: Result, content: FileContent) -> Prepared:
-    """What the bytes alone say."""
+    """Facts that need no decoding."""
     modified = file_time_text(content.stamp.mtime_ns)
     facts = replace(waiting, sha256=content.sha256, modified_utc=modified)
     return Prepared(facts, stamp=content.stamp)
@@ -55,7 +55,7 @@ def _read(waiting: Result, content: FileContent) -> Prepared:
 def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
-    """What the pixels and the header say."""
+    """Decode and judge a film, and resize it for the network."""
     image, film = film_of(content.data, file.path.name, settings)
     pixels = to_network_input(film, settings.size)
     facts = replace(
@@ -88,15 +88,15 @@ def _warnings(
     image: DecodedImage, film: InnerFilm, settings: IntakeSettings
 ) -> tuple[InputWarning, ...]:
     """Everything a reader should know, in the order of the vocabulary."""
-    found = {*image.warnings, *pixel_warnings(image, film, settings.size)}
+    warnings = {*image.warnings, *pixel_warnings(image, film, settings.size)}
     if image.study is not None:
-        found.update(scope_warnings(image.study, settings.scope))
-    return tuple(warning for warning in InputWarning if warning in found)
+        warnings.update(scope_warnings(image.study, settings.scope))
+    return tuple(warning for warning in InputWarning if warning in warnings)
 
 
-def _refused(known: Result, reason: Reason) -> Result:
+def _refused(read: Result, reason: Reason) -> Result:
     return replace(
-        Result.without_score(known.path, reason),
-        sha256=known.sha256,
-        modified_utc=known.modified_utc,
+        Result.without_score(read.path, reason),
+        sha256=read.sha256,
+        modified_utc=read.modified_utc,
     )

@@ -40,18 +40,18 @@ _FACTS = (
 )
 # What another device had to score holds only for a run that goes on (it has no context yet): the
 # hash is that of the device the run began on.
-_SAID_AGAIN = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
+_RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
 
 
 _RECALL = (
     f"SELECT {_FACTS} FROM item JOIN run ON run.number = item.run "
-    f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_SAID_AGAIN} "
+    f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
     "ORDER BY run DESC LIMIT 1"
 )
 _RECORD = f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) VALUES ({', '.join('?' * 15)})"
-_ASKED_AT_ONCE = 500  # parameters of a statement; SQLite may have been built for 999
+_HASHES_PER_QUERY = 500  # parameters of a statement; SQLite may have been built for 999
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class Ledger:
             KeyError: there is none of that name.
         """
         with errors_translated():
-            found = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT number, settings_sha256, context FROM run "
                 "WHERE id = ? AND context IS NOT NULL",
                 (run_id,),
             ).fetchone()
-        if found is None:
+        if row is None:
             raise KeyError(run_id)
-        return Run(self._connection, found[0], found[1]), json.loads(found[2])
+        return Run(self._connection, row[0], row[1]), json.loads(row[2])
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
@@ -124,28 +124,29 @@ class Run:
             return None
         with errors_translated():
             try:
-                asked = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
-                row = self.connection.execute(_RECALL, asked).fetchone()
+                key = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
+                row = self.connection.execute(_RECALL, key).fetchone()
                 return None if row is None else _result(row, file.display)
             except (AttributeError, TypeError, ValueError):  # a flipped bit: read the film
                 return None
 
     def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
         """The scores of these bytes under these settings, whatever files they were in."""
-        known: dict[str, float] = {}
-        for start in range(0, len(sha256s), _ASKED_AT_ONCE):
-            asked = [bytes.fromhex(each) for each in sha256s[start : start + _ASKED_AT_ONCE]]
+        probabilities: dict[str, float] = {}
+        for start in range(0, len(sha256s), _HASHES_PER_QUERY):
+            hashes = [bytes.fromhex(each) for each in sha256s[start : start + _HASHES_PER_QUERY]]
             with errors_translated():
                 rows = self.connection.execute(
                     "SELECT sha256, probability FROM item JOIN run ON run.number = item.run "
-                    f"WHERE sha256 IN ({', '.join('?' * len(asked))}) AND settings_sha256 = ? "
+                    f"WHERE sha256 IN ({', '.join('?' * len(hashes))}) AND settings_sha256 = ? "
                     "AND status = 'scored' AND device = '' GROUP BY sha256",
-                    (*asked, self.settings_sha256),
+                    (*hashes, self.settings_sha256),
                 ).fetchall()
-            for sha256, said in rows:
-                if isinstance(said, float) and 0.0 <= said <= 1.0:  # else a bit has flipped
-                    known[sha256.hex()] = said
-        return known
+            for sha256, probability in rows:
+                # Anything else is a flipped bit.
+                if isinstance(probability, float) and 0.0 <= probability <= 1.0:
+                    probabilities[sha256.hex()] = probability
+        return probabilities
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none; a file that has a row already gets the new one instead.

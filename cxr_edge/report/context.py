@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""Contents of a report: a run's context and its rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RENAMED = {"recipe": "settings_sha256"}  # fields of earlier contexts
 
 @dataclass(frozen=True)
 class RunContext:
-    """How the scores came about.
+    """Record of a run: model, settings, device, versions, command.
 
     Attributes:
         run_id: what `cxr-edge report` calls the run.

@@ -56,7 +56,7 @@ class _Section:
 
 @dataclass(frozen=True)
 class _FirstLook:
-    """What has to be known before the first row is written.
+    """Facts that are needed before the first row is written.
 
     Attributes:
         remarks: every reason and warning of a listed row, with how many have it.
