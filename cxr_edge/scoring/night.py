@@ -25,7 +25,7 @@ from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.types import FoundFile
@@ -142,7 +142,8 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
             "check the disk; this run goes on",
         )
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
-    return ledger.begin(setup.clock.run_id, recipe_hash(choice, runner, setup.job.id_tag))
+    settings_sha256 = settings_hash(choice, runner, setup.job.id_tag)
+    return ledger.begin(setup.clock.run_id, settings_sha256)
 
 
 def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int | None:
@@ -182,7 +183,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
     return RunContext(
         run_id=clock.run_id,
-        recipe=recorded.recipe,
+        settings_sha256=recorded.settings_sha256,
         id_tag=job.id_tag,
         thumbnails=job.thumbnails,
         spec=choice.spec,
