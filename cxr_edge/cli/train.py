@@ -80,7 +80,7 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """
     quiet_tensorflow()
     try:
-        from cxr_training.fit.memory import keep_freed_memory
+        from cxr_training.support.memory import keep_freed_memory
 
         keep_freed_memory()  # before TensorFlow starts its threads
         from cxr_training.fit import training

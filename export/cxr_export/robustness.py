@@ -21,7 +21,7 @@ from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.draft import FIGURE_DECIMALS, Score, rounded
 from cxr_export.film_changes import CHANGES, Change
 from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 Probability = NDArray[np.float64]
 _ANYONE = Scope((0.0, 120.0), ())  # these films have no header to hold against a scope

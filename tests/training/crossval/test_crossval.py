@@ -233,7 +233,7 @@ def test_a_kill_before_the_plan_can_be_repeated(
     tmp_path: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = replace(asked, job=replace(asked.job, out=tmp_path))
-    for owner, step in ((crossval.run, "write_json"), (training, "train_on")):
+    for owner, step in ((crossval, "write_json"), (training, "train_on")):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(owner, step, killed)
             cross_validate(mine)

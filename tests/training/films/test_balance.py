@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from cxr_training.films import augmentation, balance, data, style
-from cxr_training.films.augmentation import TrainingBatches
+from cxr_training.films import balance, data, style
+from cxr_training.fit import batches
+from cxr_training.fit.batches import TrainingBatches
 from cxr_training.recipe.recipe import Recipe
 from tests.training.helpers import write_labelled_folder
 
@@ -110,7 +111,7 @@ def test_what_goes_on_draws_what_it_would_have_drawn(images: data.ImageSet) -> N
 def test_without_the_power_no_film_is_looked_at_again(
     images: data.ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(augmentation.balance, "style_weights", None)
+    monkeypatch.setattr(batches.balance, "style_weights", None)
     order = TrainingBatches(images, recipe(0.0), 0)._order
     assert sorted(order.tolist()) == list(range(len(images.labels)))
 

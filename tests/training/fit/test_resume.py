@@ -16,13 +16,14 @@ import pytest
 
 from cxr_edge.errors import InputError, StateBusyError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_training.films.augmentation import TrainingBatches
-from cxr_training.fit import run, training
+from cxr_training.fit import callbacks, run, training
 from cxr_training.fit.alone import alone
+from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import drawn_seed
 from cxr_training.fit.training import TrainingJob, train
 from cxr_training.recipe.recipe import Recipe
+from cxr_training.support.tables import write_json
 from tests.training.helpers import (
     EPOCHS,
     RUN_CONTENTS,
@@ -99,7 +100,7 @@ def test_kills_after_the_last_epoch_lose_nothing(
     monkeypatch.chdir(films)
     job = TrainingJob(replace(recipe, epochs=1), Path(), tmp_path / "run")
     for owner, step in (
-        (run, "write_table"),
+        (callbacks, "write_table"),
         (training, "validation_metrics"),
         (run.RunFolder, "finish"),
     ):
@@ -122,7 +123,7 @@ def test_a_run_of_another_recipe_or_other_data_is_refused(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(training, "begin", killed)
         train(job)
-    run.write_json(job.out / "checkpoint" / "state.json", asdict(run.Progress(epochs_done=1)))
+    write_json(job.out / "checkpoint" / "state.json", asdict(run.Progress(epochs_done=1)))
     more = Path(shutil.copytree(films, tmp_path / "more"))
     shutil.copy(more / "NORMAL" / "IM-0000-0000.png", more / "NORMAL" / "IM-0999-0001.png")
     for other in (replace(job, recipe=replace(recipe, seed=2)), replace(job, data=more)):

@@ -12,9 +12,10 @@ from scipy.special import expit
 
 from cxr_edge.errors import InputError
 from cxr_edge.statistics.operating_points import choose
-from cxr_training.fit.run import SUMMARY_FILE, write_json, write_table
+from cxr_training.fit.run import SUMMARY_FILE
 from cxr_training.judge.pooled import pooled_points
 from cxr_training.judge.thresholds import out_of_fold_points
+from cxr_training.support.tables import write_json, write_table
 
 RECIPE = {"name": "x", "net": "cnn3_50", "seed": 1, "epochs": 3}
 N = 4000

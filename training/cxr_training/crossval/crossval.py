@@ -33,6 +33,7 @@ from cxr_training.fit.scores import logits_of, read_scores, write_scores
 from cxr_training.fit.teachers import Teachers, check_weight, load_teachers
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.judge.pooled import OutOfFold, pooled_points, summarize
+from cxr_training.support.tables import write_json, write_table
 
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
@@ -130,7 +131,7 @@ def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     for seed, fold, _ in asked.runs():  # a part without a class is to be known before hours of work
         _split(asked, images, fold_of != fold, seed)
     folds.write_folds(out / FOLDS_FILE, images, fold_of, looks)
-    run.write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
+    write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
     return fold_of
 
 
@@ -220,7 +221,7 @@ def _write_scores(asked: CrossValidation, scores: OutOfFold) -> None:
         for seed, logits in zip(asked.all_seeds(), scores.logits, strict=True)
         for f, fold, logit in zip(scores.images.files, scores.fold_of, logits, strict=True)
     ]
-    run.write_table(asked.job.out / SCORES_FILE, rows)
+    write_table(asked.job.out / SCORES_FILE, rows)
 
 
 def _write_summary(
@@ -234,7 +235,7 @@ def _write_summary(
         **summarize(scores),
         "operating_points": {name: asdict(point) for name, point in points.items()},
     }
-    run.write_json(asked.job.out / run.SUMMARY_FILE, summary)
+    write_json(asked.job.out / run.SUMMARY_FILE, summary)
     text = table(summary)
     write_atomically(asked.job.out / TABLE_FILE, text.encode())
     return text

@@ -30,7 +30,7 @@ from cxr_training.explore.survey import (
     read_films,
 )
 from cxr_training.films.data import CLASSES
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 ROWS_SHOWN = 50  # of any list; the counts beside it are complete
 FILES_SHOWN = 8  # of one group of equal files

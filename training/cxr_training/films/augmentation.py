@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cxr_training.films import balance
-from cxr_training.films.data import ImageSet
 from cxr_training.films.photometric import (
     FloatImage,
     cut_out,
@@ -19,9 +16,6 @@ from cxr_training.films.photometric import (
     lower_resolution,
     shade,
 )
-from cxr_training.fit.teachers import NOBODY, Teachers, reduced
-from cxr_training.nets import NETS
-from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
 
 
@@ -111,60 +105,6 @@ def _grey_levels(image: FloatImage, ranges: Augmentation, rng: np.random.Generat
     if ranges.brightness:
         image = image + np.float32(rng.uniform(-ranges.brightness, ranges.brightness) * 255)
     return image
-
-
-class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """Augmented batches; the same seed, epoch and batch always give the same pixels."""
-
-    def __init__(
-        self, images: ImageSet, recipe: Recipe, first_epoch: int, teachers: Teachers = NOBODY
-    ) -> None:
-        """Start at `first_epoch`, so that a resumed run sees what it would have seen."""
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._images = images
-        self._recipe = recipe
-        self._teachers = teachers
-        self._epoch = first_epoch
-        self._weights = (
-            balance.style_weights(images, recipe.style_balance, recipe.seed)
-            if recipe.style_balance
-            else None
-        )
-        self._order = self._shuffled()
-
-    def __len__(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
-        return -(-len(self._images.labels) // self._recipe.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
-        """Batch `index`: float32 [n, S, S, 3] and labels float32 [n, 1]."""
-        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
-        size = self._recipe.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        films, ranges = self._images.pixels[..., 0], self._recipe.augmentation
-        planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
-        labels = self._images.labels[chosen]
-        if ranges.mixup:
-            planes, labels = mixup(planes, labels, ranges.mixup, rng)
-        labels = self._teachers.labels(planes, labels)
-        if self._teachers.members:  # who may have asked for larger films than the student takes
-            planes = reduced(planes, NETS[self._recipe.net].size)
-        return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
-
-    def on_epoch_end(self) -> None:
-        """Move on to the next epoch's order and chance."""
-        self._epoch += 1
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> NDArray[np.int64]:
-        labels = self._images.labels
-        rng = np.random.default_rng([self._recipe.seed, self._epoch])
-        order = np.arange(len(labels))
-        if self._weights is not None:
-            order = balance.draw(self._weights, labels, rng)
-        if self._recipe.shuffle:
-            rng.shuffle(order)
-        return order
 
 
 def changed_copies(

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from cxr_edge.errors import DataError, InputError
 from cxr_training.films import style
 from cxr_training.films.data import CLASSES, ImageSet
-from cxr_training.fit.run import write_table
+from cxr_training.support.tables import write_table
 
 Scheme = Literal["patients", "style"]
 Folds = NDArray[np.int64]

@@ -34,7 +34,7 @@ from cxr_edge.errors import DataError
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input
 from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 STATISTICS = (
     *("mean", "deviation", "percentile_1", "percentile_99", "white", "black"),

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from cxr_training.fit import run
+from cxr_training.support.tables import write_table
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -31,7 +32,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
         kept = self.progress.best_epoch if self._patience else 0
         self._folder.save_epoch(self.model, self.progress, kept)
-        run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
+        write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
         self.model.stop_training = waited_enough(self.progress, self._patience)
 
 

@@ -12,8 +12,6 @@ RUN holds:
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shutil
@@ -24,7 +22,7 @@ from typing import Any
 import keras
 
 from cxr_edge.errors import InputError
-from cxr_edge.support.atomic import write_atomically
+from cxr_training.support.tables import write_json
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
@@ -178,18 +176,3 @@ def trained_preprocessing(described: dict[str, Any]) -> int:
     """What a run's network learnt from: the same, unless it was judged again."""
     trained: int = described.get("trained_preprocessing_version", preprocessing(described))
     return trained
-
-
-def write_json(path: Path, value: Any) -> None:
-    """JSON with a trailing newline, whole or not at all."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A CSV file with a header, from dictionaries with equal keys; whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    # A file name on Linux need not be UTF-8; a finished training must not fail on one.
-    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))

@@ -13,8 +13,8 @@ from scipy.special import expit
 
 from cxr_training.films.augmentation import as_rgb
 from cxr_training.films.data import ImageSet
-from cxr_training.fit.run import write_table
 from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
+from cxr_training.support.tables import write_table
 
 
 def logits_of(model: keras.Model, pixels: NDArray[Any]) -> NDArray[np.float64]:

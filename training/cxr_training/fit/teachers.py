@@ -27,8 +27,8 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training.films import data
 from cxr_training.films.photometric import FloatImage
 from cxr_training.fit import run
-from cxr_training.fit.progress import item_bar
 from cxr_training.nets import NETS
+from cxr_training.support.progress import item_bar
 
 
 @dataclass(frozen=True)

@@ -19,20 +19,22 @@ from cxr_edge import __version__
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.support.utc import utc_text
 from cxr_training.films import data
-from cxr_training.films.augmentation import TrainingBatches, as_rgb, changed_copies
+from cxr_training.films.augmentation import as_rgb, changed_copies
 from cxr_training.fit import pictures, run
 from cxr_training.fit.alone import alone
+from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import precision
 from cxr_training.fit.callbacks import Checkpoint, Masks, waited_enough
 from cxr_training.fit.epoch_progress import EpochProgress
 from cxr_training.fit.pretrain import begin
-from cxr_training.fit.progress import console, item_bar
 from cxr_training.fit.scores import logits_of, write_scores
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.validation import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
+from cxr_training.support.progress import console, item_bar
+from cxr_training.support.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,10 @@ def _finish(
     judged = judge(job, loaded.split.validation, bare, folder)
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
-    run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
+    write_table(folder.path / run.HISTORY_FILE, list(progress.history))
     before = folder.pretraining.progress()
     if before.history:
-        run.write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
+        write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
     pictures.draw_curves(progress.history, folder.path / "curves.png")
     folder.finish(
         bare,

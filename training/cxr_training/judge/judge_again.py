@@ -24,6 +24,7 @@ from cxr_edge.errors import InputError
 from cxr_training.films import data
 from cxr_training.fit import run, training
 from cxr_training.recipe.recipe import recipe_of
+from cxr_training.support.tables import write_json
 
 
 def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
     trained = run.trained_preprocessing(described)
     judged = training.judge(job, split.validation, model, run.RunFolder(folder))
     described |= {**judged, "trained_preprocessing_version": trained}
-    run.write_json(folder / run.RUN_FILE, described)
+    write_json(folder / run.RUN_FILE, described)
     return described
 
 

@@ -31,11 +31,11 @@ from cxr_training.films import data, folds
 from cxr_training.films.folds import Scheme
 from cxr_training.fit import training
 from cxr_training.fit.alone import alone, end_with_the_parent
-from cxr_training.fit.memory import keep_freed_memory
-from cxr_training.fit.progress import console
 from cxr_training.recipe.recipe import read_table
 from cxr_training.search.space import Space, load_space
 from cxr_training.search.trial import Objective, Trials
+from cxr_training.support.memory import keep_freed_memory
+from cxr_training.support.progress import console
 
 _NAME = "cxr-edge"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 from cxr_edge.statistics.auc import resampled_auc
 from cxr_edge.statistics.operating_points import SCREENING_SENSITIVITY
 from cxr_training.films import data
-from cxr_training.films.augmentation import TrainingBatches
 from cxr_training.fit import training
+from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import precision
 from cxr_training.fit.pretrain import begin
 from cxr_training.fit.scores import logits_of
