@@ -184,7 +184,7 @@ def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
     plan = done / "plan.json"
     written = plan.read_text()
     older = json.loads(written)
-    del older["recipe"]["augmentation"]["mixup"]
+    del older["recipe"]["augmentation"]["frame"]
     plan.write_text(json.dumps(older))
     with monkeypatch.context() as patch:
         patch.setattr(training, "train_on", killed)

@@ -19,9 +19,7 @@ EVERYTHING = replace(
     fourier=1.0,
     shade=0.4,
     crop=0.1,
-    low_resolution=1.0,
     frame=0.1,
-    cut_out=0.3,
 )
 
 

@@ -80,13 +80,6 @@ def test_a_resumed_run_sees_what_it_would_have_seen() -> None:
         original.on_epoch_end()
 
 
-def test_batches_are_mixed_where_the_recipe_says_so() -> None:
-    plain = recipe(augmentation=Augmentation(mixup=0.4), batch_size=10)
-    _, labels = TrainingBatches(image_set(), plain, 0)[0]
-    assert ((labels > 0) & (labels < 1)).any()
-    assert labels.shape == (10, 1)
-
-
 class MeanLevel(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
     """The mean grey level, so that the loss tells which pixels were trained on."""
 

@@ -114,30 +114,6 @@ def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
     assert names == ["epoch-0003.keras", "job.json", "state.json"]
 
 
-def test_an_earlier_epoch_stays_if_asked_to(folder: RunFolder) -> None:
-    for epoch, kept in ((1, 1), (2, 1), (3, 3), (4, 3)):
-        folder.save_epoch(tiny_model(epoch), after(epoch), kept)
-        files = {path.name for path in folder.checkpoint.glob("*.keras")}
-        assert files == {f"epoch-{number:04d}.keras" for number in (epoch, kept)}
-    assert weight_of(folder.model_after(3)) == 3
-
-
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ([], 0),
-        ([0.3], 1),
-        ([0.3, 0.2, 0.25], 2),
-        ([0.3, 0.2, 0.2], 2),
-        ([float("nan"), 0.4], 2),
-        ([float("nan"), float("nan")], 1),
-    ],
-)
-def test_the_best_epoch_has_the_lowest_validation_loss(losses: list[float], best: int) -> None:
-    history = tuple({"val_loss": loss} for loss in losses)
-    assert run.Progress(len(losses), 0.0, history).best_epoch == best
-
-
 @pytest.mark.parametrize("step", ["model file", "state file"])
 def test_a_kill_in_a_checkpoint_leaves_the_epoch_before(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, step: str

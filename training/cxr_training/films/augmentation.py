@@ -10,10 +10,8 @@ from scipy import ndimage
 
 from cxr_training.films.photometric import (
     FloatImage,
-    cut_out,
     frame,
     like_another_film,
-    lower_resolution,
     shade,
 )
 from cxr_training.recipe.sections import Augmentation
@@ -38,8 +36,6 @@ def augment(
         or are black.
     """
     changed = like_another_film(image, films, ranges, rng)
-    if ranges.low_resolution and rng.random() < ranges.low_resolution:
-        changed = lower_resolution(changed, rng)
     if ranges.shade:
         changed = shade(changed, ranges.shade, rng)
     changed = _move(changed, ranges, rng)
@@ -48,16 +44,10 @@ def augment(
     if ranges.noise:
         sigma = rng.uniform(0, ranges.noise) * 255
         changed = changed + rng.normal(0, sigma, changed.shape).astype(np.float32)
-    return _cover(np.clip(changed, 0, 255), ranges, rng)
-
-
-def _cover(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
-    """Strips over the borders and a hole, each in half of the images."""
+    changed = np.clip(changed, 0, 255)
     if ranges.frame and rng.random() < 0.5:
-        image = frame(image, ranges.frame, rng)
-    if ranges.cut_out and rng.random() < 0.5:
-        image = cut_out(image, ranges.cut_out, rng)
-    return image
+        changed = frame(changed, ranges.frame, rng)
+    return changed
 
 
 def _move(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
@@ -119,29 +109,6 @@ def changed_copies(
     """
     films, rng = pixels[..., 0], np.random.default_rng(seed)
     return np.stack([augment(film, films, ranges, rng) for film in films])[..., np.newaxis]
-
-
-def mixup(
-    planes: FloatImage, labels: NDArray[np.float32], alpha: float, rng: np.random.Generator
-) -> tuple[FloatImage, NDArray[np.float32]]:
-    """Each film of a batch mixed with another one, which weighs at most as much.
-
-    Where classes are weighted, Keras gives a mixed film the weight of its heavier part.
-    Source: Zhang et al., ICLR 2018, "mixup: beyond empirical risk minimization".
-
-    Args:
-        planes: float32 [n, S, S].
-        labels: float32 [n], 1 for pneumonia.
-        alpha: both parameters of the Beta distribution of the weight, one for the batch.
-        rng: where chance comes from.
-    """
-    drawn = rng.beta(alpha, alpha)
-    weight = np.float32(max(drawn, 1 - drawn))
-    others = rng.permutation(len(planes))
-    return (
-        weight * planes + (1 - weight) * planes[others],
-        weight * labels + (1 - weight) * labels[others],
-    )
 
 
 def as_rgb(grey: NDArray[Any]) -> NDArray[np.float32]:

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_training.films import balance
-from cxr_training.films.augmentation import as_rgb, augment, mixup
+from cxr_training.films.augmentation import as_rgb, augment
 from cxr_training.films.data import ImageSet
 from cxr_training.fit.teachers import NOBODY, Teachers, reduced
 from cxr_training.nets import NETS
@@ -28,11 +27,6 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._recipe = recipe
         self._teachers = teachers
         self._epoch = first_epoch
-        self._weights = (
-            balance.style_weights(images, recipe.style_balance, recipe.seed)
-            if recipe.style_balance
-            else None
-        )
         self._order = self._shuffled()
 
     def __len__(self) -> int:
@@ -46,10 +40,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         chosen = self._order[index * size : (index + 1) * size]
         films, ranges = self._images.pixels[..., 0], self._recipe.augmentation
         planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
-        labels = self._images.labels[chosen]
-        if ranges.mixup:
-            planes, labels = mixup(planes, labels, ranges.mixup, rng)
-        labels = self._teachers.labels(planes, labels)
+        labels = self._teachers.labels(planes, self._images.labels[chosen])
         if self._teachers.members:  # who may have asked for larger films than the student takes
             planes = reduced(planes, NETS[self._recipe.net].size)
         return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
@@ -60,11 +51,7 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._order = self._shuffled()
 
     def _shuffled(self) -> NDArray[np.int64]:
-        labels = self._images.labels
-        rng = np.random.default_rng([self._recipe.seed, self._epoch])
-        order = np.arange(len(labels))
-        if self._weights is not None:
-            order = balance.draw(self._weights, labels, rng)
+        order = np.arange(len(self._images.labels))
         if self._recipe.shuffle:
-            rng.shuffle(order)
+            np.random.default_rng([self._recipe.seed, self._epoch]).shuffle(order)
         return order

@@ -4,16 +4,14 @@ RUN holds:
     run.json                    recipe, data, seed, versions, metrics, operating points
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
-    pretraining.csv             the same of epochs without labels, if there were any
     predictions.csv             validation images: label, probability, logit, changed_logit
     curves.png  confusion_matrix.png  classification_report.txt
-    checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras, pretraining/
+    checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +25,6 @@ from cxr_training.support.tables import write_json
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
-PRETRAINING_FILE = "pretraining.csv"
 PREDICTIONS_FILE = "predictions.csv"
 SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
@@ -41,16 +38,6 @@ class Progress:
     seconds: float = 0.0
     history: tuple[dict[str, float], ...] = ()
 
-    @property
-    def best_epoch(self) -> int:
-        """The first with the lowest validation loss; 0 before the first.
-
-        KeyError after epochs without labels, which are not validated.
-        """
-        losses = [row["val_loss"] for row in self.history]
-        numbers = [loss if math.isfinite(loss) else math.inf for loss in losses]
-        return 1 + numbers.index(min(numbers)) if numbers else 0
-
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -63,11 +50,6 @@ class RunFolder:
         """Where an unfinished run keeps itself."""
         return self.path / "checkpoint"
 
-    @property
-    def pretraining(self) -> RunFolder:
-        """Where the epochs without labels keep themselves meanwhile."""
-        return RunFolder(self.checkpoint / "pretraining")
-
     def claim(self, job: dict[str, Any]) -> None:
         """Make the folder this job's own, or recognise it as this job's.
 
@@ -79,7 +61,7 @@ class RunFolder:
         job_file = self.checkpoint / "job.json"
         if job_file.exists():
             # Before its first epoch is done a run holds nothing: a mistyped option is no obstacle.
-            started = self.progress().epochs_done or self.pretraining.progress().epochs_done
+            started = self.progress().epochs_done
             if started and json.loads(job_file.read_text(encoding="utf-8")) != job:
                 raise InputError(
                     f"{self.path} holds an unfinished run of another recipe or other data",
@@ -99,17 +81,11 @@ class RunFolder:
         return Progress(state["epochs_done"], state["seconds"], tuple(state["history"]))
 
     def model_after(self, epoch: int) -> keras.Model:
-        """The network and its optimizer as they were after that epoch, the last or one kept."""
+        """The network and its optimizer as they were after that epoch, the last."""
         return keras.models.load_model(self._epoch_file(epoch))
 
-    def save_epoch(self, model: keras.Model, progress: Progress, kept: int = 0) -> None:
-        """Checkpoint; a kill at any moment leaves this epoch or the one before, whole.
-
-        Args:
-            model: after its last epoch.
-            progress: what it came through.
-            kept: an earlier epoch that stays as well.
-        """
+    def save_epoch(self, model: keras.Model, progress: Progress) -> None:
+        """Checkpoint; a kill at any moment leaves this epoch or the one before, whole."""
         target = self._epoch_file(progress.epochs_done)
         partial = target.with_name("partial.keras")
         model.save(partial)
@@ -122,7 +98,7 @@ class RunFolder:
         }
         write_json(self.checkpoint / "state.json", state)
         for old in self.checkpoint.glob("epoch-*.keras"):
-            if old not in (target, self._epoch_file(kept)):
+            if old != target:
                 old.unlink()
 
     def finish(self, model: keras.Model, run: dict[str, Any]) -> None:

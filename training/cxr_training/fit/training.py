@@ -23,10 +23,9 @@ from cxr_training.films.augmentation import as_rgb, changed_copies
 from cxr_training.fit import pictures, run
 from cxr_training.fit.alone import alone
 from cxr_training.fit.batches import TrainingBatches
-from cxr_training.fit.build import precision
-from cxr_training.fit.callbacks import Checkpoint, Masks, waited_enough
+from cxr_training.fit.build import build
+from cxr_training.fit.callbacks import Checkpoint, Masks
 from cxr_training.fit.epoch_progress import EpochProgress
-from cxr_training.fit.pretrain import begin
 from cxr_training.fit.scores import logits_of, write_scores
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.validation import validation_metrics
@@ -83,8 +82,7 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     job.out.mkdir(parents=True, exist_ok=True)
     with alone(job.out, str(job.out)):
         folder.claim(_claim(job, loaded))
-        with precision(job.recipe):
-            model = _fit(job.recipe, loaded, folder)
+        model = _fit(job.recipe, loaded, folder)
         _finish(job, loaded, model, folder)
     return folder
 
@@ -141,37 +139,28 @@ def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
 
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
-    """Train from the last checkpoint to the recipe's last epoch, or until it stops early."""
+    """Train from the last checkpoint to the recipe's last epoch."""
     done, split, teachers = folder.progress(), loaded.split, loaded.teachers
     batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
     if done.epochs_done:
         model = folder.model_after(done.epochs_done)
     else:
-        model = begin(recipe, split.train, len(batches), folder.pretraining)
+        model = build(recipe, len(batches))
     callbacks = [
         Masks(recipe.seed),
-        Checkpoint(folder, done, recipe.patience),
+        Checkpoint(folder, done),
         EpochProgress(recipe.epochs, len(batches)),
     ]
     validation = split.validation
-    if not waited_enough(done, recipe.patience):
-        model.fit(
-            batches,
-            initial_epoch=done.epochs_done,
-            callbacks=callbacks,
-            validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
-            validation_batch_size=128,
-            **fit_options(recipe, split.train),
-        )
-    return _kept(folder) if recipe.patience else model
-
-
-def _kept(folder: run.RunFolder) -> keras.Model:
-    """The network of the epoch with the lowest validation loss."""
-    progress = folder.progress()
-    text = f"kept: epoch {progress.best_epoch} of {progress.epochs_done}, lowest validation loss"
-    console().print(text, markup=False, soft_wrap=True)
-    return folder.model_after(progress.best_epoch)
+    model.fit(
+        batches,
+        initial_epoch=done.epochs_done,
+        callbacks=callbacks,
+        validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+        validation_batch_size=128,
+        **fit_options(recipe, split.train),
+    )
+    return model
 
 
 def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
@@ -193,9 +182,6 @@ def _finish(
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     write_table(folder.path / run.HISTORY_FILE, list(progress.history))
-    before = folder.pretraining.progress()
-    if before.history:
-        write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
     pictures.draw_curves(progress.history, folder.path / "curves.png")
     folder.finish(
         bare,
@@ -206,9 +192,8 @@ def _finish(
             "recipe_sha256": job.recipe.sha256(),
             "created_utc": utc_text(datetime.now(UTC)),
             "seed": job.recipe.seed,
-            "seconds": round(before.seconds + progress.seconds, 1),
+            "seconds": round(progress.seconds, 1),
             "epochs": progress.epochs_done,
-            **({"kept_epoch": progress.best_epoch} if job.recipe.patience else {}),
             "data": _describe(job, loaded),
             **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
             "software": software(),
@@ -247,7 +232,7 @@ def _logits_changed(
 
 
 def _bare(recipe: Recipe, model: keras.Model) -> keras.Model:
-    """The same network in float32, never compiled: an optimizer's moments would triple the file."""
+    """The same network, never compiled: an optimizer's moments would triple the file."""
     bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
     bare.set_weights(model.get_weights())
     return bare

@@ -23,7 +23,7 @@ from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
 from cxr_training.films import data
 from cxr_training.fit import run, training
-from cxr_training.recipe.recipe import recipe_of
+from cxr_training.recipe.recipe import recorded_recipe
 from cxr_training.support.tables import write_json
 
 
@@ -60,7 +60,7 @@ def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Spl
         InputError: RUN is not finished, or was trained with other films.
     """
     described = run.read_run(folder)
-    job = training.TrainingJob(recipe_of(described["recipe"], str(folder)), labelled, folder)
+    job = training.TrainingJob(recorded_recipe(described["recipe"], str(folder)), labelled, folder)
     images, _ = training.read_images(job)
     if images.sha256 != described["data"]["sha256"]:
         raise InputError(f"{labelled} holds other films than {folder} was trained with")

@@ -39,7 +39,7 @@ from cxr_training.fit.run import (
 )
 from cxr_training.fit.scores import read_scores
 from cxr_training.judge.calibrate import fit_temperature
-from cxr_training.recipe.recipe import recipe_of
+from cxr_training.recipe.recipe import recorded_recipe
 
 
 def out_of_fold_points(folds: Path, run: Path) -> dict[str, OperatingPoint]:
@@ -86,7 +86,7 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     if sorted(summary.get("teachers", [])) != learnt_from:
         raise InputError(f"{both} learnt from different teachers")
     # As recipes of today: one that was written before a field was made does not differ by it.
-    of_folds, of_run = (recipe_of(it["recipe"], both) for it in (summary, described))
+    of_folds, of_run = (recorded_recipe(it["recipe"], both) for it in (summary, described))
     if replace(of_folds, seed=of_run.seed) != of_run:
         raise InputError(f"{both} have different recipes")
 
