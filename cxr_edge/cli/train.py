@@ -11,7 +11,19 @@ import click
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 
 
-@click.command()
+class _Train(click.Command):
+    """A command whose help lists the recipes that ship."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Read their names when somebody asks for help, and then alone."""
+        from cxr_training.recipe.shipped import shipped_recipes
+
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Networks and their recipes"):
+            formatter.write_dl([(name, ", ".join(of)) for name, of in shipped_recipes().items()])
+
+
+@click.command(cls=_Train)
 @click.argument("name")
 @click.option(
     "--data",
@@ -24,7 +36,7 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     "which",
     default="tuned",
     show_default=True,
-    help="report, tuned or the path of a TOML file.",
+    help="One of the network's recipes, or the path of a TOML file.",
 )
 @click.option(
     "--out",
@@ -66,8 +78,8 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """Train one of the networks.
 
-    NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50; or resnet18_96, which is not of the report
-    and has no recipe of that name.
+    NAME is one of the networks below. Recipe report is the source report's, quirks included; tuned
+    and distilled are ours.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
     same command is given again; so do folds. A recipe with `distillation` learns from teachers too,

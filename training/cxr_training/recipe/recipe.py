@@ -14,6 +14,7 @@ from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe.removed import REMOVED_TIP, removed_among, without_removed
 from cxr_training.recipe.sections import Augmentation, Optimizer, later
+from cxr_training.recipe.shipped import recipes_dir
 
 SEARCH_SECTION = "search"
 
@@ -94,7 +95,7 @@ def _counted(part: Any) -> dict[str, Any]:
 
 
 def load_recipe(net: str, which: str) -> Recipe:
-    """Read `report` or `tuned` for a network, or a TOML file.
+    """Read a shipped recipe of a network by its name, or a TOML file.
 
     Raises:
         RecipeError: no such recipe, not TOML, an unknown key, a value out of range, another net.
@@ -139,13 +140,6 @@ def recorded_recipe(table: dict[str, Any], where: str) -> Recipe:
         RecipeError: as `recipe_of`, or it sets an option that is gone.
     """
     return recipe_of(without_removed(table, where), where)
-
-
-def recipes_dir() -> Path:
-    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "recipes"
-    return inside if inside.is_dir() else package.parent / "recipes"
 
 
 _TABLES: dict[str, type] = {
