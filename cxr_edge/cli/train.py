@@ -102,16 +102,16 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     recipe = load_recipe(name, which)
     if weights is not None:
         recipe = recipe.with_weights(weights)
-    asked = Asked(**options)
-    job = training.TrainingJob(recipe, asked.data, asked.out, teachers=asked.teachers)
-    if asked.folds is None:
+    request = TrainRequest(**options)
+    job = training.TrainingJob(recipe, request.data, request.out, teachers=request.teachers)
+    if request.folds is None:
         click.echo(f"run complete: {training.train(job).path}", err=True)
     else:
-        _cross_validate(job, asked.folds, asked)
+        _cross_validate(job, request.folds, request)
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainRequest:
     """The options that are not about the recipe."""
 
     data: Path
@@ -127,9 +127,9 @@ class Asked:
             raise click.UsageError("--seeds and --scheme are for --folds")
 
 
-def _cross_validate(job: Any, folds: int, asked: Asked) -> None:
+def _cross_validate(job: Any, folds: int, request: TrainRequest) -> None:
     """All folds, or those that are missing."""
     from cxr_training.crossval.crossval import CrossValidation, cross_validate
 
-    table = cross_validate(CrossValidation(job, folds, asked.seeds, asked.scheme))
-    click.echo(f"{table}folds complete: {asked.out}", err=True)
+    table = cross_validate(CrossValidation(job, folds, request.seeds, request.scheme))
+    click.echo(f"{table}folds complete: {request.out}", err=True)

@@ -18,7 +18,7 @@ from cxr_edge.evaluate.curves import calibration as bins_of
 from cxr_edge.evaluate.films import Scored
 from cxr_edge.model.reliability import Calibration, CalibrationBin, Scaling
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.draft import FIGURE_DECIMALS
+from cxr_export.spec_draft import FIGURE_DECIMALS
 from cxr_training.judge.calibrate import Platt, fit_platt, fit_temperature, negative_log_likelihood
 
 _FOLDS = 5

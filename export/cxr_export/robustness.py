@@ -18,8 +18,8 @@ from cxr_edge.statistics.auc import auc_estimate
 from cxr_edge.statistics.measurements import Estimate
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.draft import FIGURE_DECIMALS, Score, rounded
 from cxr_export.film_changes import CHANGES, Change
+from cxr_export.spec_draft import FIGURE_DECIMALS, Score, rounded
 from cxr_training.films.data import ImageSet, LabelledFile
 from cxr_training.support.progress import item_bar
 

@@ -13,8 +13,8 @@ from cxr_edge.images import decode
 from cxr_edge.model.reliability import Shortcut
 from cxr_edge.support.text import display_name
 from cxr_edge.types import Result, Status
-from cxr_export.draft import rounded
 from cxr_export.robustness import area
+from cxr_export.spec_draft import rounded
 from cxr_training.films import style
 from cxr_training.films.data import LabelledFile, Split
 

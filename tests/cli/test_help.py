@@ -39,6 +39,10 @@ def test_the_commands_of_the_design() -> None:
         "explore",
         "train",
         "search",
+        "runs",
+        "runs judge-again",
+        "runs compare",
+        "runs reproduce",
         "export",
     }
 

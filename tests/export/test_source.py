@@ -21,8 +21,8 @@ from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import ExportError, RecipeError
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.statistics.operating_points import OperatingPoint
-from cxr_export.run import load_run
 from cxr_export.source import load_source, sigmoid
+from cxr_export.training_run import load_run
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import ConvSpec, conv_block, flatten_head
 from tests.export.films import films

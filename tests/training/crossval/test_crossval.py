@@ -17,8 +17,8 @@ from cxr_training.crossval.crossval import CrossValidation, cross_validate
 from cxr_training.films import folds
 from cxr_training.films.data import find_labelled, load_images
 from cxr_training.fit import training
-from cxr_training.fit.alone import alone
-from cxr_training.fit.scores import logits_of, read_scores
+from cxr_training.fit.predictions import logits_of, read_scores
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.recipe.recipe import Recipe
@@ -194,7 +194,7 @@ def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
 
 def test_two_do_not_work_on_one_folder(tmp_path: Path, asked: CrossValidation) -> None:
     mine = replace(asked, job=replace(asked.job, out=tmp_path))
-    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+    with locked(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
         cross_validate(mine)
 
 

@@ -17,10 +17,10 @@ import pytest
 from cxr_edge.errors import InputError, StateBusyError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training.fit import callbacks, run, training
-from cxr_training.fit.alone import alone
 from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import drawn_seed
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob, train
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.support.tables import write_json
@@ -136,7 +136,7 @@ def test_a_run_of_another_recipe_or_other_data_is_refused(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(training, "build", killed)
         train(job)
-    write_json(job.out / "checkpoint" / "state.json", asdict(run.Progress(epochs_done=1)))
+    write_json(job.out / "checkpoint" / "state.json", asdict(run.TrainingProgress(epochs_done=1)))
     more = Path(shutil.copytree(films, tmp_path / "more"))
     shutil.copy(more / "NORMAL" / "IM-0000-0000.png", more / "NORMAL" / "IM-0999-0001.png")
     for other in (replace(job, recipe=replace(recipe, seed=2)), replace(job, data=more)):
@@ -175,7 +175,7 @@ def test_every_backend_can_hold_the_seeds_of_dropout() -> None:
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path, films: Path, recipe: Recipe) -> None:
     job = TrainingJob(recipe, films, tmp_path)
-    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+    with locked(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
         train(job)
 
 
@@ -208,7 +208,9 @@ def test_fit_goes_on_after_what_is_done(
         )
         model = build(job.recipe, 1)
         model.optimizer.build(model.trainable_variables)
-        run.RunFolder(job.out).save_epoch(model, run.Progress(done, 1.0, ({"epoch": 1.0},) * done))
+        run.RunFolder(job.out).save_epoch(
+            model, run.TrainingProgress(done, 1.0, ({"epoch": 1.0},) * done)
+        )
     monkeypatch.setattr(keras.Model, "fit", record)
     with pytest.raises(Killed):
         train(job)

@@ -11,7 +11,7 @@ import pytest
 
 from cxr_edge.errors import InputError
 from cxr_training.fit import run
-from cxr_training.fit.run import Progress, RunFolder
+from cxr_training.fit.run import RunFolder, TrainingProgress
 from tests.training.helpers import Killed, killed, saves_keras_variables
 
 JOB = {"recipe_sha256": "a", "data_sha256": "b"}
@@ -29,9 +29,9 @@ def weight_of(model: keras.Model) -> float:
     return float(model.get_weights()[0][0, 0])
 
 
-def after(epochs: int) -> Progress:
+def after(epochs: int) -> TrainingProgress:
     history = tuple({"epoch": epoch + 1, "loss": 1.0 / (epoch + 1)} for epoch in range(epochs))
-    return Progress(epochs, 1.5 * epochs, history)
+    return TrainingProgress(epochs, 1.5 * epochs, history)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_new_folder_is_claimed_with_its_parents(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "one")
     folder.claim(JOB)
     assert json.loads((folder.checkpoint / "job.json").read_text()) == JOB
-    assert folder.progress() == Progress()
+    assert folder.progress() == TrainingProgress()
 
 
 def test_an_empty_folder_is_claimed(tmp_path: Path) -> None:

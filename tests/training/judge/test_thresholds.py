@@ -13,7 +13,7 @@ from scipy.special import expit
 from cxr_edge.errors import InputError, RecipeError
 from cxr_edge.statistics.operating_points import choose
 from cxr_training.fit.run import SUMMARY_FILE
-from cxr_training.judge.pooled import pooled_points
+from cxr_training.judge.out_of_fold import pooled_points
 from cxr_training.judge.thresholds import out_of_fold_points
 from cxr_training.support.tables import write_json, write_table
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cxr_edge.errors import CxrEdgeError, InputError, RecipeError, StateBusyError
-from cxr_training.fit.alone import alone
+from cxr_training.fit.run_lock import locked
 from cxr_training.recipe.recipe import load_recipe, recipe_of
 from tests.training.helpers import TINY, Killed, command_line, saves_keras_variables, table
 
@@ -294,7 +294,7 @@ def test_films_seen_otherwise_need_another_study(
 def test_two_searches_do_not_share_a_study(job: SearchJob, quick: list[Any]) -> None:
     search.search(job)
     with (
-        alone(job.beside("lock"), "x"),
+        locked(job.beside("lock"), "x"),
         pytest.raises(StateBusyError, match=r"works on .*mine\.db"),
     ):
         search.search(job)

@@ -14,7 +14,7 @@ from cxr_training.support.tables import write_table
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """Save after every epoch, with its history row."""
 
-    def __init__(self, folder: run.RunFolder, progress: run.Progress) -> None:
+    def __init__(self, folder: run.RunFolder, progress: run.TrainingProgress) -> None:
         """Go on after `progress`, into `folder`."""
         super().__init__()
         self._folder = folder
@@ -25,7 +25,7 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         """Weights and optimizer first, then the row."""
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         seconds = round(time.monotonic() - self._started, 1)
-        self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
+        self.progress = run.TrainingProgress(epoch + 1, seconds, (*self.progress.history, row))
         self._folder.save_epoch(self.model, self.progress)
         write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
 

@@ -31,7 +31,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a run has come."""
 
     epochs_done: int = 0
@@ -72,19 +72,19 @@ class RunFolder:
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         write_json(job_file, job)
 
-    def progress(self) -> Progress:
+    def progress(self) -> TrainingProgress:
         """What the last complete epoch left; nothing at the start."""
         state_file = self.checkpoint / "state.json"
         if not state_file.exists():
-            return Progress()
+            return TrainingProgress()
         state = json.loads(state_file.read_text(encoding="utf-8"))
-        return Progress(state["epochs_done"], state["seconds"], tuple(state["history"]))
+        return TrainingProgress(state["epochs_done"], state["seconds"], tuple(state["history"]))
 
     def model_after(self, epoch: int) -> keras.Model:
         """The network and its optimizer as they were after that epoch, the last."""
         return keras.models.load_model(self._epoch_file(epoch))
 
-    def save_epoch(self, model: keras.Model, progress: Progress) -> None:
+    def save_epoch(self, model: keras.Model, progress: TrainingProgress) -> None:
         """Checkpoint; a kill at any moment leaves this epoch or the one before, whole."""
         target = self._epoch_file(progress.epochs_done)
         partial = target.with_name("partial.keras")

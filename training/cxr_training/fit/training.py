@@ -21,12 +21,12 @@ from cxr_edge.support.utc import utc_text
 from cxr_training.films import data
 from cxr_training.films.augmentation import as_rgb, changed_copies
 from cxr_training.fit import pictures, run
-from cxr_training.fit.alone import alone
 from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import Checkpoint, Masks
 from cxr_training.fit.epoch_progress import EpochProgress
-from cxr_training.fit.scores import logits_of, write_scores
+from cxr_training.fit.predictions import logits_of, write_scores
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.validation import validation_metrics
 from cxr_training.nets import NETS
@@ -80,7 +80,7 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     keras.utils.set_random_seed(job.recipe.seed)
     folder = run.RunFolder(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
-    with alone(job.out, str(job.out)):
+    with locked(job.out, str(job.out)):
         folder.claim(_claim(job, loaded))
         model = _fit(job.recipe, loaded, folder)
         _finish(job, loaded, model, folder)

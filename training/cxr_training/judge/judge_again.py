@@ -1,6 +1,6 @@
 """Judge a finished run through the preprocessing of today.
 
-    python -m cxr_training.judge.judge_again RUN DATA
+The work behind `cxr-edge runs judge-again RUN DATA`.
 
 A network that was trained before `PREPROCESSING_VERSION` was raised has thresholds about other
 pixels than the runtime will show it, and `cxr-edge export` refuses it. This scores its validation
@@ -11,15 +11,11 @@ who sees films otherwise.
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import keras
 
-from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
 from cxr_training.films import data
 from cxr_training.fit import run, training
@@ -66,15 +62,3 @@ def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Spl
         raise InputError(f"{labelled} holds other films than {folder} was trained with")
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return job, split
-
-
-@click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(exists=True, path_type=Path))
-@click.argument("labelled", metavar="DATA", type=click.Path(exists=True, path_type=Path))
-def main(folder: Path, labelled: Path) -> None:
-    """Print the operating points."""
-    click.echo(json.dumps(judge_again(folder, labelled)["operating_points"], indent=2))
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -31,13 +31,13 @@ from cxr_edge.errors import InputError
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import read
 from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_training.fit.predictions import read_scores
 from cxr_training.fit.run import (
     PREDICTIONS_FILE,
     RUN_FILE,
     SUMMARY_FILE,
     preprocessing,
 )
-from cxr_training.fit.scores import read_scores
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.recipe.recipe import recorded_recipe
 

@@ -30,7 +30,7 @@ from cxr_edge.support.cores import usable_cores
 from cxr_training.films import data, folds
 from cxr_training.films.folds import Scheme
 from cxr_training.fit import training
-from cxr_training.fit.alone import alone, end_with_the_parent
+from cxr_training.fit.run_lock import end_with_the_parent, locked
 from cxr_training.recipe.recipe import read_table
 from cxr_training.search.space import Space, load_space
 from cxr_training.search.trial import Objective, Trials
@@ -85,7 +85,7 @@ def search(job: SearchJob) -> dict[str, Any]:
     job.study.parent.mkdir(parents=True, exist_ok=True)
     job.beside("lock").touch()
     # Two searches in one study would take each other's running trials for cut off.
-    with alone(job.beside("lock"), str(job.study)):
+    with locked(job.beside("lock"), str(job.study)):
         images, skipped = _images(job, space)
         training.say_skipped(skipped)
         training.say_alone(images)

@@ -17,8 +17,8 @@ from cxr_training.films import data
 from cxr_training.fit import training
 from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
-from cxr_training.fit.scores import logits_of
-from cxr_training.judge.pooled import specificity_at_sensitivity
+from cxr_training.fit.predictions import logits_of
+from cxr_training.judge.out_of_fold import specificity_at_sensitivity
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.search.space import Space
 

@@ -15,9 +15,9 @@ from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.calibration import Scores, calibrate, read_pooled
+from cxr_export.precision import logits_with, score_with
 from cxr_export.robustness import robustness
 from cxr_export.shortcuts import shortcuts
-from cxr_export.variants import logits_with, score_with
 from cxr_training.crossval.crossval import SCORES_FILE
 from cxr_training.films.data import ImageSet, Split
 

@@ -27,7 +27,7 @@ from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation, Sc
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose, measure
 from cxr_edge.support.utc import utc_text
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.about import (
+from cxr_export.intended_use import (
     KERMANY,
     KERMANY_TRAIN_SHA256,
     KERMANY_USE,

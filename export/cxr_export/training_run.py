@@ -1,4 +1,4 @@
-"""What a spec takes from a RUN folder of `cxr-edge train`: its run.json and predictions.csv."""
+"""Reads a RUN folder of `cxr-edge train` for a spec: its run.json and predictions.csv."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a spec takes from the run.json and the predictions.csv of `cxr-edge train`."""
+class TrainingRun:
+    """Parts of run.json and predictions.csv of `cxr-edge train` that enter a spec."""
 
     net: str
     training: Training
@@ -32,8 +32,8 @@ class Run:
     validation_films: frozenset[str]
 
 
-def load_run(folder: Path) -> Run:
-    """Read what `cxr-edge train` wrote.
+def load_run(folder: Path) -> TrainingRun:
+    """Read the files that `cxr-edge train` wrote.
 
     Raises:
         ExportError: the run is not finished, another program wrote it, or its films were prepared
@@ -56,12 +56,12 @@ def load_run(folder: Path) -> Run:
         raise ExportError(
             f"{folder} saw its films through preprocessing {seen_through}, this is "
             f"{PREPROCESSING_VERSION}: its thresholds are about other pixels",
-            tip="python -m cxr_training.judge.judge_again RUN DATA judges it through this one",
+            tip="cxr-edge runs judge-again RUN DATA judges it through this one",
         )
     return run
 
 
-def _read_run(values: dict[str, Any], folder: Path) -> Run:
+def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
     """KeyError, TypeError or ValueError when something is missing or of another type."""
     if values["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema {values['schema_version']}, this is {SCHEMA_VERSION}")
@@ -83,7 +83,7 @@ def _read_run(values: dict[str, Any], folder: Path) -> Run:
     predictions = folder / PREDICTIONS_FILE
     scores = _validation_scores(predictions, points["screening"].data, data["validation"])
     films = _validation_films(predictions)
-    return Run(values["net"], read(Training, training, "training"), points, scores, films)
+    return TrainingRun(values["net"], read(Training, training, "training"), points, scores, films)
 
 
 def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:
@@ -119,9 +119,9 @@ def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDi
         distribution = ScoreDistribution.of(data, scores)
     except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
         raise ExportError(f"{path} is not the {path.name} of cxr-edge train: {error}") from error
-    found = {name: sum(bins) for name, bins in distribution.counts.items()}
-    if found != {name: counts[name] for name in CLASSES}:
-        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {found}")
+    films = {name: sum(bins) for name, bins in distribution.counts.items()}
+    if films != {name: counts[name] for name in CLASSES}:
+        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {films}")
     return distribution
 
 
