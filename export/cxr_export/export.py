@@ -18,9 +18,9 @@ from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.atomic import sync_folder, write_atomically
 from cxr_export import onnx, weight_quantisation
 from cxr_export.card import render_card
-from cxr_export.gates import Trained, make_gates
 from cxr_export.graph import InferenceGraph
 from cxr_export.parity import sample_evenly
+from cxr_export.parity_gates import Trained, make_gates
 from cxr_export.precision import (
     Networks,
     convert,
@@ -51,7 +51,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What `cxr-edge export` was asked to do.
+    """A request to `cxr-edge export`.
 
     Attributes:
         source: a RUN folder or a `.keras` file.
@@ -112,7 +112,7 @@ def export(job: ExportJob) -> ModelSpec:
 
 
 def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, OperatingPoint]:
-    """Those of the run, unless out-of-fold scores are to choose them."""
+    """Operating points of the run, unless out-of-fold scores are to choose them."""
     if job.out_of_fold is None:
         return operating_points(source, images)
     if source.run is None:
@@ -138,12 +138,12 @@ def _gate_images(job: ExportJob, source: Source) -> ImageSet:
 
 
 def _validated(images: ImageSet, run: TrainingRun) -> NDArray[np.bool_]:
-    """Which of the films the run validated on: [N]."""
+    """Mask of the films that the run validated on: [N]."""
     return np.array([file.name in run.validation_films for file in images.files])
 
 
 def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
-    """What the finished network does: by Keras, or by the ONNX file where that has fewer bits."""
+    """Figures of the finished network: by Keras, or by the ONNX file where that has fewer bits."""
     run, images, points = trained.source.run, trained.images, trained.operating_points
     spread_of_scores = run.validation_scores if run else None
     score: Score = trained.source.score
@@ -169,7 +169,7 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
 def _reliability(
     job: ExportJob, source: Source, networks: Networks, points: dict[str, OperatingPoint]
 ) -> Reliability | None:
-    """How far the scores of the ONNX file can be trusted, if that was asked for."""
+    """Reliability of the scores of the ONNX file, if that was asked for."""
     if not job.measure_reliability:
         return None
     if source.run is None:

@@ -22,7 +22,7 @@ _BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Networks:
-    """What becomes files; float16 is for GPUs, and TFLite runs on none here."""
+    """The networks that become files; float16 is for GPUs, and TFLite runs on none here."""
 
     onnx: onnx_library.ModelProto
     tflite: bytes | None

@@ -1,4 +1,4 @@
-"""How far the scores of an exported file can be trusted, on the films that its run validated on."""
+"""Measures how far an exported file can be trusted, on the films that its run validated on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cxr_training.films.data import ImageSet, Split
 
 @dataclass(frozen=True)
 class Judged:
-    """What is judged, and by which films.
+    """A file to judge, and the films to judge it by.
 
     Attributes:
         runner: the exported file.

@@ -1,4 +1,4 @@
-"""What changes of the films do to scores and decisions."""
+"""Effects of changes of the films on scores and decisions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def robustness(
 
 
 def seen(files: Sequence[LabelledFile], size: int, change: Change) -> tuple[NDArray[np.uint8], int]:
-    """What the network gets of the changed films, and how many of them have a warning.
+    """Network inputs of the changed films, and how many of them have a warning.
 
     Args:
         files: N films.
@@ -126,7 +126,7 @@ def area(films: ImageSet, scores: Probability) -> Estimate:
     Raises:
         DataError: too few patients of a class.
     """
-    found = auc_estimate(films.labels, scores, [file.patient for file in films.files])
-    if found is None:
+    area = auc_estimate(films.labels, scores, [file.patient for file in films.files])
+    if area is None:
         raise DataError("too few validation patients of a class for an interval of the AUC")
-    return rounded(found)
+    return rounded(area)

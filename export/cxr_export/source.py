@@ -1,4 +1,4 @@
-"""What export starts from: a finished RUN folder, or a `.keras` file of the networks of `NETS`."""
+"""The source of an export: a finished RUN folder, or a `.keras` file of a network of `NETS`."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ _COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "metrics
 
 
 def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDistribution:
-    """How the scores of the validation films spread.
+    """Distribution of the scores of the validation films.
 
     Raises:
         ExportError: it cannot be read, or holds other films than run.json counts.

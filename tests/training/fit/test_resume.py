@@ -17,13 +17,13 @@ import pytest
 from cxr_edge.errors import InputError, StateBusyError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training.fit import callbacks, run, training
-from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import drawn_seed
 from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob, train
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.recipe.recipe import Recipe
-from cxr_training.support.tables import write_json
+from cxr_training.support.writing import write_json
 from tests.training.helpers import (
     EPOCHS,
     RUN_CONTENTS,

@@ -14,7 +14,7 @@ from cxr_export.source import load_source
 from cxr_training.fit.run import PREDICTIONS_FILE
 from cxr_training.fit.teachers import load_teachers
 from cxr_training.judge.judge_again import judge_again
-from cxr_training.support.tables import write_table
+from cxr_training.support.writing import write_table
 from tests.training.helpers import command_line, saves_keras_variables, table
 
 pytestmark = saves_keras_variables

@@ -15,7 +15,7 @@ from cxr_edge.statistics.operating_points import choose
 from cxr_training.fit.run import SUMMARY_FILE
 from cxr_training.judge.out_of_fold import pooled_points
 from cxr_training.judge.thresholds import out_of_fold_points
-from cxr_training.support.tables import write_json, write_table
+from cxr_training.support.writing import write_json, write_table
 
 RECIPE = {"name": "x", "net": "cnn3_50", "seed": 1, "epochs": 3}
 N = 4000

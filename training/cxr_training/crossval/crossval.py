@@ -33,7 +33,7 @@ from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import Teachers, check_weight, load_teachers
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.judge.out_of_fold import OutOfFold, pooled_points, summarize
-from cxr_training.support.tables import write_json, write_table
+from cxr_training.support.writing import write_json, write_table
 
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
@@ -66,7 +66,7 @@ class CrossValidation:
         return load_teachers(folders, self.job.recipe.distillation)
 
     def plan(self, data_sha256: str) -> dict[str, Any]:
-        """What OUT is about; more seeds may be asked of the same plan."""
+        """Contents of plan.json: OUT goes on where they are the same, with more seeds if asked."""
         taught = {"teachers": [_plan(out)["recipe_sha256"] for out in self.job.teachers]}
         return {
             "schema_version": run.SCHEMA_VERSION,
@@ -152,13 +152,13 @@ def _check_teachers(crossval: CrossValidation, images: data.ImageSet) -> None:
 
 
 def _folds_of(plan: dict[str, Any]) -> dict[str, Any]:
-    """What decides which film is held out when."""
+    """The parts of a plan that decide which film is held out when."""
     keys = ("data_sha256", "preprocessing_version", "folds", "scheme")
     return {"seed": plan["recipe"]["seed"], **{key: plan.get(key) for key in keys}}
 
 
 def _about(plan: dict[str, Any]) -> dict[str, Any]:
-    """What decides: the recipe's hash stays when recipes learn new fields, its values do not."""
+    """The parts of a plan that decide: recipes learn new fields, but keep their hash."""
     return {key: value for key, value in plan.items() if key != "recipe"}
 
 
@@ -243,7 +243,7 @@ def _write_summary(
 
 
 def describe(crossval: CrossValidation, images: data.ImageSet) -> str:
-    """What the pooled scores are, for the record of an operating point."""
+    """Describes the pooled scores, for the record of an operating point."""
     unknown = images.unknown_patients
     return (
         f"out-of-fold scores of {crossval.folds} {crossval.scheme} folds x {crossval.seeds} seeds "

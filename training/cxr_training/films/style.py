@@ -1,4 +1,4 @@
-"""How a film was taken, as figures, and folds that hold out a style of it.
+"""Style: figures of how a film was taken, and folds that hold out a band of it.
 
 The public training normals and pneumonias were taken and cropped differently: fourteen figures
 that see no lung tell the classes apart with an AUC of 0.97, and the test normals look more like
@@ -93,7 +93,7 @@ def classifier() -> HistGradientBoostingClassifier:
 
 
 def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDArray[np.float64]:
-    """How much each film looks like a pneumonia film in style, by films of other patients.
+    """Probability that a film is of the class pneumonia, by its style and films of other patients.
 
     Args:
         figures: [N, 14], `STATISTICS` of the films.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cxr_training.fit import run
-from cxr_training.support.tables import write_table
+from cxr_training.support.writing import write_table
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped

@@ -1,4 +1,4 @@
-"""A run folder: what a training run leaves behind, and what lets it go on after a kill.
+"""A RUN folder: the files of a finished training, and those that let it go on after a kill.
 
 RUN holds:
     run.json                    recipe, data, seed, versions, metrics, operating points
@@ -20,7 +20,7 @@ from typing import Any
 import keras
 
 from cxr_edge.errors import InputError
-from cxr_training.support.tables import write_json
+from cxr_training.support.writing import write_json
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
@@ -32,7 +32,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a run has come."""
+    """Epochs that a run has behind it."""
 
     epochs_done: int = 0
     seconds: float = 0.0
@@ -47,7 +47,7 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Where an unfinished run keeps itself."""
+        """Folder in which an unfinished run keeps itself."""
         return self.path / "checkpoint"
 
     def claim(self, job: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ class RunFolder:
         write_json(job_file, job)
 
     def progress(self) -> TrainingProgress:
-        """What the last complete epoch left; nothing at the start."""
+        """State after the last complete epoch; nothing at the start."""
         state_file = self.checkpoint / "state.json"
         if not state_file.exists():
             return TrainingProgress()
@@ -143,12 +143,12 @@ _READ = {"net", "recipe", "data", "epochs", "seed", "metrics", "operating_points
 
 
 def preprocessing(described: dict[str, Any]) -> int:
-    """What a run's or folds' scores are of; those of before it was recorded had the first."""
+    """Preprocessing behind the scores of a run or of folds; the first, where none is recorded."""
     judged: int = described.get("preprocessing_version", 1)
     return judged
 
 
 def trained_preprocessing(described: dict[str, Any]) -> int:
-    """What a run's network learnt from: the same, unless it was judged again."""
+    """Preprocessing that the network was trained through: the same, unless it was judged again."""
     trained: int = described.get("trained_preprocessing_version", preprocessing(described))
     return trained

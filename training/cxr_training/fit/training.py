@@ -20,25 +20,25 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.support.utc import utc_text
 from cxr_training.films import data
 from cxr_training.films.augmentation import as_rgb, changed_copies
-from cxr_training.fit import pictures, run
-from cxr_training.fit.batches import TrainingBatches
+from cxr_training.fit import run, run_pictures
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import Checkpoint, Masks
 from cxr_training.fit.epoch_progress import EpochProgress
 from cxr_training.fit.predictions import logits_of, write_scores
 from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
 from cxr_training.support.progress import console, item_bar
-from cxr_training.support.tables import write_table
+from cxr_training.support.writing import write_table
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What `cxr-edge train` was asked to do.
+    """A request to `cxr-edge train`.
 
     Attributes:
         recipe: how.
@@ -88,7 +88,7 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
 
 
 def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
-    """What decides the run, for whoever goes on with it."""
+    """Everything that decides the run; a run goes on only where it is the same."""
     claim = {
         "recipe_sha256": job.recipe.sha256(),
         "data_sha256": loaded.split.train.sha256,
@@ -116,7 +116,7 @@ def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ..
 
 
 def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
-    """What is left out is said at once, and not only in a file after hours."""
+    """Print the films that are left out at once, and not only into a file after hours."""
     if skipped:
         text = f"left out, unreadable: {len(skipped)} (first {skipped[0]})"
         console().print(text, markup=False, soft_wrap=True)
@@ -164,7 +164,7 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
 
 
 def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
-    """What `keras.Model.fit` has to know besides the batches and who watches."""
+    """Options of `keras.Model.fit` besides batches and callbacks."""
     return {
         "epochs": recipe.epochs,
         "class_weight": class_weights(train.labels) if recipe.class_weights else None,
@@ -182,7 +182,7 @@ def _finish(
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     write_table(folder.path / run.HISTORY_FILE, list(progress.history))
-    pictures.draw_curves(progress.history, folder.path / "curves.png")
+    run_pictures.draw_curves(progress.history, folder.path / "curves.png")
     folder.finish(
         bare,
         {
@@ -213,7 +213,7 @@ def judge(
         validation.labels, expit(raw), named, None if changed is None else expit(changed)
     )
     write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
-    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
+    run_pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
     return {
         "preprocessing_version": PREPROCESSING_VERSION,

@@ -117,7 +117,7 @@ def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
 
 
 def _mean_area(labels: NDArray[np.float32], copies: NDArray[np.float64]) -> Areas:
-    """The area as a mean over draws, where each film counts as often as it is told."""
+    """The area as a mean over draws, where `counts` says how often each film counts."""
     areas = [resampled_auc(labels, scores) for scores in copies]
 
     def mean(counts: Counts) -> float | None:

@@ -20,11 +20,11 @@ from cxr_edge.errors import InputError
 from cxr_training.films import data
 from cxr_training.fit import run, training
 from cxr_training.recipe.recipe import recorded_recipe
-from cxr_training.support.tables import write_json
+from cxr_training.support.writing import write_json
 
 
 def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
-    """Rewrite what a RUN folder says of its validation films; its new run.json.
+    """Rewrite the scores of the validation films in a RUN folder; returns its new run.json.
 
     Args:
         folder: RUN of a finished `cxr-edge train`.
@@ -45,7 +45,7 @@ def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
 
 
 def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Split]:
-    """What a finished run was asked to do, and its films as it split them.
+    """The job of a finished run, and its films as it split them.
 
     Args:
         folder: RUN.

@@ -49,6 +49,6 @@ def without_removed(table: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def removed_among(keys: list[str]) -> list[str]:
-    """Those of a table's unknown keys that recipes used to have."""
+    """Pick the keys that recipes used to have out of unknown ones."""
     last_parts = {key.rpartition(".")[2] for key in REMOVED_FIELDS}
     return [key for key in keys if key in last_parts]

@@ -46,7 +46,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class SearchJob:
-    """What `cxr-edge search` was asked to do.
+    """A request to `cxr-edge search`.
 
     Attributes:
         recipe: TOML file with a section `search`.
@@ -176,7 +176,7 @@ def _run_again_what_was_cut_off(study: optuna.Study) -> None:
 
 @dataclass(frozen=True)
 class Worker:
-    """Who works: a number, and a ticket for each trial that all of them may still begin."""
+    """One process: its number, and a ticket for each trial that all of them may still begin."""
 
     number: int
     tickets: Semaphore
@@ -203,7 +203,7 @@ def _work_in_parallel(job: SearchJob, missing: int) -> None:
 
 @contextlib.contextmanager
 def _share_of_the_cores(processes: int) -> Iterator[None]:
-    """What processes that start now find in their environment, unless the user has said more."""
+    """Share the cores among processes that start now, unless the environment already does."""
     ours = [name for name in _THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(ours, str(max(1, usable_cores() // processes))))
     try:

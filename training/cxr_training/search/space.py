@@ -1,4 +1,4 @@
-"""What a search may vary: the section `search` of a recipe, as data.
+"""The space of a search: section `search` of a recipe, as data.
 
 [search]
 "optimizer.learning_rate" = { low = 3e-4, high = 1e-2, log = true }

@@ -15,9 +15,9 @@ from cxr_edge.statistics.auc import resampled_auc
 from cxr_edge.statistics.operating_points import SCREENING_SENSITIVITY
 from cxr_training.films import data
 from cxr_training.fit import training
-from cxr_training.fit.batches import TrainingBatches
 from cxr_training.fit.build import build
 from cxr_training.fit.predictions import logits_of
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.judge.out_of_fold import specificity_at_sensitivity
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.search.space import Space
@@ -28,7 +28,7 @@ _LEAST_TRIALS = 5  # a median of fewer is chance
 
 @dataclass(frozen=True)
 class Trials:
-    """What a trial is judged by: called with one, it gives its figure.
+    """Objective of a search: called with a trial, it gives its figure.
 
     Attributes:
         space: what a trial may try.

@@ -1,1 +1,1 @@
-"""What every part of training shares: progress for people, tables and JSON, memory."""
+"""Tools that every part of training shares: progress bars, tables and JSON, memory."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cxr_training.support.tables import write_json, write_table
+from cxr_training.support.writing import write_json, write_table
 
 
 def test_tables_have_a_header_and_plain_newlines(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_training.fit.batches import TrainingBatches
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
 from tests.training.films.made import EVERYTHING, SIZE, image_set

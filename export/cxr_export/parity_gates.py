@@ -31,7 +31,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Gates:
-    """What every file has to pass.
+    """The gates that every file has to pass.
 
     Attributes:
         parity: with the trained network.
