@@ -163,8 +163,9 @@ def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path
 DECODE = """
 from pathlib import Path
 from cxr_edge.decoders import worker
+from cxr_edge.decoders.messages import Request
 from cxr_edge.intake.prepared import IntakeSettings, Scope
-request = {"path": os.fsencode(sys.argv[1]).hex(), "display": "film", "stamp": None}
+request = Request(os.fsencode(sys.argv[1]), "film", None)
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
 answer = worker._answer(request, settings, worker._Trouble())
 assert len(answer.partition(b"\\n")[2]) == 64, answer

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from cxr_edge.intake.prepared import MESSAGE_LENGTH
+from cxr_edge.decoders.messages import MESSAGE_LENGTH
 
 _BYTES_PER_READ = 256 * 1024  # whatever has come: several answers of a network's input each
 

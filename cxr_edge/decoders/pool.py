@@ -6,28 +6,36 @@ What they answer is JSON and raw pixels, checked like any other input.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.messages import (
+    MAX_SECONDS,
+    READY,
+    Request,
+    Settings,
+    encode,
+    read_answer,
+    stamp_message,
+    stamp_of,
+)
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
-from cxr_edge.intake.prepared import MAX_SECONDS, IntakeSettings, Prepared
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
-from cxr_edge.support.strict_json import read
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.types import FoundFile, Reason, Result
 
 _Finished = tuple[FoundFile, Prepared]
 
@@ -44,21 +52,6 @@ _STARTS_TRIED = 3
 _SECONDS_WITH_FEWER = 10.0
 _GRACE_SECONDS = 10.0
 _LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker says about one file."""
-
-    result: Result
-    stamp: Stamp | None
-    view: tuple[int, int] | None
-    trouble: str
-
-    def __post_init__(self) -> None:
-        """A page's film has pixels, and not more of them than a page shows."""
-        if self.view is not None and not all(1 <= side <= VIEW_SIDE for side in self.view):
-            raise ValueError(f"a view of {self.view}")
 
 
 class Workers:
@@ -169,7 +162,7 @@ class Workers:
                     self._deaths_at_start = 0
             if worker.is_overdue():  # also one that says a byte now and then
                 raise TimeoutError
-        except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
+        except (EOFError, OSError, ValueError):
             finished += self._replace(worker)
         return finished
 
@@ -225,7 +218,7 @@ class _Worker:
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
-        self._send(asdict(settings))
+        self._send(msgspec.convert(settings, Settings, from_attributes=True))
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self._heard = time.monotonic()
@@ -239,21 +232,17 @@ class _Worker:
         if not self.jobs:
             self._heard = time.monotonic()
         self.jobs.append(job)
-        request = {
-            "path": os.fsencode(job.file.path).hex(),
-            "display": job.file.display,
-            "stamp": job.file.stamp and vars(job.file.stamp),
-        }
-        self._send(request)
+        file = job.file
+        self._send(Request(os.fsencode(file.path), file.display, stamp_message(file.stamp)))
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: Settings | Request) -> None:
         with contextlib.suppress(OSError):
-            self.channel.send(json.dumps(message).encode())
+            self.channel.send(encode(message))
 
     def greet(self, message: bytes) -> None:
         """The first thing a worker says: that it could be started at all."""
         self._heard = time.monotonic()
-        if message != b"ready":
+        if message != READY:
             raise ValueError("no greeting")
         self.ready = True
 
@@ -261,25 +250,24 @@ class _Worker:
         """The next answer.
 
         Raises:
-            ValueError, TypeError, OverflowError, RecursionError: it makes no sense, so its worker
-                cannot be trusted.
+            ValueError: it makes no sense, so its worker cannot be trusted.
         """
         self._heard = time.monotonic()
         if not self.jobs:
             raise ValueError("an answer to nothing")
         head, _, pixels = message.partition(b"\n")
-        answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
+        answer = read_answer(head)
         job = self.jobs[0]
-        if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
+        if answer.result.path != job.file.display:
             raise ValueError("not an answer to what was asked")
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
             raise ValueError("a view that nobody asked for, or none")
         square, view = _planes(pixels, settings.size, answer.view)
-        prepared = Prepared(answer.result, square, answer.stamp, view)
+        result = Result.without_score(**msgspec.structs.asdict(answer.result))
         self.jobs.popleft()
-        return job.file, prepared
+        return job.file, Prepared(result, square, stamp_of(answer.stamp), view)
 
     def kill(self) -> int:
         """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
@@ -308,5 +296,7 @@ def _planes(
     square, rest = pixels[: size**2], pixels[size**2 :]
     if rest and view is None:
         raise ValueError("more bytes than a film has")
+    if view is not None and not all(1 <= side <= VIEW_SIDE for side in view):
+        raise ValueError(f"a view of {view}")
     shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
     return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import importlib
-import json
 import logging
 import os
 import resource
@@ -19,15 +18,28 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import msgspec
 from PIL import Image
 
 from cxr_edge.decoders import forkserver
+from cxr_edge.decoders.messages import (
+    MAX_SECONDS,
+    MESSAGE_LENGTH,
+    READY,
+    Answer,
+    FilmFacts,
+    Request,
+    encode,
+    read_request,
+    read_settings,
+    stamp_message,
+    stamp_of,
+)
 from cxr_edge.intake.prepare import prepare
-from cxr_edge.intake.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
-from cxr_edge.support.strict_json import read
-from cxr_edge.types import FoundFile, Stamp
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.types import FoundFile
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
 
@@ -63,10 +75,10 @@ def decode_films(descriptor: int) -> None:
         requests = _received(ours)
         if (first := next(requests, None)) is None:
             return  # nobody needed this process
-        settings = read(IntakeSettings, json.loads(first), "settings")
-        _send(theirs, b"ready")
+        settings = msgspec.convert(read_settings(first), IntakeSettings, from_attributes=True)
+        _send(theirs, READY)
         for request in requests:
-            _send(theirs, _answer(json.loads(request), settings, trouble))
+            _send(theirs, _answer(read_request(request), settings, trouble))
 
 
 def _received(requests: BinaryIO) -> Iterator[bytes]:
@@ -91,31 +103,26 @@ def _limit_resources() -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _answer(request: dict[str, Any], settings: IntakeSettings, trouble: _Trouble) -> bytes:
+def _answer(request: Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
     """A line of JSON, and behind it the pixels."""
     # The alarm's default action ends the process, also from inside a decoder that never returns.
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
-    prepared = prepare(_found(request), settings)
+    prepared = prepare(_file(request), settings)
     signal.setitimer(signal.ITIMER_REAL, 0)
     planes = (prepared.pixels, prepared.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
-    return json.dumps(_plain(prepared, trouble.taken())).encode() + b"\n" + pixels
+    return encode(_facts(prepared, trouble.taken())) + b"\n" + pixels
 
 
-def _found(request: dict[str, Any]) -> FoundFile:
-    stamp = None if request["stamp"] is None else Stamp(**request["stamp"])
-    return FoundFile(
-        Path(os.fsdecode(bytes.fromhex(request["path"]))), request["display"], stamp=stamp
-    )
+def _file(request: Request) -> FoundFile:
+    path = Path(os.fsdecode(request.path))
+    return FoundFile(path, request.display, stamp=stamp_of(request.stamp))
 
 
-def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
-    return {
-        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
-        "stamp": prepared.stamp and vars(prepared.stamp),
-        "view": None if prepared.view is None else list(prepared.view.shape),
-        "trouble": trouble,
-    }
+def _facts(prepared: Prepared, trouble: str) -> Answer:
+    facts = msgspec.convert(prepared.result, FilmFacts, from_attributes=True)
+    view = None if prepared.view is None else prepared.view.shape
+    return Answer(facts, stamp_message(prepared.stamp), view, trouble)
 
 
 class _Trouble(logging.Handler):

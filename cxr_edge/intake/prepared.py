@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_SECONDS = 60.0  # that a decoder process may take over one film
-
 # A reduced JPEG keeps so many pixels for one of the network's, and enough for a view. Measured
 # on enlarged films: the network's input differs from that of the whole film by 0.12 grey levels in
 # the mean and by 0.18 for the worst film; with two pixels for one, decisions began to change.
 _PIXELS_PER_INPUT = 3
-# In front of each message, either way: its bytes, as `multiprocessing.connection` has it.
-MESSAGE_LENGTH = struct.Struct("!i")
 
 
 @dataclass(frozen=True)
