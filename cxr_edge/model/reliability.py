@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.statistics.measurements import Estimate
@@ -152,8 +152,8 @@ class Reliability:
             ModelRefusedError: a field is missing, unknown, of another type or out of range.
         """
         try:
-            return cast("Reliability", read(cls, values, "reliability"))
-        except (TypeError, ValueError, OverflowError) as error:
+            return read(cls, values, "reliability")
+        except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import math
-import typing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -212,8 +211,8 @@ class ModelSpec:
         try:
             if isinstance(values, dict):  # before the fields: those of another schema differ
                 _check_schema(values.get("schema_version", SCHEMA_VERSION))
-            return typing.cast("ModelSpec", read(cls, values, "spec"))
-        except (TypeError, ValueError, OverflowError) as error:
+            return read(cls, values, "spec")
+        except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:

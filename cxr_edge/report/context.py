@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -63,11 +62,11 @@ class RunContext:
         """Read what `to_dict` gave and the ledger kept.
 
         Raises:
-            TypeError, ValueError: another version wrote it.
+            ValueError: another version wrote it.
         """
         # A run of before these were recorded can be rendered too.
         later = {"directory": "", "recalled": 0}
-        return typing.cast("RunContext", read(cls, {**later, **values}, "context"))
+        return read(cls, {**later, **values}, "context")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
