@@ -62,7 +62,7 @@ class RunContext:
         """Read what `to_dict` gave and the ledger kept.
 
         Raises:
-            ValueError: another version wrote it.
+            TypeError, ValueError: another version wrote it.
         """
         # A run of before these were recorded can be rendered too.
         later = {"directory": "", "recalled": 0}
