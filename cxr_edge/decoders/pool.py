@@ -1,6 +1,6 @@
 """Decoder processes: as many as there are cores, each replaced when it dies.
 
-What they answer is JSON and raw pixels, checked like any other input.
+Their answers are checked like any other input: see `messages`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _Finished = tuple[FoundFile, Prepared]
 
 _log = logging.getLogger(__name__)
 
-# Requests that wait in a worker's pipe, so that it goes on while the network computes.
+# Requests that wait in a worker's socket, so that it goes on while the network computes.
 DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of two JPEGs.
 _FILMS_PER_START = 2
-# What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
+# Bytes of an answer besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
 _SECONDS_WITH_FEWER = 10.0
 _GRACE_SECONDS = 10.0
-_LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
+_LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
 
 
 class Workers:
@@ -63,9 +63,9 @@ class Workers:
         """Nothing starts before the first file needs it.
 
         Args:
-            count: how many processes there may be.
-            settings: what they are told.
-            decoders: where the processes come from; the pool's own where nobody says.
+            count: the most processes that there may be.
+            settings: sent to each.
+            decoders: starts the processes; by default one of the pool's own.
         """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
@@ -83,7 +83,7 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every process, whatever it is doing."""
+        """Kill every process, whatever it is doing."""
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
@@ -93,15 +93,15 @@ class Workers:
     def prepare(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
-        """Decode files, in any order, a bounded number ahead of who takes them.
+        """Decode files, in any order, a bounded number ahead of the caller.
 
         Args:
             files: read lazily.
-            stop: asked often; when it says so, no further file is begun or waited for.
+            stop: called often; once it returns true, no further file is begun or waited for.
 
         Yields:
-            Every file with what became of it; a file that kills two workers, or takes each longer
-            than `MAX_SECONDS`, too.
+            Every file with its outcome, also one that kills two workers or takes each longer than
+            `MAX_SECONDS`.
 
         Raises:
             DecoderError: no process can be started.
@@ -114,7 +114,7 @@ class Workers:
                 return
             answering = set(wait(list(busy), _LOOK_UP_SECONDS))
             for descriptor, worker in busy.items():
-                yield from self._collect(worker, has_said=descriptor in answering)
+                yield from self._collect(worker, readable=descriptor in answering)
 
     def _feed(self, waiting: Iterator[FoundFile]) -> None:
         """Keep every worker supplied with `DEPTH` requests."""
@@ -131,7 +131,7 @@ class Workers:
         return self._returned.popleft() if self._returned else next(map(_Job, waiting), None)
 
     def _places(self) -> Iterator[_Worker | None]:
-        """Who gets the next film, the least busy first; None for another process."""
+        """Yield the worker for each next film, the least busy first; None for a new process."""
         for waiting in range(DEPTH):
             while waiting == _FILMS_PER_START and len(self._workers) < self._most():
                 yield None
@@ -139,7 +139,7 @@ class Workers:
             yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
 
     def _most(self) -> int:
-        """How many processes there may be now."""
+        """The most processes that there may be now."""
         return self._fewer if time.monotonic() < self._fewer_until else self._count
 
     def _started(self) -> _Worker:
@@ -148,11 +148,11 @@ class Workers:
             self._fewer = self._count
         return self._workers[-1]
 
-    def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
-        """What it has answered, up to its end if that has come."""
+    def _collect(self, worker: _Worker, *, readable: bool) -> list[_Finished]:
+        """Take its answers; a worker that has died, or lies, is replaced."""
         finished: list[_Finished] = []
         try:
-            if has_said:
+            if readable:
                 worker.channel.listen()
             while (message := worker.channel.next()) is not None:
                 if worker.ready:
@@ -160,14 +160,14 @@ class Workers:
                 else:
                     worker.greet(message)
                     self._deaths_at_start = 0
-            if worker.is_overdue():  # also one that says a byte now and then
+            if worker.is_overdue():  # also one that sends a byte now and then
                 raise TimeoutError
         except (EOFError, OSError, ValueError):
             finished += self._replace(worker)
         return finished
 
     def _replace(self, worker: _Worker) -> list[_Finished]:
-        """A new process for a dead one; its first file is to blame, the others go on."""
+        """Start a new process for a dead one; its first file is to blame, the others go on."""
         code = worker.kill()
         jobs, finished = _blamed(worker, code)
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
@@ -187,7 +187,7 @@ class Workers:
         return self._started()
 
     def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
-        """The others do its work for a while, if there are any: a system may allow no more."""
+        """Let the others do its work for a while, if there are any: a system may allow no more."""
         if not self._workers:
             raise error
         if self._fewer == self._count:
@@ -206,7 +206,7 @@ class _Job:
 
 
 class _Worker:
-    """One decoder process and what it has been asked, oldest first."""
+    """One decoder process and the files sent to it, oldest first."""
 
     def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
         """Start one."""
@@ -224,11 +224,11 @@ class _Worker:
         self._heard = time.monotonic()
 
     def is_overdue(self) -> bool:
-        """Silent for so long that its own alarm must have failed it: stopped, or a dead share."""
+        """Whether its own alarm should have ended it: it is stopped, or waits for a dead share."""
         return time.monotonic() - self._heard > MAX_SECONDS + _GRACE_SECONDS
 
     def send(self, job: _Job) -> None:
-        """Ask for one more file. A worker that has just died is found out on receiving."""
+        """Request one more file. A worker that has just died is noticed on receiving."""
         if not self.jobs:
             self._heard = time.monotonic()
         self.jobs.append(job)
@@ -240,17 +240,17 @@ class _Worker:
             self.channel.send(encode(message))
 
     def greet(self, message: bytes) -> None:
-        """The first thing a worker says: that it could be started at all."""
+        """Check the first message of a worker, which shows that it could be started at all."""
         self._heard = time.monotonic()
         if message != READY:
             raise ValueError("no greeting")
         self.ready = True
 
     def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
-        """The next answer.
+        """Read the next answer.
 
         Raises:
-            ValueError: it makes no sense, so its worker cannot be trusted.
+            ValueError: it makes no sense, so that its worker cannot be trusted.
         """
         self._heard = time.monotonic()
         if not self.jobs:
@@ -259,23 +259,23 @@ class _Worker:
         answer = read_answer(head)
         job = self.jobs[0]
         if answer.result.path != job.file.display:
-            raise ValueError("not an answer to what was asked")
+            raise ValueError("an answer about another file")
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
-            raise ValueError("a view that nobody asked for, or none")
+            raise ValueError("a view that was not requested, or none")
         square, view = _planes(pixels, settings.size, answer.view)
         result = Result.without_score(**msgspec.structs.asdict(answer.result))
         self.jobs.popleft()
         return job.file, Prepared(result, square, stamp_of(answer.stamp), view)
 
     def kill(self) -> int:
-        """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
+        """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
         return self._decoder.end()
 
 
 def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
-    """What a dead worker leaves to do: its first film once more, or what became of that."""
+    """Split a dead worker's jobs into those to repeat and the outcome of one that is to blame."""
     if not (worker.ready and worker.jobs):
         return list(worker.jobs), []
     blamed, *others = worker.jobs
@@ -290,7 +290,7 @@ def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
 def _planes(
     pixels: bytes, size: int, view: tuple[int, int] | None
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for any other number of them."""
+    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for a wrong number of them."""
     if not pixels:
         return None, None
     square, rest = pixels[: size**2], pixels[size**2 :]

@@ -2,7 +2,7 @@
 
 A decoder that is tricked or crashes takes this process with it and nothing else. It may not use
 more than 1 GiB of addresses, write a file, dump core or take longer than a minute over one film,
-and its parent believes nothing that it says unchecked: see `workers`.
+and its parent checks every answer: see `pool`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever the caller of us all ignored
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # even if the first caller ignored it
     _limit_resources()
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     _import_ahead()
@@ -61,20 +61,20 @@ def main() -> None:
 
 
 def _import_ahead() -> None:
-    """What most films need; and memory that is shared stays so while garbage is collected."""
+    """Import what most films need, and keep shared memory shared while garbage is collected."""
     importlib.import_module("cxr_edge.images.raster")
     Image.preinit()
     gc.freeze()
 
 
 def decode_films(descriptor: int) -> None:
-    """One request in, one answer out; the first message holds the settings."""
+    """Answer each request until the connection ends; the first message holds the settings."""
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
     with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
         requests = _received(ours)
         if (first := next(requests, None)) is None:
-            return  # nobody needed this process
+            return  # the parent did not need this process
         settings = msgspec.convert(read_settings(first), IntakeSettings, from_attributes=True)
         _send(theirs, READY)
         for request in requests:
@@ -82,7 +82,7 @@ def decode_films(descriptor: int) -> None:
 
 
 def _received(requests: BinaryIO) -> Iterator[bytes]:
-    """One after the other, until the parent closes its end."""
+    """Yield messages until the parent closes its end."""
     while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
         yield requests.read(*MESSAGE_LENGTH.unpack(head))
 
@@ -104,7 +104,7 @@ def _limit_resources() -> None:
 
 
 def _answer(request: Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
-    """A line of JSON, and behind it the pixels."""
+    """Prepare one file; returns a line of JSON and behind it the pixels."""
     # The alarm's default action ends the process, also from inside a decoder that never returns.
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     prepared = prepare(_file(request), settings)
@@ -126,7 +126,7 @@ def _facts(prepared: Prepared, trouble: str) -> Answer:
 
 
 class _Trouble(logging.Handler):
-    """Keeps what this process would log, for the parent to say."""
+    """Keeps log messages of this process, for the parent to print."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class _Trouble(logging.Handler):
         self._lines.append(record.getMessage())
 
     def taken(self) -> str:
-        """Everything since the last call."""
+        """Return and forget the messages since the last call."""
         text = "\n".join(self._lines)
         self._lines.clear()
         return text

@@ -1,4 +1,4 @@
-"""What a decoder process is asked and what it answers; knowing it takes no image library."""
+"""Settings of the intake, and a prepared file; importing this takes no image library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIXELS_PER_INPUT = 3
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom a model was made for.
+    """Patients and views that a model was made for.
 
     Attributes:
         age_years: youngest and oldest age in completed years, both inside.
@@ -33,7 +33,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class IntakeSettings:
-    """What the model asks of a film.
+    """Demands of a model on a film, and of the report.
 
     Attributes:
         size: S, pixels a side of the network input.

@@ -32,7 +32,7 @@ _NETWORK_FILE_SYSTEMS = (
 
 
 def states_folder() -> Path:
-    """Where state folders lie unless `--state` says otherwise, after the XDG base directories.
+    """The parent of state folders unless `--state` is given, after the XDG base directories.
 
     Raises:
         StateError: the user has no home.

@@ -19,7 +19,7 @@ SITE_POINT = "site"
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """What `cxr-edge evaluate --propose-threshold` writes and `score --site-profile` reads.
+    """A profile that `evaluate --propose-threshold` writes and `score --site-profile` reads.
 
     Attributes:
         model_sha256: of the model file; another one needs another evaluation.

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The contents of a report: rows, pictures, and how the scores came about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA_VERSION = 4
 
 @dataclass(frozen=True)
 class RunContext:
-    """How the scores came about.
+    """Model, settings and course of a run.
 
     Attributes:
         run_id: what `cxr-edge report` calls the run.
