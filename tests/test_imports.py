@@ -114,7 +114,9 @@ def test_every_module_is_seen() -> None:
 def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
     loaded = main(*arguments)
     assert not loaded & (
-        HEAVY | DICOM | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2"}
+        HEAVY
+        | DICOM
+        | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2", "msgspec"}
     )
     assert not modules(MAIN, *arguments) & (SERVICES | DISPLAY)
 

@@ -7,8 +7,6 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
 _Kind = TypeVar("_Kind")
 
 # Metadata of a field that may be left out where it has its default. A default alone does not make
@@ -35,6 +33,8 @@ def read(kind: type[_Kind], value: Any, where: str) -> _Kind:
         ValueError: a value of another type; a field missing, unknown or refused by its dataclass;
             NaN, infinity, half a character, an integer that no float can hold, too deep a nest.
     """
+    import msgspec  # `--help` imports this module, and would take 6 ms more
+
     try:
         # By way of the text: `msgspec.convert` lets NaN and half a character pass.
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
