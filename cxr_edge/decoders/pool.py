@@ -19,17 +19,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.decoders import messages
 from cxr_edge.decoders.channel import Channel
-from cxr_edge.decoders.messages import (
-    MAX_SECONDS,
-    READY,
-    Request,
-    Settings,
-    encode,
-    read_answer,
-    stamp_message,
-    stamp_of,
-)
+from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
@@ -218,7 +210,7 @@ class _Worker:
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
-        self._send(msgspec.convert(settings, Settings, from_attributes=True))
+        self._send(msgspec.convert(settings, messages.Settings, from_attributes=True))
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self._heard = time.monotonic()
@@ -233,16 +225,17 @@ class _Worker:
             self._heard = time.monotonic()
         self.jobs.append(job)
         file = job.file
-        self._send(Request(os.fsencode(file.path), file.display, stamp_message(file.stamp)))
+        stamp = messages.stamp_message(file.stamp)
+        self._send(messages.Request(os.fsencode(file.path), file.display, stamp))
 
-    def _send(self, message: Settings | Request) -> None:
+    def _send(self, message: messages.Settings | messages.Request) -> None:
         with contextlib.suppress(OSError):
-            self.channel.send(encode(message))
+            self.channel.send(messages.encode(message))
 
     def greet(self, message: bytes) -> None:
         """Check the first message of a worker, which shows that it could be started at all."""
         self._heard = time.monotonic()
-        if message != READY:
+        if message != messages.READY:
             raise ValueError("no greeting")
         self.ready = True
 
@@ -256,7 +249,7 @@ class _Worker:
         if not self.jobs:
             raise ValueError("an answer to nothing")
         head, _, pixels = message.partition(b"\n")
-        answer = read_answer(head)
+        answer = messages.read_answer(head)
         job = self.jobs[0]
         if answer.result.path != job.file.display:
             raise ValueError("an answer about another file")
@@ -267,7 +260,7 @@ class _Worker:
         square, view = _planes(pixels, settings.size, answer.view)
         result = Result.without_score(**msgspec.structs.asdict(answer.result))
         self.jobs.popleft()
-        return job.file, Prepared(result, square, stamp_of(answer.stamp), view)
+        return job.file, Prepared(result, square, messages.stamp_of(answer.stamp), view)
 
     def kill(self) -> int:
         """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""

@@ -23,20 +23,8 @@ from typing import BinaryIO
 import msgspec
 from PIL import Image
 
-from cxr_edge.decoders import forkserver
-from cxr_edge.decoders.messages import (
-    MAX_SECONDS,
-    MESSAGE_LENGTH,
-    READY,
-    Answer,
-    FilmFacts,
-    Request,
-    encode,
-    read_request,
-    read_settings,
-    stamp_message,
-    stamp_of,
-)
+from cxr_edge.decoders import forkserver, messages
+from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.intake.prepare import prepare
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.types import FoundFile
@@ -75,20 +63,21 @@ def decode_films(descriptor: int) -> None:
         requests = _received(ours)
         if (first := next(requests, None)) is None:
             return  # the parent did not need this process
-        settings = msgspec.convert(read_settings(first), IntakeSettings, from_attributes=True)
-        _send(theirs, READY)
+        message = messages.read_settings(first)
+        settings = msgspec.convert(message, IntakeSettings, from_attributes=True)
+        _send(theirs, messages.READY)
         for request in requests:
-            _send(theirs, _answer(read_request(request), settings, trouble))
+            _send(theirs, _answer(messages.read_request(request), settings, trouble))
 
 
 def _received(requests: BinaryIO) -> Iterator[bytes]:
     """Yield messages until the parent closes its end."""
-    while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
-        yield requests.read(*MESSAGE_LENGTH.unpack(head))
+    while len(head := requests.read(messages.MESSAGE_LENGTH.size)) == messages.MESSAGE_LENGTH.size:
+        yield requests.read(*messages.MESSAGE_LENGTH.unpack(head))
 
 
 def _send(answers: BinaryIO, answer: bytes) -> None:
-    answers.write(MESSAGE_LENGTH.pack(len(answer)) + answer)
+    answers.write(messages.MESSAGE_LENGTH.pack(len(answer)) + answer)
     answers.flush()
 
 
@@ -103,7 +92,7 @@ def _limit_resources() -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _answer(request: Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
+def _answer(request: messages.Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
     """Prepare one file; returns a line of JSON and behind it the pixels."""
     # The alarm's default action ends the process, also from inside a decoder that never returns.
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
@@ -111,18 +100,18 @@ def _answer(request: Request, settings: IntakeSettings, trouble: _Trouble) -> by
     signal.setitimer(signal.ITIMER_REAL, 0)
     planes = (prepared.pixels, prepared.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
-    return encode(_facts(prepared, trouble.taken())) + b"\n" + pixels
+    return messages.encode(_facts(prepared, trouble.taken())) + b"\n" + pixels
 
 
-def _file(request: Request) -> FoundFile:
+def _file(request: messages.Request) -> FoundFile:
     path = Path(os.fsdecode(request.path))
-    return FoundFile(path, request.display, stamp=stamp_of(request.stamp))
+    return FoundFile(path, request.display, stamp=messages.stamp_of(request.stamp))
 
 
-def _facts(prepared: Prepared, trouble: str) -> Answer:
-    facts = msgspec.convert(prepared.result, FilmFacts, from_attributes=True)
+def _facts(prepared: Prepared, trouble: str) -> messages.Answer:
+    facts = msgspec.convert(prepared.result, messages.FilmFacts, from_attributes=True)
     view = None if prepared.view is None else prepared.view.shape
-    return Answer(facts, stamp_message(prepared.stamp), view, trouble)
+    return messages.Answer(facts, messages.stamp_message(prepared.stamp), view, trouble)
 
 
 class _Trouble(logging.Handler):
