@@ -6,11 +6,18 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from tests.factories import (
+    chest,
+    in_12_bits,
+    write_tree,
+)
+from tests.images.films import jpeg, png, tiff
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,22 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Outcome(code, captured.out, captured.err)
 
     return run_here
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Three films: the first is flagged at either operating point or below, the others are not."""
+    return write_tree(
+        tmp_path / "in",
+        {
+            "bright.png": png(chest(tilt=-110)),
+            "sub/film.jpg": jpeg(chest()),
+            "wide.tif": tiff(in_12_bits(chest())),
+        },
+    )
+
+
+@pytest.fixture
+def mixed(films: Path) -> Path:
+    """And three files that cannot."""
+    return write_tree(films, {"cut.jpg": jpeg()[:500], "empty.png": b"", "notes.txt": b"hello"})

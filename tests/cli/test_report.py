@@ -15,7 +15,7 @@ from cxr_edge.ledger.file import LEDGER_NAME
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
-from tests.ledger.test_file import as_version
+from tests.ledger.files import as_version
 
 
 @pytest.fixture

@@ -2,70 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import random
 import re
-import shutil
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from cxr_edge.decoders.pool import Workers
-from cxr_edge.intake import discover
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report.context import BANNER
 from cxr_edge.scoring import pipeline
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 from tests.cli.conftest import Run
+from tests.cli.reports import csv_rows, run_values
 from tests.factories import (
     bundled_choices,
     chest,
     file_name,
-    in_12_bits,
     names_in,
-    raising,
     write_tree,
 )
-from tests.images.films import jpeg, png, tiff
-from tests.runtime.broken import BROKEN
-from tests.tiny import write_tiny
+from tests.images.films import jpeg, png
 
 INCOMING = Path(__file__).parent.parent / "data/incoming"
-
-
-@pytest.fixture
-def films(tmp_path: Path) -> Path:
-    """Three films: the first is flagged at either operating point or below, the others are not."""
-    return write_tree(
-        tmp_path / "in",
-        {
-            "bright.png": png(chest(tilt=-110)),
-            "sub/film.jpg": jpeg(chest()),
-            "wide.tif": tiff(in_12_bits(chest())),
-        },
-    )
-
-
-@pytest.fixture
-def mixed(films: Path) -> Path:
-    """And three files that cannot."""
-    return write_tree(films, {"cut.jpg": jpeg()[:500], "empty.png": b"", "notes.txt": b"hello"})
-
-
-def csv_rows(out: Path) -> list[dict[str, str]]:
-    with (out / "triage.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def run_values(out: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((out / "run.json").read_text())
-    return values
 
 
 @pytest.mark.parametrize(
@@ -206,179 +168,9 @@ def test_operating_point(
         assert row["flagged"] == str(float(row["probability"]) >= threshold).lower()
 
 
-USAGE = {
-    "no input": ([], "give INPUTs or --files-from, one of the two"),
-    "input and list": (["in", "--files-from", "list"], "give INPUTs or --files-from"),
-    "both thresholds": (
-        ["in", "--threshold", "0.5", "--operating-point", "balanced"],
-        "give one of --operating-point, --threshold and --site-profile",
-    ),
-    "threshold that rounds to 0": (
-        ["in", "--threshold", "0.0000004"],
-        "--threshold must lie between 0 and 1: 4e-07",
-    ),
-    "threshold 0": (["in", "--threshold", "0"], "--threshold must lie between 0 and 1: 0.0"),
-    "threshold 1": (["in", "--threshold", "1"], "--threshold must lie between 0 and 1: 1.0"),
-    "threshold NaN": (["in", "--threshold", "nan"], "--threshold must lie between 0 and 1: nan"),
-    "threshold text": (["in", "--threshold", "high"], "not a valid float"),
-    "unknown point": (
-        ["in", "--operating-point", "rule-out"],
-        "tiny has no operating point 'rule-out'\n  tip: it has: screening, balanced",
-    ),
-    "unknown device": (
-        ["in", "--device", "tpu"],
-        "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n",
-    ),
-    "no index": (
-        ["in", "--device", "cuda:x"],
-        "error: unknown device 'cuda:x'\n  tip: use auto, cpu, cuda or cuda:N\n",
-    ),
-    "missing input": (["in", "nowhere"], "input does not exist: "),
-    "missing list": (["--files-from", "nowhere"], "--files-from nowhere cannot be read: No such"),
-    "no workers": (["in", "--workers", "0"], "0 is not in the range"),
-    "negative workers": (
-        ["in", "--workers", "-1"],
-        "'--workers': -1 is not in the range 1<=x<=256",
-    ),
-    "huge workers": (
-        ["in", "--workers", "9999"],
-        "'--workers': 9999 is not in the range 1<=x<=256",
-    ),
-    "no batch": (
-        ["in", "--batch-size", "0"],
-        "Invalid value for '--batch-size': 0 is not in the range",
-    ),
-    "negative batch": (
-        ["in", "--batch-size", "-3"],
-        "'--batch-size': -3 is not in the range 1<=x<=256",
-    ),
-    "huge batch": (
-        ["in", "--batch-size", "1000000000"],
-        "1000000000 is not in the range 1<=x<=256",
-    ),
-    "half a batch": (["in", "--batch-size", "1.5"], "'1.5' is not a valid integer"),
-    "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
-    "report among the films": (
-        ["in", "--out", "in/sub/../report"],
-        "error: the report folder in/sub/../report lies inside an INPUT\n"
-        "  tip: give --out a folder outside of what is scored\n",
-    ),
-    "report among the films by default": (["."], "error: the report folder reports/"),
-    "unknown option": (["in", "--sieve"], "No such option"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), USAGE.values(), ids=USAGE)
-def test_usage_error(
-    arguments: list[str],
-    message: str,
-    run: Run,
-    films: Path,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    made = run("score", *arguments, "--model", tiny)
-    assert (made.code, made.out) == (2, "")
-    assert message in made.err
-    assert names_in(tmp_path) == ["in"]
-
-
 def test_default_model() -> None:
     """It is a bundled name, and the help says so."""
     assert DEFAULT_MODEL == "cnn3_128"
-
-
-LISTS = {
-    "lines": b"in/bright.png\nin/sub/film.jpg\n",
-    "no last newline": b"in/bright.png\nin/sub/film.jpg",
-    "empty lines": b"\n\nin/bright.png\n\nin/sub/film.jpg\n\n",
-    "made on Windows": b"in/bright.png\r\nin/sub/film.jpg\r\n",
-    "with a byte order mark": b"\xef\xbb\xbfin/bright.png\nin/sub/film.jpg\n",
-    "made by find -print0": b"in/bright.png\0in/sub/film.jpg\0",
-    "twice": b"in/bright.png\nin/sub/film.jpg\nin/bright.png\n",
-}
-
-
-@pytest.mark.parametrize("source", ["-", "list"])
-@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
-def test_files_from(
-    text: bytes,
-    source: str,
-    run: Run,
-    films: Path,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("list").write_bytes(text)
-    made = run("score", "--files-from", source, "--model", tiny, "--out", "out", "-q", stdin=text)
-    assert made.code == 0
-    assert {row["path"] for row in csv_rows(Path("out"))} == {"in/bright.png", "in/sub/film.jpg"}
-
-
-def test_files_from_takes_any_name(
-    run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    names = [b"Gr\xc3\xb6\xc3\x9fe.png", b"latin\xff.png", b" space.png", b"nowhere.png"]
-    for name in names[:3]:
-        Path(os.fsdecode(name)).write_bytes(png())
-    text = b"\n".join(names)
-    made = run("score", "--files-from", "-", "--model", tiny, "--out", "out", "-q", stdin=text)
-    assert made.code == 3
-    assert {row["path"]: row["reason"] for row in csv_rows(Path("out"))} == {
-        "Größe.png": "",
-        r"latin\udcff.png": "",
-        " space.png": "",
-        "nowhere.png": "missing",
-    }
-
-
-def test_a_list_ended_by_null_bytes_takes_line_ends(
-    run: Run, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("a\nb.png").write_bytes(png())
-    asked = ("score", "--files-from", "-", "--model", tiny, "--out", "out", "-q")
-    made = run(*asked, stdin=b"a\nb.png\0")
-    assert made.code == 0
-    assert [row["path"] for row in csv_rows(Path("out"))] == [r"a\nb.png"]
-
-
-def test_lists_of_a_folder_share_its_ledger(
-    run: Run,
-    films: Path,
-    tiny: Path,
-    own_state: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Tonight's list has another name than last night's, and the same films."""
-    monkeypatch.chdir(tmp_path)
-    for night in ("2026-11-29", "2026-11-30"):
-        Path(night).write_bytes(b"in/bright.png\n")
-        run("score", "--files-from", night, "--model", tiny, "--out", f"{night}.out", "-q")
-    assert len(names_in(own_state)) == 1
-
-
-HALF_LISTS = {
-    "a tail of zeros": (b"in/bright.png\n" + bytes(64), "has null bytes in a row"),
-    "an empty name": (b"in/bright.png\0\0in/sub/film.jpg\0", "has null bytes in a row"),
-    "from PowerShell": ("in/bright.png\r\n".encode("utf-16"), "is UTF-16"),
-}
-
-
-@pytest.mark.parametrize(("text", "message"), HALF_LISTS.values(), ids=HALF_LISTS)
-def test_a_list_that_cannot_be_meant(
-    text: bytes, message: str, run: Run, films: Path, tiny: Path, tmp_path: Path
-) -> None:
-    made = run("score", "--files-from", "-", "--model", tiny, "--out", tmp_path / "out", stdin=text)
-    assert made.code == 2
-    assert made.err.startswith(f"error: --files-from - {message}\n  tip: ")
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_deleted_working_folder_costs_no_report(
@@ -392,84 +184,6 @@ def test_a_deleted_working_folder_costs_no_report(
     made = run("score", films, "--model", tiny, "--out", out, "--state", state, "-q")
     assert made.code == 0
     assert json.loads((out / "run.json").read_text())["directory"] == ""
-
-
-def must_not_happen(*_: Any) -> NoReturn:
-    pytest.fail("a film was looked for")
-
-
-@pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
-def test_broken_model_is_refused_before_any_film(
-    changes: dict[str, Any],
-    message: str,
-    run: Run,
-    films: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(discover, "_walk", must_not_happen)
-    monkeypatch.setattr(Workers, "prepare", must_not_happen)
-    path = write_tiny(tmp_path / "model", **changes)
-    made = run("score", films, "--model", path, "--out", tmp_path / "out")
-    assert (made.code, made.out) == (4, "")
-    assert re.match(f"error: .*({message})", made.err)
-    assert names_in(tmp_path) == ["in", "model"]
-
-
-REFUSED = {
-    "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled: "),
-    "keras": (
-        "net.keras",
-        "error: net.keras is neither .onnx nor .tflite\n  tip: give the .onnx or .tflite beside it",
-    ),
-    "no spec": ("alone.onnx", "error: alone.onnx has no spec alone.json beside it\n  tip: "),
-    "no GPU": ("tiny.onnx", "error: cuda:0 was asked for"),
-}
-
-
-@pytest.mark.parametrize(("model", "message"), REFUSED.values(), ids=REFUSED)
-def test_model_or_device_is_refused(
-    model: str,
-    message: str,
-    run: Run,
-    films: Path,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(discover, "_walk", must_not_happen)
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.chdir(tmp_path)
-    for name in ("net.keras", "alone.onnx"):
-        Path(name).write_bytes(b"x")
-    for suffix in (".onnx", ".json"):
-        shutil.copy(tiny.with_suffix(suffix), ".")
-    made = run("score", films, "--model", model, "--device", "cuda")
-    assert made.code == 4
-    assert made.err.startswith(message)
-    assert not Path("reports").exists()
-
-
-def test_missing_library_names_its_extra(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "cxr_edge.runtime.onnx", None)
-    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
-    assert (made.code, made.err) == (
-        2,
-        "error: the library that runs .onnx models is not installed\n"
-        "  tip: install it in the checkout of cxr-edge: pip install '.[cpu]'\n",
-    )
-
-
-def test_report_that_cannot_be_written(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Path, "rename", raising(OSError(28, "No space left on device")))
-    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
-    assert (made.code, made.out) == (1, "")
-    assert made.err.startswith("error: the report could not be written to ")
-    assert names_in(tmp_path) == ["in"]
 
 
 def test_what_a_file_says_about_the_patient_goes_nowhere(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -23,14 +22,12 @@ from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.scoring import night
 from cxr_edge.scoring.job import ScoreJob
 from tests.cli.conftest import Run
+from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, raising, write_tree
-from tests.images import dicoms
 from tests.images.films import png
 from tests.tiny import write_tiny
 
 INCOMING = Path(__file__).parent.parent / "data/incoming"
-
-Rows = list[dict[str, str]]
 
 
 @pytest.fixture
@@ -51,11 +48,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(OnnxRunner, "predict", predict)
     return sizes
-
-
-def csv_rows(out: Path) -> Rows:
-    with (out / "triage.csv").open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_the_second_night_asks_the_network_for_new_films_alone(
@@ -303,52 +295,6 @@ def test_same_bytes_under_two_names(
         "copy.png": "2.png"
     }
     assert rows["copy.png"]["probability"] == rows["2.png"]["probability"]
-
-
-def test_the_identifier_that_was_asked_for(
-    run: Run, films: Path, tiny: Path, tmp_path: Path
-) -> None:
-    write_tree(films, {"a.dcm": dicoms.film(AccessionNumber="A-17", PatientID="P-4711")})
-    out = tmp_path / "out"
-    made = run(
-        *("score", films, "--model", tiny, "--out", out),
-        *("--id-tag", "AccessionNumber", "--jsonl"),
-    )
-    named = {row["path"]: row["AccessionNumber"] for row in csv_rows(out)}
-    assert named.pop("a.dcm") == "A-17"
-    assert set(named.values()) == {""}
-    printed = {
-        row["path"]: row["AccessionNumber"] for row in map(json.loads, made.out.splitlines())
-    }
-    assert printed == {"a.dcm": "A-17", **dict.fromkeys(named)}
-    assert json.loads((out / "run.json").read_text())["id_tag"] == "AccessionNumber"
-    assert "AccessionNumber A-17" in (out / "triage.html").read_text()
-    assert not any("P-4711" in path.read_text() for path in out.iterdir())
-    assert "A-17" not in made.err
-
-
-def test_no_identifier_unless_it_is_asked_for(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, own_state: Path
-) -> None:
-    """Nor in the ledger."""
-    write_tree(films, {"a.dcm": dicoms.film(AccessionNumber="A-17", PatientID="P-4711")})
-    out = tmp_path / "out"
-    made = run("score", films, "--model", tiny, "--out", out, "--jsonl", "-v")
-    kept = b"".join(path.read_bytes() for path in own_state.rglob("*") if path.is_file())
-    written = b"".join(path.read_bytes() for path in out.iterdir())
-    for secret in ("A-17", "P-4711"):
-        assert secret not in made.out + made.err
-        assert secret.encode() not in kept + written
-
-
-@pytest.mark.parametrize("tag", ["PixelData", "Rows", "accession", "0008,0050", "Patient Name"])
-def test_what_is_no_identifier(tag: str, run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
-    made = run("score", films, "--model", tiny, "--id-tag", tag, "--out", tmp_path / "out")
-    assert (made.code, made.out) == (2, "")
-    assert made.err == (
-        f"error: --id-tag {tag}: no DICOM keyword of a text\n"
-        "  tip: use one such as AccessionNumber or StudyInstanceUID\n"
-    )
 
 
 def test_the_way_to_the_scores_names_the_state(

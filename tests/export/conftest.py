@@ -7,6 +7,7 @@ before a test asks for it.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -20,6 +21,8 @@ from tests.export.films import write_labelled
 if TYPE_CHECKING:
     import keras
 
+    from cxr_edge.model.spec import ModelSpec
+    from cxr_export.export import ExportJob
     from tests.export.networks import Converted
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -102,3 +105,39 @@ def run_folder(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     options = NetOptions("per_image", batchnorm_momentum=0.5)
     recipe = Recipe("tiny", "cnn3_50", epochs=2, validation_tenths=5, model=options)
     return train(TrainingJob(recipe, labelled, tmp_path_factory.mktemp("runs") / "run")).path
+
+
+@pytest.fixture(scope="session")
+def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportJob:
+    """A run, measured on a labelled folder: its films but one."""
+    from cxr_export.export import ExportJob
+
+    out = tmp_path_factory.mktemp("models") / "not" / "there"
+    held_back = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
+    next((held_back / "NORMAL").iterdir()).unlink()
+    return ExportJob(run_folder, "mine", labelled, out, test=held_back)
+
+
+@pytest.fixture(scope="session")
+def exported(job: ExportJob) -> ModelSpec:
+    """The spec of a whole export into `job.out`; neither is to be changed."""
+    from cxr_export.export import export
+
+    old = os.umask(0o077)
+    try:
+        return export(job)
+    finally:
+        os.umask(old)
+
+
+@pytest.fixture
+def conversions(exported: ModelSpec, job: ExportJob, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
+    """`export` of the same job without converting again."""
+    import onnx
+
+    from cxr_export import export as driver
+    from cxr_export.precision import Networks
+
+    model, tflite = onnx.load(job.out / "mine.onnx"), (job.out / "mine.tflite").read_bytes()
+    monkeypatch.setattr(driver, "convert", lambda *_: Networks(model, tflite))
+    return exported

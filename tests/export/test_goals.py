@@ -14,7 +14,7 @@ from cxr_export.card import render_card
 from cxr_export.goals import GOALS, Goal, reached
 from cxr_export.intended_use import KERMANY
 from cxr_training.nets import NETS
-from tests.export.test_card import evaluation, spec
+from tests.export.specs import evaluation, spec
 
 
 def measured(auc: float = 0.9921, accuracy: int = 956, sensitivity: int = 980) -> MeasuredSet:

@@ -8,7 +8,7 @@ import pytest
 
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_export.prevalence import PREVALENCES, at_prevalences
-from tests.export.test_card import evaluation, spec
+from tests.export.specs import evaluation, spec
 
 # Of 1000 films at 10 %: 90 of 100 ill flagged, 180 of 900 healthy.
 POINT = OperatingPoint(

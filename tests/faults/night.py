@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
-from tests.cli.test_installed import BINARY, environment
+from tests.cli.installed import BINARY, environment
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 
@@ -29,9 +27,6 @@ _MARK = "CXR_NIGHT"
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Ended = subprocess.CompletedProcess[bytes]
-
-installed = pytest.mark.skipif(not BINARY.exists(), reason="cxr-edge is not installed here")
-
 
 @dataclass(frozen=True)
 class Ward:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.installed import installed
 from tests.faults.conftest import Figures
-from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, in_pairs, installed, write_films
+from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, in_pairs, write_films
 from tests.faults.tiers import SEED
 
 pytestmark = installed

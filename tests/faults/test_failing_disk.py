@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_installed import BINARY
+from tests.cli.installed import BINARY, installed
 from tests.factories import names_in
 from tests.faults import shim
 from tests.faults.conftest import Figures
@@ -27,7 +27,6 @@ from tests.faults.night import (
     check_whole_or_absent,
     cxr_edge,
     in_pairs,
-    installed,
     reference,
     spread,
     write_films,

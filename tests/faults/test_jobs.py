@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_installed import BINARY, environment
+from tests.cli.installed import BINARY, environment, installed
 from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
@@ -23,7 +23,6 @@ from tests.faults.night import (
     check_whole_or_absent,
     csv_of,
     cxr_edge,
-    installed,
     reference,
     write_films,
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.installed import installed
 from tests.faults import shim
 from tests.faults.conftest import Figures
 from tests.faults.night import (
@@ -29,7 +30,6 @@ from tests.faults.night import (
     csv_of,
     cxr_edge,
     in_pairs,
-    installed,
     kill,
     marked,
     patched,

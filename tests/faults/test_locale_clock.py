@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_installed import environment
+from tests.cli.installed import environment, installed
 from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
@@ -20,7 +20,6 @@ from tests.faults.night import (
     check_whole_or_absent,
     cxr_edge,
     in_pairs,
-    installed,
     patched,
     reference,
     rows_of,

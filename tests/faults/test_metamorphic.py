@@ -12,7 +12,7 @@ from cxr_edge.cli import cli
 from tests.factories import write_tree
 from tests.faults.conftest import Figures
 from tests.faults.corpus import seeds
-from tests.faults.test_mutations import mutant
+from tests.faults.damaged import mutant
 from tests.faults.tiers import SEED, tier
 
 Row = dict[str, str]

@@ -15,7 +15,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from tests.cli.test_installed import BINARY, environment
+from tests.cli.installed import BINARY, environment, installed
 from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
@@ -23,7 +23,6 @@ from tests.faults.night import (
     Ward,
     csv_of,
     cxr_edge,
-    installed,
     reference,
     to_its_end,
     write_films,

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.cli.installed import installed
 from tests.factories import chest
 from tests.faults.conftest import Figures
-from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, installed, rows_of
+from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, rows_of
 from tests.faults.tiers import SEED, tier
 from tests.images.films import png, tiff
 

@@ -12,17 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.cli.installed import installed
 from tests.faults.conftest import Figures
-from tests.faults.night import (
-    INCOMPLETE,
-    SECONDS,
-    Ward,
-    cxr_edge,
-    installed,
-    patched,
-    rows_of,
-    to_its_end,
-)
+from tests.faults.night import INCOMPLETE, SECONDS, Ward, cxr_edge, patched, rows_of, to_its_end
 from tests.faults.tiers import SEED, tier
 from tests.images.films import png
 

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
 from cxr_edge.types import DecodedImage, Reason
+from tests.images.damage import MUTATIONS, cuts, outcome
 from tests.images.films import (
     in_16_bits,
     jpeg,
@@ -52,19 +52,6 @@ UNMARKED = {
     "tiff lzw": tiff(compression="tiff_lzw"),
     "tiff deflate": tiff(compression="tiff_adobe_deflate"),
 }
-
-
-def cuts(data: bytes, count: int = 60) -> list[int]:
-    """Lengths from nothing to all but the last byte."""
-    return sorted({*np.linspace(1, len(data) - 1, count).astype(int).tolist(), len(data) - 2})
-
-
-def outcome(data: bytes) -> DecodedImage | Reason:
-    """What decoding gives; anything but an `ImageError` is the test's failure."""
-    try:
-        return decode(data, "film")
-    except ImageError as error:
-        return error.reason
 
 
 @pytest.mark.parametrize("data", MARKED.values(), ids=MARKED)
@@ -246,35 +233,6 @@ FUZZ_FILMS = {
     "tiff turned": oriented("TIFF", 6),
     "tiff big": tiff(big_tiff=True),
 }
-
-
-def flip(data: bytearray, rng: random.Random) -> None:
-    for _ in range(rng.randint(1, 8)):
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-
-
-def damage_header(data: bytearray, rng: random.Random) -> None:
-    start = rng.randrange(min(200, len(data)))
-    data[start : start + 4] = rng.choice((b"\0\0\0\0", b"\xff\xff\xff\xff", rng.randbytes(4)))
-
-
-def cut_out(data: bytearray, rng: random.Random) -> None:
-    start = rng.randrange(len(data))
-    del data[start : start + rng.randint(1, 64)]
-
-
-def insert(data: bytearray, rng: random.Random) -> None:
-    start = rng.randrange(len(data))
-    data[start:start] = rng.randbytes(rng.randint(1, 64))
-
-
-def zero_out(data: bytearray, rng: random.Random) -> None:
-    start = rng.randrange(len(data))
-    length = min(rng.randint(1, 256), len(data) - start)
-    data[start : start + length] = bytes(length)
-
-
-MUTATIONS = (flip, damage_header, cut_out, insert, zero_out)
 
 
 @pytest.mark.parametrize("seed", [FUZZ_SEED])

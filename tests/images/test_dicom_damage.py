@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cxr_edge.images import decode
 from cxr_edge.images.dicom_syntax import SYNTAXES
 from cxr_edge.types import DecodedImage, Reason
+from tests.images.damage import MUTATIONS, cuts, outcome
 from tests.images.dicoms import BIG_ENDIAN, ENCODERS, EXPLICIT, IMPLICIT, film
-from tests.images.test_damage import MUTATIONS, cuts, outcome
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")
 

@@ -9,7 +9,7 @@ import pytest
 from cxr_edge.images.dicom_syntax import SYNTAXES
 from tests.images import dicoms
 from tests.images.dicoms import ENCODERS
-from tests.images.test_dicom_foreign import FOREIGN
+from tests.images.foreign import FOREIGN
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "dicom.md"
 

@@ -19,12 +19,11 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.file import LEDGER_NAME, opened, opened_for_reading, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
-from tests.ledger.test_runs import SETTINGS, entry, everything, found
+from tests.ledger.entries import SETTINGS, entry, everything, found
+from tests.ledger.files import PAGE, as_version, filled
 
 ROOT = Path(__file__).resolve().parents[2]
 WAL, SHM = f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"
-ROWS = 60
-PAGE = 4096
 
 # Commits one row after the other, says so, and is killed while it writes many more.
 WRITER = """
@@ -32,7 +31,7 @@ import sys
 from pathlib import Path
 from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.ledger.file import transaction
-from tests.ledger.test_runs import SETTINGS, entry
+from tests.ledger.entries import SETTINGS, entry
 with open_ledger(Path(sys.argv[1])) as ledger:
     run = ledger.begin("killed", SETTINGS)
     for number in range(10):
@@ -47,16 +46,6 @@ with open_ledger(Path(sys.argv[1])) as ledger:
         print("writing", flush=True)
         sys.stdin.read()
 """
-
-
-def filled(folder: Path) -> Path:
-    """A ledger of one finished run."""
-    with open_ledger(folder) as ledger:
-        run = ledger.begin("first", SETTINGS)
-        run.record([entry(f"{n}.png", n / 100, sha256=f"{n:064x}") for n in range(ROWS)])
-        run.finish({"a": 1})
-    assert names_in(folder) == [LEDGER_NAME]
-    return folder / LEDGER_NAME
 
 
 def killed(folder: Path) -> Path:
@@ -248,23 +237,6 @@ def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) ->
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
-
-
-# What makes a ledger of a version one of the version before.
-DOWNGRADES = {
-    3: "ALTER TABLE run RENAME COLUMN settings_sha256 TO recipe",
-    2: "ALTER TABLE item DROP COLUMN device",
-}
-
-
-def as_version(version: int, path: Path) -> None:
-    """A ledger as an earlier release left it behind."""
-    with closing(sqlite3.connect(path)) as connection:
-        for number in range(3, version, -1):
-            connection.execute(DOWNGRADES[number])
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.commit()
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,48 +10,19 @@ import pytest
 
 from cxr_edge.errors import StateError
 from cxr_edge.ledger.runs import Entry, Ledger, Run, open_ledger
-from cxr_edge.support.text import display_name
-from cxr_edge.triage import reading_key
-from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, InputWarning, Reason, Result, Stamp
+from cxr_edge.types import DETERMINISTIC_REASONS, InputWarning, Reason, Stamp
 from tests.factories import result
-
-SETTINGS = "some settings"
-SECOND = 10**9
-LONG_AGO = 1_000_000_000 * SECOND
-NOW = LONG_AGO + 86400 * SECOND
-STAMP = Stamp(size=100, mtime_ns=LONG_AGO, ctime_ns=LONG_AGO + 1, inode=2**64 - 1)
-SHA256 = "ab" * 32
-
-
-def found(name: str | bytes = "a.png", stamp: Stamp | None = STAMP) -> FoundFile:
-    path = Path("in", os.fsdecode(name))
-    return FoundFile(path, display_name(os.fsdecode(name)), stamp=stamp, seen_ns=NOW)
-
-
-def entry(
-    name: str | bytes = "a.png",
-    probability: float | None = 0.5,
-    stamp: Stamp | None = STAMP,
-    **facts: Any,
-) -> Entry:
-    file = found(name, stamp)
-    return Entry(file, result(file.display, probability, **facts), stamp)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(ledger: Ledger) -> Run:
-    return ledger.begin("first", SETTINGS)
-
-
-def everything(run: Run, threshold: float = 0.5) -> list[Result]:
-    return list(run.results(reading_key(threshold)))
-
+from tests.ledger.entries import (
+    LONG_AGO,
+    NOW,
+    SECOND,
+    SETTINGS,
+    SHA256,
+    STAMP,
+    entry,
+    everything,
+    found,
+)
 
 EVERY_FACT = Entry(
     found(),

@@ -16,7 +16,7 @@ from cxr_edge.report import RunContext
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import context, result
-from tests.ledger.test_runs import SETTINGS, SHA256, entry, everything, found
+from tests.ledger.entries import SETTINGS, SHA256, entry, everything, found
 
 
 @pytest.fixture

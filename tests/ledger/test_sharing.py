@@ -14,8 +14,8 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.file import LEDGER_NAME, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
-from tests.ledger.test_file import ROWS, filled
-from tests.ledger.test_runs import SETTINGS, entry, everything
+from tests.ledger.entries import SETTINGS, entry, everything
+from tests.ledger.files import ROWS, filled
 
 
 def test_a_reader_sees_what_was_committed_and_holds_nobody_up(tmp_path: Path) -> None:

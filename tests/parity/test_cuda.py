@@ -23,7 +23,7 @@ from cxr_edge.runtime.batches import Inference
 from cxr_edge.runtime.loading import GPU_TOLERANCE
 from tests.export.films import INCOMING
 from tests.factories import bundled_choices, file_name
-from tests.parity.test_score_command import TEST_A
+from tests.parity.kermany import TEST_A
 
 FILMS = TEST_A if TEST_A.is_dir() else INCOMING
 FP16_TOLERANCE = 1e-3  # of the gate, between two ways of rounding to half precision

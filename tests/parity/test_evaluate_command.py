@@ -22,7 +22,7 @@ from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, load
-from tests.parity.test_score_command import FILMS, TEST_A
+from tests.parity.kermany import FILMS, TEST_A
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 

@@ -16,7 +16,7 @@ from cxr_edge.statistics.auc import auc_estimate
 from cxr_edge.statistics.measurements import Decisions
 from cxr_edge.statistics.patients import patient_of
 from cxr_edge.types import PROBABILITY_DECIMALS
-from tests.parity.test_score_command import FILMS, TEST_A
+from tests.parity.kermany import FILMS, TEST_A
 
 metrics = pytest.importorskip("sklearn.metrics")
 PATHS = sorted(TEST_A.glob("*/*.jpeg"))

@@ -11,7 +11,7 @@ import pytest
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from tests.export.films import write_labelled
-from tests.parity.test_score_command import TEST_A
+from tests.parity.kermany import TEST_A
 
 if TYPE_CHECKING:
     from cxr_edge.model.files import GoldenCase

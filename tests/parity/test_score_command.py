@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.model.catalog import ModelChoice
-from tests.export.films import ROOT
+from tests.parity.kermany import FILMS, TEST_A
 
-TEST_A = ROOT.parent / "shared" / "data" / "kermany224" / "test_a"
-FILMS = 312
 WITHIN = 1e-4
 
 

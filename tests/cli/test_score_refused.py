@@ -1,0 +1,177 @@
+"""`cxr-edge score` refuses: one sentence with the way out, and nothing written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.intake import discover
+from tests.cli.conftest import Run
+from tests.factories import (
+    names_in,
+    raising,
+)
+from tests.runtime.broken import BROKEN
+from tests.tiny import write_tiny
+
+USAGE = {
+    "no input": ([], "give INPUTs or --files-from, one of the two"),
+    "input and list": (["in", "--files-from", "list"], "give INPUTs or --files-from"),
+    "both thresholds": (
+        ["in", "--threshold", "0.5", "--operating-point", "balanced"],
+        "give one of --operating-point, --threshold and --site-profile",
+    ),
+    "threshold that rounds to 0": (
+        ["in", "--threshold", "0.0000004"],
+        "--threshold must lie between 0 and 1: 4e-07",
+    ),
+    "threshold 0": (["in", "--threshold", "0"], "--threshold must lie between 0 and 1: 0.0"),
+    "threshold 1": (["in", "--threshold", "1"], "--threshold must lie between 0 and 1: 1.0"),
+    "threshold NaN": (["in", "--threshold", "nan"], "--threshold must lie between 0 and 1: nan"),
+    "threshold text": (["in", "--threshold", "high"], "not a valid float"),
+    "unknown point": (
+        ["in", "--operating-point", "rule-out"],
+        "tiny has no operating point 'rule-out'\n  tip: it has: screening, balanced",
+    ),
+    "unknown device": (
+        ["in", "--device", "tpu"],
+        "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n",
+    ),
+    "no index": (
+        ["in", "--device", "cuda:x"],
+        "error: unknown device 'cuda:x'\n  tip: use auto, cpu, cuda or cuda:N\n",
+    ),
+    "missing input": (["in", "nowhere"], "input does not exist: "),
+    "missing list": (["--files-from", "nowhere"], "--files-from nowhere cannot be read: No such"),
+    "no workers": (["in", "--workers", "0"], "0 is not in the range"),
+    "negative workers": (
+        ["in", "--workers", "-1"],
+        "'--workers': -1 is not in the range 1<=x<=256",
+    ),
+    "huge workers": (
+        ["in", "--workers", "9999"],
+        "'--workers': 9999 is not in the range 1<=x<=256",
+    ),
+    "no batch": (
+        ["in", "--batch-size", "0"],
+        "Invalid value for '--batch-size': 0 is not in the range",
+    ),
+    "negative batch": (
+        ["in", "--batch-size", "-3"],
+        "'--batch-size': -3 is not in the range 1<=x<=256",
+    ),
+    "huge batch": (
+        ["in", "--batch-size", "1000000000"],
+        "1000000000 is not in the range 1<=x<=256",
+    ),
+    "half a batch": (["in", "--batch-size", "1.5"], "'1.5' is not a valid integer"),
+    "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
+    "report among the films": (
+        ["in", "--out", "in/sub/../report"],
+        "error: the report folder in/sub/../report lies inside an INPUT\n"
+        "  tip: give --out a folder outside of what is scored\n",
+    ),
+    "report among the films by default": (["."], "error: the report folder reports/"),
+    "unknown option": (["in", "--sieve"], "No such option"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), USAGE.values(), ids=USAGE)
+def test_usage_error(
+    arguments: list[str],
+    message: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = run("score", *arguments, "--model", tiny)
+    assert (made.code, made.out) == (2, "")
+    assert message in made.err
+    assert names_in(tmp_path) == ["in"]
+
+
+def must_not_happen(*_: Any) -> NoReturn:
+    pytest.fail("a film was looked for")
+
+
+@pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
+def test_broken_model_is_refused_before_any_film(
+    changes: dict[str, Any],
+    message: str,
+    run: Run,
+    films: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discover, "_walk", must_not_happen)
+    monkeypatch.setattr(Workers, "prepare", must_not_happen)
+    path = write_tiny(tmp_path / "model", **changes)
+    made = run("score", films, "--model", path, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (4, "")
+    assert re.match(f"error: .*({message})", made.err)
+    assert names_in(tmp_path) == ["in", "model"]
+
+
+REFUSED = {
+    "no such model": ("nothing", "error: no model 'nothing'\n  tip: bundled: "),
+    "keras": (
+        "net.keras",
+        "error: net.keras is neither .onnx nor .tflite\n  tip: give the .onnx or .tflite beside it",
+    ),
+    "no spec": ("alone.onnx", "error: alone.onnx has no spec alone.json beside it\n  tip: "),
+    "no GPU": ("tiny.onnx", "error: cuda:0 was asked for"),
+}
+
+
+@pytest.mark.parametrize(("model", "message"), REFUSED.values(), ids=REFUSED)
+def test_model_or_device_is_refused(
+    model: str,
+    message: str,
+    run: Run,
+    films: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discover, "_walk", must_not_happen)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.keras", "alone.onnx"):
+        Path(name).write_bytes(b"x")
+    for suffix in (".onnx", ".json"):
+        shutil.copy(tiny.with_suffix(suffix), ".")
+    made = run("score", films, "--model", model, "--device", "cuda")
+    assert made.code == 4
+    assert made.err.startswith(message)
+    assert not Path("reports").exists()
+
+
+def test_missing_library_names_its_extra(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cxr_edge.runtime.onnx", None)
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.err) == (
+        2,
+        "error: the library that runs .onnx models is not installed\n"
+        "  tip: install it in the checkout of cxr-edge: pip install '.[cpu]'\n",
+    )
+
+
+def test_report_that_cannot_be_written(
+    run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "rename", raising(OSError(28, "No space left on device")))
+    made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
+    assert (made.code, made.out) == (1, "")
+    assert made.err.startswith("error: the report could not be written to ")
+    assert names_in(tmp_path) == ["in"]
