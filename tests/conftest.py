@@ -17,6 +17,8 @@ from cxr_edge.runtime import Device, Runner, load
 from tests.nights import Night
 from tests.tiny import file_entry, write_tiny
 
+NEEDS = {"browser": "browser", "export": "keras", "training": "keras"}  # markers of folders
+
 # No deadline: the machines that run this are busy. A failure prints how to repeat it.
 settings.register_profile("cxr-edge", deadline=None, print_blob=True)
 settings.load_profile("cxr-edge")
@@ -26,6 +28,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Pytest puts its own warning filters on top of those in `cxr_edge.images`."""
     for library in ("PIL", "pydicom"):
         config.addinivalue_line("filterwarnings", rf"ignore::Warning:{library}\.")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whole folders by what their tests need; `slow` stands in the modules themselves."""
+    tests = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0]
+        if marker := NEEDS.get(folder):
+            item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)

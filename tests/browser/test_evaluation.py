@@ -16,6 +16,9 @@ from tests.browser.conftest import DESKTOP, PHONE, Witness, watched
 from tests.evaluate.made import CASES, evaluation, profile
 from tests.evaluate.parsed import pictures_of
 
+# Every kind of evaluation, drawn and opened.
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -15,6 +15,9 @@ from tests.browser.made import film, night, night_with_films
 from tests.factories import report
 from tests.report.pictures import pictured
 
+# Every page at every width, in every theme.
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

@@ -237,7 +237,14 @@ def test_long_lists_are_cut_and_say_so(run: Run, tiny: Path, tmp_path: Path) -> 
     assert "20.png" not in made.err
 
 
-@pytest.mark.parametrize("choice", bundled_choices(), ids=file_name)
+@pytest.mark.parametrize(
+    "choice",
+    [
+        choice if choice.spec.name == "cnn3_50" else pytest.param(choice, marks=pytest.mark.slow)
+        for choice in bundled_choices()
+    ],
+    ids=file_name,
+)
 def test_same_bytes_whatever_the_batches_and_workers(choice: Any, run: Run, tmp_path: Path) -> None:
     """Real films and broken files; `triage.csv` byte for byte."""
     names = sorted(path for path in INCOMING.iterdir())

@@ -128,6 +128,7 @@ COVERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("films", "share", "agreement"), COVERED.values(), ids=COVERED)
 def test_an_interval_holds_the_truth_as_often_as_it_says(
     films: list[int], share: float, agreement: float

@@ -37,6 +37,15 @@ NAMES = tuple(CELLS)
 SMALL_NAMES = NAMES[:3]
 RESNET = NAMES[3]
 
+
+def slow_for_resnet(name: str, *more: str) -> Any:
+    """A parameter; the ResNet takes longer to build and convert than all others together."""
+    value = (name, *more) if more else name
+    return pytest.param(value, marks=pytest.mark.slow) if name == RESNET else value
+
+
+EACH = [slow_for_resnet(name) for name in NAMES]
+
 # Keras 3.15 reads its variables with np.array(x); they do not know NumPy 2's `copy` keyword yet.
 reads_keras_variables = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"

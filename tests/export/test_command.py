@@ -37,6 +37,7 @@ def start(source: Path, calibration: Path, out: Path, seed: str) -> subprocess.P
     )
 
 
+@pytest.mark.slow
 def test_any_process_writes_the_same_bytes_and_says_what_it_measured(
     run_folder: Path, labelled: Path, tmp_path: Path
 ) -> None:

@@ -25,7 +25,8 @@ from tests.export.exports import FILES, contents, elsewhere
 from tests.export.networks import reads_keras_variables
 from tests.factories import set_value
 
-pytestmark = reads_keras_variables
+# Each failure is met in a whole export.
+pytestmark = [reads_keras_variables, pytest.mark.slow]
 
 
 def spoiled_graph(model: Any) -> InferenceGraph:

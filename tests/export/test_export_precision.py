@@ -21,7 +21,8 @@ from tests.export.exports import elsewhere
 from tests.export.films import films
 from tests.export.networks import RESNET, Converted, probability, reads_keras_variables
 
-pytestmark = reads_keras_variables
+# Each precision is a whole export.
+pytestmark = [reads_keras_variables, pytest.mark.slow]
 
 
 def test_int8_of_a_bare_network(

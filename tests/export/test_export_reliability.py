@@ -25,7 +25,8 @@ from cxr_export.source import load_source
 from tests.export.exports import elsewhere
 from tests.export.networks import reads_keras_variables
 
-pytestmark = reads_keras_variables
+# Whole exports, with every measurement.
+pytestmark = [reads_keras_variables, pytest.mark.slow]
 
 
 def test_out_of_fold_scores_choose_the_thresholds_that_are_gated_and_shipped(

@@ -26,11 +26,12 @@ from tests.export.networks import (
     probability,
     random_network,
     reads_keras_variables,
+    slow_for_resnet,
 )
 
 pytestmark = reads_keras_variables
 
-CASES = [(name, kind) for name in NAMES for kind in ("rescale", "per_image")]
+CASES = [slow_for_resnet(name, kind) for name in NAMES for kind in ("rescale", "per_image")]
 
 Network = Callable[[str, str], keras.Model]
 Images = NDArray[np.uint8]
@@ -204,6 +205,7 @@ def test_a_wrong_fold_is_seen(network: Network, spoil: Callable[[Any], None]) ->
         assert_same_as_keras(graph, model)
 
 
+@pytest.mark.slow
 def test_a_wrong_fold_inside_the_resnet_is_seen(network: Network) -> None:
     model = network(RESNET, "rescale")
     graph = InferenceGraph(model)

@@ -20,7 +20,7 @@ from cxr_export.onnx import OPSET, convert, with_spec
 from tests.export.films import films
 from tests.export.networks import (
     CELLS,
-    NAMES,
+    EACH,
     SMALL_NAMES,
     Converted,
     probability,
@@ -33,7 +33,7 @@ pytestmark = reads_keras_variables
 LARGE = 1000  # elements: below this a repeated constant costs nothing
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=EACH)
 def conversion(request: pytest.FixtureRequest, converted: Callable[[str], Converted]) -> Converted:
     """All networks."""
     return converted(request.param)

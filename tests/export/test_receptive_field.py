@@ -18,14 +18,14 @@ from cxr_training.nets import NETS
 from cxr_training.nets.blocks import FEATURES_LAYER
 from cxr_training.nets.resnet50v2_50 import BASE_LAYER
 from tests.export.films import films
-from tests.export.networks import CELLS, FIELDS, RESNET, SMALL_NAMES, reads_keras_variables
+from tests.export.networks import CELLS, EACH, FIELDS, RESNET, SMALL_NAMES, reads_keras_variables
 
 pytestmark = reads_keras_variables
 
 Network = Callable[[str, str], keras.Model]
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", EACH)
 def test_reckoned_from_the_layers(name: str, network: Network) -> None:
     steps = steps_to(network(name, "rescale"), FEATURES_LAYER)
     assert receptive_field(steps) == FIELDS[name]
@@ -66,6 +66,7 @@ def answers(features: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.floa
     return np.asarray(features(as_rgb(images), training=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("across", [1, 2], ids=["rows", "columns"])
 @pytest.mark.parametrize("name", SMALL_NAMES)
 def test_pixels_inside_move_a_cell_and_no_others(name: str, across: int, network: Network) -> None:
@@ -77,6 +78,7 @@ def test_pixels_inside_move_a_cell_and_no_others(name: str, across: int, network
     assert found == {cell: seen(FIELDS[name], cell, size) for cell in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("last", "field"),
     [
@@ -93,6 +95,7 @@ def test_inside_the_resnet(last: str, field: ReceptiveField, network: Network) -
     assert found == {cell: seen(field, cell, 50) for cell in found}
 
 
+@pytest.mark.slow
 def test_every_cell_of_the_resnet_sees_the_whole_film(network: Network) -> None:
     base = network(RESNET, "rescale").get_layer(BASE_LAYER)
     found = moving(base, 50, 2)

@@ -21,7 +21,7 @@ from cxr_export.source import load_source, sigmoid
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import ConvSpec, conv_block, flatten_head
 from tests.export.films import films
-from tests.export.networks import logits, probability, reads_keras_variables
+from tests.export.networks import EACH, logits, probability, reads_keras_variables
 from tests.factories import Change
 
 pytestmark = reads_keras_variables
@@ -30,7 +30,7 @@ pytestmark = reads_keras_variables
 # What is accepted.
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", EACH)
 def test_a_keras_file_of_each_network_loads(name: str, saved: Callable[[str], Path]) -> None:
     source = load_source(saved(name))
     assert (source.model.name, source.size, source.run) == (name, NETS[name].size, None)

@@ -97,6 +97,7 @@ def test_golden_cases_tell_networks_apart(source: Source) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_frozen_base_counts_as_not_trainable() -> None:
     from cxr_training.nets import NETS, NetOptions
     from cxr_training.nets.resnet50v2_50 import freeze

@@ -16,7 +16,7 @@ from cxr_export.tflite import SCHEMA, convert
 from tests.export.films import films
 from tests.export.networks import (
     CELLS,
-    NAMES,
+    EACH,
     SMALL_NAMES,
     Converted,
     logits,
@@ -27,7 +27,7 @@ from tests.export.networks import (
 pytestmark = reads_keras_variables
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=EACH)
 def conversion(request: pytest.FixtureRequest, converted: Callable[[str], Converted]) -> Converted:
     """All networks."""
     return converted(request.param)

@@ -29,7 +29,7 @@ from cxr_export.source import load_source
 from cxr_export.weight_quantisation import LEVELS, MIN_ELEMENTS, pack, pack_onnx, pack_tflite, snap
 from tests.export.films import films
 from tests.export.networks import (
-    NAMES,
+    EACH,
     RESNET,
     Converted,
     logits,
@@ -95,7 +95,7 @@ def test_a_channel_of_zeros_stays_zero() -> None:
     assert (packed.scale > 0).all()
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=EACH)
 def snapped(
     request: pytest.FixtureRequest,
     saved: Callable[[str], Path],

@@ -28,6 +28,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 Ended = subprocess.CompletedProcess[bytes]
 
+
 @dataclass(frozen=True)
 class Ward:
     """Films and the model that scores them."""

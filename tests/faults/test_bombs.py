@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.faults.bombs import BOMBS, HARMLESS
 from tests.faults.conftest import Figures
 from tests.faults.decoding import Seen, decoded, within_limits
@@ -19,6 +21,7 @@ def worst(seen: list[Seen]) -> dict[str, object]:
     }
 
 
+@pytest.mark.slow
 def test_bombs_are_not_scored(tmp_path: Path, figures: Figures) -> None:
     seen = decoded([(name, make()) for name, make in BOMBS.items()], tmp_path)
     figures(bombs=len(seen), **worst(seen))

@@ -13,7 +13,8 @@ from tests.faults.conftest import Figures
 from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, in_pairs, write_films
 from tests.faults.tiers import SEED
 
-pytestmark = installed
+# Many whole runs over the same films.
+pytestmark = [installed, pytest.mark.slow]
 
 WAYS = [(batch, workers) for batch in (1, 5, 32) for workers in (1, 2)]
 

@@ -33,7 +33,8 @@ from tests.faults.night import (
 )
 from tests.faults.tiers import LONG, tier
 
-pytestmark = installed
+# Whole runs, one for each call that fails.
+pytestmark = [installed, pytest.mark.slow]
 
 ERRORS = ("ENOSPC", "EIO", "EACCES")
 

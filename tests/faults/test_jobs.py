@@ -89,6 +89,7 @@ def hold(state: Path) -> int:
     raise AssertionError("nobody holds the state")
 
 
+@pytest.mark.slow
 def test_one_state_for_all(plan: Plan, start: Start, tmp_path: Path, figures: Figures) -> None:
     started = []
     for number in range(tier(10, 100)):
@@ -123,6 +124,7 @@ def check_loser(plan: Plan, place: Path, code: int, said: str) -> None:
     assert (ended.returncode, csv_of(again)) == (INCOMPLETE, plan.expected)
 
 
+@pytest.mark.slow
 def test_one_report_for_all(plan: Plan, start: Start, tmp_path: Path, figures: Figures) -> None:
     codes: Counter[int] = Counter()
     for number in range(tier(5, 100)):

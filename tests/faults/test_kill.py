@@ -144,6 +144,7 @@ def what_was_there(plan: Plan, place: Path) -> str:
     return f"{len(inferred(place)) // plan.batch} batches"
 
 
+@pytest.mark.slow
 def test_at_a_random_moment(large: Plan, figures: Figures) -> None:
     then = time.monotonic()
     with started(large, large.folder / "timed") as process:
@@ -179,6 +180,7 @@ def every_kill(calls: int) -> Iterator[shim.Fault]:
     yield shim.Fault(calls, "kill-after")
 
 
+@pytest.mark.slow
 def test_at_every_change_to_the_disk(small: Plan, library: Path, figures: Figures) -> None:
     then = time.monotonic()
     dry = small.folder / "dry"

@@ -71,6 +71,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_places(place: str, plan: Plan, tmp_path: Path) -> None:
     name, more = PLACES[place]
@@ -107,6 +108,7 @@ def started_in(out: Path) -> int:
     return int(json.loads((out / "run.json").read_bytes())["started_utc"][:4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settle", [0, 1], ids=["trusting", "settling"])
 @pytest.mark.parametrize("offsets", CLOCKS.values(), ids=CLOCKS)
 def test_a_wrong_clock(offsets: list[int], settle: float, plan: Plan, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.runtime import Device, load, start
@@ -21,6 +23,9 @@ from tests.factories import bundled_choices
 from tests.faults.conftest import Figures
 from tests.faults.tiers import SEED, tier
 from tests.tiny import tiny_spec
+
+# Every damaged model and spec is loaded as a run would load it.
+pytestmark = pytest.mark.slow
 
 _CPU = Device("cpu")
 _BATCH = 50

@@ -13,6 +13,9 @@ from tests.faults.damaged import mutant, mutants
 from tests.faults.decoding import DEATHS, Seen, decoded, within_limits
 from tests.faults.tiers import SEED, tier
 
+# Thousands of films.
+pytestmark = pytest.mark.slow
+
 
 def deaths_without_a_row(seen: list[Seen]) -> int:
     """How often another process answers than the time before, and no film was blamed."""

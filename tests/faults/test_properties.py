@@ -51,6 +51,7 @@ def cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
+@pytest.mark.slow
 @seed(SEED)
 @settings(max_examples=EXAMPLES)
 @given(LISTS)
@@ -81,6 +82,7 @@ def plain(result: Result, number: int) -> Result:
     return Result(**{**vars(result), **texts})
 
 
+@pytest.mark.slow
 @seed(SEED)
 @settings(max_examples=EXAMPLES)
 @given(LISTS)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.cli.installed import installed
 from tests.factories import chest
 from tests.faults.conftest import Figures
@@ -135,6 +137,7 @@ def deliver(waiting: list[Callable[[], Arrival]], done: list[Arrival]) -> None:
         time.sleep(PAUSE)
 
 
+@pytest.mark.slow
 def test_no_film_is_scored_before_it_is_complete(
     tiny: Path, tmp_path: Path, figures: Figures
 ) -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.cli.installed import installed
 from tests.faults.conftest import Figures
@@ -175,6 +176,7 @@ def weighed(ward: Ward, place: Path, out: str = "out") -> tuple[float, float]:
     return int(ended.stdout) / 1e3, time.monotonic() - then
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_folder(tiny: Path, tmp_path: Path, figures: Figures) -> None:
     few, lots = tier(500, 1000), tier(5000, 100_000)
     small = Ward(many(tmp_path / "few", few), tiny)

@@ -275,6 +275,7 @@ print(int(pixels[0, 0]), int(pixels[-1, -1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "syntax", [dicoms.EXPLICIT, dicoms.JPEG_LOSSLESS_SV1, dicoms.JPEG_LS], ids=named
 )

@@ -26,9 +26,13 @@ from tests.parity.kermany import FILMS, TEST_A
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 
-pytestmark = pytest.mark.skipif(
-    not TEST_A.is_dir(), reason=f"no {TEST_A}: these films are not in the checkout"
-)
+# All films of the test folder through every model.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not TEST_A.is_dir(), reason=f"no {TEST_A}: these films are not in the checkout"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

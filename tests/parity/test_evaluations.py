@@ -22,9 +22,13 @@ metrics = pytest.importorskip("sklearn.metrics")
 PATHS = sorted(TEST_A.glob("*/*.jpeg"))
 LABELS = np.array([path.parent.name == "PNEUMONIA" for path in PATHS], np.int64)
 
-pytestmark = pytest.mark.skipif(
-    not TEST_A.is_dir(), reason=f"no {TEST_A}: these films are not in the checkout"
-)
+# All films of the test folder through every model.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not TEST_A.is_dir(), reason=f"no {TEST_A}: these films are not in the checkout"
+    ),
+]
 
 
 @pytest.fixture(scope="module", params=bundled_specs(), ids=lambda spec: spec.name)

@@ -21,7 +21,9 @@ TRAIN = TEST_A.with_name("train")
 # Measured elsewhere, or on other images; and each model has the version that it last changed in.
 LEFT_OUT = ("files", "evaluations", "golden", "reliability", "version")
 
+# Every shipped network is exported again.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         not (find_spec("tensorflow") and find_spec("tf2onnx")),
         reason="tensorflow or tf2onnx is not installed: pip install '.[export]'",

@@ -16,6 +16,9 @@ import pytest
 from cxr_edge.model.catalog import ModelChoice
 from tests.parity.kermany import FILMS, TEST_A
 
+# All films of the test folder through every model, twice.
+pytestmark = pytest.mark.slow
+
 WITHIN = 1e-4
 
 

@@ -73,6 +73,7 @@ def killed_run(tmp_path: Path, films: Path) -> tuple[Path, Path]:
     return out, long
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_command(
     killed_run: tuple[Path, Path], films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_killed_run_goes_on_with_the_same_command(
     assert described["metrics"]["auc"] > 0.9
 
 
+@pytest.mark.slow
 def test_kills_after_the_last_epoch_lose_nothing(
     tmp_path: Path, films: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_kills_after_the_last_epoch_lose_nothing(
     assert "of films, seed" in described["operating_points"]["balanced"]["data"]
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_kept(
     tmp_path: Path, films: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_foreign_folder_is_refused(tmp_path: Path, films: Path, recipe: Recipe
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_the_run_that_was_not(
     tmp_path: Path, films: Path, recipe: Recipe, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +183,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path, films: Path, recipe: Rec
         train(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("done", [0, 2])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_fit_goes_on_after_what_is_done(

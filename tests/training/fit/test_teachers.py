@@ -40,6 +40,7 @@ def copied(finished: Path, to: Path, **changes: object) -> Path:
     return to
 
 
+@pytest.mark.slow
 def test_a_label_is_drawn_towards_what_the_teachers_say_of_the_changed_film(
     finished: Path, films: Path, taught: Recipe
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_teacher_may_look_at_smaller_films_than_its_student() -> None:
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_a_run_says_who_taught_it(
     tmp_path: Path, finished: Path, films: Path, taught: Recipe
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_run_says_who_taught_it(
     assert "teachers" not in json.loads((finished / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_the_same_teachers_only(
     tmp_path: Path, finished: Path, films: Path, taught: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +165,7 @@ def test_nothing_is_enlarged_for_a_network() -> None:
         reduced(np.zeros((1, 50, 50), np.float32), 96)
 
 
+@pytest.mark.slow
 def test_a_killed_student_of_a_larger_teacher_ends_as_an_undisturbed_one(
     tmp_path: Path, films: Path, taught: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +214,7 @@ def test_teachers_and_their_weight_go_together(finished: Path, weight: float, co
         load_teachers([finished] * count, weight)
 
 
+@pytest.mark.slow
 def test_folds_are_taught_by_the_networks_of_the_same_fold(
     tmp_path: Path, labelled: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ def test_run_json_holds_both_operating_points(finished: Path, run_json: dict[str
         assert found["data"] == "patient-grouped validation, 30 % of films, seed 1"
 
 
+@pytest.mark.slow
 def test_films_whose_names_tell_no_patient_are_told(
     labelled: Path, tmp_path: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +191,7 @@ np.save(sys.argv[3], model.predict(np.load(sys.argv[2]), verbose=0))
 """
 
 
+@pytest.mark.slow
 def test_the_model_loads_without_this_project(finished: Path, films: Path, tmp_path: Path) -> None:
     """In a fresh process: no custom objects, and the same probabilities."""
     names, _, expected = predictions(finished)
@@ -235,6 +237,7 @@ def test_cosine_without_warmup_starts_at_the_top() -> None:
     assert float(rate(20)) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_finished_run_keeps_the_average_of_its_weights(
     tmp_path: Path, films: Path, recipe: Recipe
 ) -> None:
@@ -262,6 +265,7 @@ def test_the_frozen_resnet_trains_65_parameters() -> None:
     assert trainable == 65
 
 
+@pytest.mark.slow
 def test_a_recipe_that_changes_no_film_is_judged_on_films_as_they_are_alone(
     films: Path, tmp_path: Path, recipe: Recipe
 ) -> None:

@@ -25,7 +25,8 @@ from cxr_training.judge import changed_copies
 from cxr_training.recipe.recipe import Recipe
 from tests.training.helpers import command_line, saves_keras_variables
 
-pytestmark = saves_keras_variables
+# Runs of several networks are judged on changed copies of their films.
+pytestmark = [saves_keras_variables, pytest.mark.slow]
 
 
 @pytest.fixture

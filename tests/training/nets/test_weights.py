@@ -52,6 +52,7 @@ def test_a_path_that_is_no_file_is_refused_before_building(tmp_path: Path, what:
         build_with_weights(never, str(tmp_path / what))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -67,6 +68,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, name: str, content: bytes) -> N
         build_base(NetOptions(weights=str(path)))
 
 
+@pytest.mark.slow
 @saves_keras_variables
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -76,6 +78,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         build_base(NetOptions(weights=str(path)))
 
 
+@pytest.mark.slow
 @saves_keras_variables
 def test_a_local_file_arrives(tmp_path: Path, base: Any) -> None:
     path = tmp_path / "base.weights.h5"

@@ -142,6 +142,7 @@ def test_a_recipe_that_a_search_would_not_follow_is_refused() -> None:
         load_space(table, "mine.toml")
 
 
+@pytest.mark.slow
 def test_a_tiny_search(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real networks in a process of their own; the environment is as it was afterwards."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -158,6 +159,7 @@ def test_a_tiny_search(job: SearchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < trial.value <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("end", "left"),
     [(Killed, ["RUNNING"]), (KeyboardInterrupt, ["FAIL", "WAITING"])],
@@ -258,6 +260,7 @@ def test_trials_below_the_median_are_pruned() -> None:
     assert trial_module.median_of_others(study, 2) == -np.inf, "three have come so far"
 
 
+@pytest.mark.slow
 def test_a_search_does_not_train_what_is_below_the_median(job: SearchJob, quick: list[Any]) -> None:
     """The hardest fold comes first, and the last is never spared."""
     search.search(replace(job, trials=15))
@@ -324,6 +327,7 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_SPAWN", multiprocessing.get_context("fork"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick", "forked")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_processes_share_the_trials_and_begin_not_one_more(job: SearchJob) -> None:
