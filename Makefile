@@ -3,13 +3,14 @@
 PYTHON ?= python3
 SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
 
-.PHONY: help demo test faults bench lint types clean
+.PHONY: help demo test faults bench docs lint types clean
 
 help:
 	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
 	@echo "make test   everything the tests need in .venv, then all of them"
 	@echo "make faults the long tier of tests/faults: hours of broken films, kills and full disks"
 	@echo "make bench  minutes of measuring beside Keras and naive loops; BENCH='--full --out docs' for hours"
+	@echo "make docs   the manual as a site: build/site/docs/index.html opens from disk"
 	@echo "make lint   ruff;  make types   mypy;  make clean   remove what these made"
 
 demo: .venv-demo/installed
@@ -24,6 +25,11 @@ faults: .venv/installed
 
 bench: .venv/installed .venv-bench/installed
 	.venv/bin/python -m tests.latency --python .venv-bench/bin/python $(BENCH)
+
+docs: .venv/installed
+	rm -rf build/site
+	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
+	  --conf-dir docs --doctree-dir build/doctrees . build/site
 
 lint: .venv/installed
 	.venv/bin/ruff check .
