@@ -42,7 +42,7 @@ class CxrEdgeError(Exception):
 
 
 class InputError(CxrEdgeError):
-    """What was asked for cannot be started."""
+    """The command cannot start with these arguments."""
 
     exit_code = 2
 

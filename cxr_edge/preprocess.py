@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,9 +18,21 @@ _LEAST_BORDER = 0.01  # of a side
 Extent = tuple[float, float]  # width and height
 
 
-def without_border(
-    pixels: NDArray[np.uint8], extent: Extent | None = None
-) -> tuple[NDArray[np.uint8], Extent]:
+@dataclass(frozen=True)
+class InnerFilm:
+    """A film inside its border: found once, then resized, shown and judged.
+
+    Attributes:
+        pixels: uint8 [H, W].
+        extent: of the film in `pixels`, from the top left corner.
+            What is padded for a reduction would else shift the film by up to a grey level.
+    """
+
+    pixels: NDArray[np.uint8]
+    extent: Extent
+
+
+def without_border(pixels: NDArray[np.uint8], extent: Extent | None = None) -> InnerFilm:
     """The film inside a border that goes all around it, if there is one.
 
     Prints, screenshots and shuttered films have such borders, whatever their level, one inside the
@@ -30,14 +44,14 @@ def without_border(
         extent: of the film in `pixels`, from the top left corner; None for all.
 
     Returns:
-        A part of `pixels`, or all of them, and the film's extent in that.
+        A part of `pixels`, or all of them.
     """
     film = pixels
     while (inside := _inside(film)) is not None:
         film = inside
     if film is pixels and extent is not None:
-        return film, extent
-    return film, (film.shape[1], film.shape[0])
+        return InnerFilm(film, extent)
+    return InnerFilm(film, (film.shape[1], film.shape[0]))
 
 
 def _inside(film: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -63,18 +77,14 @@ def _padding(lines: NDArray[np.uint8]) -> int:
     return 0
 
 
-def to_network_input(
-    pixels: NDArray[np.uint8], size: int, extent: Extent | None = None
-) -> NDArray[np.uint8]:
-    """Resize the film inside its border to the network's square.
+def to_network_input(film: InnerFilm, size: int) -> NDArray[np.uint8]:
+    """Resize a film to the network's square.
 
     The aspect is not kept, as in the source report.
 
     Args:
-        pixels: uint8 [H, W].
+        film: as `without_border` returns it.
         size: S, pixels a side.
-        extent: of the film in `pixels`, from the top left corner; None for all.
-            What is padded for a reduction would else shift the film by up to a grey level.
 
     Returns:
         uint8 [S, S, 1]. Pillow's bilinear filter widens its support when it shrinks an image, so
@@ -82,23 +92,20 @@ def to_network_input(
     """
     from PIL import Image
 
-    film, inside = without_border(pixels, extent)
-    box = (0.0, 0.0, *inside)
-    resized = Image.fromarray(film).resize((size, size), Image.Resampling.BILINEAR, box)
+    box = (0.0, 0.0, *film.extent)
+    image = Image.fromarray(film.pixels)
+    resized = image.resize((size, size), Image.Resampling.BILINEAR, box)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
 
 
-def to_view(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Shrink the film inside its border for a page, with its aspect.
-
-    Args:
-        pixels: uint8 [H, W].
+def to_view(film: InnerFilm) -> NDArray[np.uint8]:
+    """Shrink a film for a page, with its aspect.
 
     Returns:
         uint8 [h, w], the longest side at most `VIEW_SIDE`; a small film stays as it is.
     """
     from PIL import Image
 
-    film = Image.fromarray(without_border(pixels)[0])
-    film.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
-    return np.asarray(film, dtype=np.uint8)
+    image = Image.fromarray(film.pixels)
+    image.thumbnail((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BILINEAR, reducing_gap=None)
+    return np.asarray(image, dtype=np.uint8)

@@ -33,7 +33,7 @@ class TriageRow:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many files were found and what became of them."""
+    """Files found, by status and by band."""
 
     found: int
     scored: int
@@ -57,7 +57,7 @@ class Counts:
 
 
 def band(probability: float | None, has_warnings: bool, threshold: float) -> Band:
-    """Where a file is read: no score or a warning first, then by the threshold."""
+    """The band of a result: no score or a warning first, then by the threshold."""
     if probability is None or has_warnings:
         return Band.ATTENTION
     return Band.FLAGGED if probability >= threshold else Band.UNFLAGGED

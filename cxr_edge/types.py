@@ -22,7 +22,7 @@ _LONGEST_SIDE = 2**31 - 1
 
 
 class Status(StrEnum):
-    """What became of one file."""
+    """Outcome for one file."""
 
     SCORED = "scored"
     NOT_SCORED = "not_scored"
@@ -30,7 +30,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a file was not scored."""
+    """Reason for a file without a score."""
 
     EMPTY = "empty"
     UNRECOGNISED = "unrecognised"
@@ -88,7 +88,7 @@ DETERMINISTIC_REASONS = frozenset(
 
 
 class InputWarning(StrEnum):
-    """What a reader should know about a film that was scored all the same."""
+    """Warning about a film that was scored all the same."""
 
     EXTENSION_MISMATCH = "extension_mismatch"
     ORIENTATION_APPLIED = "orientation_applied"
@@ -116,7 +116,7 @@ class Band(StrEnum):
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a file system says about a file: when nothing of it changed, the bytes did not either.
+    """File system facts about a file: while none of them changes, the bytes do not either.
 
     Attributes:
         size: bytes.
@@ -166,7 +166,7 @@ class FileContent:
 
 @dataclass(frozen=True)
 class Study:
-    """What a DICOM header says about the film; empty where it says nothing.
+    """Facts from a DICOM header; empty where it has none.
 
     Attributes:
         modality: (0008,0060), upper case.
@@ -223,13 +223,13 @@ class DecodedImage:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """How wide and how high the film is in `pixels`; its edge may lie inside the last ones."""
+        """Width and height of the film in `pixels`; its edge may lie inside the last ones."""
         return self.width / self.reduction, self.height / self.reduction
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says about a batch of N images.
+    """A network's output for a batch of N images.
 
     Attributes:
         probability: float32 [N] of pneumonia.
@@ -272,7 +272,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Result:
-    """What scoring knows about one file, before any decision.
+    """The facts about one file, before any decision.
 
     `device` is set for a film that was scored elsewhere than where the run began.
     """

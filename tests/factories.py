@@ -47,7 +47,7 @@ def context(**fields: Any) -> RunContext:
     """A run of the tiny model on the CPU."""
     plain = RunContext(
         run_id="20261122T200000.000000Z",
-        recipe="cd" * 32,
+        settings_sha256="cd" * 32,
         id_tag="",
         thumbnails=False,
         spec=tiny_spec(),

@@ -64,14 +64,14 @@ class Night:
         runner: Runner | None = None,
         workers: Any = None,
         told: Told | None = None,
-        recipe: str = "recipe",
+        settings: str = "settings",
         **scorer: Any,
     ) -> list[Result]:
         """Every row of a run, by name."""
         self.runner = runner or FakeRunner()
         self.workers = workers or InThisProcess(SETTINGS)
         self.told = told or Told()
-        recorded = self.ledger.begin(f"run {next(self.numbers)}", recipe)
+        recorded = self.ledger.begin(f"run {next(self.numbers)}", settings)
         self.runs.append(recorded)
         plain = Scorer(
             self.runner,

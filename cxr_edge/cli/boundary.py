@@ -50,7 +50,7 @@ class BestEffort:
 
 
 def _let_go(stream: TextIO) -> None:
-    """What is still buffered would fail again when Python ends, and change the exit code."""
+    """Drop the buffer: it would fail again when Python ends, and change the exit code."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -58,7 +58,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
 
-    asked = Device.parse(device)
+    chosen_device = Device.parse(device)
     click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name, number in decoder_versions().items():
         click.echo(f"{name} {number}")
@@ -67,7 +67,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     _check_one_onnxruntime()
     click.echo(f"cores {usable_cores()}")
     _try_state(state)
-    checks = {choice.path.name: _check(choice, asked) for choice in _choices(model)}
+    checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]
     if not usable:
         what = "no bundled model could" if model is None else f"{model} could not"
@@ -80,7 +80,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     return 0
 
 
-def _try_state(given: Path | None) -> None:
+def _try_state(state: Path | None) -> None:
     """Hold a state folder and its ledger as a run would; StateError where that cannot be done.
 
     One without a ledger is tried where its ledger would be, or as near as there is a folder, and
@@ -90,9 +90,9 @@ def _try_state(given: Path | None) -> None:
     from cxr_edge.ledger.runs import open_ledger
     from cxr_edge.ledger.state import held, states_folder
 
-    folder = (given or states_folder()).absolute()
+    folder = (state or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
-        is_there = given and os.path.lexists(folder / LEDGER_NAME)
+        is_there = state and os.path.lexists(folder / LEDGER_NAME)
         tried = folder if is_there else stack.enter_context(_made_in(folder))
         if tried.stat().st_uid != os.geteuid():  # what is made there would be this user's
             raise StateError(f"the state folder {folder} is another user's", tip=_AS_THAT_USER)
@@ -180,7 +180,7 @@ def _self_test(choice: ModelChoice, device: Device) -> str:
 
 
 def _compared(runner: Runner, choice: ModelChoice) -> str:
-    """How far the GPU is from the CPU, on the golden cases in a batch as large as a run's.
+    """Compare the GPU with the CPU, on the golden cases in a batch as large as a run's.
 
     Raises:
         DeviceError: further than what is promised.

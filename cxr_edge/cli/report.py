@@ -73,7 +73,7 @@ def _runs(folder: Path) -> dict[str, Path]:
 
 
 def _all_runs() -> dict[str, Path]:
-    """Those of every default state folder; one that cannot be read does not hide the others."""
+    """Collect the runs of all default state folders; a broken one does not hide the others."""
     from cxr_edge.ledger.file import LEDGER_NAME
     from cxr_edge.ledger.state import states_folder
 

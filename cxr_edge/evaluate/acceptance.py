@@ -44,7 +44,7 @@ from cxr_edge.report.folder import check_target, write_folder
 from cxr_edge.runtime import Device, load
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
@@ -196,9 +196,9 @@ def _scored(
         open_ledger(Path(state)) as ledger,
     ):
         for number, pipeline in enumerate(pipelines):
-            recipe = recipe_hash(pipeline.choice, pipeline.runner, "")
+            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, "")
             began_on = pipeline.runner.device
-            films = _films(pipeline, labelled, ledger.begin(str(number), recipe))
+            films = _films(pipeline, labelled, ledger.begin(str(number), settings_sha256))
             check_contradictions(films)
             used = {film.result.device or began_on for film in films}
             devices = " and ".join(sorted(used, key=lambda device: device != began_on))

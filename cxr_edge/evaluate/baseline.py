@@ -1,4 +1,4 @@
-"""What the files alone tell, without a look at one pixel: a shortcut that a model could take."""
+"""Classifier on file properties alone, without a pixel: a shortcut that a model could take."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _Row = tuple[tuple[float, ...], int, str]
 
 
 def baseline(films: Sequence[EvaluatedFilm]) -> MetadataBaseline:
-    """How far a random forest gets with width, height, aspect and size of the file.
+    """Measure a random forest that sees width, height, aspect and size of the file alone.
 
     Every prediction is for patients that the forest has not seen, in five folds. A forest only
     compares values, so no feature needs a scale. The same films always give the same figures.

@@ -72,7 +72,7 @@ def delong(
 
 
 def _beaten(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many films of the other class score lower than each film; equal ones count half."""
+    """Films of the other class that score lower than each film; equal ones count half."""
     beaten: NDArray[np.float64] = rankdata(scores)
     beaten[positive] -= rankdata(scores[positive])
     beaten[~positive] -= rankdata(scores[~positive])

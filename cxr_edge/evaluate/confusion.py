@@ -1,4 +1,4 @@
-"""What one operating point does on a labelled set."""
+"""Decisions of one operating point on a labelled set."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def _class_reports(
     lines = tuple(_line(name, report[key]) for name, key in zip(classes, "01", strict=True))
     figures = [{"precision": x.precision, "recall": x.recall, "f1-score": x.f1} for x in lines]
     for name in _AVERAGES:
-        known = {key: all(each[key] is not None for each in figures) for key in figures[0]}
-        values = {key: report[name][key] if known[key] else math.nan for key in known}
+        is_complete = {key: all(each[key] is not None for each in figures) for key in figures[0]}
+        values = {key: report[name][key] if is_complete[key] else math.nan for key in is_complete}
         lines += (_line(name, {**values, "support": report[name]["support"]}),)
     return lines
 

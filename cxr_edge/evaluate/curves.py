@@ -35,7 +35,7 @@ def precision_recall(scored: Scored) -> Curve | None:
 
 
 def calibration(scored: Scored) -> tuple[CalibrationBin, ...]:
-    """What was said against what was found, in ten bins of equal width; empty bins are left out.
+    """Observed share against mean probability, in ten equal bins; empty ones are left out.
 
     Bins of equal width, not of equal count: a reader meets a printed probability, and most scores
     lie at the two ends. How little a bin in the middle holds shows in its interval. The last bin

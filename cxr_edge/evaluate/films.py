@@ -34,7 +34,7 @@ class Scored:
 
     @classmethod
     def of(cls, films: Iterable[EvaluatedFilm]) -> Scored:
-        """Those of the films that have a score."""
+        """The films that have a score."""
         kept = [(film, film.result.probability) for film in films]
         scored = [(film, p) for film, p in kept if p is not None]
         return cls(
@@ -46,7 +46,7 @@ class Scored:
 
     @property
     def both_classes(self) -> bool:
-        """What a curve, an area or a threshold needs."""
+        """Check for films of both classes: a curve, an area or a threshold needs them."""
         return len(np.unique(self.labels)) == 2
 
     @property
@@ -68,7 +68,7 @@ class Scored:
 
 
 def independent_films(hits: NDArray[np.bool_], patients: Sequence[str]) -> float:
-    """How many films of different patients tell as much about a share as these do.
+    """Number of films of different patients that tell as much about a share as these do.
 
     Their number by the design effect, the variance of the share between patients over that of as
     many independent films (Rao, Scott, Biometrics 48:577, 1992), less what estimating it from few

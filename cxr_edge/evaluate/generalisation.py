@@ -29,7 +29,7 @@ class Against:
 
     @property
     def verdict(self) -> str:
-        """What the two 95 % intervals allow to say; nothing where one has no width."""
+        """Conclusion from the two 95 % intervals; none where one has no width."""
         if self.here.low == self.here.high or self.there.low == self.there.high:
             return "no interval"
         if self.here.high < self.there.low:
@@ -43,9 +43,9 @@ def against(model: ModelFigures, data: SetFigures) -> list[Against]:
     A test set of the very same films says nothing new and is left out.
     """
     tests = [test for test in model.spec.evaluations if test.data_sha256 != data.sha256]
-    found = []
+    rows = []
     if model.auc:
-        found += [Against("AUC", model.auc, test.auc, test.data) for test in tests]
+        rows += [Against("AUC", model.auc, test.auc, test.data) for test in tests]
     for point in model.points:
         made = model.spec.operating_points.get(point.name)
         if not made or made.threshold != point.threshold:  # the spec has not measured it
@@ -58,12 +58,12 @@ def against(model: ModelFigures, data: SetFigures) -> list[Against]:
         ]
         for name in ("sensitivity", "specificity"):
             here = getattr(point, name)
-            found += [
+            rows += [
                 Against(f"{name} at {point.name}", here, getattr(shares, name), source)
                 for source, shares in sources
                 if here
             ]
-    return found
+    return rows
 
 
 def against_words(model: ModelFigures, data: SetFigures) -> str:
@@ -71,25 +71,25 @@ def against_words(model: ModelFigures, data: SetFigures) -> str:
     rows = against(model, data)
     if not rows:
         return "The model's spec holds no figures to compare these with."
-    told = [
+    sentences = [
         f"{verdict.capitalize()}, 95 % intervals apart: "
         + ", ".join(f"{row.figure} (than {row.source})" for row in rows if row.verdict == verdict)
         for verdict in APART
         if any(row.verdict == verdict for row in rows)
     ]
-    if not told:
+    if not sentences:
         return "No figure lies apart from the spec's; on few films intervals are too wide for that."
-    return f"{'. '.join(told)}."
+    return f"{'. '.join(sentences)}."
 
 
 def sources(model: ModelFigures, data: SetFigures) -> str:
-    """What the figures of the spec were measured on."""
+    """Sets on which the spec's figures were measured."""
     chosen = " and ".join(dict.fromkeys(p.data for p in model.spec.operating_points.values()))
-    told = [f"Validation is {chosen}; it chose the thresholds, so its figures are optimistic."]
-    told += [
+    sentences = [f"Validation is {chosen}; it chose the thresholds, so its figures are optimistic."]
+    sentences += [
         f"This set is {test.data}, to the byte: the spec holds its figures already."
         if test.data_sha256 == data.sha256
         else f"{test.data} chose nothing."
         for test in model.spec.evaluations
     ]
-    return " ".join(told)
+    return " ".join(sentences)

@@ -26,7 +26,7 @@ class TableLine:
     patient: str
 
     def __str__(self) -> str:
-        """As errors name it."""
+        """Name for errors."""
         return f"line {self.number} {display_name(self.path)!r}"
 
 

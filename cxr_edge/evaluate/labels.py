@@ -98,11 +98,11 @@ def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> Label
             there, paths that leave the folder.
     """
     files, root = _discover(folder), folder.resolve()
-    found = {str(file.path.relative_to(root)): file for file in files}
+    by_path = {str(file.path.relative_to(root)): file for file in files}
     lines = {line.path: line for line in read_table(table)}
     _refuse(
         f"{display_name(table)} names files that are not in {display_name(folder)}",
-        (str(line) for path, line in lines.items() if path not in found),
+        (str(line) for path, line in lines.items() if path not in by_path),
         tip="paths are relative to the folder; links and hidden folders are not followed",
     )
     named = {path: _class_name(line.label, positive) for path, line in lines.items()}
@@ -112,13 +112,13 @@ def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> Label
     classes = _classes({*named.values()}, positive)
     films = (
         (
-            found[path],
+            by_path[path],
             int(name != classes[0]),
-            person_of(found[path].display, lines[path].patient),
+            person_of(by_path[path].display, lines[path].patient),
         )
         for path, name in named.items()
     )
-    loose = (file for path, file in found.items() if path not in named)
+    loose = (file for path, file in by_path.items() if path not in named)
     unlabelled = [file.display for file in loose if file.path != table.resolve()]
     return _set(f"{root.name} ({table.name})", classes, films, unlabelled)
 
@@ -157,10 +157,10 @@ def _classes(names: Collection[str], positive: tuple[str, ...]) -> tuple[str, st
         negative, positive = NEGATIVE, (POSITIVE,)
     else:
         negative = rest[0] if len(rest) == 1 else NEGATIVE
-    known = (negative, *positive)
-    unknown = [name for name in rest if name not in known]
-    likely = [name for name in unknown if name.strip().upper() in known]
-    tip = f"the classes are {' and '.join(known)}; name others with --positive NAME"
+    accepted = (negative, *positive)
+    unknown = [name for name in rest if name not in accepted]
+    likely = [name for name in unknown if name.strip().upper() in accepted]
+    tip = f"the classes are {' and '.join(accepted)}; name others with --positive NAME"
     if likely:
         tip = f"write {likely[0].strip().upper()}, in capitals and without blanks"
     _refuse("unknown classes", unknown, tip)

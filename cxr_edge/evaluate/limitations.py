@@ -1,4 +1,4 @@
-"""What makes the figures of a model less than they seem; said before any figure."""
+"""Cautions about a model's figures, printed before any figure."""
 
 from __future__ import annotations
 

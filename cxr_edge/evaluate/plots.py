@@ -83,20 +83,20 @@ def _confusion(point: PointFigures, classes: tuple[str, str]) -> Plot:
     axes.set_yticks([0, 1], [plain(name) for name in classes], rotation=90, va="center")
     title = f"{plain(point.name)}: {threshold_text(point.threshold)}, n = {matrix.sum():,}"
     axes.set(xlabel="decision", ylabel="finding", title=title)
-    said = f"{missed(point)} {classes[1]} missed, {flagged_wrongly(point)} {classes[0]} flagged"
-    return plot(figure, f"Confusion matrix at {point.name}: {said}.")
+    errors = f"{missed(point)} {classes[1]} missed, {flagged_wrongly(point)} {classes[0]} flagged"
+    return plot(figure, f"Confusion matrix at {point.name}: {errors}.")
 
 
 def _calibration(model: ModelFigures, positive: str) -> Plot:
     """Reliability diagram with Wilson intervals, over the number of films behind each point."""
     bins = model.calibration
-    said, observed = [item.mean_probability for item in bins], [item.observed for item in bins]
+    predicted, observed = [item.mean_probability for item in bins], [item.observed for item in bins]
     figure = sheet()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.plot([0, 1], [0, 1], ":", color="grey", linewidth=1, label="perfect")
     bars = [[o.value - o.low for o in observed], [o.high - o.value for o in observed]]
     label = "observed, 95 % interval"
-    upper.errorbar(said, [o.value for o in observed], bars, fmt="o", color=BLUE, label=label)
+    upper.errorbar(predicted, [o.value for o in observed], bars, fmt="o", color=BLUE, label=label)
     upper.set(ylabel=f"share that is {plain(positive)}", ylim=(-0.03, 1.03))
     upper.set_title(f"n = {sum(o.n for o in observed):,}")
     upper.grid(alpha=0.25)
@@ -111,8 +111,8 @@ def _calibration(model: ModelFigures, positive: str) -> Plot:
 
 def _histogram(model: ModelFigures) -> Plot:
     """Scores by class with the thresholds, and how validation's films were spread."""
-    known = model.spec.validation_scores
-    validation = known.counts if known else {}
+    spread = model.spec.validation_scores
+    validation = spread.counts if spread else {}
     figure = sheet()
     panels = figure.subplots(2, 1, sharex=True)
     edges = np.linspace(0, 1, SCORE_BINS + 1)

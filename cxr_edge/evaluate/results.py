@@ -1,4 +1,4 @@
-"""What an evaluation found: plain values, computed in `measure`, printed in `page`.
+"""Results of an evaluation: plain values, computed in `metrics`, printed in `page`.
 
 A figure that cannot be computed is None, never NaN; `words.why_not` says why.
 """
@@ -78,7 +78,7 @@ class PredictiveValues:
 
 @dataclass(frozen=True)
 class PointFigures:
-    """What one operating point does on the set.
+    """Figures of one operating point on the set.
 
     Attributes:
         sensitivity: flagged among the scored positive films.
@@ -109,7 +109,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class MetadataBaseline:
-    """What width, height, aspect and bytes alone can tell; a shortcut that a model could take.
+    """Performance of width, height, aspect and bytes alone; a shortcut that a model could take.
 
     Attributes:
         auc: of labels predicted from metadata, cross-validated by patient.

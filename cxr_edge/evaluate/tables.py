@@ -89,7 +89,7 @@ def render_json(evaluation: Evaluation) -> bytes:
 
 
 def summary_lines(evaluation: Evaluation) -> Iterator[str]:
-    """What people read on the terminal; no line is wider than `LINE_WIDTH`."""
+    """Lines for the terminal, none wider than `LINE_WIDTH`."""
     for line in _lines(evaluation):
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         yield from textwrap.wrap(line, LINE_WIDTH, subsequent_indent=indent) or [""]
@@ -142,5 +142,5 @@ def _point_lines(point: PointFigures, why: str) -> Iterator[str]:
         ("specificity", point.specificity, f"{flagged_wrongly(point)} flagged"),
     ):
         yield f"    {name}  {with_interval(share)}, {films}" if share else f"    {name}  {why}"
-    if told := at_prevalence_words(point):
-        yield f"    {told}"
+    if line := at_prevalence_words(point):
+        yield f"    {line}"

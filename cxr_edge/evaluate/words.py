@@ -40,7 +40,7 @@ TESTS_ASSUME = (
 
 
 def threshold_text(threshold: float) -> str:
-    """As reports print probabilities."""
+    """A threshold, printed like a probability in a report."""
     return f"{threshold:.{PROBABILITY_DECIMALS}f}"
 
 
@@ -55,7 +55,7 @@ def count_text(number: int, noun: str) -> str:
 
 
 def model_names(evaluation: Evaluation) -> list[str]:
-    """What to call each model: the least that tells two of them apart."""
+    """Names of the models: the least that tells two of them apart."""
     models = evaluation.models
     choices: list[list[str]] = [
         [model.spec.name for model in models],
@@ -67,7 +67,7 @@ def model_names(evaluation: Evaluation) -> list[str]:
 
 
 def why_not(evaluation: Evaluation, model: ModelFigures) -> str:
-    """Why a figure of this model is None."""
+    """Reason for a figure of this model that is None."""
     if evaluation.films.missing_class:
         return f"cannot be computed: no film is {evaluation.films.missing_class}"
     empty = [name for name, bins in model.distribution.counts.items() if not sum(bins)]
@@ -79,12 +79,12 @@ def why_not(evaluation: Evaluation, model: ModelFigures) -> str:
     if min(patients) >= LEAST_PATIENTS:
         return "cannot be computed from these films"
     named = zip(patients, evaluation.films.classes, strict=True)
-    told = ", ".join(f"{count:,} {name}" for count, name in named)
-    return f"cannot be computed: too few patients: {told}; {LEAST_PATIENTS} of each are needed"
+    counts = ", ".join(f"{count:,} {name}" for count, name in named)
+    return f"cannot be computed: too few patients: {counts}; {LEAST_PATIENTS} of each are needed"
 
 
 def reasons(model: ModelFigures) -> str:
-    """Why films were not scored, with counts: `truncated 2, corrupt 1`."""
+    """Reasons of films without a score, with counts: `truncated 2, corrupt 1`."""
     counts = Counter(film.result.reason for film in model.not_scored if film.result.reason)
     return ", ".join(f"{in_words(reason)} {n}" for reason, n in counts.most_common())
 
@@ -102,18 +102,18 @@ def files_text(data: SetFigures) -> str:
 
 
 def patients_text(data: SetFigures) -> str:
-    """How many patients, who says so, and what follows where nobody does."""
-    told = f"{count_text(data.patients, 'patient')} on the scored films, by {data.patients_from}"
+    """Number of patients, its source, and what follows where there is none."""
+    text = f"{count_text(data.patients, 'patient')} on the scored films, by {data.patients_from}"
     if ALONE not in data.patients_from:
-        return told
+        return text
     return (
-        f"{told}; where a patient has several films, intervals are too narrow unless --labels "
+        f"{text}; where a patient has several films, intervals are too narrow unless --labels "
         "names the patients"
     )
 
 
 def triage_words(model: ModelFigures, classes: tuple[str, str]) -> str:
-    """What these figures leave out of what a night's reading list does."""
+    """Differences between these figures and a night's reading list."""
     counts = Counter(film.label for film in model.not_scored)
     without = " and ".join(f"{counts[label]:,} {name}" for label, name in enumerate(classes))
     return (
@@ -123,11 +123,11 @@ def triage_words(model: ModelFigures, classes: tuple[str, str]) -> str:
 
 
 def predictive_text(value: PredictiveValue | None) -> str:
-    """As other figures are printed."""
+    """A predictive value, printed like other figures."""
     if value is None:
         return "cannot be computed"
-    told, low, high = map(_not_certain, (value.value, value.low, value.high))
-    return f"{told} ({low} to {high})"
+    middle, low, high = map(_not_certain, (value.value, value.low, value.high))
+    return f"{middle} ({low} to {high})"
 
 
 def _not_certain(value: float) -> str:
@@ -161,14 +161,14 @@ def flagged_wrongly(point: PointFigures) -> str:
 
 
 def verdict_words(point: PointFigures, classes: tuple[str, str]) -> str:
-    """What happens at one operating point, in films."""
+    """Outcome at one operating point, in films."""
     negative, positive = classes
-    told = []
+    errors = []
     if point.sensitivity:
-        told.append(f"misses {missed(point)} {positive} films")
+        errors.append(f"misses {missed(point)} {positive} films")
     if point.specificity:
-        told.append(f"flags {flagged_wrongly(point)} {negative} films")
-    return f"At {point.name} it {' and '.join(told)}."
+        errors.append(f"flags {flagged_wrongly(point)} {negative} films")
+    return f"At {point.name} it {' and '.join(errors)}."
 
 
 def prevalence(point: PointFigures) -> float:
@@ -178,7 +178,7 @@ def prevalence(point: PointFigures) -> float:
 
 
 def brier_words(model: ModelFigures) -> str:
-    """How to read the Brier score."""
+    """Explanation of the Brier score."""
     share = prevalence(model.points[0])
     return (
         f"Brier score {model.brier:.3f}: 0 is perfect, and saying {share:.3f} of every film, the "
@@ -187,7 +187,7 @@ def brier_words(model: ModelFigures) -> str:
 
 
 def baseline_words(baseline: MetadataBaseline) -> str:
-    """How far metadata alone get, and what that means for the model."""
+    """Result of metadata alone, and its meaning for the model."""
     if baseline.auc is None:
         return f"The metadata baseline cannot be computed: {baseline.why_not}."
     names = ", ".join(baseline.features)
@@ -202,7 +202,7 @@ def baseline_words(baseline: MetadataBaseline) -> str:
 
 
 def baseline_meaning(baseline: MetadataBaseline) -> str:
-    """How to read the baseline."""
+    """Explanation of the baseline."""
     if baseline.auc is None:
         return ""
     if baseline.auc.low <= 0.5 and baseline.auc.high > _HARDLY_MORE_THAN_CHANCE:
@@ -244,7 +244,7 @@ def difference_words(comparison: Comparison, names: Sequence[str]) -> str:
 
 
 def mcnemar_words(test: McNemar, names: Sequence[str]) -> str:
-    """Whose decisions were right where they differ."""
+    """Right decisions of each model, where they differ."""
     first, second = names
     return (
         f"McNemar at {test.point}: only {first} is right on {test.only_first_right:,}, only "
@@ -265,7 +265,7 @@ def profile_words(profile: SiteProfile) -> str:
 
 
 def profile_cautions(evaluation: Evaluation, profile: SiteProfile) -> list[str]:
-    """What to know before the threshold is used."""
+    """Cautions before the threshold is used."""
     screening = evaluation.models[0].spec.operating_points[DEFAULT_OPERATING_POINT].threshold
     if profile.point.threshold <= screening:
         return [OPTIMISTIC]
@@ -277,7 +277,7 @@ def profile_cautions(evaluation: Evaluation, profile: SiteProfile) -> list[str]:
 
 
 def profile_command(evaluation: Evaluation, profile: SiteProfile) -> str:
-    """How to use it."""
+    """The command that uses it."""
     files = {model.model_sha256: model.model_file for model in evaluation.models}
     model = shlex.quote(files.get(profile.model_sha256, profile.model))
     return f"cxr-edge score INCOMING --model {model} --site-profile site-profile.json"

@@ -47,7 +47,7 @@ def decoder_versions() -> dict[str, str]:
 
 
 def is_id_tag(keyword: str) -> bool:
-    """Whether `decode` can read a film's identifier from the DICOM element of this keyword."""
+    """Check that `decode` can read a film's identifier from the DICOM element of this keyword."""
     from cxr_edge.images import dicom_study
 
     return dicom_study.is_id_tag(keyword)

@@ -52,21 +52,21 @@ def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
     image = dicom_header.check_image(header, study.modality)
     greys, windowed = dicom_grey.grey_table(header.dataset, image)
     pixels = dicom_grey.look_up(greys, dicom_frame.samples(data, header, image))
-    found = _warnings(data, name, header, study.modality)
+    warnings = _warnings(data, name, header, study.modality)
     if not windowed:
-        found.append(InputWarning.NO_WINDOW)
-    return DecodedImage(pixels, "DICOM", tuple(found), study)
+        warnings.append(InputWarning.NO_WINDOW)
+    return DecodedImage(pixels, "DICOM", tuple(warnings), study)
 
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:
-    found = []
+    warnings = []
     suffix = PurePath(name).suffix.lower()
     if suffix not in _EXTENSIONS and not suffix[1:].isdigit():  # named by UID: 1.2.840.99
-        found.append(InputWarning.EXTENSION_MISMATCH)
+        warnings.append(InputWarning.EXTENSION_MISMATCH)
     if not dicom_header.is_radiograph(header, modality):
-        found.append(InputWarning.MODALITY)
+        warnings.append(InputWarning.MODALITY)
     if dicom_header.is_for_processing(header):
-        found.append(InputWarning.FOR_PROCESSING)
+        warnings.append(InputWarning.FOR_PROCESSING)
     if data.startswith(_EXECUTABLE):
-        found.append(InputWarning.EXECUTABLE_PREAMBLE)
-    return found
+        warnings.append(InputWarning.EXECUTABLE_PREAMBLE)
+    return warnings

@@ -52,7 +52,7 @@ class ImagePixel:
 
 @dataclass(frozen=True)
 class _CodeStream:
-    """What a code stream says about itself; JPEG and JPEG-LS say nothing of a sign."""
+    """Facts from a code stream's own header; JPEG and JPEG-LS say nothing of a sign."""
 
     rows: int
     columns: int
@@ -206,15 +206,15 @@ def _check_tiles(stream: bytes) -> None:
     """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black."""
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
     tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
-    position, found = 2, set()
+    position, present = 2, set()
     while stream[position : position + 2] != _START_OF_TILE:
         position += 2 + struct.unpack_from(">H", stream, position + 2)[0]
     while stream[position : position + 2] == _START_OF_TILE:
         tile, length = struct.unpack_from(">HL", stream, position + 4)
-        found.add(tile)
+        present.add(tile)
         position += length or len(stream)  # 0: the last one, up to the end
-    if len(found) != tiles:
-        raise ImageError(Reason.TRUNCATED, f"{tiles - len(found)} tiles are missing")
+    if len(present) != tiles:
+        raise ImageError(Reason.TRUNCATED, f"{tiles - len(present)} tiles are missing")
 
 
 def _words(
@@ -249,15 +249,15 @@ def _heeding_complaints() -> Iterator[None]:
     process may not write a file, and what a pipe does not hold is not needed.
     """
     with _CODECS:
-        listen, said = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        listen, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         kept = os.dup(2)
-        os.dup2(said, 2)
+        os.dup2(write, 2)
         try:
             yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-            os.close(said)
+            os.close(write)
             with os.fdopen(listen, "rb") as stream:
                 complaint = stream.read()
         if complaint.replace(_NO_COMPLAINT, b""):

@@ -112,7 +112,7 @@ def read_header(data: bytes, id_tag: str) -> Header:
 
 
 def check_image(header: Header, modality: str) -> ImagePixel:
-    """What the header alone rules out, before a pixel is decoded."""
+    """Refuse a film by its header alone, before a pixel is decoded."""
     if modality not in _STATED | _NOT_STATED:
         raise ImageError(Reason.MODALITY, "not CR or DX")
     if (header.dataset.get("NumberOfFrames") or 1) != 1:
@@ -156,7 +156,7 @@ def _check_class(uid: str) -> None:
 
 
 def _name(uid: str) -> str:
-    """What the standard calls it; never the file's own text."""
+    """The standard's name for it, never the file's own text."""
     name = UID(uid).name if uid else "not stated"
     return _UNREGISTERED if name == uid else name
 

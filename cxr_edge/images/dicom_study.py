@@ -20,7 +20,7 @@ _FIRST_GROUP, _PIXEL_GROUP = 0x0008, 0x7FE0
 
 
 def is_id_tag(keyword: str) -> bool:
-    """Whether a film can be identified by it: the keyword of a text element of a data set."""
+    """Check for the keyword of a text element, which can identify a film."""
     tag = tag_for_keyword(keyword)
     if tag is None or not _FIRST_GROUP <= tag >> 16 < _PIXEL_GROUP:
         return False

@@ -106,7 +106,7 @@ def _read_png(data: bytes, name: str, _: int) -> DecodedImage:
 
 
 def _has_png_end(data: bytes) -> bool:
-    """Whether the chain of chunks ends in a whole `IEND`."""
+    """Check that the chain of chunks ends in a whole `IEND`."""
     position = len(b"\x89PNG\r\n\x1a\n")
     while position + 8 <= len(data) and data[position + 4 : position + 8].isalpha():
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -131,7 +131,7 @@ SIGNATURES: dict[bytes, Callable[[bytes, str, int], DecodedImage]] = {
 
 
 def _check_header(image: Image.Image, image_format: str) -> None:
-    """What the header alone rules out, before a pixel is decoded."""
+    """Refuse a file by its header alone, before a pixel is decoded."""
     # Not `n_frames`, which walks the whole file: minutes for a TIFF of a hundred thousand pages.
     if image.format != image_format or getattr(image, "is_animated", False):
         raise ImageError(Reason.MULTI_FRAME, f"{image.format} with several frames")

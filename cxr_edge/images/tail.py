@@ -1,4 +1,4 @@
-"""What a half-copied file lacks: its end marker, or samples where the format has none.
+"""Ends of files: a half-copied one lacks its end marker, or samples where there is none.
 
 A copy that reserves its space first and is interrupted leaves zeros behind: an uncompressed TIFF
 or a native DICOM decodes all the same, black (or white) from some sample on. Films with a black
@@ -48,7 +48,7 @@ def check_tail(levels: NDArray[np.generic]) -> None:
 
 
 def has_jpeg_end(data: bytes) -> bool:
-    """Whether a JPEG's end-of-image marker comes after its last start-of-scan marker.
+    """Check that a JPEG's end-of-image marker comes after its last start-of-scan marker.
 
     Where it does not, the decoder makes up the missing part, grey, without an error. A maker's own
     bytes behind the end that happen to hold a start of scan are taken for one: refused, not grey.

@@ -1,4 +1,4 @@
-"""Whether everything that a TIFF's directory promises is in the file.
+"""Checks that a TIFF file holds everything that its directory promises.
 
 Pillow takes an uncompressed strip as it comes, leaves rows that no strip holds black, and hides
 what a JPEG strip lacks.

@@ -1,4 +1,4 @@
-"""What lies under the INPUTs: every entry once, in a fixed order, links never followed."""
+"""Lists the INPUTs: every entry once, in a fixed order, links never followed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
 
 
 def _located(name: str) -> Path:
-    """Where a name leads, whatever it is spelled like; a link at its end is not followed."""
+    """The path that a name leads to, however it is spelled; a link at its end is not followed."""
     path = Path(name)
     with contextlib.suppress(ValueError):  # no file name has a null byte in it
         return Path(_real(Path.cwd() / path.parent), path.name)
@@ -133,7 +133,7 @@ def _is_temporary(name: str, *, is_folder: bool = False) -> bool:
 
 
 def _stat(path: Path) -> _Entry:
-    """What the file system says of the entry itself, or why it says nothing."""
+    """Stat the entry itself; a reason where that fails."""
     try:
         return path.lstat()
     except (FileNotFoundError, ValueError):  # ValueError: no file name has a null byte in it
@@ -145,7 +145,7 @@ def _stat(path: Path) -> _Entry:
 
 
 def _found(path: Path, display: str, entry: _Entry) -> FoundFile:
-    """What already rules an entry out; opening it later checks again, without a race."""
+    """An entry with the problem that rules it out; opening it checks again, without a race."""
     if isinstance(entry, Reason):
         return FoundFile(path, display, entry)
     if stat.S_ISREG(entry.st_mode):

@@ -7,12 +7,13 @@ import re
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cxr_edge.intake.prepared import Scope
-from cxr_edge.preprocess import BORDER_RANGE, without_border
+from cxr_edge.preprocess import BORDER_RANGE, InnerFilm
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
+GATES_VERSION = 1  # raised when a film gets other warnings
+# Pillow is imported where it works: a process that only needs the version starts without.
 VIEW_NOT_STATED = "not stated"
 
 # Code strings of Body Part Examined (0018,0015) that mean a chest film; ribs and sternum are
@@ -27,7 +28,7 @@ _WIDTH_TO_HEIGHT = (0.7, 2.2)
 _SIDE = 64  # cells a side of the reduced film that grey levels are judged on
 _BLANK_RANGE = 12  # grey levels; half of the least that a film of the train folder has
 # Mean film of the train folder, reduced to 8 x 8, less its mean. Kermany, Zhang, Goldbaum, Mendeley
-# Data (2018), doi:10.17632/rscbjbr9sj, CC BY 4.0. The sum is 0: one grey level gives exactly 0.
+# Data (2018), doi:10.17632/rscbjbr9sj, CC BY 4.0. The sum is 1: the mean level hardly counts.
 _CHEST_FILM = np.array(
     [
         [-44, -20, 4, 35, 35, 3, -22, -50],
@@ -43,15 +44,15 @@ _CHEST_FILM = np.array(
 
 
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
-    """What the header says against this film; what it leaves out is no warning."""
-    found = []
+    """Warnings from the header; a fact that it leaves out gives none."""
+    warnings = []
     if study.body_part and not _is_chest(study.body_part):
-        found.append(InputWarning.BODY_PART)
+        warnings.append(InputWarning.BODY_PART)
     if study.view_position and not _is_view_known(study.view_position, scope.views):
-        found.append(InputWarning.VIEW_POSITION)
+        warnings.append(InputWarning.VIEW_POSITION)
     if study.age_years is not None and not _is_age_known(study.age_years, scope.age_years):
-        found.append(InputWarning.PATIENT_AGE)
-    return tuple(found)
+        warnings.append(InputWarning.PATIENT_AGE)
+    return tuple(warnings)
 
 
 def _is_chest(body_part: str) -> bool:
@@ -70,30 +71,32 @@ def _is_age_known(age: float, limits: tuple[float, float]) -> bool:
     return youngest <= age < math.floor(oldest) + 1
 
 
-def pixel_warnings(image: DecodedImage, size: int) -> tuple[InputWarning, ...]:
-    """What the size and the grey levels say against this film.
+def pixel_warnings(image: DecodedImage, film: InnerFilm, size: int) -> tuple[InputWarning, ...]:
+    """Warnings from the size and the grey levels.
 
     Args:
         image: the film.
+        film: the same inside its border.
         size: S, pixels a side of the network input.
     """
+    from PIL import Image
+
     # With a box filter `reducing_gap` skips nothing and takes a third of the time.
-    film = Image.fromarray(image.pixels)
-    small = film.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0)
-    levels = np.asarray(small)
+    whole = Image.fromarray(image.pixels)
+    levels = np.asarray(whole.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=1.0))
     blank = _is_blank(levels)
     # What is left of a blank film without its border are labels.
-    width, height = image.extent if blank else without_border(image.pixels, image.extent)[1]
-    found = []
+    width, height = image.extent if blank else film.extent
+    warnings = []
     if min(width, height) * image.reduction < size:
-        found.append(InputWarning.LOW_RESOLUTION)
+        warnings.append(InputWarning.LOW_RESOLUTION)
     if not _WIDTH_TO_HEIGHT[0] <= width / height <= _WIDTH_TO_HEIGHT[1]:
-        found.append(InputWarning.ASPECT)
+        warnings.append(InputWarning.ASPECT)
     if blank:
-        found.append(InputWarning.BLANK)
+        warnings.append(InputWarning.BLANK)
     elif _is_inverted(levels):
-        found.append(InputWarning.INVERTED)
-    return tuple(found)
+        warnings.append(InputWarning.INVERTED)
+    return tuple(warnings)
 
 
 def _is_blank(levels: NDArray[np.uint8]) -> bool:
@@ -115,6 +118,8 @@ def _quantile(ordered: list[int], share: float) -> float:
 
 def _is_inverted(levels: NDArray[np.uint8]) -> bool:
     """The film inside its border is darker where chest films are brighter, on the whole."""
+    from PIL import Image
+
     inside = levels[_content(levels, 1), _content(levels, 0)]
     grid = Image.fromarray(inside).resize(_CHEST_FILM.shape, Image.Resampling.BOX)
     return int((np.asarray(grid, dtype=np.int64) * _CHEST_FILM).sum()) < 0

@@ -12,7 +12,7 @@ from cxr_edge.images import decode
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.intake.read import read_file
-from cxr_edge.preprocess import to_network_input, to_view, without_border
+from cxr_edge.preprocess import InnerFilm, to_network_input, to_view, without_border
 from cxr_edge.support.utc import file_time_text
 from cxr_edge.types import (
     DecodedImage,
@@ -51,7 +51,7 @@ def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
 
 
 def _read(waiting: Result, content: FileContent) -> Prepared:
-    """What the bytes alone say."""
+    """Facts that need no decoding."""
     modified = file_time_text(content.stamp.mtime_ns)
     facts = replace(waiting, sha256=content.sha256, modified_utc=modified)
     return Prepared(facts, stamp=content.stamp)
@@ -60,8 +60,9 @@ def _read(waiting: Result, content: FileContent) -> Prepared:
 def _decoded(
     read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
 ) -> Prepared:
-    """What the pixels and the header say."""
-    return _with_pixels(read, film_of(content.data, file.path.name, settings), settings)
+    """Decode and judge a film, and resize it for the network."""
+    image, film = film_of(content.data, file.path.name, settings)
+    return _with_pixels(read, image, film, settings)
 
 
 def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepared:
@@ -71,47 +72,53 @@ def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepa
         pixels: uint8 [H, W], 0 black and bone bright.
         settings: what the model asks of a film.
     """
-    film = Prepared(Result.without_score("array", Reason.INTERNAL_ERROR))
-    return _with_pixels(film, DecodedImage(pixels, "array"), settings)
+    read = Prepared(Result.without_score("array", Reason.INTERNAL_ERROR))
+    return _with_pixels(read, DecodedImage(pixels, "array"), without_border(pixels), settings)
 
 
-def _with_pixels(read: Prepared, image: DecodedImage, settings: IntakeSettings) -> Prepared:
-    pixels = to_network_input(image.pixels, settings.size, image.extent)
+def _with_pixels(
+    read: Prepared, image: DecodedImage, film: InnerFilm, settings: IntakeSettings
+) -> Prepared:
+    pixels = to_network_input(film, settings.size)
     facts = replace(
         read.result,
         width=image.width,
         height=image.height,
         format=image.format,
-        warnings=_warnings(image, settings),
+        warnings=_warnings(image, film, settings),
         identifier=image.study.identifier if image.study else "",
     )
-    view = to_view(image.pixels) if settings.view else None
+    view = to_view(film) if settings.view else None
     return Prepared(facts, pixels, read.stamp, view)
 
 
-def film_of(data: bytes, name: str, settings: IntakeSettings) -> DecodedImage:
-    """A film with as many pixels as scoring it takes, inside a border if it has one.
+def film_of(data: bytes, name: str, settings: IntakeSettings) -> tuple[DecodedImage, InnerFilm]:
+    """Decode a film with as many pixels as scoring takes, and look inside its border.
 
     Raises:
         ImageError: as `decode`.
     """
     image = decode(data, name, settings.id_tag, settings.at_least)
-    if image.reduction > 1 and min(without_border(image.pixels)[0].shape) < settings.at_least:
-        return decode(data, name, settings.id_tag)
-    return image
+    film = without_border(image.pixels, image.extent)
+    if image.reduction > 1 and min(film.pixels.shape) < settings.at_least:
+        image = decode(data, name, settings.id_tag)
+        film = without_border(image.pixels, image.extent)
+    return image, film
 
 
-def _warnings(image: DecodedImage, settings: IntakeSettings) -> tuple[InputWarning, ...]:
+def _warnings(
+    image: DecodedImage, film: InnerFilm, settings: IntakeSettings
+) -> tuple[InputWarning, ...]:
     """Everything a reader should know, in the order of the vocabulary."""
-    found = {*image.warnings, *pixel_warnings(image, settings.size)}
+    warnings = {*image.warnings, *pixel_warnings(image, film, settings.size)}
     if image.study is not None:
-        found.update(scope_warnings(image.study, settings.scope))
-    return tuple(warning for warning in InputWarning if warning in found)
+        warnings.update(scope_warnings(image.study, settings.scope))
+    return tuple(warning for warning in InputWarning if warning in warnings)
 
 
-def _refused(known: Result, reason: Reason) -> Result:
+def _refused(read: Result, reason: Reason) -> Result:
     return replace(
-        Result.without_score(known.path, reason),
-        sha256=known.sha256,
-        modified_utc=known.modified_utc,
+        Result.without_score(read.path, reason),
+        sha256=read.sha256,
+        modified_utc=read.modified_utc,
     )

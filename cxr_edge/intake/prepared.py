@@ -1,4 +1,4 @@
-"""What a decoder process is asked and what it answers; knowing it takes no image library."""
+"""Settings and answers of a decoder process; importing them takes no image library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MESSAGE_LENGTH = struct.Struct("!i")
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom a model was made for.
+    """Patients and views that a model was made for.
 
     Attributes:
         age_years: youngest and oldest age in completed years, both inside.
@@ -40,7 +40,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class IntakeSettings:
-    """What the model asks of a film.
+    """Settings of a run that decide how films are prepared.
 
     Attributes:
         size: S, pixels a side of the network input.

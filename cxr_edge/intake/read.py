@@ -55,7 +55,7 @@ def read_file(path: Path, expected: Stamp | None = None) -> FileContent:
 
 
 def current_stamp(path: Path) -> Stamp | None:
-    """What a file looks like now; None where nobody can say."""
+    """Stamp of a file now; None where it cannot be read."""
     try:
         return Stamp.of(path.lstat())
     except OSError:

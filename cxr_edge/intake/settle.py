@@ -20,12 +20,12 @@ class SettleRule:
     seconds: float = DEFAULT_SETTLE_SECONDS
 
     def objection(self, stamp: Stamp) -> Reason | None:
-        """What no waiting will mend."""
+        """A problem that no waiting mends, or None."""
         implausible = self.seconds > 0 and stamp.mtime_ns < _FIRST_PLAUSIBLE_NS
         return Reason.IMPLAUSIBLE_TIME if implausible else None
 
     def missing_seconds(self, stamp: Stamp, now_ns: int) -> float:
-        """How long a file must still be watched: 0 when it has been quiet for long enough.
+        """Seconds for which a file must still be watched; 0 when it has been quiet for long enough.
 
         A time in the future is of no use: such a file is watched for the whole window, so that it
         is not held back for ever. A file server whose clock lags by more than the window defeats

@@ -15,13 +15,13 @@ from cxr_edge.support.atomic import FILE_MODE
 
 LEDGER_NAME = "ledger.sqlite3"
 _APPLICATION_ID = 0x63787265  # "cxre"
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
-    recipe TEXT NOT NULL,
+    settings_sha256 TEXT NOT NULL,
     context TEXT            -- what the report says about the run; NULL until every file has a row
 );
 CREATE TABLE item (
@@ -46,7 +46,10 @@ CREATE INDEX item_run ON item (run);
 CREATE INDEX item_sha256 ON item (sha256);
 """
 # What makes a ledger of a version one of the next.
-_UPGRADES = {1: "ALTER TABLE item ADD COLUMN device TEXT NOT NULL DEFAULT ''"}
+_UPGRADES = {
+    1: "ALTER TABLE item ADD COLUMN device TEXT NOT NULL DEFAULT ''",
+    2: "ALTER TABLE run RENAME COLUMN recipe TO settings_sha256",
+}
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 A run's rows are committed batch by batch. A later run, whether it goes on after a kill or comes the
 next night, takes over the rows of files that have not changed, and the scores of bytes it has seen,
-as long as the recipe (model, settings, software, device) is the same.
+as long as the settings (model, versions, software, device) are the same.
 """
 
 from __future__ import annotations
@@ -28,29 +28,30 @@ from cxr_edge.types import (
     Status,
 )
 
-RUNS_KEPT = 30  # finished ones of a recipe, with the unfinished ones between them
-RUNS_KEPT_IN_ALL = 120  # a new model or library is a new recipe, and the old one never runs again
+RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
+RUNS_KEPT_IN_ALL = 120  # after a new model or library the old settings never run again
 # A file can change twice within one tick of the file system's clock and keep its stamp.
 _STAMP_TICK_NS = 2 * 10**9
-_KEPT = {"later.recipe = run.recipe": RUNS_KEPT, "TRUE": RUNS_KEPT_IN_ALL}
+_KEPT = {"later.settings_sha256 = run.settings_sha256": RUNS_KEPT, "TRUE": RUNS_KEPT_IN_ALL}
 
 _FACTS = (
     "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
     "identifier, device"
 )
 # What another device had to score holds only for a run that goes on (it has no context yet): the
-# recipe is that of the device the run began on.
-_SAID_AGAIN = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
+# hash is that of the device the run began on.
+_RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
 
 
 _RECALL = (
     f"SELECT {_FACTS} FROM item JOIN run ON run.number = item.run "
-    f"WHERE path = ? AND stamp = ? AND recipe = ? AND {_SAID_AGAIN} ORDER BY run DESC LIMIT 1"
+    f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
+    "ORDER BY run DESC LIMIT 1"
 )
 _RECORD = f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) VALUES ({', '.join('?' * 15)})"
-_ASKED_AT_ONCE = 500  # parameters of a statement; SQLite may have been built for 999
+_HASHES_PER_QUERY = 500  # parameters of a statement; SQLite may have been built for 999
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Ledger:
         self._connection = connection
         self.set_aside = set_aside
 
-    def begin(self, run_id: str, recipe: str) -> Run:
-        """Start a run, and forget those before the last finished ones, of a recipe and in all."""
+    def begin(self, run_id: str, settings_sha256: str) -> Run:
+        """Start a run; forget those before the last finished ones, of these settings and in all."""
         with transaction(self._connection) as connection:
             for scope, kept in _KEPT.items():
                 connection.execute(
@@ -80,9 +81,9 @@ class Ledger:
                     (kept - 1,),
                 )
             number = connection.execute(
-                "INSERT INTO run (id, recipe) VALUES (?, ?)", (run_id, recipe)
+                "INSERT INTO run (id, settings_sha256) VALUES (?, ?)", (run_id, settings_sha256)
             ).lastrowid
-        return Run(self._connection, int(number or 0), recipe)
+        return Run(self._connection, int(number or 0), settings_sha256)
 
     def finished(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         """A finished run and its context.
@@ -91,13 +92,14 @@ class Ledger:
             KeyError: there is none of that name.
         """
         with errors_translated():
-            found = self._connection.execute(
-                "SELECT number, recipe, context FROM run WHERE id = ? AND context IS NOT NULL",
+            row = self._connection.execute(
+                "SELECT number, settings_sha256, context FROM run "
+                "WHERE id = ? AND context IS NOT NULL",
                 (run_id,),
             ).fetchone()
-        if found is None:
+        if row is None:
             raise KeyError(run_id)
-        return Run(self._connection, found[0], found[1]), json.loads(found[2])
+        return Run(self._connection, row[0], row[1]), json.loads(row[2])
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
@@ -114,36 +116,37 @@ class Run:
 
     connection: sqlite3.Connection
     number: int
-    recipe: str
+    settings_sha256: str
 
     def recall(self, file: FoundFile) -> Result | None:
-        """What an earlier run with this recipe said about a file that has not changed since."""
+        """The row that an earlier run with these settings gave a file that is unchanged since."""
         if file.stamp is None:
             return None
         with errors_translated():
             try:
-                asked = (os.fsencode(file.path), _stamp_text(file.stamp), self.recipe)
-                row = self.connection.execute(_RECALL, asked).fetchone()
+                key = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
+                row = self.connection.execute(_RECALL, key).fetchone()
                 return None if row is None else _result(row, file.display)
             except (AttributeError, TypeError, ValueError):  # a flipped bit: read the film
                 return None
 
     def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
-        """The scores of these bytes under this recipe, whatever files they were in."""
-        known: dict[str, float] = {}
-        for start in range(0, len(sha256s), _ASKED_AT_ONCE):
-            asked = [bytes.fromhex(each) for each in sha256s[start : start + _ASKED_AT_ONCE]]
+        """The scores of these bytes under these settings, whatever files they were in."""
+        probabilities: dict[str, float] = {}
+        for start in range(0, len(sha256s), _HASHES_PER_QUERY):
+            hashes = [bytes.fromhex(each) for each in sha256s[start : start + _HASHES_PER_QUERY]]
             with errors_translated():
                 rows = self.connection.execute(
                     "SELECT sha256, probability FROM item JOIN run ON run.number = item.run "
-                    f"WHERE sha256 IN ({', '.join('?' * len(asked))}) AND recipe = ? "
+                    f"WHERE sha256 IN ({', '.join('?' * len(hashes))}) AND settings_sha256 = ? "
                     "AND status = 'scored' AND device = '' GROUP BY sha256",
-                    (*asked, self.recipe),
+                    (*hashes, self.settings_sha256),
                 ).fetchall()
-            for sha256, said in rows:
-                if isinstance(said, float) and 0.0 <= said <= 1.0:  # else a bit has flipped
-                    known[sha256.hex()] = said
-        return known
+            for sha256, probability in rows:
+                # Anything else is a flipped bit.
+                if isinstance(probability, float) and 0.0 <= probability <= 1.0:
+                    probabilities[sha256.hex()] = probability
+        return probabilities
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none; a file that has a row already gets the new one instead.

@@ -32,7 +32,7 @@ _NETWORK_FILE_SYSTEMS = (
 
 
 def states_folder() -> Path:
-    """Where state folders lie unless `--state` says otherwise, after the XDG base directories.
+    """Folder of the state folders without `--state`, after the XDG base directories.
 
     Raises:
         StateError: the user has no home.
@@ -93,7 +93,7 @@ def _unescaped(mount_point: str) -> str:
 
 
 def unusable(folder: Path, error: OSError) -> StateError:
-    """Why a state folder cannot be made or written."""
+    """Error for a state folder that cannot be made or written."""
     return StateError(
         f"the state folder {folder} cannot be used: {error.strerror}",
         tip="give --state a folder that this user may write",
@@ -145,7 +145,7 @@ def _lock(lock: int, folder: Path, command: Iterable[str]) -> None:
 
 
 def _holder(lock: int) -> str:
-    """Who wrote the lock file; a holder that has only just begun is given time to."""
+    """Names the holder from the lock file; one that has only just begun gets time to write it."""
     for _ in range(_LOOKS):
         try:
             holder = json.loads(os.pread(lock, 65536, 0))

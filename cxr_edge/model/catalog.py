@@ -25,12 +25,12 @@ class ModelChoice:
 
     @property
     def file(self) -> ModelFile:
-        """What the spec says about that file."""
+        """The spec's entry for that file."""
         return self.spec.files[self.format]
 
 
 def models_dir() -> Path:
-    """Where bundled models lie: inside the installed package, or beside it in a checkout."""
+    """Folder of the bundled models: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "models"
     return inside if inside.is_dir() else package.parent / "models"
@@ -57,7 +57,7 @@ def load_spec(path: Path) -> ModelSpec:
 
 
 def choose_model(model: str) -> ModelChoice:
-    """What `--model` means: a bundled name, a bundled file name, or a path.
+    """Resolve `--model`: a bundled name, a bundled file name, or a path.
 
     Raises:
         ModelRefusedError: nothing of that name, no spec beside the file, or a format that the

@@ -45,7 +45,7 @@ def _files(spec: ModelSpec) -> list[str]:
 
 
 def speed_in_words(speed: Speed) -> str:
-    """What was measured, on what, as `models show` and cards print it."""
+    """Measured speed and its machine, as `models show` and cards print them."""
     return (
         f"{speed.ratio:.2f} times as fast as {speed.reference} (CPU time, batches of "
         f"{speed.batch_size}, threads: {speed.threads}, {speed.cpu}, {speed.instruction_set}, "
@@ -55,8 +55,8 @@ def speed_in_words(speed: Speed) -> str:
 
 def _operating_points(spec: ModelSpec) -> list[str]:
     fewer_bits = any(file.precision != "float32" for file in spec.files.values())
-    said = "  thresholds chosen on the float32 network, figures of this one:"
-    return [said] * fewer_bits + [
+    heading = "  thresholds chosen on the float32 network, figures of this one:"
+    return [heading] * fewer_bits + [
         f"  {name}: threshold {point.threshold:.6f} ({point.chosen_by}), sensitivity "
         f"{with_interval(point.sensitivity)}, specificity {with_interval(point.specificity)}, "
         f"{point.data}"
@@ -73,8 +73,8 @@ def _evaluations(spec: ModelSpec) -> list[str]:
             f"bootstrap of {test.auc.replicates} by patient"
         )
         lines += [
-            f"    {name}: accuracy {with_interval(found.accuracy)}, sensitivity "
-            f"{with_interval(found.sensitivity)}, specificity {with_interval(found.specificity)}"
-            for name, found in test.operating_points.items()
+            f"    {name}: accuracy {with_interval(shares.accuracy)}, sensitivity "
+            f"{with_interval(shares.sensitivity)}, specificity {with_interval(shares.specificity)}"
+            for name, shares in test.operating_points.items()
         ]
     return lines

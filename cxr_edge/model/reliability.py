@@ -1,4 +1,4 @@
-"""How far a model's scores can be trusted: changed films, shortcuts, calibration.
+"""Reliability of a model's scores: changed films, shortcuts, calibration.
 
 A module of its own, which neither scoring nor the spec imports: no decision rests on these figures,
 and to make and read their classes takes a start as long as several films. The spec carries them as
@@ -49,7 +49,7 @@ class Turned:
 
 @dataclass(frozen=True)
 class FilmChange:
-    """What one change of every film does to the scores, beside the films as they are.
+    """Effect of one change of every film on the scores, beside the films as they are.
 
     Attributes:
         change: what was done to the films, in words.
@@ -74,7 +74,7 @@ class FilmChange:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How far a classifier gets that sees no lung.
+    """Performance of a classifier that sees no lung.
 
     Attributes:
         figures: names of all that it sees of a film.
@@ -107,7 +107,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the probabilities are worth as they are, and what a scale of two numbers would change.
+    """Calibration of the probabilities as they are, and with a scale of two numbers.
 
     Attributes:
         fitted_on: scores that chose the scales, in words.
@@ -122,7 +122,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Reliability:
-    """How far the scores of the validation films can be trusted.
+    """Reliability of the scores, measured on the validation films.
 
     Attributes:
         data: what these films are.
@@ -157,6 +157,6 @@ class Reliability:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """What a spec carries: plain values, as `json.loads` gives them."""
+        """Plain values for a spec, as `json.loads` gives them."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return values

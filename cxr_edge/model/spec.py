@@ -16,7 +16,7 @@ from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.files import Golden, ModelFile, Parity
-from cxr_edge.statistics.measurements import Evaluation, ScoreDistribution
+from cxr_edge.statistics.measurements import MeasuredSet, ScoreDistribution
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import OMITTABLE, leave_out_defaults, read
 
@@ -159,7 +159,7 @@ class ModelSpec:
     validation_scores: ScoreDistribution | None
     golden: Golden
     training: Training | None
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[MeasuredSet, ...]
     use: Use
     license: str
     data_source: str

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""Contents of a report: a run's context and its rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
 from cxr_edge.types import Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+_RENAMED = {"recipe": "settings_sha256"}  # fields of earlier contexts
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """How the scores came about.
+    """Record of a run: model, settings, device, versions, command.
 
     Attributes:
         run_id: what `cxr-edge report` calls the run.
-        recipe: hash of everything that decides a score besides the bytes.
+        settings_sha256: of everything that decides a score besides the bytes.
         id_tag: DICOM keyword that the rows carry the text of, or nothing.
         thumbnails: whether the page shows films.
         operating_point: its name, `site` for that of a site profile, or `custom` for a threshold
@@ -40,7 +41,7 @@ class RunContext:
     """
 
     run_id: str
-    recipe: str
+    settings_sha256: str
     id_tag: str
     thumbnails: bool
     spec: ModelSpec
@@ -65,9 +66,10 @@ class RunContext:
         Raises:
             TypeError, ValueError: another version wrote it.
         """
-        # A run of before these were recorded can be rendered too.
-        later = {"directory": "", "recalled": 0}
-        return typing.cast("RunContext", read(cls, {**later, **values}, "context"))
+        # A run of before these were recorded, or had this name, can be rendered too.
+        recorded = {"directory": "", "recalled": 0, **values}
+        renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
+        return typing.cast("RunContext", read(cls, renamed, "context"))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -31,7 +31,7 @@ class Spread:
 
     @property
     def films(self) -> int:
-        """How many."""
+        """Number of films."""
         return sum(self.counts)
 
     @property
@@ -60,7 +60,7 @@ class Tally:
             self.flagged += bool(row.flagged)
 
     def spread(self) -> Spread:
-        """What was counted so far."""
+        """Scores counted so far."""
         films = sum(self.counts)
         return Spread("this run", tuple(self.counts), self.flagged / films if films else None)
 
@@ -83,7 +83,7 @@ def validation_spreads(context: RunContext) -> tuple[Spread, ...]:
 
 
 @dataclass(frozen=True)
-class Plot:
+class Histogram:
     """Shares per bin on a square-root scale, which shows the few films between two heaps.
 
     Lengths are in the units of the drawing, whose origin is its upper left corner.

@@ -14,7 +14,7 @@ LEVELS = 4  # steps of strength; a cell below half a step stays clear
 
 
 def overlay_paths(evidence: NDArray[np.float32]) -> tuple[tuple[str, str], ...]:
-    """What to fill with which pattern of `film.html.j2`.
+    """SVG paths, by the pattern of `film.html.j2` that fills them.
 
     Args:
         evidence: [rows, columns]; strength is relative to the largest share of this map.

@@ -19,7 +19,7 @@ _STRONGEST = 3
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the cells lie, in pixels of the film shown; the first and the last may reach outside.
+    """Edges of the cells, in pixels of the film shown; the first and the last may lie outside.
 
     A cell is drawn as wide as the step to the next one, whatever it sees.
     """
@@ -41,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class FilmView:
-    """What `film.html.j2` draws.
+    """Values for `film.html.j2`.
 
     Attributes:
         film: JPEG, as a data URI.
@@ -106,7 +106,7 @@ def _strongest(shares: NDArray[np.float64]) -> tuple[Cell, ...]:
 
 
 def _jpeg(film: NDArray[np.uint8]) -> str:
-    """As a data URI."""
+    """Data URI of a JPEG."""
     from PIL import Image  # a report from the ledger shows no film and needs no decoder
 
     stream = io.BytesIO()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.context import BANNER, Report
-from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
+from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
 from cxr_edge.report.environment import page_environment, policy, source
 from cxr_edge.report.words import explanations, in_words, remarks_of
 from cxr_edge.triage import TriageRow
@@ -56,7 +56,7 @@ class _Section:
 
 @dataclass(frozen=True)
 class _FirstLook:
-    """What has to be known before the first row is written.
+    """Facts that are needed before the first row is written.
 
     Attributes:
         remarks: every reason and warning of a listed row, with how many have it.
@@ -91,7 +91,7 @@ def _chunks(report: Report) -> Iterator[bytes]:
         few=FEW,
         film_of=functools.partial(_film, dict(report.pictures), report.context.spec),
         in_words=in_words,
-        plot=Plot((look.spread, *validation)),
+        histogram=Histogram((look.spread, *validation)),
         policy=policy(style, script),
         remarks=look.remarks,
         script=script,

@@ -16,7 +16,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "banner": BANNER,
         "run": context.run_id,
-        "recipe_sha256": context.recipe,
+        "settings_sha256": context.settings_sha256,
         "id_tag": context.id_tag or None,
         "counts": asdict(report.counts),
         "model": {

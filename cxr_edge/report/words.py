@@ -1,4 +1,4 @@
-"""What every reason and every warning means to a reader, and what to do about it."""
+"""Meaning of every reason and warning to a reader, and what to do about it."""
 
 from __future__ import annotations
 
@@ -154,6 +154,6 @@ def remarks_of(result: Result) -> list[str]:
 
 
 def explanations(result: Result) -> list[tuple[str, Explanation]]:
-    """What stands in the way of reading this row as any other, each with its words."""
-    found = [(in_words(result.reason), REASONS[result.reason])] if result.reason else []
-    return found + [(in_words(warning), WARNINGS[warning]) for warning in result.warnings]
+    """Reasons and warnings of a row, each with its words."""
+    reasons = [(in_words(result.reason), REASONS[result.reason])] if result.reason else []
+    return reasons + [(in_words(warning), WARNINGS[warning]) for warning in result.warnings]

@@ -67,9 +67,9 @@ def predict(runner: Runner, images: NDArray[np.uint8]) -> Predictions:
 
 
 def in_short(error: Exception) -> str:
-    """What CUDA said, without the C++ signature, the host's name and the source line around it."""
-    found = _CUDA_FAILURE.search(str(error))
-    return found.group() if found else str(error).strip()
+    """Shorten an error of CUDA to its message: no C++ signature, host name or source line."""
+    match = _CUDA_FAILURE.search(str(error))
+    return match.group() if match else str(error).strip()
 
 
 class Inference:
@@ -113,7 +113,7 @@ class Inference:
         return self._runner.signature()
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
-        """What is too much for the device at once goes in parts.
+        """Score images, in parts where the device cannot take all at once.
 
         Args:
             images: uint8 [N, S, S, 1], N at least 1.
@@ -139,7 +139,7 @@ class Inference:
         self._fell_back(error)
 
     def _on_every_core(self, images: NDArray[np.uint8]) -> Predictions:
-        """What was one batch on a GPU, as passes that suit a core."""
+        """Divide a batch that was meant for a GPU into passes that suit a core."""
         starts = range(0, len(images), _FILMS_PER_PASS)
         parts = [images[start : start + _FILMS_PER_PASS] for start in starts]
         with ThreadPoolExecutor(usable_cores()) as threads:
@@ -191,5 +191,5 @@ def _joined(parts: list[Predictions]) -> Predictions:
 
 
 def logged(error: CxrEdgeError) -> None:
-    """For who wants to be told in no other way."""
+    """Log the fallback, where nobody else takes note of it."""
     _log.warning("scoring goes on on the CPU: %s", error)

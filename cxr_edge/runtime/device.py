@@ -28,5 +28,5 @@ class Device:
         return cls("cuda", int(match.group(1) or 0))
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """Write it as on the command line."""
         return f"cuda:{self.index}" if self.kind == "cuda" else self.kind

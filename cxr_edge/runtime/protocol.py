@@ -1,4 +1,4 @@
-"""What every backend looks like to the rest of the runtime."""
+"""The protocol of all backends."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Film = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """What a model says about one film.
+    """A model's answer about one film.
 
     Attributes:
         probability: of pneumonia, to six decimals, as in the CSV.
@@ -89,7 +89,7 @@ class Model:
         return self._runner.device
 
     def __enter__(self) -> Model:
-        """As loaded."""
+        """Return the model itself."""
         return self
 
     def __exit__(

@@ -34,16 +34,16 @@ Item = tuple[FoundFile, Prepared]
 
 
 class Passes:
-    """Those under way, oldest first; a context manager that waits for what its threads compute.
+    """Runs forward passes in threads and records their rows in the order in which they began.
 
-    A batch is recorded after all that were begun before it, and nothing is committed before there
-    are as many as a kill may cost: a commit waits for the disk, however few rows it has.
+    A context manager that waits for its threads. Rows are committed together, as many as a kill may
+    cost: a commit waits for the disk, however few rows it has.
     """
 
     def __init__(
         self, runner: Runner, run: Run, ahead: int, recorded: Callable[[int], None]
     ) -> None:
-        """Nothing is under way yet.
+        """Begin nothing yet.
 
         Args:
             runner: a loaded network.
@@ -57,15 +57,15 @@ class Passes:
         self._ahead = ahead
         self._recorded = recorded
         self._under_way: deque[_Pass] = deque()
-        self._asked: set[str] = set()  # what these have in the network, by sha256
+        self._in_network: set[str] = set()  # sha256 of the films
         self._threads = ThreadPoolExecutor(min(ahead, usable_cores()))
 
     def __enter__(self) -> Passes:
-        """As made."""
+        """Return itself."""
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """What has been begun is recorded, unless somebody wants an end at once."""
+        """Record the passes that have begun, unless somebody wants an end at once."""
         if isinstance(error, CxrEdgeError):
             # Intake may have failed, and these are scored; what failed itself, fails again.
             with suppress(CxrEdgeError):
@@ -80,15 +80,15 @@ class Passes:
         """
         films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
         # Whose bytes are in the network already waits for their score to be recorded.
-        if not self._asked.isdisjoint(films):
+        if not self._in_network.isdisjoint(films):
             self.finish()
         elif len(self._under_way) >= self._ahead:
             self.finish(self._ahead - 1)
-        said = self._run.known_probabilities(list(films))
-        new = [sha256 for sha256 in films if sha256 not in said]
+        known_scores = self._run.known_probabilities(list(films))
+        new = [sha256 for sha256 in films if sha256 not in known_scores]
         answers = self._submitted([films[each] for each in new])
-        self._under_way.append(_Pass(batch, said, new, answers))
-        self._asked.update(new)
+        self._under_way.append(_Pass(batch, known_scores, new, answers))
+        self._in_network.update(new)
 
     def finish(self, most: int = 0) -> None:
         """Wait until no more than `most` batches are left, and record all that have ended.
@@ -100,7 +100,7 @@ class Passes:
         try:
             while self._has_ended() or len(self._under_way) > most:
                 entries += self._under_way[0].entries()
-                self._asked.difference_update(self._under_way.popleft().new)
+                self._in_network.difference_update(self._under_way.popleft().new)
         finally:
             if entries:
                 self._run.record(entries)
@@ -128,33 +128,33 @@ class _Pass:
 
     Attributes:
         batch: its files.
-        said: scores by sha256 as far as they are known.
+        scores: by sha256, as far as they are known.
         new: those that the network is asked for, in the order of its answers.
-        answers: what it will say.
+        answers: predictions to come, or None where `new` is empty.
     """
 
     batch: list[Item]
-    said: dict[str, float]
+    scores: dict[str, float]
     new: list[str]
     answers: Future[Predictions | None]
 
     def entries(self) -> list[Entry]:
-        """Rows, as soon as the network has answered."""
+        """Make the rows, as soon as the network has answered."""
         devices: dict[str, str] = {}
         if answers := self.answers.result():
-            self.said.update(zip(self.new, answers.probability.tolist(), strict=True))
+            self.scores.update(zip(self.new, answers.probability.tolist(), strict=True))
             devices = dict.fromkeys(self.new, answers.device)
         return [
-            Entry(file, _result(item, self.said, devices), item.stamp or file.stamp)
+            Entry(file, _result(item, self.scores, devices), item.stamp or file.stamp)
             for file, item in self.batch
         ]
 
 
-def _result(item: Prepared, said: dict[str, float], devices: dict[str, str]) -> Result:
-    """The probability, rounded when recorded: what is decided on is what is printed."""
+def _result(item: Prepared, scores: dict[str, float], devices: dict[str, str]) -> Result:
+    """Put the probability in, rounded: the number that decides is the number that is printed."""
     if item.pixels is None:
         return item.result
-    probability = said[item.result.sha256]
+    probability = scores[item.result.sha256]
     if not 0.0 <= probability <= 1.0:  # also NaN
         return replace(item.result, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)

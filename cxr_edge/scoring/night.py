@@ -25,7 +25,7 @@ from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.types import FoundFile
@@ -33,7 +33,7 @@ from cxr_edge.types import FoundFile
 
 @dataclass(frozen=True)
 class _Setup:
-    """What is settled before the first file is read; `device` is the one that the run begins on."""
+    """Facts of a run before its first file is read; it begins on `device`."""
 
     job: ScoreJob
     clock: Clock
@@ -127,7 +127,7 @@ def _state(job: ScoreJob) -> Path:
 
 
 def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
-    """What is written inside an INPUT is a row of the next report."""
+    """Refuse a folder inside an INPUT: its files would be rows of the next report."""
     if any(folder.resolve().is_relative_to(Path(name).resolve()) for name in inputs):
         raise InputError(
             f"the {kind} folder {display_name(folder)} lies inside an INPUT",
@@ -142,11 +142,12 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
             "check the disk; this run goes on",
         )
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
-    return ledger.begin(setup.clock.run_id, recipe_hash(choice, runner, setup.job.id_tag))
+    settings_sha256 = settings_hash(choice, runner, setup.job.id_tag)
+    return ledger.begin(setup.clock.run_id, settings_sha256)
 
 
 def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int | None:
-    """How many files there are, where somebody watches: folders are walked twice for it."""
+    """Count the files, where somebody watches: folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
     return sum(1 for _ in discover(map(Path, job.inputs))) if observer.wants_total else None
@@ -168,7 +169,7 @@ def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
 
 
 def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:
-    """Those that a page shows: the first ones with a score, by the sha256 of their bytes."""
+    """Find the films that a page shows, by sha256: the first ones with a score."""
     scored = (row.result.sha256 for row in rows if row.flagged is not None)
     first: dict[str, FoundFile] = {}
     while len(first) < FILMS_SHOWN and (sha256 := next(scored, None)):
@@ -182,7 +183,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
     return RunContext(
         run_id=clock.run_id,
-        recipe=recorded.recipe,
+        settings_sha256=recorded.settings_sha256,
         id_tag=job.id_tag,
         thumbnails=job.thumbnails,
         spec=choice.spec,

@@ -38,10 +38,10 @@ def illustrate(
     Raises:
         DeviceError: the network fails on a film that it has scored.
     """
-    found = workers.prepare(films.values(), stop)
-    known = (item for _, item in found if item.pixels is not None and item.result.sha256 in films)
+    files = workers.prepare(films.values(), stop)
+    same = (item for _, item in files if item.pixels is not None and item.result.sha256 in films)
     pictures: dict[str, Picture] = {}
-    while batch := list(itertools.islice(known, _BATCH_SIZE)):
+    while batch := list(itertools.islice(same, _BATCH_SIZE)):
         pictures.update(_pictures(batch, runner))
     return pictures
 

@@ -24,7 +24,7 @@ from cxr_edge.types import FoundFile, Picture
 
 @dataclass(frozen=True)
 class Work:
-    """How films are worked through.
+    """Resources that a run may use.
 
     Attributes:
         workers: decoder processes; None for as many as there are cores.

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from cxr_edge import __version__
 from cxr_edge.images import DECODING_VERSION, decoder_versions
+from cxr_edge.intake.gates import GATES_VERSION
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.runtime import Runner
@@ -26,20 +27,21 @@ def versions(runner: Runner) -> dict[str, str]:
     }
 
 
-def recipe_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
+def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
-        sha256 in hex over model, spec, preprocessing, decoding, software and execution provider,
-        and over the identifier that is kept with a row.
+        sha256 in hex over model, spec, preprocessing, decoding, gates, software and execution
+        provider, and over the identifier that is kept with a row.
     """
-    recipe = {
+    settings = {
         "model": choice.file.sha256,
         "spec": choice.spec.sha256(),
         "preprocessing": PREPROCESSING_VERSION,
         "decoding": DECODING_VERSION,
+        "gates": GATES_VERSION,
         "versions": versions(runner),
         "device": runner.device,
         "id_tag": id_tag,
     }
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -23,7 +23,7 @@ _NAP_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Scorer:
-    """What it takes to score a folder.
+    """Scores files and records a row for each.
 
     Attributes:
         runner: a loaded network.
@@ -76,21 +76,21 @@ class Scorer:
         """Files that must be read; rows for the others are recorded on the way."""
         rows: list[Entry] = []
         for file in itertools.takewhile(lambda _: not self.stop(), files):
-            said = self._said_without_reading(file, watch)
-            if said is None:
+            result = self._result_without_reading(file, watch)
+            if result is None:
                 # Without a settle rule a file may change until it is read.
                 yield file if self.settle.seconds > 0 else replace(file, stamp=None)
                 continue
-            rows.append(Entry(file, said, file.stamp))
+            rows.append(Entry(file, result, file.stamp))
             if len(rows) == _ROWS_PER_COMMIT:
                 self._record(rows, self.progress.recorded)
                 rows.clear()
         self._record(rows, self.progress.recorded)
 
-    def _said_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
-        if file.problem is None and (known := self.run.recall(file)) is not None:
+    def _result_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
+        if file.problem is None and (recalled := self.run.recall(file)) is not None:
             self.progress.recalled(1)
-            return known
+            return recalled
         problem = file.problem or (file.stamp and watch.objection(file.stamp))
         return Result.without_score(file.display, problem) if problem else None
 
@@ -115,7 +115,7 @@ class Scorer:
             recorded(len(entries))
 
     def _waited_until(self, moment: float, files: int) -> bool:
-        """Sleep in short naps; False when the run was stopped meanwhile."""
+        """Sleep in short naps; return False when the run was stopped meanwhile."""
         if moment > time.monotonic():
             self.progress.waiting(files, moment - time.monotonic())
         while not self.stop():

@@ -42,11 +42,11 @@ def auc_estimate(
     from sklearn.metrics import roc_auc_score  # of the extra `evaluate`: not for who only scores
 
     resampled = resampled_auc(labels, probability)
-    found = estimate(float(roc_auc_score(labels, probability)), resampled, patients)
-    if found.low < found.high:
-        return found
-    low, high = newcombe_interval(found.value, *class_patients(labels, patients))
-    return replace(found, low=low, high=high)
+    area = estimate(float(roc_auc_score(labels, probability)), resampled, patients)
+    if area.low < area.high:
+        return area
+    low, high = newcombe_interval(area.value, *class_patients(labels, patients))
+    return replace(area, low=low, high=high)
 
 
 def class_patients(labels: NDArray[np.generic], patients: Sequence[str]) -> tuple[int, int]:
@@ -62,7 +62,7 @@ def class_patients(labels: NDArray[np.generic], patients: Sequence[str]) -> tupl
 
 
 def enough_patients(labels: NDArray[np.generic], patients: Sequence[str]) -> bool:
-    """Whether a bootstrap by patient has enough to draw from; arguments as `class_patients`."""
+    """Check that a bootstrap by patient has enough to draw from; arguments as `class_patients`."""
     return min(class_patients(labels, patients)) >= LEAST_PATIENTS
 
 
@@ -108,9 +108,9 @@ def estimate(
         patients: [N], who is on each film.
     """
     figures = (resampled(counts) for counts in _draws(patients))
-    known = [figure for figure in figures if figure is not None]
-    low, high = np.percentile(known, _INTERVAL)
-    return Estimate(value, float(low), float(high), len(set(patients)), len(known))
+    replicates = [figure for figure in figures if figure is not None]
+    low, high = np.percentile(replicates, _INTERVAL)
+    return Estimate(value, float(low), float(high), len(set(patients)), len(replicates))
 
 
 def resampled_auc(
@@ -138,7 +138,7 @@ def resampled_auc(
 
 
 def _draws(patients: Sequence[str]) -> Iterator[Counts]:
-    """How often each film counts, replicate by replicate; the same every time.
+    """Weights of the films, replicate by replicate; the same every time.
 
     As many patients as there are, drawn with replacement, each with all films.
     """

@@ -1,4 +1,4 @@
-"""What was measured on labelled films, as specs keep it and pages print it."""
+"""Measurements on labelled films, as specs keep them and pages print them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORE_BINS = 20
 
 @dataclass(frozen=True)
 class Decisions:
-    """What one operating point measured on a labelled set."""
+    """Measurements of one operating point on a labelled set."""
 
     accuracy: Proportion
     sensitivity: Proportion
@@ -45,7 +45,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class MeasuredSet:
     """A labelled set that chose nothing, measured once the model was finished."""
 
     data: str
@@ -57,7 +57,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class ScoreDistribution:
-    """How the scores of a labelled set spread: films per twentieth of [0, 1], by class.
+    """Histogram of the scores of a labelled set: films per twentieth of [0, 1], by class.
 
     Attributes:
         data: what these films are.
@@ -79,7 +79,8 @@ class ScoreDistribution:
         """From the probabilities of each class."""
         edges = np.arange(SCORE_BINS + 1) / SCORE_BINS  # unlike linspace: 0.15 where a score has it
         counts = {
-            name: tuple(np.histogram(found, edges)[0].tolist()) for name, found in scores.items()
+            name: tuple(np.histogram(probabilities, edges)[0].tolist())
+            for name, probabilities in scores.items()
         }
         return cls(data, counts)
 

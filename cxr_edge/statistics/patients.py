@@ -1,4 +1,4 @@
-"""Who is on a film, as far as a table or the film's name tells."""
+"""Patients of films, as far as a table or a film's name tells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def patient_of(filename: str) -> str:
     return third[1] if third else _kermany(filename) or filename
 
 
-def person_of(path: str, told: str = "") -> Person:
+def person_of(path: str, patient: str = "") -> Person:
     """The person on a film of a site.
 
     A name of the public set counts within one folder only: viewers export `IM-0001-0001` into the
@@ -39,10 +39,10 @@ def person_of(path: str, told: str = "") -> Person:
 
     Args:
         path: relative to the set, unique in it.
-        told: the patient that the table names, if it does.
+        patient: the patient that the table names, if it does.
     """
-    if told:
-        return BY_TABLE, told
+    if patient:
+        return BY_TABLE, patient
     folder, _, name = path.rpartition("/")
     person = _kermany(name)
     return (BY_NAME, f"{folder}/{person}") if person else (ALONE, path)
@@ -61,7 +61,7 @@ def numbered(people: Sequence[Person]) -> list[str]:
 
 
 def told_by(people: Sequence[Person]) -> str:
-    """Who said which films show one patient, with counts of films where several did."""
+    """Sources that group films by patient, with counts of films where there are several."""
     counts = Counter(source for source, _ in people)
     if len(counts) == 1:
         return next(iter(counts))

@@ -1,4 +1,4 @@
-"""How many cores there are to use; `score` asks before it has imported anything that takes long."""
+"""Counts usable cores, without importing anything that takes long: `score` asks first of all."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from cxr_edge.model.spec import (
 )
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.statistics.auc import auc_estimate
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation, ScoreDistribution
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet, ScoreDistribution
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose, measure
 from cxr_edge.support.utc import utc_text
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -64,7 +64,7 @@ class Measured:
     """
 
     operating_points: dict[str, OperatingPoint]
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[MeasuredSet, ...]
     validation_scores: ScoreDistribution | None = None
     precision: str = "float32"
     reliability: Reliability | None = None
@@ -145,7 +145,7 @@ def spread(data: str, images: ImageSet, probability: NDArray[np.float64]) -> Sco
 
 def evaluate(
     score: Score, images: ImageSet, name: str, points: Mapping[str, OperatingPoint]
-) -> Evaluation:
+) -> MeasuredSet:
     """Measure the finished network on a labelled set; nothing is chosen.
 
     Args:
@@ -165,7 +165,7 @@ def evaluate(
     auc = auc_estimate(images.labels, probability, [file.patient for file in images.files])
     if auc is None:
         raise DataError(f"{name}: too few patients of a class for an interval of the AUC")
-    return Evaluation(name, images.sha256, images.counts(), rounded(auc), decisions)
+    return MeasuredSet(name, images.sha256, images.counts(), rounded(auc), decisions)
 
 
 def rounded(figure: Estimate) -> Estimate:

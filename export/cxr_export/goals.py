@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cxr_edge.statistics.measurements import Evaluation, with_interval
+from cxr_edge.statistics.measurements import MeasuredSet, with_interval
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Reached:
     missed: bool
 
 
-def reached(architecture: str, test: Evaluation) -> tuple[Reached, ...]:
+def reached(architecture: str, test: MeasuredSet) -> tuple[Reached, ...]:
     """What became of the goals of an architecture; none where it has none."""
     return tuple(_one(goal, test) for goal in GOALS.get(architecture, ()))
 
 
-def _one(goal: Goal, test: Evaluation) -> Reached:
+def _one(goal: Goal, test: MeasuredSet) -> Reached:
     if goal.point is None:
         name, measured = "area under the ROC curve", test.auc
     else:

@@ -71,9 +71,9 @@ def seen(files: Sequence[LabelledFile], size: int, change: Change) -> tuple[NDAr
     settings = IntakeSettings(size, _ANYONE)
 
     def one(file: LabelledFile) -> tuple[NDArray[np.uint8], bool]:
-        film = film_of(change(file.path.read_bytes(), file.name), "film", settings)
-        warned = bool(film.warnings or pixel_warnings(film, size))
-        return to_network_input(film.pixels, size, film.extent), warned
+        image, film = film_of(change(file.path.read_bytes(), file.name), "film", settings)
+        warned = bool(image.warnings or pixel_warnings(image, film, size))
+        return to_network_input(film, size), warned
 
     with ThreadPoolExecutor() as pool:
         inputs, warnings = zip(*pool.map(one, files), strict=True)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from cxr_edge.report import Report
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import Proportion
 from cxr_edge.types import PROBABILITY_DECIMALS, InputWarning, Reason, Result
 from tests.factories import report, result
@@ -59,7 +59,9 @@ def night() -> Report:
     both = film("both.png", 0.9, warnings=(InputWarning.BLANK, InputWarning.MODALITY))
     share = Proportion.of(67, 117)
     area = Estimate(0.95, 0.91, 0.98, 196, 2000)
-    tested = Evaluation("test_x", "0" * 64, {}, area, {"screening": Decisions(share, share, share)})
+    tested = MeasuredSet(
+        "test_x", "0" * 64, {}, area, {"screening": Decisions(share, share, share)}
+    )
     spec = replace(tiny_spec(), evaluations=(tested,))
     rows = (*refused, *warned, *hostile, *plain, both)
     return report(*rows, id_tag="AccessionNumber", spec=spec)

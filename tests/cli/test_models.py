@@ -11,7 +11,7 @@ import pytest
 from cxr_edge.model.catalog import bundled_specs
 from cxr_edge.model.describe import describe
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import Proportion
 from tests.cli.conftest import Run
 from tests.factories import changed, set_value
@@ -108,7 +108,7 @@ def test_what_was_measured_is_shown() -> None:
     decisions = Decisions(Proportion.of(75, 100), Proportion.of(19, 20), Proportion.of(56, 80))
     counts = {"NORMAL": 80, "PNEUMONIA": 20, "patients": 90}
     auc = Estimate(0.876, 0.812, 0.923, 90, 1999)
-    test = Evaluation("set A", "ab" * 32, counts, auc, {"screening": decisions})
+    test = MeasuredSet("set A", "ab" * 32, counts, auc, {"screening": decisions})
     assert EVALUATED in describe(replace(tiny_spec(), evaluations=(test,)))
 
 

@@ -15,6 +15,7 @@ from cxr_edge.ledger.file import LEDGER_NAME
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
+from tests.ledger.test_file import as_version
 
 
 @pytest.fixture
@@ -127,6 +128,19 @@ def edited(own_state: Path, values: dict[str, Any]) -> None:
     (ledger,) = own_state.glob(f"*/{LEDGER_NAME}")
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("UPDATE run SET context = ?", (json.dumps(values),))
+
+
+def test_a_run_of_an_earlier_schema(
+    run: Run, scored: Path, tmp_path: Path, own_state: Path
+) -> None:
+    """Schema 2 called the settings a recipe, in its table and in a run's context."""
+    (ledger,) = own_state.glob(f"*/{LEDGER_NAME}")
+    with closing(sqlite3.connect(ledger)) as connection:
+        values = json.loads(connection.execute("SELECT context FROM run").fetchone()[0])
+    edited(own_state, {"recipe": values.pop("settings_sha256"), **values})
+    as_version(2, ledger)
+    assert run("report", "--out", tmp_path / "again", "-q").code == 3
+    assert contents(tmp_path / "again") == contents(scored)
 
 
 @pytest.mark.parametrize(

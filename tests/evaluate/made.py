@@ -24,8 +24,7 @@ from cxr_edge.images import DECODING_VERSION
 from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.statistics.measurements import Decisions, Estimate
-from cxr_edge.statistics.measurements import Evaluation as TestSet
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Picture, Reason
 from tests.factories import result
@@ -65,7 +64,7 @@ def spec(name: str = "tiny") -> ModelSpec:
     """The tiny model, with figures of a test set."""
     share = Proportion.of(97, 100)
     decisions = dict.fromkeys(tiny_spec().operating_points, Decisions(share, share, share))
-    test = TestSet("test_x", "0" * 64, {}, Estimate(0.97, 0.96, 0.98, 80, 2000), decisions)
+    test = MeasuredSet("test_x", "0" * 64, {}, Estimate(0.97, 0.96, 0.98, 80, 2000), decisions)
     return replace(tiny_spec(), name=name, evaluations=(test,))
 
 

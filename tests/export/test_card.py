@@ -15,7 +15,7 @@ from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.model.describe import describe
 from cxr_edge.model.files import ModelFile, Parity
 from cxr_edge.model.spec import ModelSpec, ReceptiveField, TensorFormat, Training
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.card import render_card
@@ -44,14 +44,14 @@ def points() -> dict[str, OperatingPoint]:
     }
 
 
-def evaluation(right: int = 268) -> Evaluation:
+def evaluation(right: int = 268) -> MeasuredSet:
     """312 films, `right` of them right at `balanced`."""
     decisions = {
         name: Decisions(Proportion.of(n, 312), Proportion.of(188, 195), Proportion.of(80, 117))
         for name, n in (("screening", 259), ("balanced", right))
     }
     counts = {"NORMAL": 117, "PNEUMONIA": 195, "patients": 211}
-    return Evaluation("test_x", "cd" * 32, counts, AUC, decisions)
+    return MeasuredSet("test_x", "cd" * 32, counts, AUC, decisions)
 
 
 def training() -> Training:

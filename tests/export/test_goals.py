@@ -8,7 +8,7 @@ import pytest
 
 from cxr_edge.model.catalog import bundled_specs
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import Proportion
 from cxr_export.about import KERMANY
 from cxr_export.card import render_card
@@ -17,10 +17,10 @@ from cxr_training.nets import NETS
 from tests.export.test_card import evaluation, spec
 
 
-def measured(auc: float = 0.9921, accuracy: int = 956, sensitivity: int = 980) -> Evaluation:
+def measured(auc: float = 0.9921, accuracy: int = 956, sensitivity: int = 980) -> MeasuredSet:
     """1,000 films of each class; everything but these figures is good enough."""
     good, n = Proportion.of(1000, 1000), 1000
-    return Evaluation(
+    return MeasuredSet(
         "test_a",
         "ab" * 32,
         {"NORMAL": n, "PNEUMONIA": n, "patients": n},
@@ -43,7 +43,7 @@ def measured(auc: float = 0.9921, accuracy: int = 956, sensitivity: int = 980) -
         (measured(sensitivity=979), ["met", "met", "**missed by 0.001**", "met"]),
     ],
 )
-def test_what_is_missed_is_missed_by_so_much(test: Evaluation, outcomes: list[str]) -> None:
+def test_what_is_missed_is_missed_by_so_much(test: MeasuredSet, outcomes: list[str]) -> None:
     rows = reached("cnn3_128", test)
     assert [row.outcome for row in rows] == outcomes
     assert [row.missed for row in rows] == ["missed" in outcome for outcome in outcomes]

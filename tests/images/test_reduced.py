@@ -14,7 +14,7 @@ from cxr_edge.images import decode
 from cxr_edge.intake.gates import pixel_warnings
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.model.catalog import bundled_specs, choose_model
-from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view
+from cxr_edge.preprocess import VIEW_SIDE, to_network_input, to_view, without_border
 from cxr_edge.runtime import Device, load
 from cxr_edge.types import DecodedImage, InputWarning
 from tests.factories import chest
@@ -51,7 +51,11 @@ def at_least(size: int) -> int:
 
 
 def network_input(image: DecodedImage, size: int) -> NDArray[np.uint8]:
-    return to_network_input(image.pixels, size, image.extent)
+    return to_network_input(without_border(image.pixels, image.extent), size)
+
+
+def gated(image: DecodedImage) -> tuple[InputWarning, ...]:
+    return pixel_warnings(image, without_border(image.pixels, image.extent), 128)
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in bundled_specs()])
@@ -77,7 +81,7 @@ def test_the_network_sees_the_same_and_decides_the_same(
 
 def test_the_gates_say_the_same(films: list[tuple[DecodedImage, DecodedImage]]) -> None:
     for whole, reduced in films:
-        assert pixel_warnings(reduced, 128) == pixel_warnings(whole, 128)
+        assert gated(reduced) == gated(whole)
         assert (reduced.warnings, reduced.format) == (whole.warnings, whole.format)
         assert (reduced.width, reduced.height) == (whole.width, whole.height)
 
@@ -98,7 +102,7 @@ ODD = {
 def test_odd_films_are_noticed(film: Image.Image, said: tuple[InputWarning, ...]) -> None:
     reduced = decode(jpeg(film), "a.jpg", at_least=AT_LEAST)
     assert reduced.reduction == 2
-    assert (*reduced.warnings, *pixel_warnings(reduced, 128)) == said
+    assert (*reduced.warnings, *gated(reduced)) == said
 
 
 REDUCTIONS = {
@@ -127,7 +131,7 @@ def test_what_is_padded_does_not_shift_the_film() -> None:
     image = decode(film, "a.jpg", at_least=1)
     whole = network_input(decode(film, "a.jpg"), 32).astype(int)
     assert np.abs(network_input(image, 32) - whole).mean() < 1
-    assert np.abs(to_network_input(image.pixels, 32) - whole).mean() > 1
+    assert np.abs(to_network_input(without_border(image.pixels), 32) - whole).mean() > 1
 
 
 @pytest.mark.parametrize("data", [png(scene(601, 801)), tiff(scene(601, 801))], ids=["PNG", "TIFF"])
@@ -155,7 +159,7 @@ def test_a_view_needs_no_more_pixels(
     shape: tuple[int, int], reduction: int, shown: tuple[int, int]
 ) -> None:
     reduced = decode(jpeg(scene(*shape)), "a.jpg", at_least=AT_LEAST)
-    assert (reduced.reduction, to_view(reduced.pixels).shape) == (reduction, shown)
+    assert (reduced.reduction, to_view(without_border(reduced.pixels)).shape) == (reduction, shown)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(50, 384), (128, 384), (224, 672)])

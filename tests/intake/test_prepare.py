@@ -19,7 +19,7 @@ from cxr_edge.intake import prepare as prepare_module
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepare import prepare
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.support.strict_json import read
 from cxr_edge.types import (
     DecodedImage,
@@ -92,7 +92,7 @@ def test_film(name: str, data: bytes, kind: str, warnings: tuple[str, ...], tmp_
 def test_pixels_are_those_of_the_film(name: str, tmp_path: Path) -> None:
     made = prepare(found(tmp_path, name, FILMS[name][0]), SETTINGS)
     assert made.pixels is not None
-    apart = made.pixels.astype(int) - to_network_input(chest(), SIZE)
+    apart = made.pixels.astype(int) - to_network_input(without_border(chest()), SIZE)
     assert np.abs(apart).max() <= 2
 
 
@@ -177,7 +177,9 @@ DEFECTS = {
 }
 
 
-@pytest.mark.parametrize("step", ["read_file", "decode", "to_network_input", "pixel_warnings"])
+@pytest.mark.parametrize(
+    "step", ["read_file", "decode", "without_border", "to_network_input", "pixel_warnings"]
+)
 @pytest.mark.parametrize("error", DEFECTS.values(), ids=DEFECTS)
 def test_a_defect_costs_one_row_and_tells_no_secret(
     step: str,

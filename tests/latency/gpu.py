@@ -17,7 +17,7 @@ import numpy as np
 
 from cxr_edge.images import decode
 from cxr_edge.intake.prepared import IntakeSettings, Scope
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, load
 from cxr_edge.support.cores import usable_cores
 from tests.factories import bundled_choices
@@ -61,7 +61,7 @@ def lines(device: Device) -> Iterator[str]:
         ) -> None:
             for data, name in films:
                 image = decode(data, name, at_least=at_least)
-                to_network_input(image.pixels, side, image.extent)
+                to_network_input(without_border(image.pixels, image.extent), side)
 
         noise = np.random.default_rng(3).integers(0, 256, (max(BATCHES), side, side, 1), np.uint8)
         rates = [

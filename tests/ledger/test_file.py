@@ -19,7 +19,7 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.file import LEDGER_NAME, opened, opened_for_reading, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
-from tests.ledger.test_runs import RECIPE, entry, everything, found
+from tests.ledger.test_runs import SETTINGS, entry, everything, found
 
 ROOT = Path(__file__).resolve().parents[2]
 WAL, SHM = f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"
@@ -32,9 +32,9 @@ import sys
 from pathlib import Path
 from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.ledger.file import transaction
-from tests.ledger.test_runs import RECIPE, entry
+from tests.ledger.test_runs import SETTINGS, entry
 with open_ledger(Path(sys.argv[1])) as ledger:
-    run = ledger.begin("killed", RECIPE)
+    run = ledger.begin("killed", SETTINGS)
     for number in range(10):
         run.record([entry(f"{number}.png")])
     with transaction(run.connection) as connection:
@@ -52,7 +52,7 @@ with open_ledger(Path(sys.argv[1])) as ledger:
 def filled(folder: Path) -> Path:
     """A ledger of one finished run."""
     with open_ledger(folder) as ledger:
-        run = ledger.begin("first", RECIPE)
+        run = ledger.begin("first", SETTINGS)
         run.record([entry(f"{n}.png", n / 100, sha256=f"{n:064x}") for n in range(ROWS)])
         run.finish({"a": 1})
     assert names_in(folder) == [LEDGER_NAME]
@@ -79,7 +79,7 @@ def test_everything_that_is_made_is_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with open_ledger(tmp_path) as ledger:
-            ledger.begin("first", RECIPE)
+            ledger.begin("first", SETTINGS)
             assert names_in(tmp_path) == [LEDGER_NAME, SHM, WAL]
             assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
     finally:
@@ -91,7 +91,7 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "user_version")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     full = 2
-    assert settings == ["wal", full, 1, 2]
+    assert settings == ["wal", full, 1, 3]
 
 
 def flipped(page: int) -> Callable[[bytes], bytes]:
@@ -138,7 +138,7 @@ def test_a_damaged_ledger_is_set_aside(damage: Callable[[bytes], bytes], tmp_pat
         assert ledger.set_aside.parent == tmp_path
         assert ledger.set_aside.read_bytes() == content
         assert ledger.finished_ids() == []
-        run = ledger.begin("first", RECIPE)
+        run = ledger.begin("first", SETTINGS)
         run.record([entry()])
         assert len(everything(run)) == 1
     with open_ledger(tmp_path) as ledger:
@@ -179,7 +179,7 @@ def test_a_log_without_its_ledger_is_kept(content: bytes | None, tmp_path: Path)
     with open_ledger(tmp_path) as ledger:
         assert ledger.set_aside is not None
         aside = ledger.set_aside
-        ledger.begin("new", RECIPE)
+        ledger.begin("new", SETTINGS)
     assert aside.with_name(f"{aside.name}-wal").read_bytes() == log
     assert aside.with_name(f"{aside.name}-shm").exists()
     assert (aside.read_bytes() if aside.exists() else None) == content
@@ -201,7 +201,7 @@ def test_a_log_that_holds_every_page_mends_its_ledger(tmp_path: Path) -> None:
     killed(tmp_path).write_bytes(b"rubbish" * 1000)
     with open_ledger(tmp_path) as ledger:
         assert ledger.set_aside is None
-        run = ledger.begin("next", RECIPE)
+        run = ledger.begin("next", SETTINGS)
         assert all(run.recall(found(f"{number}.png")) for number in range(10))
 
 
@@ -241,37 +241,47 @@ def test_a_file_without_tables_is_begun(tmp_path: Path) -> None:
 def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
     before = path.read_bytes()
     use = read_ledger if reading else open_ledger
-    with pytest.raises(StateError, match="version 3") as caught, use(tmp_path):
+    with pytest.raises(StateError, match="version 4") as caught, use(tmp_path):
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
 
 
-def as_version_1(path: Path) -> None:
-    """What the release before the column `device` left behind."""
+# What makes a ledger of a version one of the version before.
+DOWNGRADES = {
+    3: "ALTER TABLE run RENAME COLUMN settings_sha256 TO recipe",
+    2: "ALTER TABLE item DROP COLUMN device",
+}
+
+
+def as_version(version: int, path: Path) -> None:
+    """A ledger as an earlier release left it behind."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(
-            "ALTER TABLE item DROP COLUMN device; PRAGMA user_version = 1; PRAGMA journal_mode=WAL;"
-        )
+        for number in range(3, version, -1):
+            connection.execute(DOWNGRADES[number])
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.commit()
 
 
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
 def test_an_earlier_versions_ledger_is_brought_up_to_date(
-    use: Callable[[Path], Any], tmp_path: Path
+    use: Callable[[Path], Any], version: int, tmp_path: Path
 ) -> None:
     path = filled(tmp_path)
     with open_ledger(tmp_path) as ledger:
         before = everything(ledger.finished("first")[0])
-    as_version_1(path)
+    as_version(version, path)
     for _ in range(2):
         with use(tmp_path) as ledger:
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
             assert run.recall(found("0.png")) is not None
-            assert run.connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (3,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -289,7 +299,7 @@ def test_a_kill_in_a_commit_costs_that_commit_alone(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         assert ledger.set_aside is None
         assert ledger.finished_ids() == []
-        run = ledger.begin("next", RECIPE)
+        run = ledger.begin("next", SETTINGS)
         assert all(run.recall(found(f"{number}.png")) for number in range(10))
         assert run.connection.execute("SELECT COUNT(*) FROM item").fetchone() == (10,)
         assert run.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -324,9 +334,9 @@ def test_what_is_interrupted_is_rolled_back(error: type[BaseException], tmp_path
             pytest.raises((KeyboardInterrupt, StateError)),
             transaction(connection),
         ):
-            connection.execute("INSERT INTO run (id, recipe) VALUES ('half', '')")
+            connection.execute("INSERT INTO run (id, settings_sha256) VALUES ('half', '')")
             raise error
         assert not connection.in_transaction
         with transaction(connection):
-            connection.execute("INSERT INTO run (id, recipe) VALUES ('whole', '')")
+            connection.execute("INSERT INTO run (id, settings_sha256) VALUES ('whole', '')")
         assert connection.execute("SELECT id FROM run").fetchall() == [("whole",)]

@@ -17,7 +17,7 @@ from cxr_edge.triage import reading_key
 from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, InputWarning, Reason, Result, Stamp
 from tests.factories import result
 
-RECIPE = "a recipe"
+SETTINGS = "some settings"
 SECOND = 10**9
 LONG_AGO = 1_000_000_000 * SECOND
 NOW = LONG_AGO + 86400 * SECOND
@@ -48,7 +48,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def run(ledger: Ledger) -> Run:
-    return ledger.begin("first", RECIPE)
+    return ledger.begin("first", SETTINGS)
 
 
 def everything(run: Run, threshold: float = 0.5) -> list[Result]:
@@ -75,7 +75,7 @@ EVERY_FACT = Entry(
 def test_every_fact_comes_back(ledger: Ledger, run: Run) -> None:
     run.record([EVERY_FACT])
     assert everything(run) == [EVERY_FACT.result]
-    assert ledger.begin("second", RECIPE).recall(found()) == EVERY_FACT.result
+    assert ledger.begin("second", SETTINGS).recall(found()) == EVERY_FACT.result
 
 
 CHANGED = {
@@ -90,22 +90,22 @@ CHANGED = {
 @pytest.mark.parametrize("stamp", CHANGED.values(), ids=CHANGED)
 def test_a_file_that_changed_is_not_recalled(stamp: Stamp | None, ledger: Ledger, run: Run) -> None:
     run.record([entry()])
-    assert ledger.begin("second", RECIPE).recall(found(stamp=stamp)) is None
+    assert ledger.begin("second", SETTINGS).recall(found(stamp=stamp)) is None
 
 
-def test_another_file_or_recipe_is_not_recalled(ledger: Ledger, run: Run) -> None:
+def test_another_file_or_other_settings_are_not_recalled(ledger: Ledger, run: Run) -> None:
     run.record([entry(sha256=SHA256), entry("never seen.png", stamp=None)])
-    second = ledger.begin("second", RECIPE)
+    second = ledger.begin("second", SETTINGS)
     assert second.recall(found("b.png")) is None
     assert second.recall(found("never seen.png")) is None
-    other = ledger.begin("third", "another recipe")
+    other = ledger.begin("third", "other settings")
     assert (other.recall(found()), other.known_probabilities([SHA256])) == (None, {})
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_only_what_the_bytes_say_is_recalled(reason: Reason, ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=None, reason=reason, sha256=SHA256)])
-    second = ledger.begin("second", RECIPE)
+    second = ledger.begin("second", SETTINGS)
     assert (second.recall(found()) is not None) == (reason in DETERMINISTIC_REASONS)
     assert second.known_probabilities([SHA256]) == {}
 
@@ -116,24 +116,24 @@ def test_what_another_device_scored_holds_until_the_run_is_finished(
     """A run that goes on must not begin again; the next night asks its own device."""
     taken_over = entry(device="cpu")
     run.record([taken_over])
-    assert ledger.begin("goes on", RECIPE).recall(found()) == taken_over.result
+    assert ledger.begin("goes on", SETTINGS).recall(found()) == taken_over.result
     run.finish({})
-    assert ledger.begin("next night", RECIPE).recall(found()) is None
+    assert ledger.begin("next night", SETTINGS).recall(found()) is None
 
 
 def test_a_bad_night_does_not_hide_an_earlier_score(ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=0.25)])
-    ledger.begin("second", RECIPE).record([entry(probability=None, reason=Reason.TIMEOUT)])
-    recalled = ledger.begin("third", RECIPE).recall(found())
+    ledger.begin("second", SETTINGS).record([entry(probability=None, reason=Reason.TIMEOUT)])
+    recalled = ledger.begin("third", SETTINGS).recall(found())
     assert recalled is not None
     assert recalled.probability == 0.25
 
 
 def test_the_latest_word_counts_under_todays_name(ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=0.25)])
-    ledger.begin("second", RECIPE).record([entry(probability=0.75)])
+    ledger.begin("second", SETTINGS).record([entry(probability=0.75)])
     renamed = replace(found(), display="incoming/a.png")
-    recalled = ledger.begin("third", RECIPE).recall(renamed)
+    recalled = ledger.begin("third", SETTINGS).recall(renamed)
     assert recalled == result("incoming/a.png", 0.75)
 
 
@@ -154,7 +154,7 @@ def test_a_stamp_that_may_hide_a_change_is_not_trusted(
     """However long decoding took: it is the time before the file was read that counts."""
     stamp = replace(STAMP, **{field: changed_ns})
     run.record([entry(stamp=stamp, sha256=SHA256)])
-    second = ledger.begin("second", RECIPE)
+    second = ledger.begin("second", SETTINGS)
     assert (second.recall(found(stamp=stamp)) is not None) == trusted
     assert second.known_probabilities([SHA256]) == {SHA256: 0.5}
 
@@ -175,13 +175,13 @@ def test_a_film_whose_row_has_a_flipped_bit_is_read_again(
 ) -> None:
     run.record([EVERY_FACT])
     run.connection.execute(f"UPDATE item SET {change}")
-    assert ledger.begin("second", RECIPE).recall(found()) is None
+    assert ledger.begin("second", SETTINGS).recall(found()) is None
 
 
 def test_the_same_bytes_under_another_name_are_known(ledger: Ledger, run: Run) -> None:
     run.record([entry("a.png", 0.123456, sha256=SHA256), entry("b.png", 0.5)])
     assert run.known_probabilities([SHA256]) == {SHA256: 0.123456}
-    assert ledger.begin("second", RECIPE).known_probabilities([SHA256]) == {SHA256: 0.123456}
+    assert ledger.begin("second", SETTINGS).known_probabilities([SHA256]) == {SHA256: 0.123456}
     assert run.known_probabilities(["cd" * 32]) == {}
 
 
@@ -206,7 +206,7 @@ def test_a_row_is_replaced_never_doubled(ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=None, reason=Reason.STILL_CHANGING), entry("b.png")])
     run.record([entry(probability=0.75, sha256=SHA256)])
     assert everything(run) == [result("a.png", 0.75, sha256=SHA256), result("b.png")]
-    second = ledger.begin("second", RECIPE)
+    second = ledger.begin("second", SETTINGS)
     second.record([entry(), entry()])
     assert len(everything(second)) == 1
     assert len(everything(run)) == 2
@@ -227,7 +227,7 @@ def test_rows_are_committed_all_or_none(run: Run) -> None:
 
 def test_a_full_disk_costs_no_committed_row(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
-        run = ledger.begin("first", RECIPE)
+        run = ledger.begin("first", SETTINGS)
         run.record([entry(f"{n}.png", sha256=f"{n:064x}") for n in range(50)])
         run.connection.execute("PRAGMA max_page_count = 20")
         with pytest.raises(StateError, match="full") as caught:
@@ -238,7 +238,7 @@ def test_a_full_disk_costs_no_committed_row(tmp_path: Path) -> None:
         assert {item.probability for item in everything(run)} == {0.5}
     with open_ledger(tmp_path) as ledger:
         assert (ledger.set_aside, ledger.finished_ids()) == (None, [])
-        second = ledger.begin("second", RECIPE)
+        second = ledger.begin("second", SETTINGS)
         assert [second.recall(found(f"{n}.png")) is None for n in range(51)] == [False] * 50 + [
             True
         ]
@@ -247,7 +247,7 @@ def test_a_full_disk_costs_no_committed_row(tmp_path: Path) -> None:
 def test_files_that_were_still_changing(ledger: Ledger, run: Run) -> None:
     new = replace(STAMP, mtime_ns=2**62, ctime_ns=-1)
     changing: dict[str, Any] = {"probability": None, "reason": Reason.STILL_CHANGING}
-    ledger.begin("earlier", RECIPE).record([entry("earlier.png", **changing)])
+    ledger.begin("earlier", SETTINGS).record([entry("earlier.png", **changing)])
     run.record(
         [
             entry("b\n.png", stamp=new, **changing),
@@ -278,7 +278,7 @@ def test_odd_names_have_a_row_each(ledger: Ledger, run: Run) -> None:
     run.record([entry(name) for name in ODD_NAMES.values()])
     shown = [found(name).display for name in ODD_NAMES.values()]
     assert sorted(item.path for item in everything(run)) == sorted(set(shown))
-    second = ledger.begin("second", RECIPE)
+    second = ledger.begin("second", SETTINGS)
     assert [second.recall(found(name)) for name in ODD_NAMES.values()] == [
         result(name) for name in shown
     ]
@@ -292,4 +292,4 @@ def test_a_film_is_found_by_its_bytes(ledger: Ledger, run: Run) -> None:
     with pytest.raises(KeyError):
         run.found("ef" * 32)
     with pytest.raises(KeyError):
-        ledger.begin("second", RECIPE).found(SHA256)
+        ledger.begin("second", SETTINGS).found(SHA256)

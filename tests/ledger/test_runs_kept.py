@@ -16,7 +16,7 @@ from cxr_edge.report import RunContext
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import context, result
-from tests.ledger.test_runs import RECIPE, SHA256, entry, everything, found
+from tests.ledger.test_runs import SETTINGS, SHA256, entry, everything, found
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def run(ledger: Ledger) -> Run:
-    return ledger.begin("first", RECIPE)
+    return ledger.begin("first", SETTINGS)
 
 
 FOLDER = [
@@ -66,7 +66,7 @@ def test_rows_come_in_reading_order_with_their_first_copy(step: int, run: Run) -
 
 def test_recorded_rows_can_be_gone_through_again(ledger: Ledger, run: Run) -> None:
     run.record(FOLDER)
-    ledger.begin("second", RECIPE).record([entry("of another run.png")])
+    ledger.begin("second", SETTINGS).record([entry("of another run.png")])
     rows = RecordedRows(run, 0.5)
     assert [row.rank for row in rows] == list(range(1, len(FOLDER) + 1))
     for row in rows:
@@ -102,9 +102,15 @@ def test_a_finished_run_keeps_its_context(ledger: Ledger, run: Run) -> None:
     run.record([entry()])
     run.finish(said.to_dict())
     again, values = ledger.finished("first")
-    assert (again.number, again.recipe) == (run.number, RECIPE)
+    assert (again.number, again.settings_sha256) == (run.number, SETTINGS)
     assert RunContext.from_dict(values) == said
     assert everything(again) == [result()]
+
+
+def test_a_context_of_before_its_settings_were_called_so_can_be_read() -> None:
+    values = json.loads(json.dumps(context().to_dict()))
+    earlier = {"recipe": values.pop("settings_sha256"), **values}
+    assert RunContext.from_dict(earlier) == context()
 
 
 @pytest.mark.parametrize("change", [{"seconds": "1"}, {"unknown": 1}], ids=str)
@@ -124,20 +130,20 @@ def test_a_run_that_is_not_finished_has_no_report(run_id: str, ledger: Ledger, r
 
 def test_a_name_for_two_runs_is_refused(ledger: Ledger, run: Run) -> None:
     with pytest.raises(StateError, match="UNIQUE"):
-        ledger.begin("first", RECIPE)
+        ledger.begin("first", SETTINGS)
 
 
 def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     """The last finished ones stay, with every unfinished one among them, and all their scores."""
     for night in range(RUNS_KEPT + 3):
-        stopped = ledger.begin(f"{night} stopped", RECIPE)
+        stopped = ledger.begin(f"{night} stopped", SETTINGS)
         stopped.record([entry(f"{night} stopped.png")])
-        run = ledger.begin(f"{night}", RECIPE)
+        run = ledger.begin(f"{night}", SETTINGS)
         run.record([entry(f"{night}.png")])
         run.finish({})
     kept = [f"{night}" for night in range(RUNS_KEPT + 2, 1, -1)]
     assert ledger.finished_ids() == kept
-    last = ledger.begin("last", RECIPE)
+    last = ledger.begin("last", SETTINGS)
     assert ledger.finished_ids() == kept[:RUNS_KEPT]
 
     def known(name: str) -> bool:
@@ -159,23 +165,23 @@ def test_a_report_over_a_damaged_row_is_refused(ledger: Ledger, run: Run) -> Non
 def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) -> None:
     run.record([entry()])
     for night in range(2 * RUNS_KEPT):
-        ledger.begin(f"{night}", "another recipe").finish({})
-    assert ledger.begin("last", RECIPE).recall(found()) == result()
+        ledger.begin(f"{night}", "other settings").finish({})
+    assert ledger.begin("last", SETTINGS).recall(found()) == result()
 
 
 def test_settings_that_are_never_used_again_are_forgotten_at_last(ledger: Ledger, run: Run) -> None:
     run.record([entry()])
     for night in range(RUNS_KEPT_IN_ALL + 1):
-        ledger.begin(f"{night}", f"recipe {night // 20}").finish({})
-    last = ledger.begin("last", RECIPE)
+        ledger.begin(f"{night}", f"settings {night // 20}").finish({})
+    last = ledger.begin("last", SETTINGS)
     assert last.recall(found()) is None
     assert len(ledger.finished_ids()) == RUNS_KEPT_IN_ALL
 
 
 def test_without_finished_runs_nothing_is_forgotten(ledger: Ledger) -> None:
     for night in range(RUNS_KEPT + 5):
-        ledger.begin(f"{night}", RECIPE).record([entry(f"{night}.png")])
-    last = ledger.begin("last", RECIPE)
+        ledger.begin(f"{night}", SETTINGS).record([entry(f"{night}.png")])
+    last = ledger.begin("last", SETTINGS)
     assert all(last.recall(found(f"{night}.png")) for night in range(RUNS_KEPT + 5))
 
 

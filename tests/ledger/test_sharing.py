@@ -15,12 +15,12 @@ from cxr_edge.ledger.file import LEDGER_NAME, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
 from tests.ledger.test_file import ROWS, filled
-from tests.ledger.test_runs import RECIPE, entry, everything
+from tests.ledger.test_runs import SETTINGS, entry, everything
 
 
 def test_a_reader_sees_what_was_committed_and_holds_nobody_up(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as writer:
-        run = writer.begin("first", RECIPE)
+        run = writer.begin("first", SETTINGS)
         run.record([entry("1.png")])
         run.finish({})
         with transaction(run.connection), read_ledger(tmp_path) as reader:
@@ -36,7 +36,7 @@ def test_a_run_that_is_forgotten_meanwhile_is_rendered_whole(tmp_path: Path) -> 
     filled(tmp_path)
     with open_ledger(tmp_path) as writer, read_ledger(tmp_path) as reader:
         run, _ = reader.finished("first")
-        with transaction(writer.begin("second", RECIPE).connection) as connection:
+        with transaction(writer.begin("second", SETTINGS).connection) as connection:
             connection.execute("DELETE FROM run WHERE id = 'first'")
         assert writer.finished_ids() == []
         assert len(everything(run)) == ROWS
@@ -55,17 +55,17 @@ def test_a_second_connection_does_not_cost_the_first_its_locks(tmp_path: Path) -
     steal += "print(c.execute('PRAGMA journal_mode = DELETE').fetchone()[0])"
     command = [sys.executable, "-c", steal, str(tmp_path / LEDGER_NAME)]
     with open_ledger(tmp_path) as ledger:
-        ledger.begin("first", RECIPE)
+        ledger.begin("first", SETTINGS)
         with read_ledger(tmp_path):
             pass
         ended = subprocess.run(command, capture_output=True, text=True)
         assert (ended.returncode, "locked" in ended.stderr) == (1, True), ended.stdout
-        ledger.begin("second", RECIPE).record([entry()])
+        ledger.begin("second", SETTINGS).record([entry()])
 
 
 def test_a_ledger_that_somebody_else_writes_is_waited_for_then_given_up(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
-        run = ledger.begin("first", RECIPE)
+        run = ledger.begin("first", SETTINGS)
         run.connection.execute("PRAGMA busy_timeout = 50")
         with closing(sqlite3.connect(tmp_path / LEDGER_NAME, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -81,7 +81,7 @@ def test_a_transaction_has_the_ledger_from_its_start(tmp_path: Path) -> None:
         closing(sqlite3.connect(tmp_path / LEDGER_NAME, timeout=0)) as other,
     ):
         with (
-            transaction(ledger.begin("first", RECIPE).connection),
+            transaction(ledger.begin("first", SETTINGS).connection),
             pytest.raises(sqlite3.OperationalError, match="locked"),
         ):
             other.execute("DELETE FROM run")

@@ -20,7 +20,7 @@ from sklearn import metrics
 from cxr_edge.images import decode
 from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, load
 from tests.parity.test_score_command import FILMS, TEST_A
 
@@ -57,7 +57,7 @@ def test_figures(spec: ModelSpec, labelled: list[tuple[Path, int]], tmp_path: Pa
     choice = ModelChoice(spec, "onnx", models_dir() / spec.files["onnx"].name)
     runner = load(choice, Device("cpu"))
     pixels = [decode(path.read_bytes(), path.name).pixels for path, _ in labelled]
-    images = np.stack([to_network_input(plane, spec.size) for plane in pixels])
+    images = np.stack([to_network_input(without_border(plane), spec.size) for plane in pixels])
     scores = np.concatenate([runner.predict(part).probability for part in np.split(images, 6)])
     # Computed with and decided on as reports print them.
     scores = scores.astype(np.float64).round(6)

@@ -10,7 +10,7 @@ import pytest
 from cxr_edge.images import decode
 from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Runner
 from cxr_edge.statistics.auc import auc_estimate
 from cxr_edge.statistics.measurements import Decisions
@@ -35,7 +35,8 @@ def scored(
     spec: ModelSpec = request.param
     runner = runner_of(ModelChoice(spec, "onnx", models_dir() / spec.files["onnx"].name))
     films = [
-        to_network_input(decode(path.read_bytes(), path.name).pixels, spec.size) for path in PATHS
+        to_network_input(without_border(decode(path.read_bytes(), path.name).pixels), spec.size)
+        for path in PATHS
     ]
     probability = runner.predict(np.stack(films)).probability
     return spec, probability.astype(np.float64).round(PROBABILITY_DECIMALS)

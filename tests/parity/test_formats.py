@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.images import decode
 from cxr_edge.model.catalog import ModelChoice
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Runner
 from cxr_edge.types import PROBABILITY_DECIMALS, Predictions
 from tests.export.films import xray_classes
@@ -54,7 +54,7 @@ def predicted(
     runner: Runner, choice: ModelChoice, xrays: list[NDArray[np.uint8]], batch_size: int
 ) -> Predictions:
     """What one file says about all films, `batch_size` at a time."""
-    images = np.stack([to_network_input(film, choice.spec.size) for film in xrays])
+    images = np.stack([to_network_input(without_border(film), choice.spec.size) for film in xrays])
     parts = [runner.predict(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
     return Predictions(*(np.concatenate([getattr(p, name) for p in parts]) for name in OUTPUTS))
 
@@ -86,7 +86,7 @@ def test_the_films_are_decided_both_ways(
 ) -> None:
     """Agreement on films that are all flagged, or none, would prove little."""
     spec = pair[0].spec
-    images = np.stack([to_network_input(film, spec.size) for film in xrays])
+    images = np.stack([to_network_input(without_border(film), spec.size) for film in xrays])
     probability = runner_of(pair[0]).predict(images).probability
     for point in spec.operating_points.values():
         assert 0 < (probability >= point.threshold).sum() < len(images)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_edge.report import Report
-from cxr_edge.report.distribution import FEW, Plot, Spread, Tally, validation_spreads
+from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
 from cxr_edge.report.html import render_html
 from cxr_edge.statistics.measurements import SCORE_BINS, ScoreDistribution
 from tests.factories import context, report, result, rows
@@ -64,20 +64,24 @@ COUNTS = st.lists(st.integers(0, 50), min_size=SCORE_BINS, max_size=SCORE_BINS)
 
 @given(COUNTS, COUNTS)
 def test_everything_drawn_lies_inside(first: list[int], second: list[int]) -> None:
-    plot = Plot((Spread("a", tuple(first), None), Spread("b", tuple(second), None)))
-    for drawing in plot.spreads:
-        heights = [float(y) for y in re.findall(r"V([\d.]+)h", plot.outline(drawing))]
+    histogram = Histogram((Spread("a", tuple(first), None), Spread("b", tuple(second), None)))
+    for drawing in histogram.spreads:
+        heights = [float(y) for y in re.findall(r"V([\d.]+)h", histogram.outline(drawing))]
         assert len(heights) == SCORE_BINS
-        assert all(0 <= y <= plot.height for y in heights)
+        assert all(0 <= y <= histogram.height for y in heights)
         largest = max(drawing.shares)
-        assert min(heights) == pytest.approx(plot.y(largest), abs=0.051)
-        assert plot.bars(drawing).count("M") == sum(count > 0 for count in drawing.counts)
-    assert all(0 <= y < plot.height for _, y in plot.ticks())
+        assert min(heights) == pytest.approx(histogram.y(largest), abs=0.051)
+        assert histogram.bars(drawing).count("M") == sum(count > 0 for count in drawing.counts)
+    assert all(0 <= y < histogram.height for _, y in histogram.ticks())
 
 
 def test_twice_as_high_is_four_times_as_many() -> None:
-    plot = Plot((spread(0.5),))
-    assert [plot.y(share) for share in (0, 0.25, 1)] == [plot.height, plot.height / 2, 0]
+    histogram = Histogram((spread(0.5),))
+    assert [histogram.y(share) for share in (0, 0.25, 1)] == [
+        histogram.height,
+        histogram.height / 2,
+        0,
+    ]
 
 
 def text(made: Report) -> str:

@@ -13,7 +13,7 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.report import Report, html
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.html import render_html
-from cxr_edge.statistics.measurements import Decisions, Estimate, Evaluation
+from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Band, InputWarning, Reason
 from tests.factories import report, result
@@ -160,7 +160,7 @@ def test_the_site_profile_stands_in_place_of_validation() -> None:
 @pytest.mark.parametrize("point", ["screening", "custom"])
 def test_what_other_films_measured_stands_beside_what_the_choice_measured(point: str) -> None:
     area = Estimate(0.95, 0.91, 0.98, 196, 2000)
-    found = Evaluation("test_x", "0" * 64, {}, area, {"screening": Decisions(*[SHARE] * 3)})
+    found = MeasuredSet("test_x", "0" * 64, {}, area, {"screening": Decisions(*[SHARE] * 3)})
     spec = replace(tiny_spec(), evaluations=(found,))
     text = words(page(report(result(), spec=spec, operating_point=point)).text)
     shares = "0.573 0.482 to 0.659, n = 117" if point == "screening" else "not measured"

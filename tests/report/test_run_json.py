@@ -16,10 +16,10 @@ from tests.tiny import tiny_spec
 def test_whole_file() -> None:
     made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
     assert json.loads(render_run_json(made)) == {
-        "schema_version": 4,
+        "schema_version": 5,
         "banner": BANNER,
         "run": "20261122T200000.000000Z",
-        "recipe_sha256": "cd" * 32,
+        "settings_sha256": "cd" * 32,
         "id_tag": None,
         "counts": {
             "found": 3,

@@ -19,7 +19,7 @@ from cxr_edge.images import decode
 from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
 from cxr_edge.types import PROBABILITY_DECIMALS
@@ -43,7 +43,7 @@ def images_of(size: int) -> Images:
     rng = np.random.default_rng(7)
     golden = [golden_image(rule, size) for rule in RULES]
     constant = [np.full((size, size, 1), level, np.uint8) for level in (0, 128, 255)]
-    film = to_network_input(decode(jpeg(scene(300, 260)), "film.jpg").pixels, size)
+    film = to_network_input(without_border(decode(jpeg(scene(300, 260)), "film.jpg").pixels), size)
     noise = list(rng.integers(0, 256, (28, size, size, 1), np.uint8))
     return np.stack([*golden, *constant, film, *noise])
 

@@ -39,7 +39,7 @@ def test_passes_at_once_change_nothing(
 ) -> None:
     plain = night.run(folder, runner=tiny_runner)
     options = {"ahead": ahead, "batch_size": batch_size}
-    assert night.run(folder, runner=tiny_runner, recipe="other", **options) == plain
+    assert night.run(folder, runner=tiny_runner, settings="other", **options) == plain
     assert (night.complete, night.told.done) == (True, len(plain))
 
 
@@ -53,7 +53,7 @@ def test_passes_run_at_once(night: Night, folder: Path) -> None:
             return super().predict(images)
 
     rows = night.run(folder, runner=Together(), ahead=3, batch_size=6)
-    assert rows == night.run(folder, recipe="other")
+    assert rows == night.run(folder, settings="other")
 
 
 def test_films_are_collected_while_the_network_computes(night: Night, folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_what_came_before_a_failure_is_recorded(
     assert len(night.runner.batches) <= 4
     again = night.run(folder)
     assert night.runner.batches == [len(FILMS) - 2]
-    assert again == night.run(folder, recipe="uninterrupted")
+    assert again == night.run(folder, settings="uninterrupted")
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 5])

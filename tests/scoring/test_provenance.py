@@ -1,4 +1,4 @@
-"""The recipe hash: a score holds for it alone, so everything that decides a score is in it."""
+"""The settings hash: a score holds for it alone, so everything that decides a score is in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.scoring import provenance
-from cxr_edge.scoring.provenance import recipe_hash, versions
+from cxr_edge.scoring.provenance import settings_hash, versions
 from tests.factories import FakeRunner
 
 
@@ -25,26 +25,26 @@ def runner() -> FakeRunner:
 
 
 def test_a_sha256_that_stays_the_same(choice: ModelChoice, runner: FakeRunner) -> None:
-    recipe = recipe_hash(choice, runner, "")
-    assert re.fullmatch("[0-9a-f]{64}", recipe)
-    assert recipe_hash(choice, FakeRunner(0.25), "") == recipe
+    digest = settings_hash(choice, runner, "")
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    assert settings_hash(choice, FakeRunner(0.25), "") == digest
 
 
 def test_where_the_model_lies_does_not_matter(choice: ModelChoice, runner: FakeRunner) -> None:
     moved = replace(choice, path=Path("elsewhere/tiny.onnx"))
-    assert recipe_hash(moved, runner, "") == recipe_hash(choice, runner, "")
+    assert settings_hash(moved, runner, "") == settings_hash(choice, runner, "")
 
 
 def test_the_models_bytes_decide(choice: ModelChoice, runner: FakeRunner) -> None:
     file = replace(choice.file, sha256="0" * 64)
     other = replace(choice, spec=replace(choice.spec, files={choice.format: file}))
-    assert recipe_hash(other, runner, "") != recipe_hash(choice, runner, "")
+    assert settings_hash(other, runner, "") != settings_hash(choice, runner, "")
 
 
 def test_the_spec_decides(choice: ModelChoice, runner: FakeRunner) -> None:
     other = replace(choice, spec=replace(choice.spec, version="9.9.9"))
     assert other.file == choice.file
-    assert recipe_hash(other, runner, "") != recipe_hash(choice, runner, "")
+    assert settings_hash(other, runner, "") != settings_hash(choice, runner, "")
 
 
 RUNNERS = {"device": "cuda:0", "backend": "fake 1.0.1"}
@@ -54,12 +54,13 @@ RUNNERS = {"device": "cuda:0", "backend": "fake 1.0.1"}
 def test_the_runner_decides(name: str, value: str, choice: ModelChoice, runner: FakeRunner) -> None:
     other = FakeRunner()
     setattr(other, name, value)
-    assert recipe_hash(choice, other, "") != recipe_hash(choice, runner, "")
+    assert settings_hash(choice, other, "") != settings_hash(choice, runner, "")
 
 
 SOFTWARE = {
     "PREPROCESSING_VERSION": -1,
     "DECODING_VERSION": -1,
+    "GATES_VERSION": -1,
     "__version__": "0.0.0.dev0",
     "decoder_versions": lambda: {"pillow": "0"},
     "version": lambda name: "0",
@@ -74,14 +75,14 @@ def test_the_software_decides(
     runner: FakeRunner,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = recipe_hash(choice, runner, "")
+    before = settings_hash(choice, runner, "")
     monkeypatch.setattr(provenance, name, value)
-    assert recipe_hash(choice, runner, "") != before
+    assert settings_hash(choice, runner, "") != before
 
 
 def test_the_identifier_that_is_kept_decides(choice: ModelChoice, runner: FakeRunner) -> None:
     tags = ("", "AccessionNumber", "PatientID")
-    assert len({recipe_hash(choice, runner, tag) for tag in tags}) == 3
+    assert len({settings_hash(choice, runner, tag) for tag in tags}) == 3
 
 
 def test_versions_name_what_could_change_a_number(runner: FakeRunner) -> None:

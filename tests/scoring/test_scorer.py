@@ -90,7 +90,7 @@ def test_batches_change_nothing(
     batch_size: int, night: Night, folder: Path, tiny_runner: Runner
 ) -> None:
     plain = night.run(folder, runner=tiny_runner)
-    again = night.run(folder, runner=tiny_runner, recipe="other", batch_size=batch_size)
+    again = night.run(folder, runner=tiny_runner, settings="other", batch_size=batch_size)
     assert again == plain
     assert len({row.probability for row in plain}) > 4
 
@@ -101,14 +101,14 @@ def test_workers_change_nothing(
 ) -> None:
     plain = night.run(folder, runner=tiny_runner)
     with Workers(count, SETTINGS) as workers:
-        again = night.run(folder, runner=tiny_runner, recipe="other", workers=workers)
+        again = night.run(folder, runner=tiny_runner, settings="other", workers=workers)
     assert again == plain
 
 
 def test_the_order_of_arrival_changes_nothing(night: Night, folder: Path) -> None:
     plain = night.run(folder, batch_size=3)
     backwards = list(discover([folder]))[::-1]
-    assert night.run(backwards, recipe="other", batch_size=3) == plain
+    assert night.run(backwards, settings="other", batch_size=3) == plain
 
 
 def test_only_what_has_pixels_is_in_a_batch(night: Night, folder: Path) -> None:
@@ -116,7 +116,7 @@ def test_only_what_has_pixels_is_in_a_batch(night: Night, folder: Path) -> None:
     night.run(folder, batch_size=4)
     # a b c cut | empty misnamed notes pages | same-as-a small d
     assert night.runner.batches == [3, 1, 2]
-    night.run(folder, recipe="other")
+    night.run(folder, settings="other")
     assert night.runner.batches == [6]
 
 
@@ -160,9 +160,9 @@ def test_a_second_run_right_after_reads_again_and_infers_nothing(
 
 
 @pytest.mark.usefixtures("known_at_once")
-def test_another_recipe_scores_again(night: Night, folder: Path) -> None:
+def test_other_settings_score_again(night: Night, folder: Path) -> None:
     first = night.run(folder)
-    assert night.run(folder, recipe="other") == first
+    assert night.run(folder, settings="other") == first
     assert night.runner.batches == [6]
 
 
@@ -238,7 +238,7 @@ def test_a_device_that_fails_on_one_film_ends_the_run(night: Night, folder: Path
 
 @pytest.mark.usefixtures("known_at_once")
 def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, folder: Path) -> None:
-    """The recipe is that of the device the run began on; the next night asks that one again."""
+    """The settings are those of the device the run began on; the next night asks that one again."""
 
     class Elsewhere(FakeRunner):
         def predict(self, images: Any) -> Any:
@@ -265,7 +265,7 @@ def test_what_is_too_much_at_once_goes_in_halves(night: Night, folder: Path) -> 
             return super().predict(images)
 
     small = Small()
-    assert night.run(folder, runner=small) == night.run(folder, recipe="other")
+    assert night.run(folder, runner=small) == night.run(folder, settings="other")
     assert max(small.batches) <= 2 and sum(small.batches) == 6
 
 
@@ -290,7 +290,7 @@ def test_a_stopped_run_goes_on_where_it_was(stop_after: int, night: Night, folde
     assert night.complete
     assert asked_first + sum(night.runner.batches) == 6
     assert set(first) <= {replace(row, duplicate_of="") for row in again} | set(again)
-    assert again == night.run(folder, recipe="uninterrupted")
+    assert again == night.run(folder, settings="uninterrupted")
 
 
 def test_a_crash_between_batches_costs_one_batch(night: Night, folder: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_crash_between_batches_costs_one_batch(night: Night, folder: Path) -> 
     assert sum(night.runner.batches) == 3
     again = night.run(folder)
     assert night.runner.batches == [3]
-    assert again == night.run(folder, recipe="uninterrupted")
+    assert again == night.run(folder, settings="uninterrupted")
 
 
 def test_rows_that_need_no_network_are_committed_in_groups(night: Night, tmp_path: Path) -> None:

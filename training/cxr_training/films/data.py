@@ -15,7 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_edge.errors import DataError, ImageError
 from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.statistics.patients import patient_of
 from cxr_edge.support.text import display_name
 
@@ -169,7 +169,7 @@ def _load(file: LabelledFile, size: int) -> tuple[str, NDArray[np.uint8]] | str:
         pixels = decode(data, file.path.name).pixels
     except (OSError, ImageError) as error:
         return str(error)
-    return hashlib.sha256(data).hexdigest(), to_network_input(pixels, size)
+    return hashlib.sha256(data).hexdigest(), to_network_input(without_border(pixels), size)
 
 
 def split_by_patient(images: ImageSet, validation_tenths: int, seed: int) -> Split:

@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from cxr_edge.errors import DataError
 from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input
+from cxr_edge.preprocess import to_network_input, without_border
 from cxr_training.films.data import ImageSet, LabelledFile
 from cxr_training.fit.progress import item_bar
 
@@ -50,7 +50,8 @@ _LEAST_FINE = 1e-3
 def statistics(file: LabelledFile) -> NDArray[np.float64]:
     """The fourteen `STATISTICS` of one film that can be read."""
     data = file.path.read_bytes()
-    grey = to_network_input(decode(data, file.path.name).pixels, _SIZE)[..., 0]
+    film = without_border(decode(data, file.path.name).pixels)
+    grey = to_network_input(film, _SIZE)[..., 0]
     inner = grey[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].astype(np.float64)
     across, down = (max(_LEAST_FINE, _second_difference(plane)) for plane in (inner, inner.T))
     figures = (

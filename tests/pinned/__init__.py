@@ -1,0 +1,1 @@
+"""Behaviour that a version constant stands for, pinned film by film."""
