@@ -7,6 +7,7 @@ README as the description.
 from __future__ import annotations
 
 import functools
+import json
 import re
 import runpy
 from pathlib import Path
@@ -14,17 +15,22 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-# (folder in the checkout, folder in the wheel, what goes along). `models` and `recipes` stand at
-# the top of the checkout because people read and replace them; ResNet50V2 and the `.keras`
-# sources stay there, so that the wheel stays small.
-SMALL_MODELS = tuple(
-    f"{net}.{kind}" for net in ("cnn*", "resnet18*") for kind in ("onnx", "tflite", "json", "md")
-)
-DATA = (
-    ("models", "cxr_edge/models", SMALL_MODELS),
-    ("training/recipes", "cxr_training/recipes", ("*.toml",)),
-)
+# `models` and `recipes` stand at the top of the checkout because people read and replace them. A
+# model with a larger file than this stays there, as the `.keras` sources do: the wheel is to be
+# small. `.ci/check_wheel.py` reads this line.
+LARGEST_MODEL_FILE = 5_000_000
 COMPILED = "cxr_edge/report/compiled"
+
+
+def small_models() -> list[Path]:
+    """Spec, card and model files of each model that ships."""
+    shipped = []
+    for spec in sorted(Path("models").glob("*.json")):
+        listed = json.loads(spec.read_text(encoding="utf-8"))["files"].values()
+        files = [spec.with_name(file["name"]) for file in listed]
+        if max(file.stat().st_size for file in files) <= LARGEST_MODEL_FILE:
+            shipped += [spec, spec.with_suffix(".md"), *files]
+    return shipped
 
 
 class BuildWithData(build_py):
@@ -47,6 +53,11 @@ class BuildWithData(build_py):
         data = [target for _, target in self._data_files()]
         return outputs + [str(target) for target in (*data, *self._templates)]
 
+    def get_source_files(self) -> list[str]:
+        """The files that an sdist has to hold."""
+        sources: list[str] = super().get_source_files()
+        return sources + [str(source) for source, _ in self._data_files()]
+
     @functools.cached_property
     def _templates(self) -> dict[Path, str]:
         # By its path: the package itself would want the runtime's dependencies.
@@ -55,11 +66,15 @@ class BuildWithData(build_py):
         return {Path(self.build_lib, COMPILED, name): text for name, text in modules.items()}
 
     def _data_files(self) -> list[tuple[Path, Path]]:
+        """Each file in the checkout and its place in the wheel."""
+        places = {
+            "cxr_edge/models": small_models(),
+            "cxr_training/recipes": sorted(Path("training/recipes").glob("*.toml")),
+        }
         return [
-            (source, Path(self.build_lib, inside, source.name))
-            for folder, inside, patterns in DATA
-            for pattern in patterns
-            for source in sorted(Path(folder).glob(pattern))
+            (source, Path(self.build_lib, folder, source.name))
+            for folder, sources in places.items()
+            for source in sources
         ]
 
 

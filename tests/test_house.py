@@ -11,6 +11,7 @@ import pytest
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
+from cxr_training.recipe.shipped import shipped_recipes
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -65,13 +66,7 @@ def test_the_python_of_the_readme_is_that_of_the_manual_which_runs() -> None:
 
 
 def test_the_models_that_ship_and_fit() -> None:
-    assert {spec.name for spec in bundled_specs()} == {
-        "cnn3_50",
-        "cnn4_50",
-        "cnn3_128",
-        "resnet50v2_50",
-        "resnet18_96",
-    }
+    assert {spec.name for spec in bundled_specs()} == set(shipped_recipes())
     shipped = sum(path.stat().st_size for path in models_dir().rglob("*") if path.is_file())
     assert shipped < 80e6
 

@@ -119,6 +119,10 @@ def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
     assert not modules(MAIN, *arguments) & (SERVICES | DISPLAY)
 
 
+def test_the_help_of_train_lists_recipes_and_loads_nothing_else_that_is_heavy() -> None:
+    assert main("train", "--help") & HEAVY == {"cxr_training"}
+
+
 @pytest.mark.parametrize("kind", ["onnx", "tflite"])
 def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) -> None:
     """And opens no connection: the process would end with 99."""

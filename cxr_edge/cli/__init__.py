@@ -17,6 +17,7 @@ from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.models import models
 from cxr_edge.cli.report import report
+from cxr_edge.cli.runs import runs
 from cxr_edge.cli.score import score
 from cxr_edge.cli.search import search
 from cxr_edge.cli.train import train
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (score, report, evaluate, models, doctor, explore, train, search, export):
+for command in (score, report, evaluate, models, doctor, explore, train, search, runs, export):
     cli.add_command(command)
 
 

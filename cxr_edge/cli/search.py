@@ -64,7 +64,7 @@ def search(**options: Any) -> None:
     """
     quiet_tensorflow()
     try:
-        from cxr_training.fit.memory import keep_freed_memory
+        from cxr_training.support.memory import keep_freed_memory
 
         keep_freed_memory()  # before TensorFlow starts its threads
         from cxr_training.search.search import SearchJob

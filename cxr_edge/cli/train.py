@@ -11,7 +11,19 @@ import click
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 
 
-@click.command()
+class _Train(click.Command):
+    """A command whose help lists the recipes that ship."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Read their names when somebody asks for help, and then alone."""
+        from cxr_training.recipe.shipped import shipped_recipes
+
+        super().format_help_text(ctx, formatter)
+        with formatter.section("Networks and their recipes"):
+            formatter.write_dl([(name, ", ".join(of)) for name, of in shipped_recipes().items()])
+
+
+@click.command(cls=_Train)
 @click.argument("name")
 @click.option(
     "--data",
@@ -24,7 +36,7 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     "which",
     default="tuned",
     show_default=True,
-    help="report, tuned or the path of a TOML file.",
+    help="One of the network's recipes, or the path of a TOML file.",
 )
 @click.option(
     "--out",
@@ -66,8 +78,8 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
 def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """Train one of the networks.
 
-    NAME is cnn3_50, cnn4_50, cnn3_128 or resnet50v2_50; or resnet18_96, which is not of the report
-    and has no recipe of that name.
+    NAME is one of the networks below. Recipe report is the source report's, quirks included; tuned
+    and distilled are ours.
 
     Validation is always split off by patient. A killed run resumes from its last epoch when the
     same command is given again; so do folds. A recipe with `distillation` learns from teachers too,
@@ -80,7 +92,7 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     """
     quiet_tensorflow()
     try:
-        from cxr_training.fit.memory import keep_freed_memory
+        from cxr_training.support.memory import keep_freed_memory
 
         keep_freed_memory()  # before TensorFlow starts its threads
         from cxr_training.fit import training
@@ -90,16 +102,16 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     recipe = load_recipe(name, which)
     if weights is not None:
         recipe = recipe.with_weights(weights)
-    asked = Asked(**options)
-    job = training.TrainingJob(recipe, asked.data, asked.out, teachers=asked.teachers)
-    if asked.folds is None:
+    request = TrainRequest(**options)
+    job = training.TrainingJob(recipe, request.data, request.out, teachers=request.teachers)
+    if request.folds is None:
         click.echo(f"run complete: {training.train(job).path}", err=True)
     else:
-        _cross_validate(job, asked.folds, asked)
+        _cross_validate(job, request.folds, request)
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrainRequest:
     """The options that are not about the recipe."""
 
     data: Path
@@ -115,9 +127,9 @@ class Asked:
             raise click.UsageError("--seeds and --scheme are for --folds")
 
 
-def _cross_validate(job: Any, folds: int, asked: Asked) -> None:
+def _cross_validate(job: Any, folds: int, request: TrainRequest) -> None:
     """All folds, or those that are missing."""
     from cxr_training.crossval.crossval import CrossValidation, cross_validate
 
-    table = cross_validate(CrossValidation(job, folds, asked.seeds, asked.scheme))
-    click.echo(f"{table}folds complete: {asked.out}", err=True)
+    table = cross_validate(CrossValidation(job, folds, request.seeds, request.scheme))
+    click.echo(f"{table}folds complete: {request.out}", err=True)

@@ -1,4 +1,4 @@
-"""What the probabilities are worth: calibration, cross-fitted by patient."""
+"""Calibration of the probabilities, cross-fitted by patient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cxr_edge.evaluate.curves import calibration as bins_of
 from cxr_edge.evaluate.films import Scored
 from cxr_edge.model.reliability import Calibration, CalibrationBin, Scaling
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.draft import FIGURE_DECIMALS
+from cxr_export.spec_draft import FIGURE_DECIMALS
 from cxr_training.judge.calibrate import Platt, fit_platt, fit_temperature, negative_log_likelihood
 
 _FOLDS = 5
@@ -64,7 +64,7 @@ def read_pooled(path: Path) -> Scores:
 
 
 def calibrate(own: Scores, pooled: Scores | None = None) -> Calibration:
-    """What the probabilities are worth, as they are and on a scale fitted to other patients.
+    """Calibration of the probabilities, as they are and on a scale fitted to other patients.
 
     Args:
         own: the model's scores of the validation films; the scales are judged on these alone.
@@ -123,7 +123,7 @@ def _scaling(line: Platt, own: Scores, logits: NDArray[np.float64]) -> Scaling:
 
 
 def _bins(own: Scores, logits: NDArray[np.float64]) -> tuple[CalibrationBin, ...]:
-    """Those of `cxr-edge evaluate`."""
+    """Bins of `cxr-edge evaluate`."""
     probability = expit(logits).round(PROBABILITY_DECIMALS)
     labels = np.asarray(own.labels).astype(np.int64)
     return bins_of(Scored((), labels, probability, tuple(own.patients.tolist())))

@@ -12,8 +12,8 @@ from cxr_edge.model.describe import speed_in_words
 from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
-from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.goals import reached
+from cxr_export.intended_use import KERMANY, REPORT_ACCURACY
 from cxr_export.prevalence import at_prevalences
 
 
@@ -39,10 +39,15 @@ def render_card(spec: ModelSpec) -> str:
     reported = spec.architecture.name in REPORT_ACCURACY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     others = at_prevalences(spec)
-    found = Reliability.from_dict(spec.reliability) if spec.reliability else None
+    reliability = Reliability.from_dict(spec.reliability) if spec.reliability else None
     try:
         return environment.get_template("card.md.j2").render(
-            spec=spec, reported=reported, mark=mark, kermany=kermany, others=others, found=found
+            spec=spec,
+            reported=reported,
+            mark=mark,
+            kermany=kermany,
+            others=others,
+            reliability=reliability,
         )
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error

@@ -16,9 +16,21 @@ from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.atomic import sync_folder, write_atomically
-from cxr_export import compact, onnx
+from cxr_export import onnx, weight_quantisation
 from cxr_export.card import render_card
-from cxr_export.draft import (
+from cxr_export.graph import InferenceGraph
+from cxr_export.parity import sample_evenly
+from cxr_export.parity_gates import Trained, make_gates
+from cxr_export.precision import (
+    Networks,
+    convert,
+    float32_runner,
+    runner_of,
+    score_with,
+)
+from cxr_export.reliability_measurement import Judged, measure_reliability
+from cxr_export.source import Source, load_source
+from cxr_export.spec_draft import (
     Measured,
     Score,
     draft_spec,
@@ -27,20 +39,8 @@ from cxr_export.draft import (
     remeasured,
     spread,
 )
-from cxr_export.gates import Trained, make_gates
-from cxr_export.graph import InferenceGraph
-from cxr_export.parity import sample_evenly
-from cxr_export.reliability import Judged, measure_reliability
-from cxr_export.run import Run
-from cxr_export.source import Source, load_source
 from cxr_export.speed import measure_speed
-from cxr_export.variants import (
-    Networks,
-    convert,
-    float32_runner,
-    runner_of,
-    score_with,
-)
+from cxr_export.training_run import TrainingRun
 from cxr_training.films.data import ImageSet, Split, find_labelled, load_images
 from cxr_training.judge.thresholds import out_of_fold_points
 
@@ -51,7 +51,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What `cxr-edge export` was asked to do.
+    """A request to `cxr-edge export`.
 
     Attributes:
         source: a RUN folder or a `.keras` file.
@@ -98,7 +98,7 @@ def export(job: ExportJob) -> ModelSpec:
     trained = Trained(source, images, _points(job, source, images))
     gates = make_gates(trained, job.precision)
     if job.precision == "int8-weights":
-        compact.snap(source.model)
+        weight_quantisation.snap(source.model)
     graph = InferenceGraph(source.model)
     networks = convert(graph, job.precision, images.pixels)
     spec = draft_spec(job.name, source, graph.head.cells, _measured(job, trained, networks))
@@ -112,7 +112,7 @@ def export(job: ExportJob) -> ModelSpec:
 
 
 def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, OperatingPoint]:
-    """Those of the run, unless out-of-fold scores are to choose them."""
+    """Operating points of the run, unless out-of-fold scores are to choose them."""
     if job.out_of_fold is None:
         return operating_points(source, images)
     if source.run is None:
@@ -137,13 +137,13 @@ def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     return images.subset(np.flatnonzero(validated))
 
 
-def _validated(images: ImageSet, run: Run) -> NDArray[np.bool_]:
-    """Which of the films the run validated on: [N]."""
+def _validated(images: ImageSet, run: TrainingRun) -> NDArray[np.bool_]:
+    """Mask of the films that the run validated on: [N]."""
     return np.array([file.name in run.validation_films for file in images.files])
 
 
 def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
-    """What the finished network does: by Keras, or by the ONNX file where that has fewer bits."""
+    """Figures of the finished network: by Keras, or by the ONNX file where that has fewer bits."""
     run, images, points = trained.source.run, trained.images, trained.operating_points
     spread_of_scores = run.validation_scores if run else None
     score: Score = trained.source.score
@@ -169,7 +169,7 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
 def _reliability(
     job: ExportJob, source: Source, networks: Networks, points: dict[str, OperatingPoint]
 ) -> Reliability | None:
-    """How far the scores of the ONNX file can be trusted, if that was asked for."""
+    """Reliability of the scores of the ONNX file, if that was asked for."""
     if not job.measure_reliability:
         return None
     if source.run is None:

@@ -1,4 +1,4 @@
-"""What the project aimed at on `test_a`, beside what a model reached there."""
+"""Goals of the project on `test_a`, beside the figures that a model reached there."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Reached:
 
 
 def reached(architecture: str, test: MeasuredSet) -> tuple[Reached, ...]:
-    """What became of the goals of an architecture; none where it has none."""
+    """Goals of an architecture and their outcome; none where it has none."""
     return tuple(_one(goal, test) for goal in GOALS.get(architecture, ()))
 
 

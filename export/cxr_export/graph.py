@@ -61,7 +61,7 @@ class Head:
 
 
 class InferenceGraph(tf.Module):  # type: ignore[misc]  # tensorflow is untyped here
-    """What gets exported; `size` is S."""
+    """The network that gets exported; `size` is S."""
 
     def __init__(self, model: keras.Model) -> None:
         """Fold a trained network of one of the architectures of `NETS`."""

@@ -22,7 +22,7 @@ MOST_AUC_LOSS = 0.002
 
 @dataclass(frozen=True)
 class Gate:
-    """What a file is held against.
+    """The reference that a file is held against.
 
     Attributes:
         pixels: uint8 [N, S, S, 1], real x-rays.
@@ -93,7 +93,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class ValidationGate:
-    """What a file whose weights or sums are in fewer bits must not lose on the validation films.
+    """Gate on the validation films for a file whose weights or sums are in fewer bits.
 
     Attributes:
         labels: [N], 1 for pneumonia.

@@ -1,4 +1,4 @@
-"""What flags mean where pneumonia is rarer than among labelled films."""
+"""Predictive values where pneumonia is rarer than among labelled films."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AtPrevalence:
 
 @dataclass(frozen=True)
 class OtherPrevalences:
-    """What was measured on `data` carried to films of which fewer show pneumonia."""
+    """Figures of `data` carried to films of which fewer show pneumonia."""
 
     data: str
     rows: tuple[AtPrevalence, ...]

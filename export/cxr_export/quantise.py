@@ -99,7 +99,7 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _drop_round_trips(graph: onnx.GraphProto) -> None:
-    """What goes from float32 to float16 and straight back keeps its digits, in place.
+    """Drop casts from float32 to float16 and straight back, in place, so that digits are kept.
 
     The converter sends every output that way; evidence and bias would miss the logit by 4e-4.
     """

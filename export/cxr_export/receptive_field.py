@@ -1,4 +1,4 @@
-"""Where the cells of a feature map lie on the input, from the layers that lead to it."""
+"""Places of a feature map's cells on the input, from the layers that lead to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cxr_edge.model.spec import ReceptiveField
 
 
 def receptive_field(steps: Iterable[Any]) -> ReceptiveField:
-    """What a cell behind these layers sees, if the borders were far away.
+    """Part of the input that a cell behind these layers sees, if the borders were far away.
 
     A cell of a ResNet sees more than its whole input that way. Normalising each image by its own
     mean lets every pixel touch every cell a little; that is not counted. Where a short cut steps

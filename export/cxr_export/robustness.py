@@ -1,4 +1,4 @@
-"""What changes of the films do to scores and decisions."""
+"""Effects of changes of the films on scores and decisions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cxr_edge.statistics.auc import auc_estimate
 from cxr_edge.statistics.measurements import Estimate
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.draft import FIGURE_DECIMALS, Score, rounded
 from cxr_export.film_changes import CHANGES, Change
+from cxr_export.spec_draft import FIGURE_DECIMALS, Score, rounded
 from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 Probability = NDArray[np.float64]
 _ANYONE = Scope((0.0, 120.0), ())  # these films have no header to hold against a scope
@@ -58,7 +58,7 @@ def robustness(
 
 
 def seen(files: Sequence[LabelledFile], size: int, change: Change) -> tuple[NDArray[np.uint8], int]:
-    """What the network gets of the changed films, and how many of them have a warning.
+    """Network inputs of the changed films, and how many of them have a warning.
 
     Args:
         files: N films.
@@ -126,7 +126,7 @@ def area(films: ImageSet, scores: Probability) -> Estimate:
     Raises:
         DataError: too few patients of a class.
     """
-    found = auc_estimate(films.labels, scores, [file.patient for file in films.files])
-    if found is None:
+    area = auc_estimate(films.labels, scores, [file.patient for file in films.files])
+    if area is None:
         raise DataError("too few validation patients of a class for an interval of the AUC")
-    return rounded(found)
+    return rounded(area)

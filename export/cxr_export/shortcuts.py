@@ -1,4 +1,4 @@
-"""How far a classifier gets that sees no lung: a model should do far better, and not lean on it."""
+"""Classifiers that see no lung: a model should do far better, and not lean on what they use."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cxr_edge.images import decode
 from cxr_edge.model.reliability import Shortcut
 from cxr_edge.support.text import display_name
 from cxr_edge.types import Result, Status
-from cxr_export.draft import rounded
 from cxr_export.robustness import area
+from cxr_export.spec_draft import rounded
 from cxr_training.films import style
 from cxr_training.films.data import LabelledFile, Split
 
 
 def shortcuts(films: Split, probability: NDArray[np.float64]) -> dict[str, Shortcut]:
-    """What the file alone tells, and what the style of a film does; both judged by patient.
+    """Classify by the file alone, and by the style of a film; both judged by patient.
 
     Args:
         films: those that the run was trained and validated on.
@@ -33,9 +33,9 @@ def _metadata(films: Split, probability: NDArray[np.float64]) -> Shortcut:
     """The baseline of `cxr-edge evaluate`, on the validation films."""
     files = films.validation.files
     pairs = zip(files, probability.tolist(), strict=True)
-    found = baseline([_evaluated(file, score) for file, score in pairs])
-    auc = rounded(found.auc) if found.auc else None
-    return Shortcut(FEATURES, f"other validation films, {found.folds} folds", auc)
+    classifier = baseline([_evaluated(file, score) for file, score in pairs])
+    auc = rounded(classifier.auc) if classifier.auc else None
+    return Shortcut(FEATURES, f"other validation films, {classifier.folds} folds", auc)
 
 
 def _evaluated(file: LabelledFile, probability: float) -> EvaluatedFilm:

@@ -1,4 +1,4 @@
-"""What export starts from: a finished RUN folder, or a `.keras` file of the networks of `NETS`."""
+"""The source of an export: a finished RUN folder, or a `.keras` file of a network of `NETS`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError
-from cxr_export.run import SOURCE_TIP, Run, load_run
+from cxr_export.training_run import SOURCE_TIP, TrainingRun, load_run
 from cxr_training.films.augmentation import as_rgb
 from cxr_training.fit.run import MODEL_FILE, RUN_FILE
 from cxr_training.nets import NETS, NetOptions
@@ -24,7 +24,7 @@ class Source:
     """A trained network and, from a RUN folder, what its run.json says."""
 
     model: keras.Model
-    run: Run | None
+    run: TrainingRun | None
 
     @property
     def size(self) -> int:

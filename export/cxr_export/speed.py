@@ -1,4 +1,4 @@
-"""How fast an exported file is beside the float32 one, on this machine."""
+"""Speed of an exported file beside the float32 one, on this machine."""
 
 from __future__ import annotations
 

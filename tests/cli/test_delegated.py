@@ -1,4 +1,4 @@
-"""`train`, `explore` and `export` hand over to packages that are imported only then."""
+"""`train`, `explore`, `runs` and `export` hand over to packages that are imported only then."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     def stand_in(name: str, **members: Any) -> None:
         module = ModuleType(name)
-        vars(module).update(members)
+        vars(module).update(members, __path__=[])
         monkeypatch.setitem(sys.modules, name, module)
+        parent, _, last = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], last, module)
 
     def recipe(*names: str) -> SimpleNamespace:
         return SimpleNamespace(names=names, with_weights=lambda weights: (*names, "with", weights))
@@ -31,7 +34,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     exported = SimpleNamespace(
         **{**entry, "parity": SimpleNamespace(**entry["parity"])},
     )
-    stand_in("cxr_training")
+    for folder in ("", ".explore", ".fit", ".judge", ".recipe", ".support"):
+        stand_in(f"cxr_training{folder}")
+    stand_in("cxr_training.support.memory", keep_freed_memory=lambda: None)
     stand_in("cxr_training.recipe.recipe", load_recipe=recipe)
     stand_in(
         "cxr_training.fit.training",
@@ -39,6 +44,15 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         train=lambda job: made.append(job) or SimpleNamespace(path=job[2]),
     )
     stand_in("cxr_training.explore.page", explore=lambda *parts: made.append(parts))
+    stand_in(
+        "cxr_training.judge.judge_again",
+        judge_again=lambda *parts: made.append(parts) or {"operating_points": {"screening": 0.1}},
+    )
+    for tool in ("changed_copies", "reproduction"):
+        stand_in(
+            f"cxr_training.judge.{tool}",
+            rows=lambda *parts: made.append(parts) or iter(["| a |", "| b |"]),
+        )
     stand_in("cxr_export")
     stand_in(
         "cxr_export.export",
@@ -78,6 +92,19 @@ def test_explore(run: Run, calls: list[Any]) -> None:
     assert calls == [(Path(), Path("page.html"))]
 
 
+def test_judging_a_run_again(run: Run, calls: list[Any]) -> None:
+    made = run("runs", "judge-again", ".", ".")
+    assert (made.code, made.out, made.err) == (0, '{\n  "screening": 0.1\n}\n', "")
+    assert calls == [(Path(), Path())]
+
+
+@pytest.mark.parametrize("command", ["compare", "reproduce"])
+def test_tables_of_runs(run: Run, calls: list[Any], command: str) -> None:
+    made = run("runs", command, ".", ".", ".")
+    assert (made.code, made.out, made.err) == (0, "| a |\n| b |\n", "")
+    assert calls == [(Path(), (Path(), Path()))]
+
+
 def test_export(run: Run, calls: list[Any]) -> None:
     made = run("export", ".", "--name", "x", "--calibration", ".", "--out", "m")
     assert (made.code, made.out) == (0, "")
@@ -101,6 +128,9 @@ USAGE = {
     "train without data": ["train", "cnn3_50", "--out", "x"],
     "train on nothing": ["train", "cnn3_50", "--out", "x", "--data", "nowhere"],
     "explore nothing": ["explore", "nowhere"],
+    "judge nothing again": ["runs", "judge-again", ".", "nowhere"],
+    "compare no run": ["runs", "compare", "."],
+    "reproduce no run": ["runs", "reproduce", "."],
     "export nothing": ["export", "nowhere", "--name", "x", "--calibration", ".", "--out", "m"],
     "export as int4": [
         *["export", ".", "--name", "x", "--calibration", ".", "--out", "m"],

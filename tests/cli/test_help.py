@@ -9,6 +9,7 @@ import pytest
 
 from cxr_edge import __version__
 from cxr_edge.cli import cli
+from cxr_training.recipe.shipped import shipped_recipes
 from tests.cli.conftest import Run
 
 
@@ -38,6 +39,10 @@ def test_the_commands_of_the_design() -> None:
         "explore",
         "train",
         "search",
+        "runs",
+        "runs judge-again",
+        "runs compare",
+        "runs reproduce",
         "export",
     }
 
@@ -51,6 +56,12 @@ def test_help_has_an_example(way: tuple[str, ...], option: str, run: Run) -> Non
     example = made.out.split("Example:\n")[1].splitlines()[0]
     assert example.strip().startswith("cxr-edge ")
     assert example.split()[1 : len(way) + 1] == list(way) or not way or way == ("models",)
+
+
+def test_train_lists_every_network_that_has_a_recipe(run: Run) -> None:
+    lines = run("train", "--help").out.split("Networks and their recipes:\n")[1].splitlines()
+    listed = [line.split(maxsplit=1) for line in lines[: lines.index("")]]
+    assert {name: of.split(", ") for name, of in listed} == shipped_recipes()
 
 
 def test_every_option_is_explained() -> None:

@@ -76,7 +76,7 @@ def saved(
 @pytest.fixture(scope="session")
 def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
     """`converted(name)`: a saved network in both formats; the ResNet on its int8 grid."""
-    from cxr_export import compact, onnx, tflite
+    from cxr_export import onnx, tflite, weight_quantisation
     from cxr_export.graph import InferenceGraph
     from cxr_export.source import load_source
     from tests.export.networks import RESNET, Converted
@@ -85,7 +85,7 @@ def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
     def convert(name: str) -> Converted:
         model = load_source(saved(name)).model
         if name == RESNET:
-            compact.snap(model)
+            weight_quantisation.snap(model)
         graph = InferenceGraph(model)
         return Converted(model, graph, onnx.convert(graph), tflite.convert(graph))
 

@@ -17,8 +17,8 @@ from cxr_edge.model.files import ModelFile, Parity
 from cxr_edge.model.spec import ModelSpec, ReceptiveField, TensorFormat, Training
 from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
-from cxr_export.about import KERMANY, REPORT_ACCURACY
 from cxr_export.card import render_card
+from cxr_export.intended_use import KERMANY, REPORT_ACCURACY
 from cxr_training.nets import NETS
 from tests.tiny import reliability_values, tiny_spec
 

@@ -23,13 +23,13 @@ from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, load
 from cxr_edge.support.atomic import write_atomically
-from cxr_export import draft, parity
 from cxr_export import export as driver
+from cxr_export import parity, spec_draft
 from cxr_export.export import CALIBRATION_IMAGES, ExportJob, export
 from cxr_export.film_changes import CHANGES
 from cxr_export.graph import InferenceGraph
+from cxr_export.precision import Networks
 from cxr_export.source import load_source
-from cxr_export.variants import Networks
 from cxr_training.films.data import find_labelled
 from tests.export.films import films
 from tests.export.networks import RESNET, Converted, probability, reads_keras_variables
@@ -497,8 +497,8 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(parity.TOLERANCE, "int8", 0.2)
     monkeypatch.setitem(parity.TOLERANCE, "float16", 0.2)
     monkeypatch.setattr(parity, "MOST_AUC_LOSS", 1.0)
-    monkeypatch.setitem(draft.GOLDEN_TOLERANCE, "int8", 0.09)
-    monkeypatch.setitem(draft.GOLDEN_TOLERANCE, "float16", 0.09)
+    monkeypatch.setitem(spec_draft.GOLDEN_TOLERANCE, "int8", 0.09)
+    monkeypatch.setitem(spec_draft.GOLDEN_TOLERANCE, "float16", 0.09)
 
 
 @pytest.mark.usefixtures("lenient")
@@ -518,7 +518,7 @@ def test_fewer_bits(
         assert file.parity.samples == len(run.validation_films)
         assert file.parity.auc_loss is not None
         assert file.golden is not None
-        assert file.golden.tolerance == draft.FILE_GOLDEN_TOLERANCE[precision]
+        assert file.golden.tolerance == spec_draft.FILE_GOLDEN_TOLERANCE[precision]
         assert [case.rule for case in file.golden.cases] == [c.rule for c in spec.golden.cases]
         assert file.parity.max_identity_error <= 1e-5
         assert file.speed is not None

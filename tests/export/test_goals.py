@@ -10,9 +10,9 @@ from cxr_edge.model.catalog import bundled_specs
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import Proportion
-from cxr_export.about import KERMANY
 from cxr_export.card import render_card
 from cxr_export.goals import GOALS, Goal, reached
+from cxr_export.intended_use import KERMANY
 from cxr_training.nets import NETS
 from tests.export.test_card import evaluation, spec
 

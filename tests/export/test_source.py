@@ -18,11 +18,11 @@ from keras import layers
 
 from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
-from cxr_edge.errors import ExportError
+from cxr_edge.errors import ExportError, RecipeError
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.statistics.operating_points import OperatingPoint
-from cxr_export.run import load_run
 from cxr_export.source import load_source, sigmoid
+from cxr_export.training_run import load_run
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.nets.blocks import ConvSpec, conv_block, flatten_head
 from tests.export.films import films
@@ -322,46 +322,18 @@ def test_thresholds_about_other_pixels_are_refused(
         load_source(path)
 
 
-@pytest.mark.parametrize(
-    ("pretraining", "said"),
-    [
-        (None, "none"),
-        ({"epochs": 0}, "none"),
-        ({"epochs": 7}, "none; then 7 epochs without labels on the films that it was trained on"),
-    ],
-)
-def test_a_run_says_what_came_before_labels(
-    run_folder: Path, tmp_path: Path, pretraining: dict[str, int] | None, said: str
-) -> None:
-    path = copied_run(run_folder, tmp_path)
-    values = json.loads((path / "run.json").read_text())
-    values["recipe"].pop("pretraining")
-    if pretraining is not None:
-        values["recipe"]["pretraining"] = pretraining
-    (path / "run.json").write_text(json.dumps(values))
-    run = load_source(path).run
-    assert run is not None
-    assert run.training.pretrained_weights == said
-
-
-def test_a_run_says_who_chose_its_epoch_and_what_it_computed_in(
+def test_options_that_are_gone_are_read_at_their_defaults_alone(
     run_folder: Path, tmp_path: Path
 ) -> None:
     path = copied_run(run_folder, tmp_path)
     values = json.loads((path / "run.json").read_text())
-    values.update(kept_epoch=9, epochs=12)
+    values["recipe"] |= {"patience": 0, "precision": "float32"}
+    (path / "run.json").write_text(json.dumps(values))
+    assert load_source(path).run == load_source(run_folder).run
     values["recipe"]["precision"] = "mixed_bfloat16"
     (path / "run.json").write_text(json.dumps(values))
-    run = load_source(path).run
-    assert run is not None
-    assert "held out, seed" in run.training.split
-    assert run.training.split.endswith(
-        "; they chose epoch 9 of 12, so figures on them are optimistic"
-    )
-    assert run.training.software["precision"] == "mixed_bfloat16"
-    plain = load_source(run_folder).run
-    assert plain is not None
-    assert "precision" not in plain.training.software
+    with pytest.raises(RecipeError, match="precision is set, and was removed"):
+        load_source(path)
 
 
 def test_a_run_brings_its_teachers(run_folder: Path, tmp_path: Path) -> None:

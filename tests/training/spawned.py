@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from cxr_training.fit.alone import end_with_the_parent
+from cxr_training.fit.run_lock import end_with_the_parent
 
 
 def lasts() -> None:

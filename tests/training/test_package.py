@@ -28,5 +28,5 @@ def test_no_source_imports_a_backend(source: Path) -> None:
 
 
 def test_the_scan_sees_imports() -> None:
-    fit = next(path for path in SOURCES if path.name == "fit.py")
-    assert {"keras", "numpy", "cxr_edge"} <= set(imported_packages(fit))
+    training = next(path for path in SOURCES if path.name == "training.py")
+    assert {"keras", "numpy", "cxr_edge"} <= set(imported_packages(training))

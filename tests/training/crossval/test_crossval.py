@@ -17,8 +17,8 @@ from cxr_training.crossval.crossval import CrossValidation, cross_validate
 from cxr_training.films import folds
 from cxr_training.films.data import find_labelled, load_images
 from cxr_training.fit import training
-from cxr_training.fit.alone import alone
-from cxr_training.fit.scores import logits_of, read_scores
+from cxr_training.fit.predictions import logits_of, read_scores
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.recipe.recipe import Recipe
@@ -184,7 +184,7 @@ def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
     plan = done / "plan.json"
     written = plan.read_text()
     older = json.loads(written)
-    del older["recipe"]["augmentation"]["mixup"]
+    del older["recipe"]["augmentation"]["frame"]
     plan.write_text(json.dumps(older))
     with monkeypatch.context() as patch:
         patch.setattr(training, "train_on", killed)
@@ -194,7 +194,7 @@ def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
 
 def test_two_do_not_work_on_one_folder(tmp_path: Path, asked: CrossValidation) -> None:
     mine = replace(asked, job=replace(asked.job, out=tmp_path))
-    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+    with locked(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
         cross_validate(mine)
 
 
@@ -233,7 +233,7 @@ def test_a_kill_before_the_plan_can_be_repeated(
     tmp_path: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = replace(asked, job=replace(asked.job, out=tmp_path))
-    for owner, step in ((crossval.run, "write_json"), (training, "train_on")):
+    for owner, step in ((crossval, "write_json"), (training, "train_on")):
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(owner, step, killed)
             cross_validate(mine)

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import fields
 
-import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cxr_training.films import augmentation
-from cxr_training.films.augmentation import TrainingBatches, as_rgb, changed_copies, mixup
-from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.recipe.recipe import Recipe, load_recipe
+from cxr_training.films.augmentation import as_rgb, changed_copies
 from cxr_training.recipe.sections import Augmentation
+from tests.training.films.made import EVERYTHING, SIZE, film, image_set
 
-SIZE = 50
-TUNED = load_recipe("cnn3_50", "tuned").augmentation
-EVERYTHING = replace(
-    TUNED,
-    histogram=1.0,
-    fourier=1.0,
-    shade=0.4,
-    crop=0.1,
-    low_resolution=1.0,
-    frame=0.1,
-    cut_out=0.3,
-)
 ONE_BY_ONE = {
     item.name: Augmentation(**{item.name: getattr(EVERYTHING, item.name)})
     for item in fields(Augmentation)
-    # One changes a batch and not an image, the other what a movement brings in.
-    if item.name not in ("mixup", "black_outside")
+    if item.name != "black_outside"  # it changes what a movement brings in
 }
-
-
-def film(seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE), np.uint8)
 
 
 def others() -> NDArray[np.uint8]:
@@ -55,27 +34,6 @@ def augment(
 def rows() -> NDArray[np.uint8]:
     """Row i holds the level 100 + i."""
     return np.repeat(np.arange(100, 100 + SIZE, dtype=np.uint8)[:, np.newaxis], SIZE, axis=1)
-
-
-def recipe(**changes: Any) -> Recipe:
-    plain = Recipe(name="test", net="cnn3_50", epochs=3, batch_size=4, augmentation=EVERYTHING)
-    return replace(plain, **changes)
-
-
-def image_set(n: int = 10) -> ImageSet:
-    files = tuple(LabelledFile(Path(f"{i}.png"), i % 2, str(i)) for i in range(n))
-    pixels = np.stack([film(i) for i in range(n)])[..., np.newaxis]
-    return ImageSet(files, pixels, np.array([f.label for f in files], np.float32), "0" * 64)
-
-
-def epoch(batches: TrainingBatches) -> list[tuple[NDArray[np.float32], Any]]:
-    return [batches[i] for i in range(len(batches))]
-
-
-def assert_same(first: list[Any], second: list[Any]) -> None:
-    for (one, one_labels), (two, two_labels) in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, two)
-        np.testing.assert_array_equal(one_labels, two_labels)
 
 
 @pytest.mark.parametrize("ranges", [*ONE_BY_ONE.values(), EVERYTHING], ids=[*ONE_BY_ONE, "all"])
@@ -182,13 +140,12 @@ def test_what_comes_from_outside_is_black_as_often_as_asked() -> None:
         assert np.mean(np.array(corners) < 60) == pytest.approx(share, abs=0.15), share
 
 
-def test_half_of_the_films_are_framed_and_half_have_a_hole() -> None:
-    for ranges in (Augmentation(frame=0.2), Augmentation(cut_out=0.5)):
-        changed = [
-            (augment(film(), ranges, np.random.default_rng(seed)) != film()).any()
-            for seed in range(80)
-        ]
-        assert 20 <= sum(changed) <= 50, ranges
+def test_half_of_the_films_are_framed() -> None:
+    ranges = Augmentation(frame=0.2)
+    changed = [
+        (augment(film(), ranges, np.random.default_rng(seed)) != film()).any() for seed in range(80)
+    ]
+    assert 20 <= sum(changed) <= 50
 
 
 def test_half_of_the_films_are_neither_blurred_nor_sharpened() -> None:
@@ -257,101 +214,6 @@ def test_as_rgb_repeats_the_plane() -> None:
     assert rgb.dtype == np.float32
     for channel in range(3):
         np.testing.assert_array_equal(rgb[..., channel], grey[..., 0])
-
-
-def test_batches_cover_every_image_once() -> None:
-    batches = epoch(TrainingBatches(image_set(), recipe(augmentation=Augmentation()), 0))
-    assert [len(pixels) for pixels, _ in batches] == [4, 4, 2]
-    assert [labels.shape for _, labels in batches] == [(4, 1), (4, 1), (2, 1)]
-    seen = np.concatenate([pixels[..., 0] for pixels, _ in batches])
-    assert {p.tobytes() for p in seen} == {
-        p.astype(np.float32).tobytes() for p in image_set().pixels[..., 0]
-    }
-
-
-def test_labels_go_with_their_pixels() -> None:
-    images = image_set()
-    label_of = {
-        pixels.astype(np.float32).tobytes(): label
-        for pixels, label in zip(images.pixels[..., 0], images.labels, strict=True)
-    }
-    for pixels, labels in epoch(TrainingBatches(images, recipe(augmentation=Augmentation()), 0)):
-        assert [label_of[plane.tobytes()] for plane in pixels[..., 0]] == labels[:, 0].tolist()
-
-
-def test_the_same_seed_epoch_and_batch_give_the_same_pixels() -> None:
-    first, second = (TrainingBatches(image_set(), recipe(), 0) for _ in range(2))
-    assert_same(epoch(first), epoch(second))
-    assert_same([first[1]], [second[1]])
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_another_epoch_or_seed_gives_other_pixels(shuffle: bool) -> None:
-    plain = recipe(shuffle=shuffle)
-    first = TrainingBatches(image_set(), plain, 0)[0][0]
-    assert (TrainingBatches(image_set(), plain, 1)[0][0] != first).any()
-    assert (TrainingBatches(image_set(), replace(plain, seed=1), 0)[0][0] != first).any()
-
-
-def test_unshuffled_order_is_file_order() -> None:
-    batches = TrainingBatches(image_set(), recipe(shuffle=False, augmentation=Augmentation()), 0)
-    for _ in range(2):
-        seen = np.concatenate([pixels[..., 0] for pixels, _ in epoch(batches)])
-        np.testing.assert_array_equal(seen, image_set().pixels[..., 0])
-        batches.on_epoch_end()
-
-
-def test_a_resumed_run_sees_what_it_would_have_seen() -> None:
-    original = TrainingBatches(image_set(), recipe(), 0)
-    for k in range(3):
-        assert_same(epoch(TrainingBatches(image_set(), recipe(), k)), epoch(original))
-        original.on_epoch_end()
-
-
-def test_mixup_mixes_films_and_labels_by_one_weight() -> None:
-    labels = np.array([0, 0, 0, 1], np.float32)
-    planes = labels[:, np.newaxis, np.newaxis] * np.full((4, 2, 2), 200, np.float32)
-    soft = set()
-    for seed in range(30):
-        mixed, mixed_labels = mixup(planes, labels, 0.4, np.random.default_rng(seed))
-        assert (mixed.dtype, mixed_labels.dtype) == (np.float32, np.float32)
-        np.testing.assert_allclose(mixed[:, 0, 0] / 200, mixed_labels, rtol=1e-6)
-        assert mixed_labels.sum() == pytest.approx(1)
-        assert (mixed_labels[3] >= 0.5) and (mixed_labels[:3] <= 0.5).all()
-        soft.add(round(float(mixed_labels[3]), 3))
-    assert len(soft) > 10
-
-
-def test_batches_are_mixed_where_the_recipe_says_so() -> None:
-    plain = recipe(augmentation=Augmentation(mixup=0.4), batch_size=10)
-    _, labels = TrainingBatches(image_set(), plain, 0)[0]
-    assert ((labels > 0) & (labels < 1)).any()
-    assert labels.shape == (10, 1)
-
-
-class MeanLevel(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
-    """The mean grey level, so that the loss tells which pixels were trained on."""
-
-    def build(self, shape: Any) -> None:
-        self.gain = self.add_weight(shape=(), initializer="ones")  # `fit` wants one to train
-
-    def call(self, pixels: Any) -> Any:
-        return self.gain * keras.ops.mean(pixels, axis=(1, 2, 3))[:, None]
-
-
-def levels_seen_by_fit(first_epoch: int, epochs: int) -> list[float]:
-    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), MeanLevel()])
-    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=lambda _, level: level)
-    batches = TrainingBatches(image_set(8), recipe(), first_epoch)
-    history = model.fit(batches, epochs=epochs, initial_epoch=first_epoch, shuffle=False, verbose=0)
-    return [float(level) for level in history.history["loss"]]
-
-
-def test_a_resumed_fit_sees_what_it_would_have_seen() -> None:
-    """Keras itself decides how often it calls `on_epoch_end`."""
-    whole = levels_seen_by_fit(0, 4)
-    assert len({round(level, 2) for level in whole}) == 4
-    assert levels_seen_by_fit(2, 4) == pytest.approx(whole[2:], rel=1e-6)
 
 
 def test_changed_copies_are_what_training_makes_of_the_films() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cxr_edge.errors import DataError
 from cxr_training.films import style
-from cxr_training.films.data import ImageSet, LabelledFile
+from cxr_training.films.data import ImageSet, LabelledFile, find_labelled
 
 SIDE = 448
 
@@ -125,3 +125,13 @@ def test_another_seed_deals_the_pneumonias_only() -> None:
     assert (one[:40] == two[:40]).all()
     assert (one[40:] != two[40:]).any()
     assert (one == style.style_folds(shown, looks, 4, 0)).all()
+
+
+def test_a_film_is_measured_once_for_all_folds_seeds_and_trials(
+    labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = find_labelled(labelled)
+    measured = style.all_statistics(files)
+    monkeypatch.setattr(style, "statistics", None)
+    for first in (2, 4):
+        np.testing.assert_array_equal(style.all_statistics(files[first:]), measured[first:])

@@ -16,13 +16,14 @@ import pytest
 
 from cxr_edge.errors import InputError, StateBusyError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_training.films.augmentation import TrainingBatches
-from cxr_training.fit import run, training
-from cxr_training.fit.alone import alone
+from cxr_training.fit import callbacks, run, training
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import drawn_seed
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob, train
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.recipe.recipe import Recipe
+from cxr_training.support.writing import write_json
 from tests.training.helpers import (
     EPOCHS,
     RUN_CONTENTS,
@@ -43,7 +44,7 @@ pytestmark = saves_keras_variables
 LONG_EPOCHS = 12
 # Everything whose state a checkpoint has to carry.
 LONG = (
-    TINY.replace(f"epochs = {EPOCHS}", f"epochs = {LONG_EPOCHS}\nstyle_balance = 0.5")
+    TINY.replace(f"epochs = {EPOCHS}", f"epochs = {LONG_EPOCHS}")
     + """
 name = "adamw"
 schedule = "cosine"
@@ -99,7 +100,7 @@ def test_kills_after_the_last_epoch_lose_nothing(
     monkeypatch.chdir(films)
     job = TrainingJob(replace(recipe, epochs=1), Path(), tmp_path / "run")
     for owner, step in (
-        (run, "write_table"),
+        (callbacks, "write_table"),
         (training, "validation_metrics"),
         (run.RunFolder, "finish"),
     ):
@@ -115,14 +116,27 @@ def test_kills_after_the_last_epoch_lose_nothing(
     assert "of films, seed" in described["operating_points"]["balanced"]["data"]
 
 
+def test_the_last_epoch_is_kept(
+    tmp_path: Path, films: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = TrainingJob(replace(recipe, epochs=2), films, tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(run.RunFolder, "finish", killed)  # so that the checkpoint can be seen
+        train(job)
+    last = run.RunFolder(job.out).model_after(2)
+    train(job)
+    for ours, theirs in zip(weights(job.out), last.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_run_of_another_recipe_or_other_data_is_refused(
     tmp_path: Path, films: Path, labelled: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = TrainingJob(recipe, films, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "begin", killed)
+        patch.setattr(training, "build", killed)
         train(job)
-    run.write_json(job.out / "checkpoint" / "state.json", asdict(run.Progress(epochs_done=1)))
+    write_json(job.out / "checkpoint" / "state.json", asdict(run.TrainingProgress(epochs_done=1)))
     more = Path(shutil.copytree(films, tmp_path / "more"))
     shutil.copy(more / "NORMAL" / "IM-0000-0000.png", more / "NORMAL" / "IM-0999-0001.png")
     for other in (replace(job, recipe=replace(recipe, seed=2)), replace(job, data=more)):
@@ -161,7 +175,7 @@ def test_every_backend_can_hold_the_seeds_of_dropout() -> None:
 
 def test_two_do_not_train_in_one_folder(tmp_path: Path, films: Path, recipe: Recipe) -> None:
     job = TrainingJob(recipe, films, tmp_path)
-    with alone(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
+    with locked(tmp_path, "x"), pytest.raises(StateBusyError, match="another process works on"):
         train(job)
 
 
@@ -194,7 +208,9 @@ def test_fit_goes_on_after_what_is_done(
         )
         model = build(job.recipe, 1)
         model.optimizer.build(model.trainable_variables)
-        run.RunFolder(job.out).save_epoch(model, run.Progress(done, 1.0, ({"epoch": 1.0},) * done))
+        run.RunFolder(job.out).save_epoch(
+            model, run.TrainingProgress(done, 1.0, ({"epoch": 1.0},) * done)
+        )
     monkeypatch.setattr(keras.Model, "fit", record)
     with pytest.raises(Killed):
         train(job)

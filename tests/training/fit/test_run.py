@@ -11,7 +11,7 @@ import pytest
 
 from cxr_edge.errors import InputError
 from cxr_training.fit import run
-from cxr_training.fit.run import Progress, RunFolder
+from cxr_training.fit.run import RunFolder, TrainingProgress
 from tests.training.helpers import Killed, killed, saves_keras_variables
 
 JOB = {"recipe_sha256": "a", "data_sha256": "b"}
@@ -29,9 +29,9 @@ def weight_of(model: keras.Model) -> float:
     return float(model.get_weights()[0][0, 0])
 
 
-def after(epochs: int) -> Progress:
+def after(epochs: int) -> TrainingProgress:
     history = tuple({"epoch": epoch + 1, "loss": 1.0 / (epoch + 1)} for epoch in range(epochs))
-    return Progress(epochs, 1.5 * epochs, history)
+    return TrainingProgress(epochs, 1.5 * epochs, history)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_new_folder_is_claimed_with_its_parents(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "one")
     folder.claim(JOB)
     assert json.loads((folder.checkpoint / "job.json").read_text()) == JOB
-    assert folder.progress() == Progress()
+    assert folder.progress() == TrainingProgress()
 
 
 def test_an_empty_folder_is_claimed(tmp_path: Path) -> None:
@@ -114,30 +114,6 @@ def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
     assert names == ["epoch-0003.keras", "job.json", "state.json"]
 
 
-def test_an_earlier_epoch_stays_if_asked_to(folder: RunFolder) -> None:
-    for epoch, kept in ((1, 1), (2, 1), (3, 3), (4, 3)):
-        folder.save_epoch(tiny_model(epoch), after(epoch), kept)
-        files = {path.name for path in folder.checkpoint.glob("*.keras")}
-        assert files == {f"epoch-{number:04d}.keras" for number in (epoch, kept)}
-    assert weight_of(folder.model_after(3)) == 3
-
-
-@pytest.mark.parametrize(
-    ("losses", "best"),
-    [
-        ([], 0),
-        ([0.3], 1),
-        ([0.3, 0.2, 0.25], 2),
-        ([0.3, 0.2, 0.2], 2),
-        ([float("nan"), 0.4], 2),
-        ([float("nan"), float("nan")], 1),
-    ],
-)
-def test_the_best_epoch_has_the_lowest_validation_loss(losses: list[float], best: int) -> None:
-    history = tuple({"val_loss": loss} for loss in losses)
-    assert run.Progress(len(losses), 0.0, history).best_epoch == best
-
-
 @pytest.mark.parametrize("step", ["model file", "state file"])
 def test_a_kill_in_a_checkpoint_leaves_the_epoch_before(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, step: str
@@ -179,20 +155,3 @@ def test_a_kill_before_run_json_leaves_an_unfinished_run(
     assert folder.progress() == after(1)
     folder.finish(tiny_model(1), {"net": "tiny"})
     assert not folder.checkpoint.exists()
-
-
-def test_tables_have_a_header_and_plain_newlines(tmp_path: Path) -> None:
-    run.write_table(tmp_path / "t.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
-    assert (tmp_path / "t.csv").read_bytes() == b"epoch,loss\n1,0.5\n2,0.25\n"
-
-
-def test_a_table_can_hold_a_name_that_is_not_utf8(tmp_path: Path) -> None:
-    run.write_table(tmp_path / "t.csv", [{"name": "film\udcff.png"}])
-    assert (tmp_path / "t.csv").read_text(encoding="utf-8") == "name\nfilm\\udcff.png\n"
-
-
-def test_json_ends_with_a_newline(tmp_path: Path) -> None:
-    run.write_json(tmp_path / "x.json", {"a": [1, 2]})
-    text = (tmp_path / "x.json").read_text()
-    assert json.loads(text) == {"a": [1, 2]}
-    assert text.endswith("}\n")

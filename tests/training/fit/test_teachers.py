@@ -14,11 +14,11 @@ import pytest
 
 from cxr_edge.errors import InputError
 from cxr_training.crossval.crossval import CrossValidation, cross_validate
-from cxr_training.films.augmentation import TrainingBatches
 from cxr_training.films.data import find_labelled, load_images
 from cxr_training.fit import callbacks, training
 from cxr_training.fit.teachers import NOBODY, Teacher, Teachers, load_teachers, reduced
 from cxr_training.fit.training import TrainingJob
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation

@@ -11,10 +11,11 @@ import pytest
 from cxr_edge.errors import ExportError, InputError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_export.source import load_source
-from cxr_training.fit.run import PREDICTIONS_FILE, write_table
+from cxr_training.fit.run import PREDICTIONS_FILE
 from cxr_training.fit.teachers import load_teachers
 from cxr_training.judge.judge_again import judge_again
-from tests.training.helpers import saves_keras_variables, table
+from cxr_training.support.writing import write_table
+from tests.training.helpers import command_line, saves_keras_variables, table
 
 pytestmark = saves_keras_variables
 
@@ -49,7 +50,7 @@ def test_it_says_what_a_run_of_today_says(old: Path, finished: Path, films: Path
 def test_then_it_exports_and_teaches_nobody(old: Path, films: Path) -> None:
     with pytest.raises(ExportError, match="its thresholds are about other pixels") as refused:
         load_source(old)
-    assert "judge_again" in refused.value.tip
+    assert "cxr-edge runs judge-again" in refused.value.tip
     judge_again(old, films)
     assert load_source(old).run is not None
     (teacher,) = load_teachers([old], 0.5).members
@@ -65,3 +66,11 @@ def test_other_films_judge_nothing(old: Path, films: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="fewer holds other films than"):
         judge_again(old, fewer)
     assert kept == {name: (old / name).read_bytes() for name in kept}
+
+
+def test_the_command_prints_the_operating_points(
+    old: Path, films: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line(monkeypatch, "runs", "judge-again", old, films) == 0
+    described = json.loads((old / "run.json").read_text())
+    assert json.loads(capsys.readouterr().out) == described["operating_points"]

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from cxr_edge.errors import DataError, InputError
 from cxr_training.films.data import find_labelled, load_images
 from cxr_training.judge import reproduction
-from tests.training.helpers import EPOCHS, saves_keras_variables
+from tests.training.helpers import EPOCHS, command_line, saves_keras_variables
 
 pytestmark = saves_keras_variables
 
@@ -118,9 +117,13 @@ def test_who_saw_films_otherwise_is_refused(
         list(reproduction.rows(held_back, [copied]))
 
 
-def test_on_the_command_line(held_back: Path, finished: Path) -> None:
-    shown = CliRunner().invoke(reproduction.main, [str(held_back), str(finished), str(finished)])
-    assert shown.exit_code == 0, shown.output
-    header, ruler, *found = shown.stdout.splitlines()
+def test_on_the_command_line(
+    held_back: Path,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command_line(monkeypatch, "runs", "reproduce", held_back, finished, finished) == 0
+    header, ruler, *found = capsys.readouterr().out.splitlines()
     assert [header.count("|"), ruler.count("|")] == [found[0].count("|")] * 2
     assert found[0] == found[1]

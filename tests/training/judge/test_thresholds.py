@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from cxr_edge.errors import InputError
+from cxr_edge.errors import InputError, RecipeError
 from cxr_edge.statistics.operating_points import choose
-from cxr_training.fit.run import SUMMARY_FILE, write_json, write_table
-from cxr_training.judge.pooled import pooled_points
+from cxr_training.fit.run import SUMMARY_FILE
+from cxr_training.judge.out_of_fold import pooled_points
 from cxr_training.judge.thresholds import out_of_fold_points
+from cxr_training.support.writing import write_json, write_table
 
 RECIPE = {"name": "x", "net": "cnn3_50", "seed": 1, "epochs": 3}
 N = 4000
@@ -115,8 +116,19 @@ def test_unfinished_ones_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_field_that_recipes_learnt_since_is_no_difference(tmp_path: Path) -> None:
-    later = {**RECIPE, "augmentation": {"mixup": 0.0}}
+    later = {**RECIPE, "augmentation": {"frame": 0.0}}
     assert out_of_fold_points(*folds_and_run(tmp_path, recipe=later))
+
+
+def test_an_option_that_is_gone_is_no_difference_at_its_default(tmp_path: Path) -> None:
+    older = {**RECIPE, "patience": 0, "augmentation": {"mixup": 0.0}}
+    assert out_of_fold_points(*folds_and_run(tmp_path, recipe=older))
+
+
+def test_folds_that_used_an_option_that_is_gone_are_refused(tmp_path: Path) -> None:
+    folds, run = folds_and_run(tmp_path, recipe={**RECIPE, "patience": 5})
+    with pytest.raises(RecipeError, match="patience is set, and was removed"):
+        out_of_fold_points(folds, run)
 
 
 def test_a_run_of_before_logits_were_kept_is_refused(tmp_path: Path) -> None:

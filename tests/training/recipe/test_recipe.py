@@ -11,9 +11,10 @@ import pytest
 
 from cxr_edge.errors import RecipeError
 from cxr_edge.model.catalog import models_dir
-from cxr_training.nets import NETS, NetOptions
-from cxr_training.recipe.recipe import Recipe, load_recipe, recipes_dir
+from cxr_training.nets import NETS
+from cxr_training.recipe.recipe import Recipe, load_recipe, recorded_recipe
 from cxr_training.recipe.sections import Augmentation, Optimizer
+from cxr_training.recipe.shipped import recipes_dir, shipped_recipes
 
 # From the report: epochs, image size (its divisor), learning rate.
 REPORT = {
@@ -31,21 +32,22 @@ def load(tmp_path: Path, text: str) -> Recipe:
     return load_recipe("cnn3_50", str(path))
 
 
-def test_every_network_of_the_report_has_both_recipes() -> None:
-    shipped = {path.name for path in recipes_dir().glob("*.toml")}
-    both = {f"{net}.{which}.toml" for net in REPORT for which in ("report", "tuned")}
-    assert shipped == both | {
-        "cnn3_128.distilled.toml",
-        "resnet18_96.distilled.toml",
-        "resnet18_96.tuned.toml",
-        "resnet50v2_50.distilled.toml",
+def test_every_network_has_recipes_and_those_of_the_report_have_both() -> None:
+    assert shipped_recipes() == {
+        "cnn3_128": ["distilled", "report", "tuned"],
+        "cnn3_50": ["report", "tuned"],
+        "cnn4_50": ["report", "tuned"],
+        "resnet18_96": ["distilled", "tuned"],
+        "resnet50v2_50": ["distilled", "report", "tuned"],
     }
+    assert set(shipped_recipes()) == set(NETS)
 
 
 @pytest.mark.parametrize("path", sorted(recipes_dir().glob("*.toml")), ids=lambda path: path.stem)
-def test_every_recipe_is_for_the_network_in_its_name(path: Path) -> None:
+def test_every_recipe_is_called_as_its_file(path: Path) -> None:
     net, which = path.stem.split(".")
-    assert load_recipe(net, which).net == net
+    recipe = load_recipe(net, which)
+    assert (recipe.net, recipe.name) == (net, which)
 
 
 def test_what_is_distilled_differs_by_its_teachers_alone() -> None:
@@ -61,19 +63,18 @@ TEACHERS = {
 }
 
 
+def as_it_was_named(recipe: Recipe) -> Recipe:
+    """The first `resnet18_96` was trained under another name, which is a part of the hash."""
+    is_first_resnet = (recipe.net, recipe.name) == ("resnet18_96", "tuned")
+    return replace(recipe, name="teacher") if is_first_resnet else recipe
+
+
 @pytest.mark.parametrize("net", TEACHERS)
 def test_the_teachers_of_what_ships_can_be_trained_again(net: str) -> None:
     described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
     recipes = [load_recipe(*which) for which in TEACHERS[net]]
     taught_by = [teacher["recipe_sha256"] for teacher in described["teachers"]]
-    assert taught_by == [recipe.sha256() for recipe in recipes]
-
-
-@pytest.mark.parametrize("which", ["report", "tuned"])
-@pytest.mark.parametrize("net", REPORT)
-def test_shipped_recipes_load(net: str, which: str) -> None:
-    recipe = load_recipe(net, which)
-    assert (recipe.net, recipe.name) == (net, which)
+    assert taught_by == [as_it_was_named(recipe).sha256() for recipe in recipes]
 
 
 @pytest.mark.parametrize("net", REPORT)
@@ -159,26 +160,9 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
         (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
         (MINIMAL + "[augmentation]\nfourier = 2\n", "fourier is a share, at most 1"),
-        (MINIMAL + "[augmentation]\nlow_resolution = 2\n", "low_resolution is a share"),
-        (MINIMAL + "[augmentation]\ncut_out = 1.5\n", "cut_out is a share, at most 1"),
         (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
         (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
         (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
-        (MINIMAL + "[pretraining]\nepochs = 1\n", "augmentation must change them"),
-        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nmixup = 0.2\n", "must change them"),
-        (MINIMAL + "[pretraining]\nepochs = 1\n[augmentation]\nblack_outside = 1\n", "must change"),
-        (
-            MINIMAL + "[pretraining]\nepochs = 1\n[optimizer]\nwarmup_epochs = 1\n"
-            "[augmentation]\nzoom = 0.1\n",
-            r"\(1\) must be more than the optimizer's warmup_epochs",
-        ),
-        (MINIMAL + "[pretraining]\nepochs = -1\n", "0 epochs or more"),
-        (MINIMAL + "[pretraining]\nbatch_size = 1\n", "batches of 2 films or more"),
-        (MINIMAL + "[pretraining]\ntemperature = 0.0\n", "temperature of pretraining"),
-        (MINIMAL + "[pretraining]\nlearning_rate = 0.0\n", "learning_rate and temperature"),
-        (MINIMAL + "patience = -1\n", "never stop early"),
-        (MINIMAL + "patience = 2\n[optimizer]\nweight_average = 0.9\n", "one of them must be 0"),
-        (MINIMAL + 'precision = "float16"\n', "unknown precision: float16; known: float32, mixed"),
         ("name = \n", "cannot be read: Invalid value"),
         (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
     ],
@@ -237,16 +221,11 @@ def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
     [
         "seed = 43",
         "shuffle = false",
-        "style_balance = 1.0",
         "[model]\ndropout_scale = 0.5",
         "[optimizer]\nlearning_rate = 2e-3",
         "[augmentation]\nflip = true",
         "[augmentation]\nhistogram = 0.5",
-        "[augmentation]\nmixup = 0.2",
         "[optimizer]\nweight_average = 0.99",
-        "[augmentation]\nflip = true\n[pretraining]\nepochs = 5",
-        "patience = 5",
-        'precision = "mixed_bfloat16"',
     ],
 )
 def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
@@ -260,15 +239,7 @@ def test_published_runs_keep_their_hash(net: str) -> None:
     if not path.is_file():
         pytest.skip(f"no {path}")
     described = json.loads(path.read_text(encoding="utf-8"))
-    table = described["recipe"]
-    recipe = Recipe(
-        **{
-            **table,
-            "model": NetOptions(**table["model"]),
-            "optimizer": Optimizer(**table["optimizer"]),
-            "augmentation": Augmentation(**table["augmentation"]),
-        }
-    )
+    recipe = recorded_recipe(described["recipe"], str(path))
     assert recipe.sha256() == described["recipe_sha256"]
 
 

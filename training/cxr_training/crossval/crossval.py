@@ -28,11 +28,12 @@ from cxr_training.crossval.table import table
 from cxr_training.films import data, folds
 from cxr_training.films.folds import Scheme
 from cxr_training.fit import run, training
-from cxr_training.fit.alone import alone
-from cxr_training.fit.scores import logits_of, read_scores, write_scores
+from cxr_training.fit.predictions import logits_of, read_scores, write_scores
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import Teachers, check_weight, load_teachers
 from cxr_training.judge.calibrate import fit_temperature
-from cxr_training.judge.pooled import OutOfFold, pooled_points, summarize
+from cxr_training.judge.out_of_fold import OutOfFold, pooled_points, summarize
+from cxr_training.support.writing import write_json, write_table
 
 PLAN_FILE = "plan.json"
 FOLDS_FILE = "folds.csv"
@@ -42,7 +43,7 @@ TABLE_FILE = "summary.txt"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What was asked for; `job.out` is OUT and `job.recipe.seed` the first seed."""
+    """Folds and seeds to train; `job.out` is OUT and `job.recipe.seed` the first seed."""
 
     job: training.TrainingJob
     folds: int
@@ -65,7 +66,7 @@ class CrossValidation:
         return load_teachers(folders, self.job.recipe.distillation)
 
     def plan(self, data_sha256: str) -> dict[str, Any]:
-        """What OUT is about; more seeds may be asked of the same plan."""
+        """Contents of plan.json: OUT goes on where they are the same, with more seeds if asked."""
         taught = {"teachers": [_plan(out)["recipe_sha256"] for out in self.job.teachers]}
         return {
             "schema_version": run.SCHEMA_VERSION,
@@ -88,33 +89,33 @@ def _plan(out: Path) -> dict[str, Any]:
         raise InputError(f"teacher {out} holds no folds: {error}") from error
 
 
-def cross_validate(asked: CrossValidation) -> str:
+def cross_validate(crossval: CrossValidation) -> str:
     """Train what is not trained yet, then pool; the table of what came out.
 
     Raises:
         InputError: the data, the recipe or OUT cannot be used.
         StateBusyError: another process works on OUT.
     """
-    images, skipped = training.read_images(asked.job)
+    images, skipped = training.read_images(crossval.job)
     training.say_skipped(skipped)
     training.say_alone(images)
-    asked.job.out.mkdir(parents=True, exist_ok=True)
-    with alone(asked.job.out, str(asked.job.out)):
-        _check_teachers(asked, images)
-        fold_of = _claim(asked, images)
-        for seed, fold, folder in asked.runs():
+    crossval.job.out.mkdir(parents=True, exist_ok=True)
+    with locked(crossval.job.out, str(crossval.job.out)):
+        _check_teachers(crossval, images)
+        fold_of = _claim(crossval, images)
+        for seed, fold, folder in crossval.runs():
             if not (folder / run.RUN_FILE).exists():
-                split = _split(asked, images, fold_of != fold, seed)
-                loaded = training.LoadedData(split, skipped, asked.teachers(seed, fold))
-                _train_fold(asked, loaded, (seed, fold, folder))
+                split = _split(crossval, images, fold_of != fold, seed)
+                loaded = training.LoadedData(split, skipped, crossval.teachers(seed, fold))
+                _train_fold(crossval, loaded, (seed, fold, folder))
             if not (folder / SCORES_FILE).exists():
                 _score_fold(folder, images.subset(np.flatnonzero(fold_of == fold)))
-        return _pool(asked, images, fold_of)
+        return _pool(crossval, images, fold_of)
 
 
-def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
+def _claim(crossval: CrossValidation, images: data.ImageSet) -> folds.Folds:
     """Make OUT this plan's own, or recognise it; its folds."""
-    out, plan = asked.job.out, asked.plan(images.sha256)
+    out, plan = crossval.job.out, crossval.plan(images.sha256)
     if (out / PLAN_FILE).exists():
         if _about(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))) != _about(plan):
             raise InputError(
@@ -126,57 +127,58 @@ def _claim(asked: CrossValidation, images: data.ImageSet) -> folds.Folds:
     inside = {p.name for p in out.iterdir() if p.name[0] != "."}
     if inside - {FOLDS_FILE}:
         raise InputError(f"{out} is not empty and holds no folds", tip="choose another --out")
-    fold_of, looks = folds.assign(images, asked.scheme, asked.folds, asked.job.recipe.seed)
-    for seed, fold, _ in asked.runs():  # a part without a class is to be known before hours of work
-        _split(asked, images, fold_of != fold, seed)
+    fold_of, looks = folds.assign(images, crossval.scheme, crossval.folds, crossval.job.recipe.seed)
+    # A part without a class is to be known before hours of work.
+    for seed, fold, _ in crossval.runs():
+        _split(crossval, images, fold_of != fold, seed)
     folds.write_folds(out / FOLDS_FILE, images, fold_of, looks)
-    run.write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
+    write_json(out / PLAN_FILE, plan)  # last: a plan without its folds would be no use
     return fold_of
 
 
-def _check_teachers(asked: CrossValidation, images: data.ImageSet) -> None:
+def _check_teachers(crossval: CrossValidation, images: data.ImageSet) -> None:
     """Before OUT is claimed or hours are spent: they have the same folds, all of them finished."""
-    check_weight(len(asked.job.teachers), asked.job.recipe.distillation)
-    mine = _folds_of(asked.plan(images.sha256))
-    for out in asked.job.teachers:
+    check_weight(len(crossval.job.teachers), crossval.job.recipe.distillation)
+    mine = _folds_of(crossval.plan(images.sha256))
+    for out in crossval.job.teachers:
         if _folds_of(_plan(out)) != mine:
             raise InputError(
                 f"teacher {out} has other folds",
                 tip="they are the same for one data set, scheme, number of folds and seed",
             )
-        for seed, fold, folder in asked.runs():
-            if not (out / folder.relative_to(asked.job.out) / run.RUN_FILE).exists():
+        for seed, fold, folder in crossval.runs():
+            if not (out / folder.relative_to(crossval.job.out) / run.RUN_FILE).exists():
                 raise InputError(f"teacher {out} has no finished fold {fold} of seed {seed}")
 
 
 def _folds_of(plan: dict[str, Any]) -> dict[str, Any]:
-    """What decides which film is held out when."""
+    """The parts of a plan that decide which film is held out when."""
     keys = ("data_sha256", "preprocessing_version", "folds", "scheme")
     return {"seed": plan["recipe"]["seed"], **{key: plan.get(key) for key in keys}}
 
 
 def _about(plan: dict[str, Any]) -> dict[str, Any]:
-    """What decides: the recipe's hash stays when recipes learn new fields, its values do not."""
+    """The parts of a plan that decide: recipes learn new fields, but keep their hash."""
     return {key: value for key, value in plan.items() if key != "recipe"}
 
 
 def _split(
-    asked: CrossValidation, images: data.ImageSet, kept: NDArray[np.bool_], seed: int
+    crossval: CrossValidation, images: data.ImageSet, kept: NDArray[np.bool_], seed: int
 ) -> data.Split:
     """Training and in-domain validation of what is not held out."""
     rest = images.subset(np.flatnonzero(kept))
-    return data.split_by_patient(rest, asked.job.recipe.validation_tenths, seed)
+    return data.split_by_patient(rest, crossval.job.recipe.validation_tenths, seed)
 
 
 def _train_fold(
-    asked: CrossValidation, loaded: training.LoadedData, which: tuple[int, int, Path]
+    crossval: CrossValidation, loaded: training.LoadedData, which: tuple[int, int, Path]
 ) -> None:
     """One RUN folder."""
     seed, fold, folder = which
-    without = f" without fold {fold} of {asked.folds} ({asked.scheme})"
-    recipe = replace(asked.job.recipe, seed=seed)
+    without = f" without fold {fold} of {crossval.folds} ({crossval.scheme})"
+    recipe = replace(crossval.job.recipe, seed=seed)
     keras.utils.clear_session()  # or each network stays in memory
-    training.train_on(loaded, replace(asked.job, recipe=recipe, out=folder, without=without))
+    training.train_on(loaded, replace(crossval.job, recipe=recipe, out=folder, without=without))
 
 
 def _score_fold(folder: Path, held_out: data.ImageSet) -> None:
@@ -185,21 +187,21 @@ def _score_fold(folder: Path, held_out: data.ImageSet) -> None:
     write_scores(folder / SCORES_FILE, held_out, logits_of(model, held_out.pixels))
 
 
-def _pool(asked: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -> str:
+def _pool(crossval: CrossValidation, images: data.ImageSet, fold_of: folds.Folds) -> str:
     """Put the folds' scores on one scale and together."""
-    logits = np.zeros((asked.seeds, len(fold_of)))
-    own = np.zeros((asked.seeds, asked.folds))
+    logits = np.zeros((crossval.seeds, len(fold_of)))
+    own = np.zeros((crossval.seeds, crossval.folds))
     temperatures = np.zeros_like(own)
-    for seed, fold, folder in asked.runs():
-        at = seed - asked.job.recipe.seed, fold - 1
+    for seed, fold, folder in crossval.runs():
+        at = seed - crossval.job.recipe.seed, fold - 1
         temperatures[at] = fit_temperature(*read_scores(folder / run.PREDICTIONS_FILE))
         threshold = _screening_threshold(folder)
         own[at] = np.log(threshold / (1 - threshold)) / temperatures[at]
         _, raw = read_scores(folder / SCORES_FILE)
         logits[at[0], fold_of == fold] = raw / temperatures[at]
     scores = OutOfFold(images, fold_of, logits, own)
-    _write_scores(asked, scores)
-    return _write_summary(asked, scores, temperatures)
+    _write_scores(crossval, scores)
+    return _write_summary(crossval, scores, temperatures)
 
 
 def _screening_threshold(folder: Path) -> float:
@@ -207,7 +209,7 @@ def _screening_threshold(folder: Path) -> float:
     return float(described["operating_points"]["screening"]["threshold"])
 
 
-def _write_scores(asked: CrossValidation, scores: OutOfFold) -> None:
+def _write_scores(crossval: CrossValidation, scores: OutOfFold) -> None:
     rows = [
         {
             "seed": seed,
@@ -217,34 +219,34 @@ def _write_scores(asked: CrossValidation, scores: OutOfFold) -> None:
             "label": f.label,
             "logit": f"{logit:.5f}",
         }
-        for seed, logits in zip(asked.all_seeds(), scores.logits, strict=True)
+        for seed, logits in zip(crossval.all_seeds(), scores.logits, strict=True)
         for f, fold, logit in zip(scores.images.files, scores.fold_of, logits, strict=True)
     ]
-    run.write_table(asked.job.out / SCORES_FILE, rows)
+    write_table(crossval.job.out / SCORES_FILE, rows)
 
 
 def _write_summary(
-    asked: CrossValidation, scores: OutOfFold, temperatures: NDArray[np.float64]
+    crossval: CrossValidation, scores: OutOfFold, temperatures: NDArray[np.float64]
 ) -> str:
-    points = pooled_points(scores.images.labels, scores.logits, describe(asked, scores.images))
+    points = pooled_points(scores.images.labels, scores.logits, describe(crossval, scores.images))
     summary = {
-        **asked.plan(scores.images.sha256),
-        "seeds": asked.all_seeds(),
+        **crossval.plan(scores.images.sha256),
+        "seeds": crossval.all_seeds(),
         "temperatures": temperatures.round(4).tolist(),
         **summarize(scores),
         "operating_points": {name: asdict(point) for name, point in points.items()},
     }
-    run.write_json(asked.job.out / run.SUMMARY_FILE, summary)
+    write_json(crossval.job.out / run.SUMMARY_FILE, summary)
     text = table(summary)
-    write_atomically(asked.job.out / TABLE_FILE, text.encode())
+    write_atomically(crossval.job.out / TABLE_FILE, text.encode())
     return text
 
 
-def describe(asked: CrossValidation, images: data.ImageSet) -> str:
-    """What the pooled scores are, for the record of an operating point."""
+def describe(crossval: CrossValidation, images: data.ImageSet) -> str:
+    """Describes the pooled scores, for the record of an operating point."""
     unknown = images.unknown_patients
     return (
-        f"out-of-fold scores of {asked.folds} {asked.scheme} folds x {asked.seeds} seeds of "
-        f"{asked.job.data.resolve().name}, logits divided by each network's temperature"
+        f"out-of-fold scores of {crossval.folds} {crossval.scheme} folds x {crossval.seeds} seeds "
+        f"of {crossval.job.data.resolve().name}, logits divided by each network's temperature"
         + (f"; patients of {unknown} of {len(images.files)} films unknown" if unknown else "")
     )

@@ -30,7 +30,7 @@ from cxr_training.explore.survey import (
     read_films,
 )
 from cxr_training.films.data import CLASSES
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 ROWS_SHOWN = 50  # of any list; the counts beside it are complete
 FILES_SHOWN = 8  # of one group of equal files
@@ -70,7 +70,7 @@ class Group:
 
     @property
     def patients(self) -> int:
-        """How many patients its films show."""
+        """Number of patients that its films show."""
         return len(patients(self.films))
 
     def spread(self, attribute: str) -> tuple[float, float, float]:
@@ -111,9 +111,9 @@ def explore(folder: Path, out: Path) -> None:
     """
     if os.path.lexists(out):
         raise InputError(f"{out} already exists", tip="a page is never overwritten: new --out")
-    found = find_sets(folder)
-    with item_bar("reading films", len(found)) as advance:
-        survey = read_films(found, advance)
+    image_files = find_sets(folder)
+    with item_bar("reading films", len(image_files)) as advance:
+        survey = read_films(image_files, advance)
     page = render(display_name(folder.resolve().name), survey)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def render(title: str, survey: Survey) -> str:
 
 
 def _findings(survey: Survey) -> dict[str, Any]:
-    """What is listed on the page, and the checks that count it."""
+    """Lists of the page, and the checks that count their entries."""
     equal, everyone = duplicates(survey.films), patients(survey.films)
     in_several_sets = [patient for patient in everyone if len(patient.sets) > 1]
     in_both_classes = [patient for patient in everyone if len(patient.classes) > 1]

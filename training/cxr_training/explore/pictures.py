@@ -94,7 +94,7 @@ def _sizes(films: Sequence[Film]) -> str:
 
 
 def _patients(films: Sequence[Film]) -> str:
-    """How many patients have how many films."""
+    """Histogram of the films that a patient has."""
     figure = Figure(figsize=(9, 2.4), layout="constrained")
     axes = figure.subplots()
     by_class = [[f for f in films if f.file.label == label] for label in range(len(CLASSES))]

@@ -1,4 +1,4 @@
-"""What a data set holds: one pass over its files, and what stands out before modelling."""
+"""Survey of a data set: one pass over its files, and what stands out before modelling."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Survey:
 
 
 class Overlap(StrEnum):
-    """What equal files have in common that they should not, the worst first."""
+    """Kinds of equal files that should not be, the worst first."""
 
     BOTH_CLASSES = "in both classes"
     SEVERAL_SETS = "in several sets"

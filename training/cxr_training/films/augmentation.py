@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cxr_training.films import balance
-from cxr_training.films.data import ImageSet
 from cxr_training.films.photometric import (
     FloatImage,
-    cut_out,
     frame,
     like_another_film,
-    lower_resolution,
     shade,
 )
-from cxr_training.fit.teachers import NOBODY, Teachers, reduced
-from cxr_training.nets import NETS
-from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
 
 
@@ -44,8 +36,6 @@ def augment(
         or are black.
     """
     changed = like_another_film(image, films, ranges, rng)
-    if ranges.low_resolution and rng.random() < ranges.low_resolution:
-        changed = lower_resolution(changed, rng)
     if ranges.shade:
         changed = shade(changed, ranges.shade, rng)
     changed = _move(changed, ranges, rng)
@@ -54,16 +44,10 @@ def augment(
     if ranges.noise:
         sigma = rng.uniform(0, ranges.noise) * 255
         changed = changed + rng.normal(0, sigma, changed.shape).astype(np.float32)
-    return _cover(np.clip(changed, 0, 255), ranges, rng)
-
-
-def _cover(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
-    """Strips over the borders and a hole, each in half of the images."""
+    changed = np.clip(changed, 0, 255)
     if ranges.frame and rng.random() < 0.5:
-        image = frame(image, ranges.frame, rng)
-    if ranges.cut_out and rng.random() < 0.5:
-        image = cut_out(image, ranges.cut_out, rng)
-    return image
+        changed = frame(changed, ranges.frame, rng)
+    return changed
 
 
 def _move(image: FloatImage, ranges: Augmentation, rng: np.random.Generator) -> FloatImage:
@@ -113,60 +97,6 @@ def _grey_levels(image: FloatImage, ranges: Augmentation, rng: np.random.Generat
     return image
 
 
-class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
-    """Augmented batches; the same seed, epoch and batch always give the same pixels."""
-
-    def __init__(
-        self, images: ImageSet, recipe: Recipe, first_epoch: int, teachers: Teachers = NOBODY
-    ) -> None:
-        """Start at `first_epoch`, so that a resumed run sees what it would have seen."""
-        super().__init__(workers=1, use_multiprocessing=False)
-        self._images = images
-        self._recipe = recipe
-        self._teachers = teachers
-        self._epoch = first_epoch
-        self._weights = (
-            balance.style_weights(images, recipe.style_balance, recipe.seed)
-            if recipe.style_balance
-            else None
-        )
-        self._order = self._shuffled()
-
-    def __len__(self) -> int:
-        """Batches in an epoch; the last one may be smaller."""
-        return -(-len(self._images.labels) // self._recipe.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
-        """Batch `index`: float32 [n, S, S, 3] and labels float32 [n, 1]."""
-        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
-        size = self._recipe.batch_size
-        chosen = self._order[index * size : (index + 1) * size]
-        films, ranges = self._images.pixels[..., 0], self._recipe.augmentation
-        planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
-        labels = self._images.labels[chosen]
-        if ranges.mixup:
-            planes, labels = mixup(planes, labels, ranges.mixup, rng)
-        labels = self._teachers.labels(planes, labels)
-        if self._teachers.members:  # who may have asked for larger films than the student takes
-            planes = reduced(planes, NETS[self._recipe.net].size)
-        return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
-
-    def on_epoch_end(self) -> None:
-        """Move on to the next epoch's order and chance."""
-        self._epoch += 1
-        self._order = self._shuffled()
-
-    def _shuffled(self) -> NDArray[np.int64]:
-        labels = self._images.labels
-        rng = np.random.default_rng([self._recipe.seed, self._epoch])
-        order = np.arange(len(labels))
-        if self._weights is not None:
-            order = balance.draw(self._weights, labels, rng)
-        if self._recipe.shuffle:
-            rng.shuffle(order)
-        return order
-
-
 def changed_copies(
     pixels: NDArray[np.uint8], ranges: Augmentation, seed: int
 ) -> NDArray[np.float32]:
@@ -179,29 +109,6 @@ def changed_copies(
     """
     films, rng = pixels[..., 0], np.random.default_rng(seed)
     return np.stack([augment(film, films, ranges, rng) for film in films])[..., np.newaxis]
-
-
-def mixup(
-    planes: FloatImage, labels: NDArray[np.float32], alpha: float, rng: np.random.Generator
-) -> tuple[FloatImage, NDArray[np.float32]]:
-    """Each film of a batch mixed with another one, which weighs at most as much.
-
-    Where classes are weighted, Keras gives a mixed film the weight of its heavier part.
-    Source: Zhang et al., ICLR 2018, "mixup: beyond empirical risk minimization".
-
-    Args:
-        planes: float32 [n, S, S].
-        labels: float32 [n], 1 for pneumonia.
-        alpha: both parameters of the Beta distribution of the weight, one for the batch.
-        rng: where chance comes from.
-    """
-    drawn = rng.beta(alpha, alpha)
-    weight = np.float32(max(drawn, 1 - drawn))
-    others = rng.permutation(len(planes))
-    return (
-        weight * planes + (1 - weight) * planes[others],
-        weight * labels + (1 - weight) * labels[others],
-    )
 
 
 def as_rgb(grey: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Which film is held out when: folds of a scheme, kept in a table so that every run shares them."""
+"""Folds of a scheme, kept in a table so that every run holds out the same films."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from cxr_edge.errors import DataError, InputError
 from cxr_training.films import style
 from cxr_training.films.data import CLASSES, ImageSet
-from cxr_training.fit.run import write_table
+from cxr_training.support.writing import write_table
 
 Scheme = Literal["patients", "style"]
 Folds = NDArray[np.int64]
@@ -75,7 +75,7 @@ def write_folds(path: Path, images: ImageSet, fold_of: Folds, looks: list[str]) 
 
 
 def read_folds(path: Path, films: int) -> Folds:
-    """What `write_folds` wrote: [N], in the order of the films.
+    """Read the table of `write_folds`: [N], in the order of the films.
 
     Raises:
         InputError: it is gone, or no longer a table of folds of that many films.

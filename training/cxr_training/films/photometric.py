@@ -19,7 +19,6 @@ FloatImage = NDArray[np.float32]
 
 LOW_CYCLES = 6  # waves across the film; ribs begin above
 _SHADE_POINTS = 4  # a side: the light changes over a quarter of the film, as a heel effect does
-_LEAST_RESOLUTION = 0.35
 _FRAMED_SIDES = 0.4
 _FRAME_SHARES = (0.5, 0.3)  # black, white; the others are grey
 
@@ -93,14 +92,6 @@ def _interpolation(size: int) -> FloatImage:
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-def lower_resolution(image: FloatImage, rng: np.random.Generator) -> FloatImage:
-    """Reduced to 35-100 % of its pixels a side and enlarged again."""
-    size = len(image)
-    less = round(size * rng.uniform(_LEAST_RESOLUTION, 1))
-    small = Image.fromarray(image).resize((less, less), Image.Resampling.BILINEAR)
-    return np.array(small.resize((size, size), Image.Resampling.BILINEAR))
-
-
 def frame(image: FloatImage, widest: float, rng: np.random.Generator) -> FloatImage:
     """A border around the film or strips over some of its sides, one as often as the other.
 
@@ -139,16 +130,3 @@ def _frame_level(rng: np.random.Generator) -> float:
     if chance < black + white:
         return 0 if chance < black else 255
     return float(rng.uniform(0, 255))
-
-
-def cut_out(image: FloatImage, largest: float, rng: np.random.Generator) -> FloatImage:
-    """One square, at most `largest` of the size a side, filled with the film's mean.
-
-    Source: DeVries, Taylor, arXiv:1708.04552 (2017).
-    """
-    size = len(image)
-    side = int(rng.uniform(0, largest) * size)
-    top, left = rng.integers(0, size - side + 1, 2)
-    cut = image.copy()
-    cut[top : top + side, left : left + side] = image.mean()
-    return cut

@@ -1,4 +1,4 @@
-"""How a film was taken, as figures, and folds that hold out a style of it.
+"""Style: figures of how a film was taken, and folds that hold out a band of it.
 
 The public training normals and pneumonias were taken and cropped differently: fourteen figures
 that see no lung tell the classes apart with an AUC of 0.97, and the test normals look more like
@@ -34,7 +34,7 @@ from cxr_edge.errors import DataError
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 STATISTICS = (
     *("mean", "deviation", "percentile_1", "percentile_99", "white", "black"),
@@ -94,7 +94,7 @@ def classifier() -> HistGradientBoostingClassifier:
 
 
 def propensity(figures: NDArray[np.float64], images: ImageSet, seed: int) -> NDArray[np.float64]:
-    """How much each film looks like a pneumonia film in style, by films of other patients.
+    """Probability that a film is of the class pneumonia, by its style and films of other patients.
 
     Args:
         figures: [N, 14], `STATISTICS` of the films.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -16,7 +14,7 @@ from cxr_training.recipe.sections import Optimizer
 
 
 def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
-    """The recipe's network, compiled; see `precision`."""
+    """The recipe's network, compiled."""
     model = NETS[recipe.net].build(recipe.model)
     if recipe.freeze_base:
         freeze(model)
@@ -27,17 +25,6 @@ def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
         jit_compile=False,  # measured: XLA makes these convolutions ten times slower on CPU
     )
     return model
-
-
-@contextlib.contextmanager
-def precision(recipe: Recipe) -> Iterator[None]:
-    """Models that are built or loaded meanwhile compute in the recipe's precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(recipe.precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def optimizer(options: Optimizer, epochs: int, steps: int) -> keras.optimizers.Optimizer:

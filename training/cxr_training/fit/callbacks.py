@@ -1,4 +1,4 @@
-"""What lets a training that was killed go on as the same training."""
+"""Callbacks that let a training go on as the same training after a kill."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import keras
 import numpy as np
 
 from cxr_training.fit import run
+from cxr_training.support.writing import write_table
 
 
 class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-    """Save after every epoch, with its history row; stop early if asked to.
+    """Save after every epoch, with its history row."""
 
-    Keras's own `EarlyStopping` forgets, when a training is killed, how long it has waited.
-    """
-
-    def __init__(self, folder: run.RunFolder, progress: run.Progress, patience: int = 0) -> None:
-        """Go on after `progress`, into `folder`; stop `patience` epochs after the best."""
+    def __init__(self, folder: run.RunFolder, progress: run.TrainingProgress) -> None:
+        """Go on after `progress`, into `folder`."""
         super().__init__()
         self._folder = folder
-        self._patience = patience
         self.progress = progress
         self._started = time.monotonic() - progress.seconds
 
@@ -28,16 +25,9 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]  # keras is un
         """Weights and optimizer first, then the row."""
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}}
         seconds = round(time.monotonic() - self._started, 1)
-        self.progress = run.Progress(epoch + 1, seconds, (*self.progress.history, row))
-        kept = self.progress.best_epoch if self._patience else 0
-        self._folder.save_epoch(self.model, self.progress, kept)
-        run.write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
-        self.model.stop_training = waited_enough(self.progress, self._patience)
-
-
-def waited_enough(progress: run.Progress, patience: int) -> bool:
-    """`patience` epochs, if any are asked for, have not brought a lower validation loss."""
-    return 0 < patience <= progress.epochs_done - progress.best_epoch
+        self.progress = run.TrainingProgress(epoch + 1, seconds, (*self.progress.history, row))
+        self._folder.save_epoch(self.model, self.progress)
+        write_table(self._folder.path / run.HISTORY_FILE, list(self.progress.history))
 
 
 class Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
@@ -62,6 +52,6 @@ class Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
             state.assign(np.array([drawn, 0], keras.backend.standardize_dtype(state.dtype)))
 
 
-def drawn_seed(*told: int) -> int:
+def drawn_seed(*numbers: int) -> int:
     """One seed from several numbers, 31 bits: every backend's generators can hold it."""
-    return int(np.random.SeedSequence(told).generate_state(1)[0]) >> 1
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0]) >> 1

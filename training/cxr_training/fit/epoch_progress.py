@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from rich.progress import Progress, TaskID
 
-from cxr_training.fit.progress import console
+from cxr_training.support.progress import console
 
 
 class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped

@@ -1,21 +1,17 @@
-"""A run folder: what a training run leaves behind, and what lets it go on after a kill.
+"""A RUN folder: the files of a finished training, and those that let it go on after a kill.
 
 RUN holds:
     run.json                    recipe, data, seed, versions, metrics, operating points
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
-    pretraining.csv             the same of epochs without labels, if there were any
     predictions.csv             validation images: label, probability, logit, changed_logit
     curves.png  confusion_matrix.png  classification_report.txt
-    checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras, pretraining/
+    checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,34 +20,23 @@ from typing import Any
 import keras
 
 from cxr_edge.errors import InputError
-from cxr_edge.support.atomic import write_atomically
+from cxr_training.support.writing import write_json
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
-PRETRAINING_FILE = "pretraining.csv"
 PREDICTIONS_FILE = "predictions.csv"
 SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run has come."""
+class TrainingProgress:
+    """Epochs that a run has behind it."""
 
     epochs_done: int = 0
     seconds: float = 0.0
     history: tuple[dict[str, float], ...] = ()
-
-    @property
-    def best_epoch(self) -> int:
-        """The first with the lowest validation loss; 0 before the first.
-
-        KeyError after epochs without labels, which are not validated.
-        """
-        losses = [row["val_loss"] for row in self.history]
-        numbers = [loss if math.isfinite(loss) else math.inf for loss in losses]
-        return 1 + numbers.index(min(numbers)) if numbers else 0
 
 
 @dataclass(frozen=True)
@@ -62,13 +47,8 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """Where an unfinished run keeps itself."""
+        """Folder in which an unfinished run keeps itself."""
         return self.path / "checkpoint"
-
-    @property
-    def pretraining(self) -> RunFolder:
-        """Where the epochs without labels keep themselves meanwhile."""
-        return RunFolder(self.checkpoint / "pretraining")
 
     def claim(self, job: dict[str, Any]) -> None:
         """Make the folder this job's own, or recognise it as this job's.
@@ -81,7 +61,7 @@ class RunFolder:
         job_file = self.checkpoint / "job.json"
         if job_file.exists():
             # Before its first epoch is done a run holds nothing: a mistyped option is no obstacle.
-            started = self.progress().epochs_done or self.pretraining.progress().epochs_done
+            started = self.progress().epochs_done
             if started and json.loads(job_file.read_text(encoding="utf-8")) != job:
                 raise InputError(
                     f"{self.path} holds an unfinished run of another recipe or other data",
@@ -92,26 +72,20 @@ class RunFolder:
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         write_json(job_file, job)
 
-    def progress(self) -> Progress:
-        """What the last complete epoch left; nothing at the start."""
+    def progress(self) -> TrainingProgress:
+        """State after the last complete epoch; nothing at the start."""
         state_file = self.checkpoint / "state.json"
         if not state_file.exists():
-            return Progress()
+            return TrainingProgress()
         state = json.loads(state_file.read_text(encoding="utf-8"))
-        return Progress(state["epochs_done"], state["seconds"], tuple(state["history"]))
+        return TrainingProgress(state["epochs_done"], state["seconds"], tuple(state["history"]))
 
     def model_after(self, epoch: int) -> keras.Model:
-        """The network and its optimizer as they were after that epoch, the last or one kept."""
+        """The network and its optimizer as they were after that epoch, the last."""
         return keras.models.load_model(self._epoch_file(epoch))
 
-    def save_epoch(self, model: keras.Model, progress: Progress, kept: int = 0) -> None:
-        """Checkpoint; a kill at any moment leaves this epoch or the one before, whole.
-
-        Args:
-            model: after its last epoch.
-            progress: what it came through.
-            kept: an earlier epoch that stays as well.
-        """
+    def save_epoch(self, model: keras.Model, progress: TrainingProgress) -> None:
+        """Checkpoint; a kill at any moment leaves this epoch or the one before, whole."""
         target = self._epoch_file(progress.epochs_done)
         partial = target.with_name("partial.keras")
         model.save(partial)
@@ -124,7 +98,7 @@ class RunFolder:
         }
         write_json(self.checkpoint / "state.json", state)
         for old in self.checkpoint.glob("epoch-*.keras"):
-            if old not in (target, self._epoch_file(kept)):
+            if old != target:
                 old.unlink()
 
     def finish(self, model: keras.Model, run: dict[str, Any]) -> None:
@@ -169,27 +143,12 @@ _READ = {"net", "recipe", "data", "epochs", "seed", "metrics", "operating_points
 
 
 def preprocessing(described: dict[str, Any]) -> int:
-    """What a run's or folds' scores are of; those of before it was recorded had the first."""
+    """Preprocessing behind the scores of a run or of folds; the first, where none is recorded."""
     judged: int = described.get("preprocessing_version", 1)
     return judged
 
 
 def trained_preprocessing(described: dict[str, Any]) -> int:
-    """What a run's network learnt from: the same, unless it was judged again."""
+    """Preprocessing that the network was trained through: the same, unless it was judged again."""
     trained: int = described.get("trained_preprocessing_version", preprocessing(described))
     return trained
-
-
-def write_json(path: Path, value: Any) -> None:
-    """JSON with a trailing newline, whole or not at all."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    """A CSV file with a header, from dictionaries with equal keys; whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    # A file name on Linux need not be UTF-8; a finished training must not fail on one.
-    write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""What is watched in training where labels may lie between 0 and 1: teachers and mixup do that."""
+"""Metrics of training where labels may lie between 0 and 1, as teachers draw them."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_training.films import data
 from cxr_training.films.photometric import FloatImage
 from cxr_training.fit import run
-from cxr_training.fit.progress import item_bar
 from cxr_training.nets import NETS
+from cxr_training.support.progress import item_bar
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Teachers:
     weight: float = 0.0
 
     def labels(self, planes: FloatImage, labels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Labels float32 [n] drawn towards what the teachers say of float32 [n, S, S]."""
+        """Labels float32 [n] drawn towards the teachers' scores of float32 [n, S, S]."""
         if not self.members:
             return labels
-        said = np.stack([teacher.probability(planes) for teacher in self.members])
-        drawn: NDArray[np.float32] = labels + np.float32(self.weight) * (said.mean(0) - labels)
+        taught = np.stack([teacher.probability(planes) for teacher in self.members]).mean(0)
+        drawn: NDArray[np.float32] = labels + np.float32(self.weight) * (taught - labels)
         return drawn
 
     def about(self) -> list[dict[str, str]]:

@@ -19,25 +19,26 @@ from cxr_edge import __version__
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.support.utc import utc_text
 from cxr_training.films import data
-from cxr_training.films.augmentation import TrainingBatches, as_rgb, changed_copies
-from cxr_training.fit import pictures, run
-from cxr_training.fit.alone import alone
-from cxr_training.fit.build import precision
-from cxr_training.fit.callbacks import Checkpoint, Masks, waited_enough
+from cxr_training.films.augmentation import as_rgb, changed_copies
+from cxr_training.fit import run, run_pictures
+from cxr_training.fit.build import build
+from cxr_training.fit.callbacks import Checkpoint, Masks
 from cxr_training.fit.epoch_progress import EpochProgress
-from cxr_training.fit.pretrain import begin
-from cxr_training.fit.progress import console, item_bar
-from cxr_training.fit.scores import logits_of, write_scores
+from cxr_training.fit.predictions import logits_of, write_scores
+from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
+from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
+from cxr_training.support.progress import console, item_bar
+from cxr_training.support.writing import write_table
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What `cxr-edge train` was asked to do.
+    """A request to `cxr-edge train`.
 
     Attributes:
         recipe: how.
@@ -79,16 +80,15 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
     keras.utils.set_random_seed(job.recipe.seed)
     folder = run.RunFolder(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
-    with alone(job.out, str(job.out)):
+    with locked(job.out, str(job.out)):
         folder.claim(_claim(job, loaded))
-        with precision(job.recipe):
-            model = _fit(job.recipe, loaded, folder)
+        model = _fit(job.recipe, loaded, folder)
         _finish(job, loaded, model, folder)
     return folder
 
 
 def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
-    """What decides the run, for whoever goes on with it."""
+    """Everything that decides the run; a run goes on only where it is the same."""
     claim = {
         "recipe_sha256": job.recipe.sha256(),
         "data_sha256": loaded.split.train.sha256,
@@ -116,7 +116,7 @@ def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ..
 
 
 def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
-    """What is left out is said at once, and not only in a file after hours."""
+    """Print the films that are left out at once, and not only into a file after hours."""
     if skipped:
         text = f"left out, unreadable: {len(skipped)} (first {skipped[0]})"
         console().print(text, markup=False, soft_wrap=True)
@@ -139,41 +139,32 @@ def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
 
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
-    """Train from the last checkpoint to the recipe's last epoch, or until it stops early."""
+    """Train from the last checkpoint to the recipe's last epoch."""
     done, split, teachers = folder.progress(), loaded.split, loaded.teachers
     batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
     if done.epochs_done:
         model = folder.model_after(done.epochs_done)
     else:
-        model = begin(recipe, split.train, len(batches), folder.pretraining)
+        model = build(recipe, len(batches))
     callbacks = [
         Masks(recipe.seed),
-        Checkpoint(folder, done, recipe.patience),
+        Checkpoint(folder, done),
         EpochProgress(recipe.epochs, len(batches)),
     ]
     validation = split.validation
-    if not waited_enough(done, recipe.patience):
-        model.fit(
-            batches,
-            initial_epoch=done.epochs_done,
-            callbacks=callbacks,
-            validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
-            validation_batch_size=128,
-            **fit_options(recipe, split.train),
-        )
-    return _kept(folder) if recipe.patience else model
-
-
-def _kept(folder: run.RunFolder) -> keras.Model:
-    """The network of the epoch with the lowest validation loss."""
-    progress = folder.progress()
-    text = f"kept: epoch {progress.best_epoch} of {progress.epochs_done}, lowest validation loss"
-    console().print(text, markup=False, soft_wrap=True)
-    return folder.model_after(progress.best_epoch)
+    model.fit(
+        batches,
+        initial_epoch=done.epochs_done,
+        callbacks=callbacks,
+        validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
+        validation_batch_size=128,
+        **fit_options(recipe, split.train),
+    )
+    return model
 
 
 def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
-    """What `keras.Model.fit` has to know besides the batches and who watches."""
+    """Options of `keras.Model.fit` besides batches and callbacks."""
     return {
         "epochs": recipe.epochs,
         "class_weight": class_weights(train.labels) if recipe.class_weights else None,
@@ -190,11 +181,8 @@ def _finish(
     judged = judge(job, loaded.split.validation, bare, folder)
     progress = folder.progress()
     # Again: a kill between the last checkpoint and its history row leaves the table short.
-    run.write_table(folder.path / run.HISTORY_FILE, list(progress.history))
-    before = folder.pretraining.progress()
-    if before.history:
-        run.write_table(folder.path / run.PRETRAINING_FILE, list(before.history))
-    pictures.draw_curves(progress.history, folder.path / "curves.png")
+    write_table(folder.path / run.HISTORY_FILE, list(progress.history))
+    run_pictures.draw_curves(progress.history, folder.path / "curves.png")
     folder.finish(
         bare,
         {
@@ -204,9 +192,8 @@ def _finish(
             "recipe_sha256": job.recipe.sha256(),
             "created_utc": utc_text(datetime.now(UTC)),
             "seed": job.recipe.seed,
-            "seconds": round(before.seconds + progress.seconds, 1),
+            "seconds": round(progress.seconds, 1),
             "epochs": progress.epochs_done,
-            **({"kept_epoch": progress.best_epoch} if job.recipe.patience else {}),
             "data": _describe(job, loaded),
             **({"teachers": loaded.teachers.about()} if loaded.teachers.members else {}),
             "software": software(),
@@ -226,7 +213,7 @@ def judge(
         validation.labels, expit(raw), named, None if changed is None else expit(changed)
     )
     write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
-    pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
+    run_pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
     return {
         "preprocessing_version": PREPROCESSING_VERSION,
@@ -245,7 +232,7 @@ def _logits_changed(
 
 
 def _bare(recipe: Recipe, model: keras.Model) -> keras.Model:
-    """The same network in float32, never compiled: an optimizer's moments would triple the file."""
+    """The same network, never compiled: an optimizer's moments would triple the file."""
     bare = NETS[recipe.net].build(replace(recipe.model, weights="none"))
     bare.set_weights(model.get_weights())
     return bare

@@ -1,4 +1,4 @@
-"""What a run is judged by, on its validation images."""
+"""Figures that a run is judged by, on its validation images."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _of_changed(
     probability: NDArray[np.float64],
     points: dict[str, OperatingPoint],
 ) -> dict[str, Any]:
-    """What the thresholds do to changed films, as plain figures."""
+    """Figures of the thresholds on changed films."""
     reached: dict[str, Any] = {"auc": round(float(roc_auc_score(labels, probability)), 6)}
     for name, point in points.items():
         sensitivity, specificity = measure(labels, probability, point.threshold)

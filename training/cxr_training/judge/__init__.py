@@ -1,1 +1,1 @@
-"""What finished runs reach, and the thresholds that follow from it."""
+"""Figures of finished runs, and the thresholds that follow from it."""

@@ -58,8 +58,8 @@ def fit_temperature(labels: Labels, logits: Logits) -> float:
     def loss(log_t: float) -> float:
         return _cross_entropy(target, logits / np.exp(log_t))
 
-    found = minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def fit_platt(labels: Labels, logits: Logits) -> Platt:

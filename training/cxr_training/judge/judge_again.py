@@ -1,6 +1,6 @@
 """Judge a finished run through the preprocessing of today.
 
-    python -m cxr_training.judge.judge_again RUN DATA
+The work behind `cxr-edge runs judge-again RUN DATA`.
 
 A network that was trained before `PREPROCESSING_VERSION` was raised has thresholds about other
 pixels than the runtime will show it, and `cxr-edge export` refuses it. This scores its validation
@@ -11,23 +11,20 @@ who sees films otherwise.
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import keras
 
-from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
 from cxr_training.films import data
 from cxr_training.fit import run, training
-from cxr_training.recipe.recipe import recipe_of
+from cxr_training.recipe.recipe import recorded_recipe
+from cxr_training.support.writing import write_json
 
 
 def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
-    """Rewrite what a RUN folder says of its validation films; its new run.json.
+    """Rewrite the scores of the validation films in a RUN folder; returns its new run.json.
 
     Args:
         folder: RUN of a finished `cxr-edge train`.
@@ -43,12 +40,12 @@ def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
     trained = run.trained_preprocessing(described)
     judged = training.judge(job, split.validation, model, run.RunFolder(folder))
     described |= {**judged, "trained_preprocessing_version": trained}
-    run.write_json(folder / run.RUN_FILE, described)
+    write_json(folder / run.RUN_FILE, described)
     return described
 
 
 def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Split]:
-    """What a finished run was asked to do, and its films as it split them.
+    """The job of a finished run, and its films as it split them.
 
     Args:
         folder: RUN.
@@ -59,21 +56,9 @@ def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Spl
         InputError: RUN is not finished, or was trained with other films.
     """
     described = run.read_run(folder)
-    job = training.TrainingJob(recipe_of(described["recipe"], str(folder)), labelled, folder)
+    job = training.TrainingJob(recorded_recipe(described["recipe"], str(folder)), labelled, folder)
     images, _ = training.read_images(job)
     if images.sha256 != described["data"]["sha256"]:
         raise InputError(f"{labelled} holds other films than {folder} was trained with")
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return job, split
-
-
-@click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(exists=True, path_type=Path))
-@click.argument("labelled", metavar="DATA", type=click.Path(exists=True, path_type=Path))
-def main(folder: Path, labelled: Path) -> None:
-    """Print the operating points."""
-    click.echo(json.dumps(judge_again(folder, labelled)["operating_points"], indent=2))
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

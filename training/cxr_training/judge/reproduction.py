@@ -1,26 +1,22 @@
-"""What finished runs reach on a labelled folder at the source report's own threshold of 0.5.
+"""Figures of finished runs on a labelled folder at the source report's own threshold of 0.5.
 
-    python -m cxr_training.judge.reproduction TEST RUN...
-
-prints a table in Markdown to hold beside the report's: accuracy, the share of each class that is
-recognised, and the area under the ROC curve, each with its 95 % interval by patient, and the area
-on the run's own validation films. Nothing is chosen here: run.json has the thresholds that were.
+The work behind `cxr-edge runs reproduce TEST RUN...`, which prints a table in Markdown to hold
+beside the report's: accuracy, the share of each class that is recognised, and the area under the
+ROC curve, each with its 95 % interval by patient, and the area on the run's own validation films.
+Nothing is chosen here: run.json has the thresholds that were.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import click
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import DataError, InputError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.auc import auc_estimate, estimate
@@ -28,9 +24,9 @@ from cxr_edge.statistics.measurements import Estimate
 from cxr_edge.statistics.operating_points import Proportion
 from cxr_training.films import data
 from cxr_training.fit import run
-from cxr_training.fit.scores import logits_of
+from cxr_training.fit.predictions import logits_of
 from cxr_training.fit.validation import REPORT_THRESHOLD
-from cxr_training.judge.pooled import share
+from cxr_training.judge.out_of_fold import share
 from cxr_training.nets import NETS
 
 _HEADER = (
@@ -94,19 +90,19 @@ def figures(images: data.ImageSet, probability: NDArray[np.float64]) -> tuple[Es
 
 def _share(right: NDArray[np.bool_], among: NDArray[np.bool_], patients: list[str]) -> Estimate:
     """Of the films `among` all, those that were judged right."""
-    found = estimate(float(right[among].mean()), share(right, among), patients)
-    if found.low < found.high:
-        return found
+    figure = estimate(float(right[among].mean()), share(right, among), patients)
+    if figure.low < figure.high:
+        return figure
     # All right, or none: a bootstrap without width says nothing. Wilson's interval over patients.
     people = len({patients[film] for film in np.flatnonzero(among)})
-    wilson = Proportion.of(round(found.value * people), people)
-    return replace(found, low=wilson.low, high=wilson.high)
+    wilson = Proportion.of(round(figure.value * people), people)
+    return replace(figure, low=wilson.low, high=wilson.high)
 
 
-def _cell(found: Estimate | None) -> str:
-    if found is None:
+def _cell(figure: Estimate | None) -> str:
+    if figure is None:
         return "too few patients"
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
 
 
 def _all_films(test: Path, size: int) -> data.ImageSet:
@@ -115,16 +111,3 @@ def _all_films(test: Path, size: int) -> data.ImageSet:
     if skipped:
         raise DataError(f"{len(skipped)} films of {test} cannot be read (first {skipped[0]})")
     return images
-
-
-@click.command()
-@click.argument("test", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def main(test: Path, runs: tuple[Path, ...]) -> None:
-    """Print the table."""
-    for line in rows(test, runs):
-        click.echo(line)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -31,15 +31,15 @@ from cxr_edge.errors import InputError
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import read
 from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_training.fit.predictions import read_scores
 from cxr_training.fit.run import (
     PREDICTIONS_FILE,
     RUN_FILE,
     SUMMARY_FILE,
     preprocessing,
 )
-from cxr_training.fit.scores import read_scores
 from cxr_training.judge.calibrate import fit_temperature
-from cxr_training.recipe.recipe import recipe_of
+from cxr_training.recipe.recipe import recorded_recipe
 
 
 def out_of_fold_points(folds: Path, run: Path) -> dict[str, OperatingPoint]:
@@ -86,7 +86,7 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     if sorted(summary.get("teachers", [])) != learnt_from:
         raise InputError(f"{both} learnt from different teachers")
     # As recipes of today: one that was written before a field was made does not differ by it.
-    of_folds, of_run = (recipe_of(it["recipe"], both) for it in (summary, described))
+    of_folds, of_run = (recorded_recipe(it["recipe"], both) for it in (summary, described))
     if replace(of_folds, seed=of_run.seed) != of_run:
         raise InputError(f"{both} have different recipes")
 

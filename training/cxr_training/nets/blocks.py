@@ -21,7 +21,7 @@ OUTPUT_DENSE_LAYER = "output_dense"
 
 @dataclass(frozen=True)
 class NetOptions:
-    """What a recipe may change about a network without changing its parameter counts.
+    """Options of a network that leave its parameter counts as they are.
 
     Attributes:
         normalization: `rescale` divides raw pixels by `rescale_divisor`; `per_image` subtracts

@@ -8,17 +8,15 @@ import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from cxr_edge.errors import RecipeError
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.recipe.sections import Augmentation, Optimizer, Pretraining, later
+from cxr_training.recipe.removed import REMOVED_TIP, removed_among, without_removed
+from cxr_training.recipe.sections import Augmentation, Optimizer, later
+from cxr_training.recipe.shipped import recipes_dir
 
 SEARCH_SECTION = "search"
-
-
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-_PRECISIONS = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -26,13 +24,7 @@ class Recipe:
     """One training run. Field names are the TOML keys.
 
     Attributes:
-        style_balance: power of the inverse propensity that films are drawn by; 0 draws each once an
-            epoch, 1 so that how it was taken tells as little as can be of its class (`balance`).
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
-        patience: 0, or after how many epochs without a lower validation loss training stops early;
-            the epoch with the lowest is kept, which makes figures on validation films optimistic.
-        precision: of activations; weights stay float32. Half precision is for GPUs.
-        pretraining: epochs without labels, before `epochs`.
     """
 
     name: str
@@ -44,20 +36,15 @@ class Recipe:
     validation_tenths: int = 2
     class_weights: bool = True
     label_smoothing: float = 0.0
-    style_balance: float = later(0.0)
     distillation: float = later(0.0)
     freeze_base: bool = False
-    patience: int = later(0)
-    precision: Precision = later("float32")
     model: NetOptions = field(default_factory=NetOptions)
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
-    pretraining: Pretraining = later(Pretraining())
 
     def __post_init__(self) -> None:
         """Refuse a run that cannot train or validate."""
         self._check_net()
-        self._check_phases()
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
@@ -68,31 +55,6 @@ class Recipe:
             raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation must be in [0, 1]: {self.distillation}")
-        if not 0 <= self.style_balance <= 2:
-            raise ValueError(f"style_balance must be in [0, 2]: {self.style_balance}")
-        if self.style_balance and not self.shuffle:
-            raise ValueError("style_balance draws films by chance, so shuffle must be true")
-
-    def _check_phases(self) -> None:
-        """Phases and numbers that go together."""
-        before = self.pretraining.epochs
-        # Neither of these changes a film by itself.
-        changes = replace(self.augmentation, mixup=0.0, black_outside=0.0)
-        if before and changes == Augmentation():
-            raise ValueError("pretraining compares changed copies: augmentation must change them")
-        if 0 < before <= self.optimizer.warmup_epochs:
-            raise ValueError(
-                f"pretraining.epochs ({before}) must be more than the optimizer's warmup_epochs "
-                f"({self.optimizer.warmup_epochs}), which it shares"
-            )
-        if self.precision not in _PRECISIONS:
-            raise ValueError(
-                f"unknown precision: {self.precision}; known: {', '.join(_PRECISIONS)}"
-            )
-        if self.patience < 0:
-            raise ValueError(f"patience must be 0 (never stop early) or more: {self.patience}")
-        if self.patience and self.optimizer.weight_average:
-            raise ValueError("patience keeps one epoch, weight_average none: one of them must be 0")
 
     def _check_net(self) -> None:
         """A network that is there, and that the options fit."""
@@ -133,7 +95,7 @@ def _counted(part: Any) -> dict[str, Any]:
 
 
 def load_recipe(net: str, which: str) -> Recipe:
-    """Read `report` or `tuned` for a network, or a TOML file.
+    """Read a shipped recipe of a network by its name, or a TOML file.
 
     Raises:
         RecipeError: no such recipe, not TOML, an unknown key, a value out of range, another net.
@@ -152,9 +114,9 @@ def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        known = sorted(p.name for p in recipes_dir().glob("*.toml"))
+        shipped = sorted(p.name for p in recipes_dir().glob("*.toml"))
         raise RecipeError(
-            f"no recipe {which!r} for {net}", tip=f"shipped recipes: {', '.join(known)}"
+            f"no recipe {which!r} for {net}", tip=f"shipped recipes: {', '.join(shipped)}"
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe {path} cannot be read: {error}") from error
@@ -166,23 +128,24 @@ def recipe_of(table: dict[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: an unknown key, another type, a value out of range.
     """
-    told = {key: value for key, value in table.items() if key != SEARCH_SECTION}
-    recipe: Recipe = _build(Recipe, told, where)
+    values = {key: value for key, value in table.items() if key != SEARCH_SECTION}
+    recipe: Recipe = _build(Recipe, values, where)
     return recipe
 
 
-def recipes_dir() -> Path:
-    """Where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "recipes"
-    return inside if inside.is_dir() else package.parent / "recipes"
+def recorded_recipe(table: dict[str, Any], where: str) -> Recipe:
+    """The recipe of a run or of folds, from their JSON.
+
+    Raises:
+        RecipeError: as `recipe_of`, or it sets an option that is gone.
+    """
+    return recipe_of(without_removed(table, where), where)
 
 
 _TABLES: dict[str, type] = {
     "model": NetOptions,
     "optimizer": Optimizer,
     "augmentation": Augmentation,
-    "pretraining": Pretraining,
 }
 
 
@@ -191,12 +154,13 @@ _TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bo
 
 def _build(kind: type, table: dict[str, Any], where: str) -> Any:
     """A dataclass from a TOML table; every key must be known and of the field's type."""
-    known = {item.name: str(item.type) for item in fields(kind)}
-    unknown = sorted(set(table) - set(known))
+    types = {item.name: str(item.type) for item in fields(kind)}
+    unknown = sorted(set(table) - set(types))
     if unknown:
-        raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}")
+        tip = REMOVED_TIP if removed_among(unknown) else ""
+        raise RecipeError(f"recipe {where}: unknown keys {', '.join(unknown)}", tip=tip)
     try:
-        return kind(**{key: _value(key, known[key], value, where) for key, value in table.items()})
+        return kind(**{key: _value(key, types[key], value, where) for key, value in table.items()})
     except (TypeError, ValueError, OverflowError) as error:
         raise RecipeError(f"recipe {where}: {error}") from error
 
@@ -211,7 +175,7 @@ def _value(key: str, annotation: str, value: Any, where: str) -> Any:
 
 def _check_type(key: str, annotation: str, value: Any) -> None:
     """TOML has types; a quoted number is a mistake, not a number."""
-    # What is neither a table nor in _TYPES is text: the dataclass itself checks a `Literal`.
+    # Text is neither a table nor in _TYPES; the dataclass itself checks a `Literal`.
     wanted = (dict,) if key in _TABLES else _TYPES.get(annotation, (str,))
     if not isinstance(value, wanted) or (wanted != (bool,) and type(value) is bool):
         name = "table" if key in _TABLES else wanted[-1].__name__

@@ -1,4 +1,4 @@
-"""A recipe's sections: how steps are taken, how films are changed, what comes before labels."""
+"""A recipe's sections: how steps are taken and how films are changed."""
 
 from __future__ import annotations
 
@@ -58,11 +58,8 @@ class Augmentation:
             frequencies) are drawn towards those of another training film.
         shade: standard deviation of a smooth factor on the grey levels, times two.
         crop: share cut off at each side, or a third of it added there; changes the aspect.
-        low_resolution: share of the images that are reduced and enlarged again.
         frame: width of a border around half of the images, or of strips over their sides, as a
             share of the size.
-        cut_out: side of a grey square in half of the images, as a share of the size.
-        mixup: alpha of the Beta distribution that two images and their labels are mixed by.
     """
 
     zoom: float = 0.0
@@ -79,10 +76,7 @@ class Augmentation:
     fourier: float = later(0.0)
     shade: float = later(0.0)
     crop: float = later(0.0)
-    low_resolution: float = later(0.0)
     frame: float = later(0.0)
-    cut_out: float = later(0.0)
-    mixup: float = later(0.0)
 
     def __post_init__(self) -> None:
         """A range is a magnitude."""
@@ -91,36 +85,9 @@ class Augmentation:
                 raise ValueError(f"{item.name} must not be negative")
         if self.zoom >= 1:
             raise ValueError(f"zoom must be below 1: {self.zoom}")
-        for name in ("black_outside", "histogram", "fourier", "low_resolution", "cut_out"):
+        for name in ("black_outside", "histogram", "fourier"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} is a share, at most 1: {getattr(self, name)}")
         for name in ("crop", "frame"):
             if getattr(self, name) >= 0.5:
                 raise ValueError(f"{name} would leave nothing, must be below 0.5")
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """Epochs without labels before those with them, see `pretrain`; the optimizer is shared.
-
-    They show every film once an epoch, in random order: `shuffle`, `style_balance`, `mixup` and
-    `distillation` are for labels.
-
-    Attributes:
-        epochs: 0 for none.
-        batch_size: films a batch, each shown in two changed copies.
-        learning_rate: in place of the optimizer's.
-        temperature: what similarities are divided by; lower looks at the most similar films.
-    """
-
-    epochs: int = 0
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    temperature: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot compare films with one another."""
-        if self.epochs < 0 or self.batch_size < 2:
-            raise ValueError("pretraining takes 0 epochs or more and batches of 2 films or more")
-        if not self.learning_rate > 0 or not self.temperature > 0:
-            raise ValueError("learning_rate and temperature of pretraining must be positive")

@@ -30,12 +30,12 @@ from cxr_edge.support.cores import usable_cores
 from cxr_training.films import data, folds
 from cxr_training.films.folds import Scheme
 from cxr_training.fit import training
-from cxr_training.fit.alone import alone, end_with_the_parent
-from cxr_training.fit.memory import keep_freed_memory
-from cxr_training.fit.progress import console
+from cxr_training.fit.run_lock import end_with_the_parent, locked
 from cxr_training.recipe.recipe import read_table
 from cxr_training.search.space import Space, load_space
 from cxr_training.search.trial import Objective, Trials
+from cxr_training.support.memory import keep_freed_memory
+from cxr_training.support.progress import console
 
 _NAME = "cxr-edge"
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -46,7 +46,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class SearchJob:
-    """What `cxr-edge search` was asked to do.
+    """A request to `cxr-edge search`.
 
     Attributes:
         recipe: TOML file with a section `search`.
@@ -85,7 +85,7 @@ def search(job: SearchJob) -> dict[str, Any]:
     job.study.parent.mkdir(parents=True, exist_ok=True)
     job.beside("lock").touch()
     # Two searches in one study would take each other's running trials for cut off.
-    with alone(job.beside("lock"), str(job.study)):
+    with locked(job.beside("lock"), str(job.study)):
         images, skipped = _images(job, space)
         training.say_skipped(skipped)
         training.say_alone(images)
@@ -176,7 +176,7 @@ def _run_again_what_was_cut_off(study: optuna.Study) -> None:
 
 @dataclass(frozen=True)
 class Worker:
-    """Who works: a number, and a ticket for each trial that all of them may still begin."""
+    """One process: its number, and a ticket for each trial that all of them may still begin."""
 
     number: int
     tickets: Semaphore
@@ -203,7 +203,7 @@ def _work_in_parallel(job: SearchJob, missing: int) -> None:
 
 @contextlib.contextmanager
 def _share_of_the_cores(processes: int) -> Iterator[None]:
-    """What processes that start now find in their environment, unless the user has said more."""
+    """Share the cores among processes that start now, unless the environment already does."""
     ours = [name for name in _THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(ours, str(max(1, usable_cores() // processes))))
     try:

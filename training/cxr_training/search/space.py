@@ -1,4 +1,4 @@
-"""What a search may vary: the section `search` of a recipe, as data.
+"""The space of a search: section `search` of a recipe, as data.
 
 [search]
 "optimizer.learning_rate" = { low = 3e-4, high = 1e-2, log = true }
@@ -21,8 +21,8 @@ from cxr_training.recipe.recipe import SEARCH_SECTION, Recipe, recipe_of
 Table = dict[str, Any]
 
 # One set of films is read, at one size; none is kept back but the folds; and the luckiest seed is
-# no better recipe. A search has no teachers, and stops no training by the fold that judges it.
-_FIXED = ("name", "net", "seed", "validation_tenths", "distillation", "patience")
+# no better recipe. A search has no teachers.
+_FIXED = ("name", "net", "seed", "validation_tenths", "distillation")
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,6 @@ def load_space(table: Table, where: str) -> Space:
     space = Space(table, where, varied)
     if space.recipe({}).distillation:
         raise RecipeError(f"recipe {where}: a search has no teachers, so distillation must be 0")
-    if space.recipe({}).patience:
-        raise RecipeError(f"recipe {where}: a search stops no trial early, so patience must be 0")
     for name, it in varied.items():  # both ends, before hours are spent
         for value in it.choices if isinstance(it, Choice) else (it.low, it.high):
             space.recipe({name: value})

@@ -14,12 +14,11 @@ from optuna.trial import TrialState
 from cxr_edge.statistics.auc import resampled_auc
 from cxr_edge.statistics.operating_points import SCREENING_SENSITIVITY
 from cxr_training.films import data
-from cxr_training.films.augmentation import TrainingBatches
 from cxr_training.fit import training
-from cxr_training.fit.build import precision
-from cxr_training.fit.pretrain import begin
-from cxr_training.fit.scores import logits_of
-from cxr_training.judge.pooled import specificity_at_sensitivity
+from cxr_training.fit.build import build
+from cxr_training.fit.predictions import logits_of
+from cxr_training.fit.training_batches import TrainingBatches
+from cxr_training.judge.out_of_fold import specificity_at_sensitivity
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.search.space import Space
 
@@ -29,7 +28,7 @@ _LEAST_TRIALS = 5  # a median of fewer is chance
 
 @dataclass(frozen=True)
 class Trials:
-    """What a trial is judged by: called with one, it gives its figure.
+    """Objective of a search: called with a trial, it gives its figure.
 
     Attributes:
         space: what a trial may try.
@@ -91,7 +90,6 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     keras.utils.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     batches = TrainingBatches(split.train, recipe, 0)
-    with precision(recipe):
-        model = begin(recipe, split.train, len(batches), None)
-        model.fit(batches, **training.fit_options(recipe, split.train))
+    model = build(recipe, len(batches))
+    model.fit(batches, **training.fit_options(recipe, split.train))
     return logits_of(model, split.validation.pixels)

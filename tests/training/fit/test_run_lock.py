@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import StateBusyError
-from cxr_training.fit.alone import alone
+from cxr_training.fit.run_lock import locked
 from tests.training.helpers import fresh_python
 
 PARENT = """
@@ -23,11 +23,11 @@ child.join()
 def test_a_second_one_is_refused_and_a_later_one_is_not(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "it"
     path.touch() if kind == "file" else path.mkdir()
-    with alone(path, "the work"):
+    with locked(path, "the work"):
         with pytest.raises(StateBusyError, match="another process works on the work") as busy:
-            alone(path, "the work").__enter__()
+            locked(path, "the work").__enter__()
         assert (busy.value.exit_code, busy.value.tip[:8]) == (75, "wait for")
-    with alone(path, "the work"):
+    with locked(path, "the work"):
         pass
 
 
@@ -38,7 +38,7 @@ def test_a_share_without_locks_stops_nothing(
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr("fcntl.flock", unknown)
-    with alone(tmp_path, "the work"), alone(tmp_path, "the work"):
+    with locked(tmp_path, "the work"), locked(tmp_path, "the work"):
         pass
 
 

@@ -27,7 +27,7 @@ from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet, S
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose, measure
 from cxr_edge.support.utc import utc_text
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.about import (
+from cxr_export.intended_use import (
     KERMANY,
     KERMANY_TRAIN_SHA256,
     KERMANY_USE,
@@ -104,7 +104,7 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
 
 
 def operating_points(source: Source, labelled: ImageSet) -> dict[str, OperatingPoint]:
-    """Those of the run; without a run, chosen on the calibration images."""
+    """Operating points of the run; without a run, chosen on the calibration images."""
     if source.run is None:
         probability = source.score(labelled.pixels)
         return choose(labelled.labels, probability, f"calibration, {len(labelled.labels)} images")
@@ -138,7 +138,7 @@ def remeasured(
 
 
 def spread(data: str, images: ImageSet, probability: NDArray[np.float64]) -> ScoreDistribution:
-    """How the scores of each class spread."""
+    """Distribution of the scores of each class."""
     scores = {name: probability[images.labels == label] for label, name in enumerate(CLASSES)}
     return ScoreDistribution.of(data, scores)
 
@@ -199,7 +199,7 @@ def _tensors(size: int, cells: tuple[int, int]) -> NetworkDataFormat:
 
 
 def golden(logits_of: Score, size: int, tolerance: float) -> Golden:
-    """What a network, or a file, says about the rule-made images.
+    """Scores of the rule-made images by a network or a file.
 
     Args:
         logits_of: uint8 [N, S, S, 1] to float64 [N].

@@ -16,7 +16,8 @@ from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.auc import auc_estimate
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose
-from cxr_export.draft import (
+from cxr_export.source import Source, load_source
+from cxr_export.spec_draft import (
     GOLDEN_TOLERANCE,
     Measured,
     draft_spec,
@@ -25,7 +26,6 @@ from cxr_export.draft import (
     remeasured,
     spread,
 )
-from cxr_export.source import Source, load_source
 from cxr_training.films.data import ImageSet, find_labelled, load_images
 from tests.export.networks import (
     CELLS,

@@ -24,9 +24,9 @@ from cxr_edge.runtime import Device
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.runtime.tflite import TfliteRunner
 from cxr_edge.types import Predictions
-from cxr_export.compact import LEVELS, MIN_ELEMENTS, pack, pack_onnx, pack_tflite, snap
 from cxr_export.graph import InferenceGraph
 from cxr_export.source import load_source
+from cxr_export.weight_quantisation import LEVELS, MIN_ELEMENTS, pack, pack_onnx, pack_tflite, snap
 from tests.export.films import films
 from tests.export.networks import (
     NAMES,
@@ -247,7 +247,7 @@ def test_tflite_without_large_weights_is_left_as_it_is(
     converted: Callable[[str], Converted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = converted("cnn4_50")
-    monkeypatch.setattr("cxr_export.compact.MIN_ELEMENTS", 10**9)
+    monkeypatch.setattr("cxr_export.weight_quantisation.MIN_ELEMENTS", 10**9)
     assert pack_tflite(network.tflite) == network.tflite
 
 

@@ -12,7 +12,7 @@ CODE = """
 import resource, sys, threading
 import numpy as np
 if sys.argv[1] == "kept":
-    from cxr_training.fit.memory import keep_freed_memory
+    from cxr_training.support.memory import keep_freed_memory
     keep_freed_memory()
 
 def step():

@@ -1,4 +1,4 @@
-"""The networks behind the files: one source in the precision that was asked for."""
+"""Networks in the precision of the files that they become, and runners of such files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.runtime.tflite import TfliteRunner
-from cxr_export import compact, onnx, quantise, tflite
-from cxr_export.draft import Score
+from cxr_export import onnx, quantise, tflite, weight_quantisation
 from cxr_export.graph import InferenceGraph
+from cxr_export.spec_draft import Score
 
 _BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What becomes files; float16 is for GPUs, and TFLite runs on none here."""
+    """The networks that become files; float16 is for GPUs, and TFLite runs on none here."""
 
     onnx: onnx_library.ModelProto
     tflite: bytes | None
@@ -43,8 +43,8 @@ def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) ->
         return Networks(quantise.to_int8(model, pixels), tflite.convert_int8(graph, pixels))
     flat = tflite.convert(graph)
     if precision == "int8-weights":
-        compact.pack_onnx(model)
-        flat = compact.pack_tflite(flat)
+        weight_quantisation.pack_onnx(model)
+        flat = weight_quantisation.pack_tflite(flat)
     return Networks(model, flat)
 
 
@@ -75,5 +75,5 @@ def _in_batches(
     predict: Callable[[NDArray[np.uint8]], NDArray[np.floating]], pixels: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
     starts = range(0, len(pixels), _BATCH_SIZE)
-    found = [predict(pixels[start : start + _BATCH_SIZE]) for start in starts]
-    return np.concatenate(found).astype(np.float64)
+    batches = [predict(pixels[start : start + _BATCH_SIZE]) for start in starts]
+    return np.concatenate(batches).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a model is for, in words; specs and cards carry it.
+"""The intended use of a model, in words; specs and cards carry it.
 
 Only a model trained on the public Kermany films is said to be about them.
 """

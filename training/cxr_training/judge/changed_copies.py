@@ -1,6 +1,6 @@
 """Finished runs, compared on changed copies of the validation films that they share.
 
-    python -m cxr_training.judge.copies DATA RUN...
+The work behind `cxr-edge runs compare DATA RUN...`.
 
 Films as they are saturate, and one copy of each (`changed_films` in run.json) leaves an area to the
 luck of its draw. So each validation film is changed eight times as the first run's recipe changes
@@ -12,19 +12,16 @@ heart. Nothing is chosen here.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from cxr_edge.cli.boundary import run_command
 from cxr_edge.errors import InputError
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.auc import Counts, estimate, resampled_auc
@@ -32,7 +29,7 @@ from cxr_edge.statistics.measurements import Estimate
 from cxr_training.films import data
 from cxr_training.films.augmentation import changed_copies
 from cxr_training.fit import run
-from cxr_training.fit.scores import logits_of
+from cxr_training.fit.predictions import logits_of
 from cxr_training.judge.judge_again import job_of
 from cxr_training.recipe.sections import Augmentation
 
@@ -47,7 +44,7 @@ Areas = Callable[[Counts], float | None]
 
 @dataclass(frozen=True)
 class _Judged:
-    """What one network says of the films that all were validated on.
+    """One network's scores of the films that all were validated on.
 
     Attributes:
         plain: logits of N films, [N].
@@ -104,28 +101,28 @@ def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
     if run.preprocessing(described) != PREPROCESSING_VERSION:
         raise InputError(
             f"{folder} saw its films through another preprocessing",
-            tip="python -m cxr_training.judge.judge_again judges it through this one",
+            tip="cxr-edge runs judge-again judges it through this one",
         )
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
 
-    def said(images: data.ImageSet, draw: int) -> NDArray[np.float64]:
+    def logits_of_copies(images: data.ImageSet, draw: int) -> NDArray[np.float64]:
         return logits_of(model, changed_copies(images.pixels, ranges, draw))
 
     return _Judged(
         plain=logits_of(model, split.validation.pixels),
-        copies=np.stack([said(split.validation, draw) for draw in range(COPIES)]),
-        training=float(roc_auc_score(split.train.labels, said(split.train, 0))),
+        copies=np.stack([logits_of_copies(split.validation, draw) for draw in range(COPIES)]),
+        training=float(roc_auc_score(split.train.labels, logits_of_copies(split.train, 0))),
         threshold=float(logit(described["operating_points"]["screening"]["threshold"])),
     )
 
 
 def _mean_area(labels: NDArray[np.float32], copies: NDArray[np.float64]) -> Areas:
-    """The area as a mean over draws, where each film counts as often as it is told."""
+    """The area as a mean over draws, where `counts` says how often each film counts."""
     areas = [resampled_auc(labels, scores) for scores in copies]
 
     def mean(counts: Counts) -> float | None:
-        found = [area for area in (area(counts) for area in areas) if area is not None]
-        return float(np.mean(found)) if found else None
+        values = [value for area in areas if (value := area(counts)) is not None]
+        return float(np.mean(values)) if values else None
 
     return mean
 
@@ -150,19 +147,6 @@ def _shares(labels: NDArray[np.float32], judged: _Judged) -> str:
     return f"{flagged[:, labels == 1].mean():.3f}, {1 - flagged[:, labels == 0].mean():.3f}"
 
 
-def _cell(found: Estimate, sign: str = "") -> str:
-    low, high = (f"{bound:{sign}.4f}" for bound in (found.low, found.high))
-    return f"{found.value:{sign}.4f} ({low} to {high})"
-
-
-@click.command()
-@click.argument("labelled", metavar="DATA", type=click.Path(exists=True, path_type=Path))
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def main(labelled: Path, runs: tuple[Path, ...]) -> None:
-    """Print the table."""
-    for line in rows(labelled, runs):
-        click.echo(line)
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))
+def _cell(figure: Estimate, sign: str = "") -> str:
+    low, high = (f"{bound:{sign}.4f}" for bound in (figure.low, figure.high))
+    return f"{figure.value:{sign}.4f} ({low} to {high})"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxr_training.fit.pictures import draw_confusion, draw_curves
+from cxr_training.fit.run_pictures import draw_confusion, draw_curves
 
 ROW = {"loss": 0.5, "val_loss": 0.6, "binary_accuracy": 0.7, "val_binary_accuracy": 0.8}
 

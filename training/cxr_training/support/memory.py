@@ -1,4 +1,4 @@
-"""The C library's allocator, told what a training does: ask for the same large blocks each step."""
+"""Settings of the C library's allocator for a training, whose steps ask for the same blocks."""
 
 from __future__ import annotations
 

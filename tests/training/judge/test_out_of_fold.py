@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from cxr_edge.statistics.operating_points import highest_with_sensitivity, measure
 from cxr_training.crossval.table import table
 from cxr_training.films.data import ImageSet, LabelledFile
-from cxr_training.judge.pooled import (
+from cxr_training.judge.out_of_fold import (
     OutOfFold,
     mean_figure,
     pooled_points,

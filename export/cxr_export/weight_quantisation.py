@@ -70,7 +70,7 @@ def snap(model: keras.Model) -> None:
 
 
 def _input_scale(model: keras.Model, weight: keras.Variable) -> Any:
-    """What folding will multiply each row of a kernel with.
+    """Factors that folding will multiply each row of a kernel with.
 
     A factor per output channel keeps a kernel on its grid. Only the batch normalisation in front
     of the first dense layer brings one per input channel.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxr_training.fit.progress import item_bar
+from cxr_training.support.progress import item_bar
 
 
 def test_a_bar_leaves_stdout_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a network says of films, and the table that keeps it."""
+"""Scores of films by a network, and the table that keeps them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scipy.special import expit
 
 from cxr_training.films.augmentation import as_rgb
 from cxr_training.films.data import ImageSet
-from cxr_training.fit.run import write_table
 from cxr_training.nets.blocks import OUTPUT_DENSE_LAYER
+from cxr_training.support.writing import write_table
 
 
 def logits_of(model: keras.Model, pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """What the network says before its sigmoid: grey levels [N, S, S, 1] to [N]."""
+    """Output of the network before its sigmoid: grey levels [N, S, S, 1] to [N]."""
     to_logit = keras.Model(model.input, model.get_layer(OUTPUT_DENSE_LAYER).output)
     predicted = to_logit.predict(as_rgb(pixels), batch_size=128, verbose=0)
     return np.asarray(predicted, dtype=np.float64)[:, 0]

@@ -1,4 +1,4 @@
-"""Progress on stderr; without Keras, because `explore` trains nothing."""
+"""Progress bars on stderr; without Keras, because `explore` trains nothing."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def item_bar(title: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 def console() -> Console:
-    """Where people read: stderr, so that stdout stays data."""
+    """Console on stderr, so that stdout stays data."""
     return Console(stderr=True, highlight=False)

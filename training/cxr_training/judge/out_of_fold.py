@@ -150,7 +150,7 @@ def summarize(scores: OutOfFold) -> dict[str, Any]:
 def _figures(
     scores: OutOfFold, films: NDArray[np.bool_], elsewhere: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """What `summarize` says about some of the films; `elsewhere` is a threshold per fold."""
+    """Figures of `summarize` over some of the films; `elsewhere` is a threshold per fold."""
     images = scores.images.subset(np.flatnonzero(films))
     labels, logits = images.labels, scores.logits[:, films]
     fold = scores.fold_of[films] - 1
@@ -188,8 +188,8 @@ def mean_figure(
 
     value, low, high = mean(once), None, None
     if value is not None and enough_patients(labels, patients):
-        found = estimate(value, mean, patients)
-        if found.low < found.high:
-            low, high = round(found.low, _DECIMALS), round(found.high, _DECIMALS)
+        interval = estimate(value, mean, patients)
+        if interval.low < interval.high:
+            low, high = round(interval.low, _DECIMALS), round(interval.high, _DECIMALS)
         value = round(value, _DECIMALS)
     return {"value": value, "low": low, "high": high, "per_seed": per_seed}

@@ -1,4 +1,4 @@
-"""One process at a time where two would write over each other."""
+"""One process at a time in a RUN folder or a study, and none without its parent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxr_edge.errors import StateBusyError
 
 
 @contextmanager
-def alone(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock of a file or folder that exists; it ends with the process in any case.
 
     Args:
@@ -40,7 +40,7 @@ def alone(path: Path, what: str) -> Iterator[None]:
 
 
 def end_with_the_parent() -> None:
-    """End this process when its parent does: who kills the one means both."""
+    """End this process when its parent does: a kill of the one is meant for both."""
     if parent := multiprocessing.parent_process():
 
         def end() -> None:

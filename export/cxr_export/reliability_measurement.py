@@ -1,4 +1,4 @@
-"""How far the scores of an exported file can be trusted, on the films that its run validated on."""
+"""Measures how far an exported file can be trusted, on the films that its run validated on."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.calibration import Scores, calibrate, read_pooled
+from cxr_export.precision import logits_with, score_with
 from cxr_export.robustness import robustness
 from cxr_export.shortcuts import shortcuts
-from cxr_export.variants import logits_with, score_with
 from cxr_training.crossval.crossval import SCORES_FILE
 from cxr_training.films.data import ImageSet, Split
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is judged, and by which films.
+    """A file to judge, and the films to judge it by.
 
     Attributes:
         runner: the exported file.

@@ -1,4 +1,4 @@
-"""What a spec takes from a RUN folder of `cxr-edge train`: its run.json and predictions.csv."""
+"""Reads a RUN folder of `cxr-edge train` for a spec: its run.json and predictions.csv."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import read
 from cxr_training.films.data import CLASSES
 from cxr_training.fit.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION, preprocessing
+from cxr_training.recipe.removed import without_removed
 
 SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a spec takes from the run.json and the predictions.csv of `cxr-edge train`."""
+class TrainingRun:
+    """Parts of run.json and predictions.csv of `cxr-edge train` that enter a spec."""
 
     net: str
     training: Training
@@ -31,12 +32,13 @@ class Run:
     validation_films: frozenset[str]
 
 
-def load_run(folder: Path) -> Run:
-    """Read what `cxr-edge train` wrote.
+def load_run(folder: Path) -> TrainingRun:
+    """Read the files that `cxr-edge train` wrote.
 
     Raises:
         ExportError: the run is not finished, another program wrote it, or its films were prepared
             in another way than the runtime prepares them.
+        RecipeError: its recipe sets an option that is gone.
     """
     path = folder / RUN_FILE
     try:
@@ -47,23 +49,23 @@ def load_run(folder: Path) -> Run:
         ) from error
     try:
         seen_through = preprocessing(values)
-        run = _read_run(values, folder / PREDICTIONS_FILE)
+        run = _read_run(values, folder)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExportError(f"{path} is not the run.json of cxr-edge train: {error}") from error
     if seen_through != PREPROCESSING_VERSION:
         raise ExportError(
             f"{folder} saw its films through preprocessing {seen_through}, this is "
             f"{PREPROCESSING_VERSION}: its thresholds are about other pixels",
-            tip="python -m cxr_training.judge.judge_again RUN DATA judges it through this one",
+            tip="cxr-edge runs judge-again RUN DATA judges it through this one",
         )
     return run
 
 
-def _read_run(values: dict[str, Any], predictions: Path) -> Run:
+def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
     """KeyError, TypeError or ValueError when something is missing or of another type."""
     if values["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema {values['schema_version']}, this is {SCHEMA_VERSION}")
-    recipe, data = values["recipe"], values["data"]
+    recipe, data = without_removed(values["recipe"], str(folder)), values["data"]
     training = {
         "data": data["name"],
         "data_sha256": data["sha256"],
@@ -71,43 +73,25 @@ def _read_run(values: dict[str, Any], predictions: Path) -> Run:
         "validation_counts": data["validation"],
         "split": _split(recipe["validation_tenths"], values, data),
         "recipe": recipe["name"],
-        "pretrained_weights": _before_labels(recipe),
+        "pretrained_weights": recipe["model"]["weights"],
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
         **{key: values[key] for key in _COPIED},
-        "software": {**values["software"], **_half_precision(recipe)},
     }
     points = read(dict[str, OperatingPoint], values["operating_points"], "operating_points")
     if missing := {"screening", "balanced"} - set(points):
         raise ValueError(f"no operating point {', '.join(sorted(missing))}")
+    predictions = folder / PREDICTIONS_FILE
     scores = _validation_scores(predictions, points["screening"].data, data["validation"])
     films = _validation_films(predictions)
-    return Run(values["net"], read(Training, training, "training"), points, scores, films)
+    return TrainingRun(values["net"], read(Training, training, "training"), points, scores, films)
 
 
 def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:
-    told = f"{tenths}0 % of patients held out, seed {values['seed']}"
-    if "kept_epoch" in values:
-        chosen = f"epoch {values['kept_epoch']} of {values['epochs']}"
-        told += f"; they chose {chosen}, so figures on them are optimistic"
+    held_out = f"{tenths}0 % of patients held out, seed {values['seed']}"
     unknown = data.get("unknown_patients", 0)  # not in runs of before it was counted
     if not unknown:
-        return told
-    return f"{told}; {unknown} films of unknown patients, each counted as one of its own"
-
-
-def _before_labels(recipe: dict[str, Any]) -> str:
-    """What the network knew before it saw a label."""
-    weights: str = recipe["model"]["weights"]
-    epochs = recipe.get("pretraining", {}).get("epochs", 0)  # not in runs of before there was any
-    if not epochs:
-        return weights
-    return f"{weights}; then {epochs} epochs without labels on the films that it was trained on"
-
-
-def _half_precision(recipe: dict[str, Any]) -> dict[str, str]:
-    """What activations were computed in, where it was not float32."""
-    precision = recipe.get("precision", "float32")  # not in runs of before there was any other
-    return {} if precision == "float32" else {"precision": precision}
+        return held_out
+    return f"{held_out}; {unknown} films of unknown patients, each counted as one of its own"
 
 
 def _teacher(about: dict[str, str]) -> str:
@@ -118,11 +102,11 @@ def _teacher(about: dict[str, str]) -> str:
     )
 
 
-_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "metrics")
+_COPIED = ("recipe_sha256", "seed", "epochs", "seconds", "created_utc", "metrics", "software")
 
 
 def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDistribution:
-    """How the scores of the validation films spread.
+    """Distribution of the scores of the validation films.
 
     Raises:
         ExportError: it cannot be read, or holds other films than run.json counts.
@@ -135,9 +119,9 @@ def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDi
         distribution = ScoreDistribution.of(data, scores)
     except (OSError, ValueError, KeyError, IndexError, TypeError, csv.Error) as error:
         raise ExportError(f"{path} is not the {path.name} of cxr-edge train: {error}") from error
-    found = {name: sum(bins) for name, bins in distribution.counts.items()}
-    if found != {name: counts[name] for name in CLASSES}:
-        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {found}")
+    films = {name: sum(bins) for name, bins in distribution.counts.items()}
+    if films != {name: counts[name] for name in CLASSES}:
+        raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {films}")
     return distribution
 
 

@@ -11,10 +11,10 @@ from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, Runner, start
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_export import onnx, tflite
-from cxr_export.draft import FILE_GOLDEN_TOLERANCE, golden
 from cxr_export.parity import TOLERANCE, Gate, ValidationGate
+from cxr_export.precision import score_with
 from cxr_export.source import Source
-from cxr_export.variants import score_with
+from cxr_export.spec_draft import FILE_GOLDEN_TOLERANCE, golden
 from cxr_training.films.data import ImageSet
 
 _STORED = {precision: stored for stored, precision in PRECISIONS.items()}
@@ -31,7 +31,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Gates:
-    """What every file has to pass.
+    """The gates that every file has to pass.
 
     Attributes:
         parity: with the trained network.

@@ -1,0 +1,105 @@
+"""Batches: every film once an epoch, and the same after a kill."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cxr_training.fit.training_batches import TrainingBatches
+from cxr_training.recipe.recipe import Recipe
+from cxr_training.recipe.sections import Augmentation
+from tests.training.films.made import EVERYTHING, SIZE, image_set
+
+
+def recipe(**changes: Any) -> Recipe:
+    plain = Recipe(name="test", net="cnn3_50", epochs=3, batch_size=4, augmentation=EVERYTHING)
+    return replace(plain, **changes)
+
+
+def epoch(batches: TrainingBatches) -> list[tuple[NDArray[np.float32], Any]]:
+    return [batches[i] for i in range(len(batches))]
+
+
+def assert_same(first: list[Any], second: list[Any]) -> None:
+    for (one, one_labels), (two, two_labels) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one_labels, two_labels)
+
+
+def test_batches_cover_every_image_once() -> None:
+    batches = epoch(TrainingBatches(image_set(), recipe(augmentation=Augmentation()), 0))
+    assert [len(pixels) for pixels, _ in batches] == [4, 4, 2]
+    assert [labels.shape for _, labels in batches] == [(4, 1), (4, 1), (2, 1)]
+    seen = np.concatenate([pixels[..., 0] for pixels, _ in batches])
+    assert {p.tobytes() for p in seen} == {
+        p.astype(np.float32).tobytes() for p in image_set().pixels[..., 0]
+    }
+
+
+def test_labels_go_with_their_pixels() -> None:
+    images = image_set()
+    label_of = {
+        pixels.astype(np.float32).tobytes(): label
+        for pixels, label in zip(images.pixels[..., 0], images.labels, strict=True)
+    }
+    for pixels, labels in epoch(TrainingBatches(images, recipe(augmentation=Augmentation()), 0)):
+        assert [label_of[plane.tobytes()] for plane in pixels[..., 0]] == labels[:, 0].tolist()
+
+
+def test_the_same_seed_epoch_and_batch_give_the_same_pixels() -> None:
+    first, second = (TrainingBatches(image_set(), recipe(), 0) for _ in range(2))
+    assert_same(epoch(first), epoch(second))
+    assert_same([first[1]], [second[1]])
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_another_epoch_or_seed_gives_other_pixels(shuffle: bool) -> None:
+    plain = recipe(shuffle=shuffle)
+    first = TrainingBatches(image_set(), plain, 0)[0][0]
+    assert (TrainingBatches(image_set(), plain, 1)[0][0] != first).any()
+    assert (TrainingBatches(image_set(), replace(plain, seed=1), 0)[0][0] != first).any()
+
+
+def test_unshuffled_order_is_file_order() -> None:
+    batches = TrainingBatches(image_set(), recipe(shuffle=False, augmentation=Augmentation()), 0)
+    for _ in range(2):
+        seen = np.concatenate([pixels[..., 0] for pixels, _ in epoch(batches)])
+        np.testing.assert_array_equal(seen, image_set().pixels[..., 0])
+        batches.on_epoch_end()
+
+
+def test_a_resumed_run_sees_what_it_would_have_seen() -> None:
+    original = TrainingBatches(image_set(), recipe(), 0)
+    for k in range(3):
+        assert_same(epoch(TrainingBatches(image_set(), recipe(), k)), epoch(original))
+        original.on_epoch_end()
+
+
+class MeanLevel(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+    """The mean grey level, so that the loss tells which pixels were trained on."""
+
+    def build(self, shape: Any) -> None:
+        self.gain = self.add_weight(shape=(), initializer="ones")  # `fit` wants one to train
+
+    def call(self, pixels: Any) -> Any:
+        return self.gain * keras.ops.mean(pixels, axis=(1, 2, 3))[:, None]
+
+
+def levels_seen_by_fit(first_epoch: int, epochs: int) -> list[float]:
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), MeanLevel()])
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=lambda _, level: level)
+    batches = TrainingBatches(image_set(8), recipe(), first_epoch)
+    history = model.fit(batches, epochs=epochs, initial_epoch=first_epoch, shuffle=False, verbose=0)
+    return [float(level) for level in history.history["loss"]]
+
+
+def test_a_resumed_fit_sees_what_it_would_have_seen() -> None:
+    """Keras itself decides how often it calls `on_epoch_end`."""
+    whole = levels_seen_by_fit(0, 4)
+    assert len({round(level, 2) for level in whole}) == 4
+    assert levels_seen_by_fit(2, 4) == pytest.approx(whole[2:], rel=1e-6)
