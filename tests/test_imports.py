@@ -114,7 +114,9 @@ def test_every_module_is_seen() -> None:
 def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
     loaded = main(*arguments)
     assert not loaded & (
-        HEAVY | DICOM | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2"}
+        HEAVY
+        | DICOM
+        | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2", "msgspec"}
     )
     assert not modules(MAIN, *arguments) & (SERVICES | DISPLAY)
 
@@ -167,8 +169,9 @@ def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path
 DECODE = """
 from pathlib import Path
 from cxr_edge.decoders import worker
+from cxr_edge.decoders.messages import Request
 from cxr_edge.intake.prepared import IntakeSettings, Scope
-request = {"path": os.fsencode(sys.argv[1]).hex(), "display": "film", "stamp": None}
+request = Request(os.fsencode(sys.argv[1]), "film", None)
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
 answer = worker._answer(request, settings, worker._Trouble())
 assert len(answer.partition(b"\\n")[2]) == 64, answer

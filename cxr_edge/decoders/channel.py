@@ -1,65 +1,68 @@
 """The parent's end of a connection to a decoder process: whole messages, and never a wait.
 
-Messages are framed as `multiprocessing.connection` does it, in a third of its time.
+Messages are framed as `multiprocessing.connection` frames them. That library is not used here: it
+takes three times as long, and `recv_bytes` waits for the rest of a message that a decoder process
+may never send. Its `recv` unpickles, which runs code that the sender chooses; here a message is
+bytes, and `messages` reads them strictly.
 """
 
 from __future__ import annotations
 
 import socket
 
-from cxr_edge.intake.prepared import MESSAGE_LENGTH
+from cxr_edge.decoders.messages import MESSAGE_LENGTH
 
-_BYTES_PER_READ = 256 * 1024  # whatever has come: several answers of a network's input each
+_BYTES_PER_READ = 256 * 1024  # room for several answers, each with a network's input
 
 
 class Channel:
-    """A socket, and what has come through it and not been taken yet."""
+    """A socket, and the bytes received from it that make no whole message yet."""
 
     def __init__(self, connected: socket.socket, most: int) -> None:
-        """Nobody else reads from it.
+        """Read from a socket that nothing else reads from.
 
         Args:
-            connected: one that has been accepted or paired.
-            most: bytes of the longest message that makes sense.
+            connected: a socket that is connected.
+            most: bytes of the longest message to accept.
         """
         self._socket = connected
         self._most = most
-        self._come = b""
-        self._taken = 0  # bytes of it
+        self._received = b""
+        self._taken = 0  # bytes of that which `next` has returned
 
     def fileno(self) -> int:
-        """For who waits until something comes."""
+        """The descriptor, for a caller that waits for several connections."""
         return self._socket.fileno()
 
     def send(self, message: bytes) -> None:
-        """OSError where nobody listens any more."""
+        """Send one message; OSError if the other end is closed."""
         self._socket.sendall(MESSAGE_LENGTH.pack(len(message)) + message)
 
     def listen(self) -> None:
-        """Take what has come; waits where nothing has.
+        """Receive the bytes that have arrived; waits if none have.
 
         Raises:
-            EOFError, OSError: nothing will come any more.
+            EOFError, OSError: the connection has ended.
         """
-        come = self._socket.recv(_BYTES_PER_READ)
-        if not come:
+        arrived = self._socket.recv(_BYTES_PER_READ)
+        if not arrived:
             raise EOFError
-        self._come = self._come[self._taken :] + come
+        self._received = self._received[self._taken :] + arrived
         self._taken = 0
 
     def next(self) -> bytes | None:
-        """The oldest message that is complete; ValueError for one of no possible length."""
+        """The oldest complete message, if any; ValueError for one of an impossible length."""
         start = self._taken + MESSAGE_LENGTH.size
-        if len(self._come) < start:
+        if len(self._received) < start:
             return None
-        (length,) = MESSAGE_LENGTH.unpack_from(self._come, self._taken)
+        (length,) = MESSAGE_LENGTH.unpack_from(self._received, self._taken)
         if not 0 <= length <= self._most:
             raise ValueError(f"a message of {length} bytes")
-        if len(self._come) < start + length:
+        if len(self._received) < start + length:
             return None
         self._taken = start + length
-        return self._come[start : self._taken]
+        return self._received[start : self._taken]
 
     def close(self) -> None:
-        """No more of it."""
+        """Close the socket."""
         self._socket.close()

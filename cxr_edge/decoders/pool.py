@@ -1,64 +1,49 @@
 """Decoder processes: as many as there are cores, each replaced when it dies.
 
-What they answer is JSON and raw pixels, checked like any other input.
+Their answers are checked like any other input: see `messages`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.decoders import messages
 from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
-from cxr_edge.intake.prepared import MAX_SECONDS, IntakeSettings, Prepared
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.preprocess import VIEW_SIDE
-from cxr_edge.support.strict_json import read
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.types import FoundFile, Reason, Result
 
 _Finished = tuple[FoundFile, Prepared]
 
 _log = logging.getLogger(__name__)
 
-# Requests that wait in a worker's pipe, so that it goes on while the network computes.
+# Requests that wait in a worker's socket, so that it goes on while the network computes.
 DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of two JPEGs.
 _FILMS_PER_START = 2
-# What an answer may hold besides pixels: a name, facts, and a traceback of a deep recursion.
+# Bytes of an answer besides pixels: a name, facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
 _SECONDS_WITH_FEWER = 10.0
 _GRACE_SECONDS = 10.0
-_LOOK_UP_SECONDS = 0.2  # how often a quiet pool asks whether it should stop
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker says about one file."""
-
-    result: Result
-    stamp: Stamp | None
-    view: tuple[int, int] | None
-    trouble: str
-
-    def __post_init__(self) -> None:
-        """A page's film has pixels, and not more of them than a page shows."""
-        if self.view is not None and not all(1 <= side <= VIEW_SIDE for side in self.view):
-            raise ValueError(f"a view of {self.view}")
+_LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
 
 
 class Workers:
@@ -70,9 +55,9 @@ class Workers:
         """Nothing starts before the first file needs it.
 
         Args:
-            count: how many processes there may be.
-            settings: what they are told.
-            decoders: where the processes come from; the pool's own where nobody says.
+            count: the most processes that there may be.
+            settings: sent to each.
+            decoders: starts the processes; by default one of the pool's own.
         """
         if count < 1:
             raise ValueError(f"at least one worker, not {count}")
@@ -90,7 +75,7 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every process, whatever it is doing."""
+        """Kill every process, whatever it is doing."""
         for worker in self._workers:
             worker.kill()
         self._workers.clear()
@@ -100,15 +85,15 @@ class Workers:
     def prepare(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
-        """Decode files, in any order, a bounded number ahead of who takes them.
+        """Decode files, in any order, a bounded number ahead of the caller.
 
         Args:
             files: read lazily.
-            stop: asked often; when it says so, no further file is begun or waited for.
+            stop: called often; once it returns true, no further file is begun or waited for.
 
         Yields:
-            Every file with what became of it; a file that kills two workers, or takes each longer
-            than `MAX_SECONDS`, too.
+            Every file with its outcome, also one that kills two workers or takes each longer than
+            `MAX_SECONDS`.
 
         Raises:
             DecoderError: no process can be started.
@@ -121,7 +106,7 @@ class Workers:
                 return
             answering = set(wait(list(busy), _LOOK_UP_SECONDS))
             for descriptor, worker in busy.items():
-                yield from self._collect(worker, has_said=descriptor in answering)
+                yield from self._collect(worker, readable=descriptor in answering)
 
     def _feed(self, waiting: Iterator[FoundFile]) -> None:
         """Keep every worker supplied with `DEPTH` requests."""
@@ -138,7 +123,7 @@ class Workers:
         return self._returned.popleft() if self._returned else next(map(_Job, waiting), None)
 
     def _places(self) -> Iterator[_Worker | None]:
-        """Who gets the next film, the least busy first; None for another process."""
+        """Yield the worker for each next film, the least busy first; None for a new process."""
         for waiting in range(DEPTH):
             while waiting == _FILMS_PER_START and len(self._workers) < self._most():
                 yield None
@@ -146,7 +131,7 @@ class Workers:
             yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
 
     def _most(self) -> int:
-        """How many processes there may be now."""
+        """The most processes that there may be now."""
         return self._fewer if time.monotonic() < self._fewer_until else self._count
 
     def _started(self) -> _Worker:
@@ -155,11 +140,11 @@ class Workers:
             self._fewer = self._count
         return self._workers[-1]
 
-    def _collect(self, worker: _Worker, *, has_said: bool) -> list[_Finished]:
-        """What it has answered, up to its end if that has come."""
+    def _collect(self, worker: _Worker, *, readable: bool) -> list[_Finished]:
+        """Take its answers; a worker that has died, or lies, is replaced."""
         finished: list[_Finished] = []
         try:
-            if has_said:
+            if readable:
                 worker.channel.listen()
             while (message := worker.channel.next()) is not None:
                 if worker.ready:
@@ -167,14 +152,14 @@ class Workers:
                 else:
                     worker.greet(message)
                     self._deaths_at_start = 0
-            if worker.is_overdue():  # also one that says a byte now and then
+            if worker.is_overdue():  # also one that sends a byte now and then
                 raise TimeoutError
-        except (EOFError, OSError, ValueError, TypeError, OverflowError, RecursionError):
+        except (EOFError, OSError, ValueError):
             finished += self._replace(worker)
         return finished
 
     def _replace(self, worker: _Worker) -> list[_Finished]:
-        """A new process for a dead one; its first file is to blame, the others go on."""
+        """Start a new process for a dead one; its first file is to blame, the others go on."""
         code = worker.kill()
         jobs, finished = _blamed(worker, code)
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
@@ -194,7 +179,7 @@ class Workers:
         return self._started()
 
     def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
-        """The others do its work for a while, if there are any: a system may allow no more."""
+        """Let the others do its work for a while, if there are any: a system may allow no more."""
         if not self._workers:
             raise error
         if self._fewer == self._count:
@@ -213,7 +198,7 @@ class _Job:
 
 
 class _Worker:
-    """One decoder process and what it has been asked, oldest first."""
+    """One decoder process and the files sent to it, oldest first."""
 
     def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
         """Start one."""
@@ -225,69 +210,65 @@ class _Worker:
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
-        self._send(asdict(settings))
+        self._send(msgspec.convert(settings, messages.Settings, from_attributes=True))
         self.jobs: deque[_Job] = deque()
         self.ready = False
         self._heard = time.monotonic()
 
     def is_overdue(self) -> bool:
-        """Silent for so long that its own alarm must have failed it: stopped, or a dead share."""
+        """Whether its own alarm should have ended it: it is stopped, or waits for a dead share."""
         return time.monotonic() - self._heard > MAX_SECONDS + _GRACE_SECONDS
 
     def send(self, job: _Job) -> None:
-        """Ask for one more file. A worker that has just died is found out on receiving."""
+        """Request one more file. A worker that has just died is noticed on receiving."""
         if not self.jobs:
             self._heard = time.monotonic()
         self.jobs.append(job)
-        request = {
-            "path": os.fsencode(job.file.path).hex(),
-            "display": job.file.display,
-            "stamp": job.file.stamp and vars(job.file.stamp),
-        }
-        self._send(request)
+        file = job.file
+        stamp = messages.stamp_message(file.stamp)
+        self._send(messages.Request(os.fsencode(file.path), file.display, stamp))
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: messages.Settings | messages.Request) -> None:
         with contextlib.suppress(OSError):
-            self.channel.send(json.dumps(message).encode())
+            self.channel.send(messages.encode(message))
 
     def greet(self, message: bytes) -> None:
-        """The first thing a worker says: that it could be started at all."""
+        """Check the first message of a worker, which shows that it could be started at all."""
         self._heard = time.monotonic()
-        if message != b"ready":
+        if message != messages.READY:
             raise ValueError("no greeting")
         self.ready = True
 
     def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
-        """The next answer.
+        """Read the next answer.
 
         Raises:
-            ValueError, TypeError, OverflowError, RecursionError: it makes no sense, so its worker
-                cannot be trusted.
+            ValueError: it makes no sense, so that its worker cannot be trusted.
         """
         self._heard = time.monotonic()
         if not self.jobs:
             raise ValueError("an answer to nothing")
         head, _, pixels = message.partition(b"\n")
-        answer: _Answer = read(_Answer, json.loads(head.decode()), "answer")
+        answer = messages.read_answer(head)
         job = self.jobs[0]
-        if answer.result.path != job.file.display or answer.result.status is Status.SCORED:
-            raise ValueError("not an answer to what was asked")
+        if answer.result.path != job.file.display:
+            raise ValueError("an answer about another file")
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
-            raise ValueError("a view that nobody asked for, or none")
+            raise ValueError("a view that was not requested, or none")
         square, view = _planes(pixels, settings.size, answer.view)
-        prepared = Prepared(answer.result, square, answer.stamp, view)
+        result = Result.without_score(**msgspec.structs.asdict(answer.result))
         self.jobs.popleft()
-        return job.file, prepared
+        return job.file, Prepared(result, square, messages.stamp_of(answer.stamp), view)
 
     def kill(self) -> int:
-        """End it; returns its exit code, 0 for one that hangs in the kernel and is left there."""
+        """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
         return self._decoder.end()
 
 
 def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
-    """What a dead worker leaves to do: its first film once more, or what became of that."""
+    """Split a dead worker's jobs into those to repeat and the outcome of one that is to blame."""
     if not (worker.ready and worker.jobs):
         return list(worker.jobs), []
     blamed, *others = worker.jobs
@@ -302,11 +283,13 @@ def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
 def _planes(
     pixels: bytes, size: int, view: tuple[int, int] | None
 ) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for any other number of them."""
+    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for a wrong number of them."""
     if not pixels:
         return None, None
     square, rest = pixels[: size**2], pixels[size**2 :]
     if rest and view is None:
         raise ValueError("more bytes than a film has")
+    if view is not None and not all(1 <= side <= VIEW_SIDE for side in view):
+        raise ValueError(f"a view of {view}")
     shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
     return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown

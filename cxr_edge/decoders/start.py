@@ -1,8 +1,9 @@
-"""Starts decoder processes, and needs nothing that takes long to import: `score` begins with it.
+"""Starts decoder processes, and imports nothing that takes long: `score` begins with it.
 
 They are forked by a process that was started afresh, has imported what decoding needs and never
 reads a film. A fork of this process would share the ledger's lock and the inference library's
-threads; a fresh start for each would import the same over and over.
+threads; a fresh start for each would repeat the imports. `forkserver` says why the start method of
+that name in `multiprocessing` is not used; `concurrent.futures` rests on it.
 """
 
 from __future__ import annotations
@@ -40,53 +41,53 @@ class DecoderProcess:
     """
 
     def __init__(self, server: _Server, number: int, ours: socket.socket) -> None:
-        """The process that a server has forked under this number, and our end to it."""
+        """Keep the number under which a server forked the process, and our end of the socket."""
         self._server = server
         self._number = number
         self.socket = ours
 
     def end(self) -> int:
-        """End it, whatever it does; its exit code, 0 for one that hangs in the kernel."""
+        """Kill it; returns its exit code, or 0 if it hangs in the kernel."""
         self.socket.close()
         return self._server.end(self._number)
 
 
 class Decoders:
-    """Where decoder processes come from; a context manager that leaves none behind."""
+    """The source of decoder processes; a context manager that leaves none behind."""
 
     def __init__(self) -> None:
-        """Nothing is started yet."""
+        """Start nothing yet."""
         self._server: _Server | None = None
         self._started = 0
 
     def __enter__(self) -> Decoders:
-        """As made."""
+        """Start nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End all of them."""
+        """End every process."""
         self.end()
 
     def end(self) -> None:
-        """And what forks them."""
+        """End every process, and the one that forks them."""
         if self._server is not None:
             self._server.kill()
             self._server = None
 
     def prepare(self) -> None:
-        """Have imported what decoding needs, while this process still imports and checks.
+        """Start the forking process early, so that it imports while this one does.
 
-        Where there is a core for it: on a single one it would take the time that this process
-        needs, and the night may have no film to decode. If it fails, whoever needs it will say so.
+        Only if there is a second core: on a single one it would delay this process, and the night
+        may have no film to decode. A failure is reported by `start`, once a process is needed.
         """
         with suppress(OSError):
             if usable_cores() > 1:
                 self._server = _Server()
 
     def start(self) -> DecoderProcess:
-        """One more process; OSError where the system refuses."""
+        """Start one more process; OSError if the system refuses."""
         self._started += 1
-        ours, theirs = socket.socketpair()  # refused, it says nothing about those that run
+        ours, theirs = socket.socketpair()  # a refusal says nothing about running ones
         try:
             server = self._forked(theirs.fileno())
         except OSError:
@@ -97,7 +98,7 @@ class Decoders:
         return DecoderProcess(server, self._started, ours)
 
     def _forked(self, descriptor: int) -> _Server:
-        """By which server the process at the other end of a connection was forked."""
+        """Fork a process for the other end of a connection; returns the server that did."""
         if self._server is not None:
             with suppress(OSError):
                 self._server.fork(self._started, descriptor)
@@ -112,9 +113,9 @@ class _Server:
     """The process that forks decoders, see `forkserver`."""
 
     def __init__(self) -> None:
-        """OSError where the system refuses."""
+        """Start it; OSError if the system refuses."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # It gives up on an end itself before that.
+        # Longer than it tries to end a process.
         self._control.settimeout(2 * GRACE_SECONDS)
         try:
             self._process = _started(theirs.fileno())
@@ -125,11 +126,11 @@ class _Server:
             theirs.close()
 
     def fork(self, number: int, descriptor: int) -> None:
-        """Another process at the other end of this connection; OSError where nobody listens."""
+        """Fork a process for this end of a connection; OSError if the server has died."""
         socket.send_fds(self._control, [REQUEST.pack(True, number)], [descriptor])
 
     def end(self, number: int) -> int:
-        """The exit code of one process; the server's own where that has ended all of them."""
+        """End one process; its exit code, or the server's if that had to be killed, with all."""
         with suppress(OSError):
             self._control.send(REQUEST.pack(False, number))
             if answer := self._control.recv(ANSWER.size):
@@ -137,7 +138,7 @@ class _Server:
         return self.kill()
 
     def kill(self) -> int:
-        """End it and all that it has forked; returns its exit code as `DecoderProcess.end`."""
+        """Kill it and all that it has forked; returns its exit code as `DecoderProcess.end`."""
         self._control.close()
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):

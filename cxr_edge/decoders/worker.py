@@ -2,14 +2,13 @@
 
 A decoder that is tricked or crashes takes this process with it and nothing else. It may not use
 more than 1 GiB of addresses, write a file, dump core or take longer than a minute over one film,
-and its parent believes nothing that it says unchecked: see `workers`.
+and its parent checks every answer: see `pool`.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import json
 import logging
 import os
 import resource
@@ -19,15 +18,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import msgspec
 from PIL import Image
 
-from cxr_edge.decoders import forkserver
+from cxr_edge.decoders import forkserver, messages
+from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.intake.prepare import prepare
-from cxr_edge.intake.prepared import MAX_SECONDS, MESSAGE_LENGTH, IntakeSettings, Prepared
-from cxr_edge.support.strict_json import read
-from cxr_edge.types import FoundFile, Stamp
+from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.types import FoundFile
 
 MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
 
@@ -40,7 +40,7 @@ def main() -> None:
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever the caller of us all ignored
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # even if the first caller ignored it
     _limit_resources()
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     _import_ahead()
@@ -49,34 +49,35 @@ def main() -> None:
 
 
 def _import_ahead() -> None:
-    """What most films need; and memory that is shared stays so while garbage is collected."""
+    """Import what most films need, and keep shared memory shared while garbage is collected."""
     importlib.import_module("cxr_edge.images.raster")
     Image.preinit()
     gc.freeze()
 
 
 def decode_films(descriptor: int) -> None:
-    """One request in, one answer out; the first message holds the settings."""
+    """Answer each request until the connection ends; the first message holds the settings."""
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
     with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
         requests = _received(ours)
         if (first := next(requests, None)) is None:
-            return  # nobody needed this process
-        settings = read(IntakeSettings, json.loads(first), "settings")
-        _send(theirs, b"ready")
+            return  # the parent did not need this process
+        message = messages.read_settings(first)
+        settings = msgspec.convert(message, IntakeSettings, from_attributes=True)
+        _send(theirs, messages.READY)
         for request in requests:
-            _send(theirs, _answer(json.loads(request), settings, trouble))
+            _send(theirs, _answer(messages.read_request(request), settings, trouble))
 
 
 def _received(requests: BinaryIO) -> Iterator[bytes]:
-    """One after the other, until the parent closes its end."""
-    while len(head := requests.read(MESSAGE_LENGTH.size)) == MESSAGE_LENGTH.size:
-        yield requests.read(*MESSAGE_LENGTH.unpack(head))
+    """Yield messages until the parent closes its end."""
+    while len(head := requests.read(messages.MESSAGE_LENGTH.size)) == messages.MESSAGE_LENGTH.size:
+        yield requests.read(*messages.MESSAGE_LENGTH.unpack(head))
 
 
 def _send(answers: BinaryIO, answer: bytes) -> None:
-    answers.write(MESSAGE_LENGTH.pack(len(answer)) + answer)
+    answers.write(messages.MESSAGE_LENGTH.pack(len(answer)) + answer)
     answers.flush()
 
 
@@ -91,35 +92,30 @@ def _limit_resources() -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def _answer(request: dict[str, Any], settings: IntakeSettings, trouble: _Trouble) -> bytes:
-    """A line of JSON, and behind it the pixels."""
+def _answer(request: messages.Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
+    """Prepare one file; returns a line of JSON and behind it the pixels."""
     # The alarm's default action ends the process, also from inside a decoder that never returns.
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
-    prepared = prepare(_found(request), settings)
+    prepared = prepare(_file(request), settings)
     signal.setitimer(signal.ITIMER_REAL, 0)
     planes = (prepared.pixels, prepared.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
-    return json.dumps(_plain(prepared, trouble.taken())).encode() + b"\n" + pixels
+    return messages.encode(_facts(prepared, trouble.taken())) + b"\n" + pixels
 
 
-def _found(request: dict[str, Any]) -> FoundFile:
-    stamp = None if request["stamp"] is None else Stamp(**request["stamp"])
-    return FoundFile(
-        Path(os.fsdecode(bytes.fromhex(request["path"]))), request["display"], stamp=stamp
-    )
+def _file(request: messages.Request) -> FoundFile:
+    path = Path(os.fsdecode(request.path))
+    return FoundFile(path, request.display, stamp=messages.stamp_of(request.stamp))
 
 
-def _plain(prepared: Prepared, trouble: str) -> dict[str, Any]:
-    return {
-        "result": vars(prepared.result),  # `asdict` copies all, in ten times the time
-        "stamp": prepared.stamp and vars(prepared.stamp),
-        "view": None if prepared.view is None else list(prepared.view.shape),
-        "trouble": trouble,
-    }
+def _facts(prepared: Prepared, trouble: str) -> messages.Answer:
+    facts = msgspec.convert(prepared.result, messages.FilmFacts, from_attributes=True)
+    view = None if prepared.view is None else prepared.view.shape
+    return messages.Answer(facts, messages.stamp_message(prepared.stamp), view, trouble)
 
 
 class _Trouble(logging.Handler):
-    """Keeps what this process would log, for the parent to say."""
+    """Keeps log messages of this process, for the parent to print."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +126,7 @@ class _Trouble(logging.Handler):
         self._lines.append(record.getMessage())
 
     def taken(self) -> str:
-        """Everything since the last call."""
+        """Return and forget the messages since the last call."""
         text = "\n".join(self._lines)
         self._lines.clear()
         return text

@@ -1,8 +1,7 @@
-"""Settings and answers of a decoder process; importing them takes no image library."""
+"""Settings of the intake, and a prepared file; importing this takes no image library."""
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,10 @@ if TYPE_CHECKING:
 
     from cxr_edge.model.spec import ModelSpec
 
-MAX_SECONDS = 60.0  # that a decoder process may take over one film
-
 # A reduced JPEG keeps so many pixels for one of the network's, and enough for a view. Measured
 # on enlarged films: the network's input differs from that of the whole film by 0.12 grey levels in
 # the mean and by 0.18 for the worst film; with two pixels for one, decisions began to change.
 _PIXELS_PER_INPUT = 3
-# In front of each message, either way: its bytes, as `multiprocessing.connection` has it.
-MESSAGE_LENGTH = struct.Struct("!i")
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class IntakeSettings:
-    """Settings of a run that decide how films are prepared.
+    """Demands of a model on a film, and of the report.
 
     Attributes:
         size: S, pixels a side of the network input.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr_edge.errors import StateBusyError, StateError
-from cxr_edge.support.atomic import FILE_MODE, make_folder
+from cxr_edge.support.atomic import make_folder
+from cxr_edge.support.locks import lock, opened
 from cxr_edge.support.utc import utc_text
 
 LOCK_NAME = "lock"
@@ -108,27 +108,25 @@ def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
         StateBusyError: another process holds it; says which.
         StateError: the folder cannot be used.
     """
-    try:
-        make_folder(folder)
-        check_local(folder)
-        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    except OSError as error:
-        raise unusable(folder, error) from error
-    try:
-        _lock(lock, folder, command)
+    with contextlib.ExitStack() as stack:
+        try:
+            make_folder(folder)
+            check_local(folder)
+            file = stack.enter_context(opened(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT))
+        except OSError as error:
+            raise unusable(folder, error) from error
+        _lock(file, folder, command)
         yield
         with contextlib.suppress(OSError):  # so that the next holder is not taken for this one
-            os.ftruncate(lock, 0)
-    finally:
-        os.close(lock)
+            os.ftruncate(file, 0)
 
 
-def _lock(lock: int, folder: Path, command: Iterable[str]) -> None:
+def _lock(file: int, folder: Path, command: Iterable[str]) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except BlockingIOError:
         raise StateBusyError(
-            f"another run holds {folder}: {_holder(lock)}",
+            f"another run holds {folder}: {_holder(file)}",
             tip="wait for it, or give this run its own --state",
         ) from None
     except OSError as error:
@@ -140,15 +138,15 @@ def _lock(lock: int, folder: Path, command: Iterable[str]) -> None:
         "command": " ".join(command),
     }
     with contextlib.suppress(OSError):  # a courtesy to the loser; the lock itself is held
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, json.dumps(holder).encode(), 0)
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(holder).encode(), 0)
 
 
-def _holder(lock: int) -> str:
+def _holder(file: int) -> str:
     """Names the holder from the lock file; one that has only just begun gets time to write it."""
     for _ in range(_LOOKS):
         try:
-            holder = json.loads(os.pread(lock, 65536, 0))
+            holder = json.loads(os.pread(file, 65536, 0))
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -1,4 +1,4 @@
-"""What a spec says about each of its files: hash, arithmetic, parity, speed."""
+"""Entries of a spec for each of its files: hash, arithmetic, parity, speed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cxr_edge.support.strict_json import OMITTABLE
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported file is from its source, measured on real images.
+    """Difference between an exported file and its source, measured on real images.
 
     Attributes:
         auc_loss: area under the ROC curve of the source less that of the file, on the validation
@@ -130,11 +130,11 @@ class ModelFile:
 
     @property
     def precision(self) -> str:
-        """What `cxr-edge export --precision` calls it."""
+        """The name that `cxr-edge export --precision` has for it."""
         return PRECISIONS[self.weights, self.activations]
 
     def arithmetic(self) -> str:
-        """How weights are stored, and what is computed with where that is not float32."""
+        """Type of the weights, and of the activations if it is not float32."""
         if self.activations == "float32":
             return self.weights
         return f"{self.weights}, activations {self.activations}"

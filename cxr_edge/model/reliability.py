@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.statistics.measurements import Estimate
@@ -19,7 +19,7 @@ from cxr_edge.support.strict_json import read
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Films whose probability lies in [low, high): what was said and what was found."""
+    """Films with a probability in [low, high): its mean, and the observed share of pneumonia."""
 
     low: float
     high: float
@@ -152,8 +152,8 @@ class Reliability:
             ModelRefusedError: a field is missing, unknown, of another type or out of range.
         """
         try:
-            return cast("Reliability", read(cls, values, "reliability"))
-        except (TypeError, ValueError, OverflowError) as error:
+            return read(cls, values, "reliability")
+        except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import typing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ SITE_POINT = "site"
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """What `cxr-edge evaluate --propose-threshold` writes and `score --site-profile` reads.
+    """A profile that `evaluate --propose-threshold` writes and `score --site-profile` reads.
 
     Attributes:
         model_sha256: of the model file; another one needs another evaluation.
@@ -95,8 +94,8 @@ def load_profile(path: Path) -> SiteProfile:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return typing.cast("SiteProfile", read(SiteProfile, values, "profile"))
-    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        return read(SiteProfile, values, "profile")
+    except (OSError, ValueError, RecursionError) as error:
         why = getattr(error, "strerror", None) or error
         why = "it is not JSON" if isinstance(error, json.JSONDecodeError) else why
         raise InputError(

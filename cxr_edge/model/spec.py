@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import math
-import typing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -44,7 +43,7 @@ class TensorFormat:
 
 @dataclass(frozen=True)
 class NetworkDataFormat:
-    """What goes in and what comes out, by tensor name."""
+    """Inputs and outputs, by tensor name."""
 
     inputs: dict[str, TensorFormat]
     outputs: dict[str, TensorFormat]
@@ -64,7 +63,7 @@ class NetworkDataFormat:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What has to happen to a film before the graph sees it."""
+    """Steps between a film and the graph."""
 
     version: int
     resize_filter: str
@@ -81,7 +80,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Training:
-    """Where the weights come from.
+    """Origin of the weights.
 
     Attributes:
         teachers: networks that it was distilled from: each one's name and hash.
@@ -106,7 +105,7 @@ class Training:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Where the cells of the evidence map lie on the network's input, in its pixels.
+    """Positions of the evidence map's cells on the network's input, in its pixels.
 
     Attributes:
         first_centre: of the first cell, from the left and from the top edge; 0.5 is the middle of
@@ -128,7 +127,7 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Use:
-    """What the model is for and what it is not for."""
+    """Intended use, and uses that are excluded."""
 
     intended_use: str
     population: str
@@ -212,8 +211,8 @@ class ModelSpec:
         try:
             if isinstance(values, dict):  # before the fields: those of another schema differ
                 _check_schema(values.get("schema_version", SCHEMA_VERSION))
-            return typing.cast("ModelSpec", read(cls, values, "spec"))
-        except (TypeError, ValueError, OverflowError) as error:
+            return read(cls, values, "spec")
+        except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,7 +237,7 @@ class ModelSpec:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def embedded_json(self) -> str:
-        """What an ONNX file carries about itself: the spec without `files`.
+        """The spec without `files`, which is embedded in each model file.
 
         A file cannot hold its own hash.
         """
@@ -251,6 +250,6 @@ class ModelSpec:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def _check_schema(found: int) -> None:
-    if found != SCHEMA_VERSION:
-        raise ValueError(f"spec schema {found}, this is {SCHEMA_VERSION}")
+def _check_schema(version: int) -> None:
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"spec schema {version}, this is {SCHEMA_VERSION}")

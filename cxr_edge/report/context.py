@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -69,7 +68,7 @@ class RunContext:
         # A run of before these were recorded, or had this name, can be rendered too.
         recorded = {"directory": "", "recalled": 0, **values}
         renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
-        return typing.cast("RunContext", read(cls, renamed, "context"))
+        return read(cls, renamed, "context")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -1,4 +1,4 @@
-"""Where pages come from: one Jinja environment, and a policy that lets a page use itself alone."""
+"""The Jinja environment of all pages, and a policy that lets a page use itself alone."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ _OPTIONS: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blo
 
 
 class _CompiledAhead(jinja2.BytecodeCache):
-    """Templates as the build of the package has compiled them: an eighth of a short run's time.
+    """Templates as the build of the package has compiled them.
 
-    Nothing outdated is found: a file's name holds the hash of all that it was made of. What has
-    changed since, what is damaged, and everything in a checkout, is compiled when used.
+    They save 56 ms of the 370 ms of CPU time that a run of 20 films takes in its main process.
+    An outdated file is never found: its name holds the hash of all that it was made from. A
+    template that has changed since, a damaged file, and everything in a checkout is compiled when
+    used.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get_cache_key(self, name: str, filename: str | None = None) -> str:
-        """Wherever the file lies: the code holds its name alone."""
+        """The name alone, wherever the file lies: so does the code."""
         return name
 
     def get_source_checksum(self, source: str) -> str:
-        """Not Jinja's SHA-1, which a machine in FIPS mode may refuse."""
+        """SHA-256: a machine in FIPS mode may refuse Jinja's SHA-1."""
         return hashlib.sha256(source.encode()).hexdigest()
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """By Python's own loader, which knows whether the module's byte code is of this Python."""
+        """Load by Python's own loader, which checks that byte code is of this Python."""
         module = _module_name(bucket.key, bucket.checksum)
         path = str(self._folder / f"{module}.py")
-        # None there, or none that can be read; a damaged one must not cost a night its report.
+        # A file that is missing or damaged must not cost a night its report.
         with contextlib.suppress(OSError, EOFError, SyntaxError, ValueError, TypeError):
             code = SourceFileLoader(module, path).get_code(module)
             bucket.code = code if code and "root" in code.co_names else None
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Not here: the package may lie where nobody may write, and code is not for the state."""
+        """Write nothing: the package may be read-only, and code does not belong into the state."""
 
 
 def _module_name(template: str, checksum: str) -> str:
@@ -71,13 +73,13 @@ def compiled_templates() -> dict[str, str]:
 def page_environment() -> jinja2.Environment:
     """Templates of all pages, compiled once; values are escaped, and a missing one is an error.
 
-    For who adds nothing to it; else `new_environment`.
+    For callers that add nothing to it; others take `new_environment`.
     """
     return new_environment()
 
 
 def new_environment() -> jinja2.Environment:
-    """The same, of the caller's own."""
+    """Make an environment that the caller may change."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -107,7 +109,7 @@ def policy(style: str, script: str = "") -> str:
 
 
 def data_uri(media_type: str, content: bytes) -> str:
-    """What a page holds itself."""
+    """Embed content in a page."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from cxr_edge.report.csv import render_csv
 from cxr_edge.report.html import render_html
 from cxr_edge.report.run_json import render_run_json
 from cxr_edge.support.atomic import make_folder, sync_folder, write_new
+from cxr_edge.support.locks import lock, opened
 
 _PARTIAL = ".cxr-edge-partial."
 
@@ -102,40 +102,37 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
 @contextlib.contextmanager
 def _partial_folder(parent: Path) -> Iterator[Path]:
     """A folder, 0700, that is gone afterwards unless it was renamed; locked while in use."""
-    partial, lock = _locked_folder(parent)
+    partial, descriptor = _locked_folder(parent)
     try:
         yield partial
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     finally:
-        os.close(lock)
+        os.close(descriptor)
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     while True:
         partial = Path(tempfile.mkdtemp(dir=parent, prefix=_PARTIAL))
         try:
-            lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:  # swept by another run
             continue
         except OSError:
             partial.rmdir()
             raise
         with contextlib.suppress(OSError):  # where folders cannot be locked, nobody sweeps either
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.fstat(lock).st_nlink:  # else swept between opening and locking
-            return partial, lock
-        os.close(lock)
+            lock(descriptor, wait=True)
+        if os.fstat(descriptor).st_nlink:  # else swept between opening and locking
+            return partial, descriptor
+        os.close(descriptor)
 
 
 def _sweep(parent: Path) -> None:
     """Remove half-written reports whose run is dead: nobody holds their lock."""
     for partial in parent.glob(f"{_PARTIAL}*"):
-        with contextlib.suppress(OSError):
-            lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(partial, ignore_errors=True)
-            finally:
-                os.close(lock)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        with contextlib.suppress(OSError), opened(partial, flags) as descriptor:
+            lock(descriptor)
+            shutil.rmtree(partial, ignore_errors=True)

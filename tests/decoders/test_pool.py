@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 import signal
@@ -15,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from cxr_edge.decoders import pool as pool_module
 from cxr_edge.decoders import start as start_module
+from cxr_edge.decoders.messages import FilmFacts
 from cxr_edge.decoders.pool import DEPTH, Workers
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake.discover import discover
@@ -92,7 +93,8 @@ def other(work: str) -> str:
 
 
 def liar(body: str) -> str:
-    return other(LIAR.format(body=body, honest=json.loads(json.dumps(asdict(HONEST)))))
+    facts = msgspec.convert(HONEST, FilmFacts, from_attributes=True)
+    return other(LIAR.format(body=body, honest=msgspec.to_builtins(facts)))
 
 
 def never() -> bool:

@@ -297,8 +297,8 @@ DAMAGE: dict[str, tuple[Change, str]] = {
     ),
     "a field more": (set_value("operating_points.screening.why", "x"), "missing or unknown"),
     "no software": (drop("software"), "software"),
-    "seed as text": (set_value("seed", "42"), "is not int"),
-    "counts as text": (set_value("data.train.NORMAL", "many"), "is not int"),
+    "seed as text": (set_value("seed", "42"), "Expected `int`"),
+    "counts as text": (set_value("data.train.NORMAL", "many"), "Expected `int`"),
     "no name of the data": (drop("data.name"), "name"),
 }
 

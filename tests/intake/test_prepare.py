@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +16,8 @@ from cxr_edge.errors import ImageError
 from cxr_edge.intake import prepare as prepare_module
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepare import prepare
-from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.intake.prepared import Prepared
 from cxr_edge.preprocess import to_network_input, without_border
-from cxr_edge.support.strict_json import read
 from cxr_edge.types import (
     DecodedImage,
     FoundFile,
@@ -225,10 +222,3 @@ def test_a_refused_image_is_not_logged(
 def test_a_network_has_an_input(size: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         replace(SETTINGS, size=size)
-
-
-def test_settings_travel_as_plain_values() -> None:
-    """They go to the decoder processes as JSON."""
-    tagged = replace(SETTINGS, id_tag="AccessionNumber")
-    values: Any = json.loads(json.dumps(asdict(tagged)))
-    assert read(IntakeSettings, values, "settings") == tagged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cxr_edge.errors import StateBusyError
+from cxr_edge.support.locks import lock, opened
 
 
 @contextmanager
@@ -24,10 +24,9 @@ def locked(path: Path, what: str) -> Iterator[None]:
     Raises:
         StateBusyError: another process holds it.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with opened(path, os.O_RDONLY) as descriptor:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(descriptor)
         except BlockingIOError:
             raise StateBusyError(
                 f"another process works on {what}", tip="wait for it, or choose another place"
@@ -35,8 +34,6 @@ def locked(path: Path, what: str) -> Iterator[None]:
         except OSError:  # a share that knows no locks
             pass
         yield
-    finally:
-        os.close(descriptor)
 
 
 def end_with_the_parent() -> None:

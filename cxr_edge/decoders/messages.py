@@ -1,0 +1,105 @@
+"""The messages between the pool and a decoder process, and the limits that both sides know.
+
+Each message is one JSON object that has every field and no other, each of its exact type: msgspec
+raises ValueError for anything else. An answer carries raw pixels behind a line end.
+
+Importing this takes neither NumPy nor an image library.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from cxr_edge.types import InputWarning, Reason, Stamp
+
+MAX_SECONDS = 60.0  # that a decoder process may take over one film
+# In front of each message, either way: its bytes, as `multiprocessing.connection` has it.
+MESSAGE_LENGTH = struct.Struct("!i")
+READY = b"ready"  # the first message of a decoder process
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """No field has a default: a message that leaves one out is refused."""
+
+
+class ScopeMessage(_Message, frozen=True):
+    """The fields of `prepared.Scope`."""
+
+    age_years: tuple[float, float]
+    views: tuple[str, ...]
+
+
+class Settings(_Message, frozen=True):
+    """The fields of `prepared.IntakeSettings`, sent once to each process."""
+
+    size: int
+    scope: ScopeMessage
+    id_tag: str
+    view: bool
+
+
+class StampMessage(_Message, frozen=True):
+    """The fields of `types.Stamp`."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+class Request(_Message, frozen=True):
+    """One file to prepare.
+
+    Attributes:
+        path: as the file system has it; JSON carries it as base64.
+    """
+
+    path: bytes
+    display: str
+    stamp: StampMessage | None
+
+
+class FilmFacts(_Message, frozen=True):
+    """The fields of a `types.Result` that a decoder process knows: a score is none of them."""
+
+    path: str
+    reason: Reason
+    warnings: tuple[InputWarning, ...]
+    width: int | None
+    height: int | None
+    format: str
+    sha256: str
+    modified_utc: str
+    identifier: str
+
+
+class Answer(_Message, frozen=True):
+    """The outcome of one request.
+
+    Attributes:
+        view: height and width of the film for a page, whose pixels follow those for the network.
+        trouble: lines for the log of the parent.
+    """
+
+    result: FilmFacts
+    stamp: StampMessage | None
+    view: tuple[int, int] | None
+    trouble: str
+
+
+encode = msgspec.json.encode
+read_settings = msgspec.json.Decoder(Settings).decode
+read_request = msgspec.json.Decoder(Request).decode
+read_answer = msgspec.json.Decoder(Answer).decode
+
+
+def stamp_message(stamp: Stamp | None) -> StampMessage | None:
+    """The stamp of a file, to send."""
+    return None if stamp is None else msgspec.convert(stamp, StampMessage, from_attributes=True)
+
+
+def stamp_of(message: StampMessage | None) -> Stamp | None:
+    """The stamp of a file, received."""
+    return None if message is None else msgspec.convert(message, Stamp, from_attributes=True)
