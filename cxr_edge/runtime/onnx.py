@@ -147,7 +147,7 @@ def _load_libraries() -> None:
 
 
 def _missing_library() -> str:
-    """What keeps the CUDA provider from being loaded, as the loader says it; or nothing.
+    """Ask the loader why the CUDA provider cannot be loaded; an empty string if it can.
 
     onnxruntime only logs this.
     """
