@@ -19,16 +19,16 @@ _WAYS_OUT = {
     "cygwin": "install it in WSL 2, which is a Linux inside Windows",
 }
 _ANY_LINUX = "use a Linux machine, virtual machine or container"
-_ANSWERED_ANYWHERE = {"-h", "--help", "--version"}
+_HELP = {"-h", "--help"}
 
 
 def check_platform(arguments: Iterable[str]) -> None:
-    """Let help and version through, and all else on Linux alone.
+    """Let the help of a command through, and all else on Linux alone.
 
     Raises:
         InputError: this is another system; the tip names a way out.
     """
-    if sys.platform == "linux" or _ANSWERED_ANYWHERE.intersection(arguments):
+    if sys.platform == "linux" or _HELP.intersection(arguments):
         return
     name = _NAMES.get(sys.platform, sys.platform)
     raise InputError(

@@ -53,6 +53,7 @@ COMMANDS = [
     ("models", "list"),
     ("evaluate", ".", "--out", "x"),
     ("train", "cnn3_50", "--data", ".", "--out", "x"),
+    ("export", ".", "--name", "x", "--version", "1.0.0", "--calibration", ".", "--out", "x"),
 ]
 
 
