@@ -18,6 +18,7 @@ from cxr_edge.cli.export import export
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.report import report
+from cxr_edge.cli.sbom import sbom
 from cxr_edge.cli.score import score
 from cxr_edge.cli.search import search
 from cxr_edge.cli.train import train
@@ -39,7 +40,7 @@ def cli() -> None:
     check_platform(sys.argv[1:])
 
 
-for command in (score, report, evaluate, models, doctor, explore, train, search, export):
+for command in (score, report, evaluate, models, doctor, explore, train, search, export, sbom):
     cli.add_command(command)
 
 

@@ -39,6 +39,7 @@ def test_the_commands_of_the_design() -> None:
         "train",
         "search",
         "export",
+        "sbom",
     }
 
 
