@@ -11,6 +11,7 @@ source_suffix = {".md": "markdown"}
 include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     "docs/**",
     "examples/README.md",
     "models/*.md",
