@@ -3,18 +3,21 @@
 PYTHON ?= python3
 SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
 
-.PHONY: help demo test faults bench lint types clean
+.PHONY: help demo test faults bench docs lint types lock release clean
 
 help:
 	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
 	@echo "make test   everything the tests need in .venv, then all of them"
 	@echo "make faults the long tier of tests/faults: hours of broken films, kills and full disks"
 	@echo "make bench  minutes of measuring beside Keras and naive loops; BENCH='--full --out docs' for hours"
+	@echo "make docs   the manual as a site: build/site/docs/index.html opens from disk"
 	@echo "make lint   ruff;  make types   mypy;  make clean   remove what these made"
+	@echo "make lock   requirements/lock-cpu.txt anew;  make release   what docs/release.md says"
 
 demo: .venv-demo/installed
 	@# Exit code 3 is right here: four of the files are no films, and the report lists them.
-	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 --settle 0 || [ $$? -eq 3 ]
+	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 --settle 0 \
+	  --state build/demo/state --out build/demo/$$(date -u +%Y%m%dT%H%M%SZ) || [ $$? -eq 3 ]
 
 test: .venv/installed
 	.venv/bin/python -m pytest
@@ -25,12 +28,32 @@ faults: .venv/installed
 bench: .venv/installed .venv-bench/installed
 	.venv/bin/python -m tests.latency --python .venv-bench/bin/python $(BENCH)
 
+docs: .venv/installed
+	rm -rf build/site
+	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
+	  --conf-dir docs --doctree-dir build/doctrees . build/site
+
 lint: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
 types: .venv/installed
 	.venv/bin/mypy
+
+lock: .venv-lock/installed
+	CUSTOM_COMPILE_COMMAND="make lock" .venv-lock/bin/pip-compile --quiet --upgrade \
+	  --generate-hashes --strip-extras --no-emit-options --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links --extra cpu \
+	  --output-file requirements/lock-cpu.txt setup.cfg
+	@echo "now: .venv/bin/python -m tests.licences, and make test"
+
+release: .venv/installed
+	.ci/release dist
+
+.venv-lock/installed:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check "pip-tools>=7.5"
+	@touch $@
 
 .venv-demo/installed: setup.cfg setup.py pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv .venv-demo
@@ -48,4 +71,8 @@ types: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-demo .venv-bench .venv-lock build dist *.egg-info .coverage
+	rm -rf .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Reports and ledgers of your own runs stay: reports/ here, and a folder for each set of"
+	@echo "INPUTs in $${XDG_STATE_HOME:-$$HOME/.local/state}/cxr-edge, or where --state said."

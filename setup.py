@@ -1,12 +1,14 @@
 """Everything declarative is in setup.cfg; this carries into the wheel what lies elsewhere.
 
-That is two data folders, and the report's templates as the Python that Jinja makes of them.
+That is two data folders, the report's templates as the Python that Jinja makes of them, and the
+README as the description.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -76,4 +78,14 @@ class BuildWithData(build_py):
         ]
 
 
-setup(cmdclass={"build_py": BuildWithData})
+def description() -> str:
+    """README without the picture and the links into the checkout, which an index does not have."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    text = re.sub(r"!\[[^]]*\]\([^)]*\)\n\n\*.*?\*\n\n", "", text, flags=re.S)
+    return re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", text)
+
+
+setup(
+    cmdclass={"build_py": BuildWithData},
+    long_description=description(),
+)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 # the caller's home, unless this stands before it is loaded. A night has no network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Band",

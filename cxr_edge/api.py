@@ -213,7 +213,7 @@ def _path(name: Name | None) -> Path | None:
 
 @dataclass(frozen=True)
 class _Caller(Observer):
-    """Whoever called: a callback for progress, a logger for messages."""
+    """The caller as an observer: a callback for progress, a logger for messages."""
 
     callback: Callable[[int, int | None], None] | None
 

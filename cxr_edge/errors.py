@@ -25,6 +25,11 @@ from __future__ import annotations
 from cxr_edge.types import Reason
 
 
+def install_command(extra: str) -> str:
+    """Name where cxr-edge came from, wheel or checkout: its name on an index may be another's."""
+    return f"pip install 'PATH[{extra}]', PATH being the wheel or checkout of cxr-edge"
+
+
 class CxrEdgeError(Exception):
     """Root of the tree.
 
@@ -54,7 +59,7 @@ class MissingExtraError(InputError):
         """Name what is missing and the extra that brings it."""
         super().__init__(
             f"{what} is not installed",
-            tip=f"install it in the checkout of cxr-edge: pip install '.[{extra}]'",
+            tip=f"install its extra: {install_command(extra)}",
         )
 
 

@@ -81,7 +81,10 @@ def test_message_and_tip() -> None:
 def test_missing_extra_says_what_to_install() -> None:
     error = MissingExtraError("keras", "training")
     assert str(error) == "keras is not installed"
-    assert error.tip == "install it in the checkout of cxr-edge: pip install '.[training]'"
+    assert error.tip == (
+        "install its extra: pip install 'PATH[training]', "
+        "PATH being the wheel or checkout of cxr-edge"
+    )
 
 
 @pytest.mark.parametrize(

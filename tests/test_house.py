@@ -14,7 +14,11 @@ from cxr_edge.statistics.measurements import with_interval
 from cxr_training.recipe.shipped import shipped_recipes
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("*.md"))
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "models/*.md")
+    for path in ROOT.glob(pattern)
+)
 
 MODEL_HEADER = (
     "| model | parameters | ONNX | AUC (95 % by patient) | accuracy `balanced` "
@@ -23,11 +27,11 @@ MODEL_HEADER = (
 
 
 def model_row(spec: ModelSpec) -> str:
-    """The line of the README's model table, from the spec."""
+    """The line of the manual's model table, from the spec."""
     test = next(item for item in spec.evaluations if item.data == "test_a")
     screening, balanced = (test.operating_points[key] for key in ("screening", "balanced"))
     return (
-        f"| [`{spec.name}`](models/{spec.name}.md) | {spec.architecture.parameters:,} "
+        f"| [`{spec.name}`](../models/{spec.name}.md) | {spec.architecture.parameters:,} "
         f"| {spec.files['onnx'].bytes / 1e6:.1f} MB | {with_interval(test.auc)} "
         f"| {balanced.accuracy.value:.3f} "
         f"| {screening.sensitivity.value:.3f}, {screening.specificity.value:.3f} "
@@ -36,15 +40,29 @@ def model_row(spec: ModelSpec) -> str:
 
 
 @pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
-def test_readme_prints_the_figures_of_the_specs(spec: ModelSpec) -> None:
-    assert model_row(spec) in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_manual_prints_the_figures_of_the_specs(spec: ModelSpec) -> None:
+    lines = (ROOT / "docs/models.md").read_text(encoding="utf-8").splitlines()
+    assert MODEL_HEADER in lines
+    assert model_row(spec) in lines
+    assert f"`{spec.name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text)
+    folder = (ROOT / page).parent
+    assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def python_blocks(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+
+
+def test_the_python_of_the_readme_is_that_of_the_manual_which_runs() -> None:
+    assert set(python_blocks("README.md")) <= set(python_blocks("docs/python.md"))
+    assert python_blocks("README.md")
 
 
 def test_the_models_that_ship_and_fit() -> None:

@@ -16,8 +16,10 @@ from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.models import models
+from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.report import report
 from cxr_edge.cli.runs import runs
+from cxr_edge.cli.sbom import sbom
 from cxr_edge.cli.score import score
 from cxr_edge.cli.search import search
 from cxr_edge.cli.train import train
@@ -36,9 +38,13 @@ def cli() -> None:
     Example:
       cxr-edge score ./incoming --model cnn3_128.onnx
     """
+    check_platform(sys.argv[1:])
 
 
-for command in (score, report, evaluate, models, doctor, explore, train, search, runs, export):
+for command in (
+    *(score, report, evaluate, models, doctor, sbom),
+    *(explore, train, search, runs, export),
+):
     cli.add_command(command)
 
 

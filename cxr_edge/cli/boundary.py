@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -112,8 +113,17 @@ def _colour() -> bool | None:
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's own greetings off stderr; to be called before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Keep TensorFlow's own greetings off stderr; to be called before it is imported.
+
+    Without a GPU it prints an error about CUDA, which is none; what does go wrong it raises. With
+    one, its errors may say why the GPU stands idle.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _has_nvidia_device() else "3")
+
+
+def _has_nvidia_device(devices: Path = Path("/dev")) -> bool:
+    """Look for a driver's device files; in WSL 2 it is one of Windows."""
+    return any(devices.glob("nvidia*")) or (devices / "dxg").exists()
 
 
 def missing_extra(error: ImportError, extra: str) -> InputError:

@@ -21,6 +21,7 @@ from cxr_edge.errors import (
     MissingExtraError,
     ModelRefusedError,
     StateError,
+    install_command,
 )
 from cxr_edge.scoring.job import DEFAULT_MODEL
 
@@ -135,8 +136,8 @@ def _check_one_onnxruntime() -> None:
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         click.secho(
             "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
-            "(pip uninstall onnxruntime onnxruntime-gpu), then install '.[cpu]' or '.[gpu]' again, "
-            "in the checkout of cxr-edge",
+            "(pip uninstall onnxruntime onnxruntime-gpu), then install cpu, or gpu, again: "
+            + install_command("cpu"),
             fg="red",
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
-from cxr_edge.model.files import PRECISIONS
+from cxr_edge.model.files import FIRST_VERSION, PRECISIONS
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -16,6 +16,12 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="Name of the model and of its files.")
+@click.option(
+    "--version",
+    default=FIRST_VERSION,
+    show_default=True,
+    help="Version of the model, X.Y.Z; spec, card and reports state it.",
+)
 @click.option(
     "--calibration",
     required=True,

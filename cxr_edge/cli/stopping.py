@@ -10,7 +10,10 @@ from types import FrameType
 from cxr_edge.cli.boundary import say_from_handler
 from cxr_edge.scoring.observer import StopRequest
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Signals that stop a run; not a constant, as Windows shows help and has no SIGHUP."""
+    return (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class SignalStop(StopRequest):
@@ -30,7 +33,7 @@ class SignalStop(StopRequest):
 def graceful_stop() -> Iterator[StopRequest]:
     """While scoring; before and after, a signal ends the program where it is."""
     request = SignalStop()
-    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    former = {number: signal.getsignal(number) for number in _signals()}
     for number, handler in former.items():
         if handler is not signal.SIG_IGN:  # `nohup` and background jobs of a shell mean it
             signal.signal(number, request.handle)
@@ -49,7 +52,7 @@ def signals_wait() -> Iterator[None]:
     that does not block it takes it, and Python calls the handler all the same.
     """
     caught: list[int] = []
-    former = {number: signal.getsignal(number) for number in _SIGNALS}
+    former = {number: signal.getsignal(number) for number in _signals()}
     for number, handler in former.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: caught.append(number))

@@ -55,7 +55,7 @@ class EvaluateJob:
         self.least_sensitivity()  # refused before any film is read
 
     def least_sensitivity(self) -> float | None:
-        """What --propose-threshold asks for."""
+        """Read the sensitivity that --propose-threshold asks for."""
         if self.propose_threshold is None:
             return None
         figure, _, value = self.propose_threshold.partition("=")

@@ -34,6 +34,10 @@ class Parity:
             raise ValueError(f"parity with {self.decision_flips} changed decisions")
 
 
+# Of a model whose export was told no other: nobody has judged it yet, and below 1 nothing is
+# promised (semver.org). It stands here because the command line shows it before it loads an export.
+FIRST_VERSION = "0.1.0"
+
 # (weights, activations) of a file -> what `cxr-edge export --precision` calls it.
 PRECISIONS = {
     ("float32", "float32"): "float32",

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from cxr_edge.errors import DeviceError, ModelRefusedError
+from cxr_edge.errors import DeviceError, ModelRefusedError, install_command
 from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, METADATA_KEY, PROBABILITY_NAME
 from cxr_edge.runtime.batches import in_short
 from cxr_edge.runtime.device import Device
@@ -101,7 +101,7 @@ def _on_cuda(content: bytes, device: Device) -> onnxruntime.InferenceSession:
     if not offers_cuda():
         raise DeviceError(
             f"{device} was asked for and this onnxruntime has no CUDA",
-            tip="install '.[gpu]' instead of '.[cpu]' in the checkout, or use --device cpu",
+            tip=f"use --device cpu, or install gpu instead of cpu: {install_command('gpu')}",
         )
     _load_libraries()
     options = {"device_id": str(device.index), **CUDA_OPTIONS}
@@ -147,7 +147,7 @@ def _load_libraries() -> None:
 
 
 def _missing_library() -> str:
-    """What keeps the CUDA provider from being loaded, as the loader says it; or nothing.
+    """Ask the loader why the CUDA provider cannot be loaded; an empty string if it can.
 
     onnxruntime only logs this.
     """

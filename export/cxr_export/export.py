@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DataError, ExportError
-from cxr_edge.model.files import ModelFile
+from cxr_edge.model.files import FIRST_VERSION, ModelFile
 from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.operating_points import OperatingPoint
@@ -47,6 +47,7 @@ from cxr_training.judge.thresholds import out_of_fold_points
 CALIBRATION_IMAGES = 256
 _WHOLE_FOLDER = "give the folder that the network was trained with"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class ExportJob:
         out_of_fold: `cxr-edge train --folds` of the same recipe; its scores choose the thresholds.
         measure_reliability: record what changed films do to the scores, how far shortcuts get, and
             calibration; needs all films that the run was trained with as calibration folder.
+        version: X.Y.Z of the model; stands in spec, card and every report.
     """
 
     source: Path
@@ -76,11 +78,14 @@ class ExportJob:
     measure_speed: bool = False
     out_of_fold: Path | None = None
     measure_reliability: bool = False
+    version: str = FIRST_VERSION
 
     def __post_init__(self) -> None:
-        """A name becomes file names."""
+        """A name becomes file names, and a version is told from others by people."""
         if not _NAME.fullmatch(self.name):
             raise ExportError(f"name {self.name!r} must be letters, digits, _ and - only")
+        if not _VERSION.fullmatch(self.version):
+            raise ExportError(f"version {self.version!r} must be three numbers, such as 1.0.0")
         if self.measure_speed and self.precision == "float32":
             raise ExportError("a float32 file has no other to measure its speed beside")
 
@@ -102,6 +107,7 @@ def export(job: ExportJob) -> ModelSpec:
     graph = InferenceGraph(source.model)
     networks = convert(graph, job.precision, images.pixels)
     spec = draft_spec(job.name, source, graph.head.cells, _measured(job, trained, networks))
+    spec = replace(spec, version=job.version)
     contents = _contents(networks, spec)
     files = {kind: gates.file(kind, content, spec) for kind, content in contents.items()}
     if job.measure_speed:

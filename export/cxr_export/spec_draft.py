@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DataError
-from cxr_edge.model.files import Golden, GoldenCase
+from cxr_edge.model.files import FIRST_VERSION, Golden, GoldenCase
 from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import (
@@ -40,7 +40,6 @@ from cxr_export.source import Source, sigmoid
 from cxr_training.films.data import CLASSES, ImageSet
 from cxr_training.nets.blocks import FEATURES_LAYER
 
-MODEL_VERSION = "1.5.0"
 # How far a file may be from what the network said about the rule-made images. They lie further from
 # films than rounding was measured for: fewer bits move a logit more there than on any film.
 GOLDEN_TOLERANCE = {"float32": 1e-4, "int8-weights": 1e-4, "float16": 1e-3, "int8": 5e-2}
@@ -84,7 +83,7 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
     return ModelSpec(
         schema_version=SCHEMA_VERSION,
         name=name,
-        version=MODEL_VERSION,
+        version=FIRST_VERSION,
         created=run.training.created_utc if run else utc_text(datetime.now(UTC)),
         task=TASK,
         architecture=_architecture(source),

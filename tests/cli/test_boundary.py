@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
 from cxr_edge import errors
+from cxr_edge.cli import boundary
 from cxr_edge.cli.boundary import missing_extra, run_command
 from cxr_edge.errors import CxrEdgeError, MissingExtraError
 from tests.cli.conftest import Run
@@ -113,14 +116,34 @@ def test_a_command_whose_library_is_missing(
     made = run(*arguments)
     assert made.code == 2
     assert (
-        re_line(made.err)
-        == f"  tip: install it in the checkout of cxr-edge: pip install '.[{extra}]'"
+        re_line(made.err) == f"  tip: install its extra: pip install 'PATH[{extra}]', "
+        "PATH being the wheel or checkout of cxr-edge"
     )
 
 
 def re_line(text: str) -> str:
     """The last line."""
     return text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("device", "level"), [("nvidia0", "2"), ("dxg", "2"), ("null", "3")], ids=["GPU", "WSL", "none"]
+)
+def test_tensorflow_tells_of_cuda_where_there_is_a_gpu(
+    device: str, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / device).touch()
+    found = boundary._has_nvidia_device(tmp_path)
+    monkeypatch.setattr(boundary, "_has_nvidia_device", lambda: found)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    boundary.quiet_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == level
+
+
+def test_a_log_level_of_the_users_own_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    boundary.quiet_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 def test_missing_extra_names_the_module() -> None:

@@ -276,7 +276,7 @@ def test_two_onnxruntimes_are_noticed(
     assert made.code == 0
     warning = (
         "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both (pip uninstall "
-        "onnxruntime onnxruntime-gpu), then install '.[cpu]' or '.[gpu]' again, in the "
-        "checkout of cxr-edge\n"
+        "onnxruntime onnxruntime-gpu), then install cpu, or gpu, again: pip install 'PATH[cpu]', "
+        "PATH being the wheel or checkout of cxr-edge\n"
     )
     assert (warning in made.out) == said

@@ -44,6 +44,7 @@ def test_the_commands_of_the_design() -> None:
         "runs compare",
         "runs reproduce",
         "export",
+        "sbom",
     }
 
 

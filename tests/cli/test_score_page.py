@@ -157,7 +157,7 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
         "decoding 99, this is",
     ),
     "an edited threshold": (lambda t: edited(profile(t).to_json()), 2, "changed after"),
-    "no profile": (lambda t: "{}", 2, "fields"),
+    "no profile": (lambda t: "{}", 2, "missing required field"),
     "no JSON": (lambda t: "threshold: 0.5", 2, "cannot be used"),
 }
 

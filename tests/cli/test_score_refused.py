@@ -163,7 +163,8 @@ def test_missing_library_names_its_extra(
     assert (made.code, made.err) == (
         2,
         "error: the library that runs .onnx models is not installed\n"
-        "  tip: install it in the checkout of cxr-edge: pip install '.[cpu]'\n",
+        "  tip: install its extra: pip install 'PATH[cpu]', "
+        "PATH being the wheel or checkout of cxr-edge\n",
     )
 
 

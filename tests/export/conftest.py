@@ -115,7 +115,7 @@ def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("models") / "not" / "there"
     held_back = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
     next((held_back / "NORMAL").iterdir()).unlink()
-    return ExportJob(run_folder, "mine", labelled, out, test=held_back)
+    return ExportJob(run_folder, "mine", labelled, out, test=held_back, version="2.10.3")
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def test_any_process_writes_the_same_bytes_and_says_what_it_measured(
     names = ["mine.json", "mine.md", "mine.onnx", "mine.tflite"]
     for out in outs:
         assert sorted(path.name for path in out.iterdir()) == names
+    assert '"version": "0.1.0"' in (outs[0] / "mine.json").read_text()
     for name in names:
         assert (outs[0] / name).read_bytes() == (outs[1] / name).read_bytes(), name
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+import cxr_edge
 from cxr_edge.errors import DataError, ExportError
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.model.spec import ModelSpec
@@ -29,6 +30,21 @@ pytestmark = reads_keras_variables
 def test_it_writes_four_files_for_everyone_to_read(exported: ModelSpec, job: ExportJob) -> None:
     assert {path.name for path in job.out.iterdir()} == FILES
     assert {path.stat().st_mode & 0o777 for path in job.out.iterdir()} == {0o644}
+
+
+def test_the_version_stands_in_spec_file_card_and_report(
+    exported: ModelSpec, job: ExportJob, tmp_path: Path
+) -> None:
+    assert exported.version == "2.10.3"
+    assert (job.out / "mine.md").read_text().startswith("# mine 2.10.3\n")
+    assert choose_model(str(job.out / "mine.onnx")).spec.version == "2.10.3"
+    (tmp_path / "in").mkdir()
+    scored = cxr_edge.score_folder(
+        tmp_path / "in", model=job.out / "mine.onnx", out=tmp_path / "out", state=tmp_path / "state"
+    )
+    written = json.loads((scored.out / "run.json").read_text())
+    assert written["model"]["version"] == "2.10.3"
+    assert "mine 2.10.3" in (scored.out / "triage.html").read_text()
 
 
 def test_the_spec_on_disk_pins_the_files(exported: ModelSpec, job: ExportJob) -> None:
@@ -130,6 +146,16 @@ def test_names_that_make_good_file_names(name: str, tmp_path: Path) -> None:
 def test_names_that_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="letters, digits, _ and - only"):
         ExportJob(tmp_path, name, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["", "1", "1.2", "v1.2.3", "1.2.3.4", "01.2.3", "1.2.3-rc1", "1.2.3\n", "1.2.x", "1.2.-3"],
+    ids=repr,
+)
+def test_versions_that_are_refused(version: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="must be three numbers"):
+        ExportJob(tmp_path, "mine", tmp_path, tmp_path, version=version)
 
 
 @pytest.mark.parametrize("role", ["calibration", "test"])

@@ -131,4 +131,4 @@ def test_single_flipped_bits(tmp_path: Path, figures: Figures) -> None:
     share = {name: round(wrong[name] / FLIPS, 3) for name in wholes}
     figures(flips=FLIPS, scored_on_wrong_pixels=share)
     assert {name for name in share if name.startswith("png") and wrong[name]} == set()
-    assert share["jpeg"] > 0.5  # else the README promises too little
+    assert share["jpeg"] > 0.5  # else the manual promises too little

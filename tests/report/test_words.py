@@ -1,18 +1,24 @@
-"""Every code is explained, here and in the README."""
+"""Every code is explained, here and in the manual, in the same words."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 
 import pytest
 
-from cxr_edge.report.words import REASONS, WARNINGS, explanations, in_words, remarks_of
+from cxr_edge.report.words import (
+    REASONS,
+    WARNINGS,
+    Explanation,
+    explanations,
+    in_words,
+    remarks_of,
+)
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import result
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "reasons.md"
 
 
 def test_every_code_has_words() -> None:
@@ -26,16 +32,18 @@ def test_words_are_sentences(words: object) -> None:
         assert re.fullmatch(r"[A-Z][^\n]*\.", text)
 
 
-def readme_codes(heading: str) -> set[str]:
-    """The codes in the first column of the table under this heading."""
-    lines = README.read_text(encoding="utf-8").split(f"| {heading} |")[1].splitlines()
-    table = itertools.takewhile(lambda line: line.startswith("|"), lines[1:])
-    return set(re.findall("`([a-z_]+)`", " ".join(line.split("|")[1] for line in table)))
+def manual_rows(heading: str) -> list[str]:
+    """The rows of all tables in this section, without the lines of their headings."""
+    section = MANUAL.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `.*$", section, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("heading", "codes"), [("reason", Reason), ("warning", InputWarning)])
-def test_the_readme_has_the_same_codes(heading: str, codes: type[Reason | InputWarning]) -> None:
-    assert readme_codes(heading) == {code.value for code in codes}
+@pytest.mark.parametrize(("heading", "words"), [("Reasons", REASONS), ("Warnings", WARNINGS)])
+def test_the_manual_has_the_same_words(
+    heading: str, words: dict[Reason | InputWarning, Explanation]
+) -> None:
+    rows = [f"| `{code}` | {text.meaning} | {text.advice} |" for code, text in words.items()]
+    assert sorted(manual_rows(heading)) == sorted(rows)
 
 
 def test_a_row_is_explained_by_its_own_codes() -> None:

@@ -74,6 +74,6 @@ def test_display_name_does_not_depend_on_the_locale() -> None:
 
 @given(st.binary(min_size=1).filter(lambda name: b"\0" not in name))
 def test_a_name_can_be_had_back(name: bytes) -> None:
-    """As README says."""
+    """By the expression that docs/report.md prints."""
     shown = display_name(os.fsdecode(name))
     assert os.fsencode(shown.encode("ascii", "backslashreplace").decode("unicode_escape")) == name
