@@ -3,11 +3,12 @@
 PYTHON ?= python3
 SOURCES := $(shell find cxr_edge models training/recipes -type f 2>/dev/null)
 
-.PHONY: help demo test faults bench docs lint types lock release clean
+.PHONY: help demo test test-slow test-all faults bench docs lint types lock release clean
 
 help:
 	@echo "make demo   runtime alone in .venv-demo, then the bundled model over tests/data/incoming"
-	@echo "make test   everything the tests need in .venv, then all of them"
+	@echo "make test   everything the tests need in .venv, then the quick ones: minutes"
+	@echo "make test-all   the slow ones too;  make test-slow   those alone"
 	@echo "make faults the long tier of tests/faults: hours of broken films, kills and full disks"
 	@echo "make bench  minutes of measuring beside Keras and naive loops; BENCH='--full --out docs' for hours"
 	@echo "make docs   the manual as a site: build/site/docs/index.html opens from disk"
@@ -19,8 +20,16 @@ demo: .venv-demo/installed
 	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 --settle 0 \
 	  --state build/demo/state --out build/demo/$$(date -u +%Y%m%dT%H%M%SZ) || [ $$? -eq 3 ]
 
+# A process per core, up to four: each may hold TensorFlow. A file's tests share what they made.
+PYTEST := .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --durations=20
+
 test: .venv/installed
-	.venv/bin/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/installed
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 faults: .venv/installed
 	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults -s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,11 @@ settings.load_profile("cxr-edge")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pytest puts its own warning filters on top of those in `cxr_edge.images`."""
+    """Pytest puts its own warning filters on top of those in `cxr_edge.images`.
+
+    The background job of a shell ignores SIGINT, and so would the commands under test.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for library in ("PIL", "pydicom"):
         config.addinivalue_line("filterwarnings", rf"ignore::Warning:{library}\.")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +38,8 @@ def interrupted(arguments: list[str], number: int, pipe: Path) -> tuple[int, byt
     # A signal that comes while the pipe is being opened leaves it to the garbage collector.
     env = environment(PYTHONWARNINGS="error,ignore::ResourceWarning")
 
-    def listen() -> None:
-        # A test run in the background of a shell ignores SIGINT, and hands that on.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, preexec_fn=listen
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
     ) as process:
         with pipe.open("wb"):  # opens when the command has opened its end
             process.send_signal(number)

@@ -104,7 +104,6 @@ def test_a_signal_in_the_middle_costs_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         until_it_waits(process)
         os.killpg(process.pid, number)
