@@ -239,14 +239,11 @@ def test_long_lists_are_cut_and_say_so(run: Run, tiny: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "choice",
-    [
-        choice if choice.spec.name == "cnn3_50" else pytest.param(choice, marks=pytest.mark.slow)
-        for choice in bundled_choices()
-    ],
+    [choice for choice in bundled_choices() if choice.spec.name == "cnn3_50"],
     ids=file_name,
 )
 def test_same_bytes_whatever_the_batches_and_workers(choice: Any, run: Run, tmp_path: Path) -> None:
-    """Real films and broken files; `triage.csv` byte for byte."""
+    """Real films and broken files, byte for byte; runtime/test_bundled batches every model."""
     names = sorted(path for path in INCOMING.iterdir())
     made = []
     for number, options in enumerate(([], ["--batch-size", "3", "--workers", "1"])):

@@ -25,8 +25,11 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize("source", ["-", "list"])
-@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [*((text, "-") for text in LISTS.values()), (LISTS["lines"], "list")],
+    ids=[*LISTS, "a file"],
+)
 def test_files_from(
     text: bytes,
     source: str,

@@ -103,17 +103,16 @@ def must_not_happen(*_: Any) -> NoReturn:
     pytest.fail("a film was looked for")
 
 
-@pytest.mark.parametrize(("changes", "message"), BROKEN.values(), ids=BROKEN)
-def test_broken_model_is_refused_before_any_film(
-    changes: dict[str, Any],
-    message: str,
+def test_a_broken_model_is_refused_before_any_film(
     run: Run,
     films: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What else is refused: runtime/test_loading, by the same sentences."""
     monkeypatch.setattr(discover, "_walk", must_not_happen)
     monkeypatch.setattr(Workers, "prepare", must_not_happen)
+    changes, message = BROKEN["foreign operator"]
     path = write_tiny(tmp_path / "model", **changes)
     made = run("score", films, "--model", path, "--out", tmp_path / "out")
     assert (made.code, made.out) == (4, "")

@@ -17,7 +17,7 @@ from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests import factories
 from tests.cli.conftest import Run
 from tests.cli.conftest import run as run  # a fixture
-from tests.ledger.test_runs import SETTINGS, entry
+from tests.ledger.entries import SETTINGS, entry
 
 # As commit 6d63117 made it, the first with a ledger.
 VERSION_1 = """

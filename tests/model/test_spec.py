@@ -138,12 +138,8 @@ def test_the_self_test_of_a_file_is_its_own_where_it_has_one() -> None:
 REFUSED: dict[str, Change] = {
     # missing or unknown
     "missing name": drop("name"),
-    "missing inner field": drop("use.population"),
     "missing optional part": drop("training"),
-    "missing distribution": drop("validation_scores"),
-    "missing receptive field": drop("receptive_field"),
     "unknown field": set_value("comment", "hello"),
-    "unknown inner field": set_value("golden.rounds", 3),
     "no screening point": drop("operating_points.screening"),
     "the site's own name": lambda values: values["operating_points"].update(
         site=values["operating_points"]["screening"]
@@ -151,24 +147,13 @@ REFUSED: dict[str, Change] = {
     "missing input": drop("network_data_format.inputs.image"),
     "missing output": drop(f"{OUTPUTS}.bias"),
     "unknown output": set_value(f"{OUTPUTS}.logit", BIAS),
-    # of another type
+    # of another type; support/test_strict_json has all the ways
     "name is a number": set_value("name", 7),
-    "name is null": set_value("name", None),
-    "parameters are text": set_value("architecture.parameters", "many"),
     "parameters are a fraction": set_value("architecture.parameters", 1.5),
     "parameters are true": set_value("architecture.parameters", True),
-    "threshold is text": set_value("operating_points.screening.threshold", "0.5"),
     "threshold is true": set_value("operating_points.screening.threshold", True),
-    "threshold is null": set_value("operating_points.screening.threshold", None),
-    "views are text": set_value("use.views", "ap"),
-    "a view is a number": set_value("use.views", [1]),
     "ages are three": set_value("use.age_years", [1, 2, 3]),
-    "ages are one": set_value("use.age_years", [1]),
     "points are a list": set_value("operating_points", []),
-    "golden is null": set_value("golden", None),
-    "receptive field is null": set_value("receptive_field", None),
-    "AUC is a number": set_value(AUC, 0.5),
-    "training is a list": set_value("training", []),
     "an evaluation is text": set_value("evaluations", ["good"]),
     # out of range
     "another schema": set_value("schema_version", 3),
@@ -221,16 +206,10 @@ REFUSED: dict[str, Change] = {
     },
     # no figures, no text
     "NaN": set_value("golden.cases.0.probability", float("nan")),
-    "infinity": set_value("training.seconds", float("inf")),
-    "more than a float holds": set_value("training.seconds", 10**400),
     "NaN among free metrics": set_value("training.metrics.auc", float("nan")),
-    "half a character": set_value("use.population", "\ud800"),
-    "half a character as a key": set_value("training.software.\ud800", "1"),
     # files that leave the folder
     "file name that climbs": set_value("files.onnx.name", "../tiny.onnx"),
-    "file name that is absolute": set_value("files.onnx.name", "/tmp/tiny.onnx"),
     "file name that is hidden": set_value("files.onnx.name", ".tiny.onnx"),
-    "file name that is the parent": set_value("files.onnx.name", ".."),
     "file name that is empty": set_value("files.onnx.name", ""),
     "file name with a null byte": set_value("files.onnx.name", "tiny\0.onnx"),
 }
