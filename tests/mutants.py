@@ -34,6 +34,7 @@ COPIED = ("cxr_edge", "tests")  # into a scratch folder; the rest is linked ther
 # The module, and the tests that it is held by, in the order in which they run.
 _LEDGER = (
     "tests/ledger",
+    "tests/test_types.py",
     "tests/scoring/test_scorer*.py",
     "tests/cli/test_score_ledger*.py",
     "tests/cli/test_report.py",
@@ -48,7 +49,11 @@ TESTS = {
         "tests/intake/test_prepare.py",
         "tests/pinned",
     ),
-    "cxr_edge/model/spec.py": ("tests/model", "tests/runtime/test_loading.py"),
+    "cxr_edge/model/spec.py": (
+        "tests/model",
+        "tests/test_types.py",
+        "tests/runtime/test_loading.py",
+    ),
 }
 
 Edit = Callable[[], None]
@@ -281,9 +286,6 @@ def check_unchanged(modules: set[str]) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="JSON lines of every outcome.")
 def main(seed: int, count: int, jobs: int, out: Path | None) -> None:
     """Count the mutants that the tests kill; the unchanged modules must pass first."""
-    # The background jobs of a shell ignore these, and tests of signals would inherit that.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     sample = random.Random(seed).sample(mutants(), count)
     check_unchanged({each.module for each in sample})
     outcomes = []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.intake.gates import _quantile, pixel_warnings, scope_warnings
+from cxr_edge.intake.gates import _content, _is_blank, _quantile, pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Scope
 from cxr_edge.preprocess import without_border
 from cxr_edge.types import DecodedImage, InputWarning, Study
@@ -48,6 +48,22 @@ def test_what_the_pixels_say(
     make: Callable[[], NDArray[np.uint8]], size: int, expected: tuple[InputWarning, ...]
 ) -> None:
     assert gated(make(), size) == expected
+
+
+@pytest.mark.parametrize("turns", range(4), ids=["top", "left", "bottom", "right"])
+@pytest.mark.parametrize(("stripe", "blank"), [(slice(12, 16), True), (slice(16, 21), False)])
+def test_blank_is_judged_on_the_middle_half(turns: int, stripe: slice, blank: bool) -> None:
+    """From the 17th of the 64 cells on each side; what lies beyond may be a border or a label."""
+    levels = np.full((64, 64), 100, np.uint8)
+    levels[stripe] = 250
+    assert _is_blank(np.rot90(levels, turns)) == blank
+
+
+def test_a_border_of_one_level_is_no_content() -> None:
+    levels = np.zeros((64, 64), np.uint8)
+    assert (_content(levels, 1), _content(levels, 0)) == (slice(None), slice(None))
+    levels[10:50, 8:40] = 200
+    assert (_content(levels, 1), _content(levels, 0)) == (slice(10, 50), slice(8, 40))
 
 
 @pytest.mark.parametrize("film", FILMS.values(), ids=FILMS)

@@ -72,6 +72,12 @@ def test_everything_that_is_made_is_private(tmp_path: Path) -> None:
         os.umask(before)
 
 
+def test_a_lock_that_is_released_names_nobody(folder: Path) -> None:
+    with held(folder, ["cxr-edge"]):
+        assert (folder / LOCK_NAME).read_bytes()
+    assert (folder / LOCK_NAME).read_bytes() == b""
+
+
 def test_a_folder_that_is_there_is_used(folder: Path) -> None:
     folder.mkdir()
     (folder / "ledger").write_bytes(b"kept")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.model.catalog import bundled_specs
+from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec, ReceptiveField
 from tests.factories import Change, changed, drop, set_value
 from tests.tiny import SIZE, file_entry, reliability_values, tiny_spec, tiny_values
@@ -73,6 +73,12 @@ def test_embedded_json_is_the_spec_without_files(spec: ModelSpec) -> None:
     without = spec.to_dict()
     del without["files"]
     assert json.loads(spec.embedded_json()) == without
+
+
+@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
+def test_what_ships_is_written_as_it_stands(spec: ModelSpec) -> None:
+    """Its hash is that of the text: written otherwise, every ledger would score anew."""
+    assert (models_dir() / f"{spec.name}.json").read_text(encoding="utf-8") == spec.to_json()
 
 
 def test_sha256_is_of_the_text() -> None:

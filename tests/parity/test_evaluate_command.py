@@ -18,15 +18,16 @@ import pytest
 from sklearn import metrics
 
 from cxr_edge.images import decode
-from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.catalog import bundled_specs, choose_model
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, load
+from cxr_edge.scoring.job import DEFAULT_MODEL
 from tests.parity.kermany import FILMS, TEST_A
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 
-# All films of the test folder through every model.
+# All films of the test folder through the whole command.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -56,10 +57,10 @@ def evaluate(out: Path, *models: str) -> Any:
     return json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
-def test_figures(spec: ModelSpec, labelled: list[tuple[Path, int]], tmp_path: Path) -> None:
-    choice = ModelChoice(spec, "onnx", models_dir() / spec.files["onnx"].name)
-    runner = load(choice, Device("cpu"))
+def test_figures(labelled: list[tuple[Path, int]], tmp_path: Path) -> None:
+    """Of the default model; test_evaluations holds the spec of every model against its scores."""
+    choice = choose_model(DEFAULT_MODEL)
+    spec, runner = choice.spec, load(choice, Device("cpu"))
     pixels = [decode(path.read_bytes(), path.name).pixels for path, _ in labelled]
     images = np.stack([to_network_input(without_border(plane), spec.size) for plane in pixels])
     scores = np.concatenate([runner.predict(part).probability for part in np.split(images, 6)])

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
 from cxr_edge.images import decode
-from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
+from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
 from cxr_edge.types import PROBABILITY_DECIMALS
-from tests.factories import bundled_choices, changed, file_name, int8_apart, set_value
+from tests.factories import bundled_choices, changed, file_name, set_value
 from tests.images.films import jpeg, scene
 
 CHOICES = bundled_choices()
@@ -132,25 +132,6 @@ def test_an_answer_is_not_overwritten_by_the_next(choice: ModelChoice, runner_of
     runner.predict(images[5:7])
     for now, then in zip((first.probability, first.evidence, first.bias), kept, strict=True):
         assert np.array_equal(now, then)
-
-
-@pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)
-def test_both_formats_say_the_same(spec: ModelSpec, runner_of: RunnerOf) -> None:
-    images = images_of(spec.size)
-    onnx, tflite = (
-        np.array(
-            scores(
-                runner_of(ModelChoice(spec, kind, models_dir() / spec.files[kind].name)), images, 32
-            )
-        )
-        for kind in ("onnx", "tflite")
-    )
-    apart = int8_apart(spec)
-    assert np.abs(onnx - tflite).max() <= (apart or 1e-4)
-    for name, point in spec.operating_points.items():
-        clear = np.abs(onnx - point.threshold) >= apart
-        assert clear.sum() > len(images) / 2
-        assert np.array_equal(*((made >= point.threshold)[clear] for made in (onnx, tflite))), name
 
 
 @each_tflite
