@@ -55,7 +55,7 @@ def test_missing_library_names_its_extra(
     monkeypatch.setitem(__import__("sys").modules, f"cxr_edge.runtime.{kind}", None)
     with pytest.raises(MissingExtraError, match=rf"runs \.{kind} models is not") as caught:
         start(b"", kind, tiny_spec(), CPU)
-    assert f"'.[{extra}]'" in caught.value.tip
+    assert f"'PATH[{extra}]'" in caught.value.tip
 
 
 def test_every_changed_byte_breaks_the_pin(tmp_path: Path) -> None:
