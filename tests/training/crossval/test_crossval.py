@@ -36,6 +36,9 @@ pytestmark = saves_keras_variables
 PER_CLASS = 48  # enough for two folds that are each split by ten once more
 
 
+slow = pytest.mark.slow  # what begins with the trainings of `done`
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_labelled_folder(tmp_path_factory.mktemp("many") / "films", PER_CLASS)
@@ -71,6 +74,7 @@ def folds_of(path: Path) -> dict[str, int]:
     return {row["name"]: int(row["fold"]) for row in table(path)}
 
 
+@slow
 def test_out_holds_what_it_promises(done: Path) -> None:
     assert {path.name for path in done.iterdir()} == {
         *("plan.json", "folds.csv", "seed-1", "out_of_fold.csv", "summary.json", "summary.txt")
@@ -80,6 +84,7 @@ def test_out_holds_what_it_promises(done: Path) -> None:
         assert inside == {*RUN_CONTENTS, "out_of_fold.csv"}
 
 
+@slow
 def test_every_film_is_scored_once_by_a_network_that_never_saw_its_patient(
     done: Path, many: Path
 ) -> None:
@@ -97,6 +102,7 @@ def test_every_film_is_scored_once_by_a_network_that_never_saw_its_patient(
         assert not validated & {row["name"] for row in table(folder / "out_of_fold.csv")}
 
 
+@slow
 def test_scores_are_those_of_the_networks_on_one_scale(
     done: Path, many: Path, asked: CrossValidation, summary: dict[str, Any]
 ) -> None:
@@ -114,6 +120,7 @@ def test_scores_are_those_of_the_networks_on_one_scale(
     np.testing.assert_allclose(pooled, expected, atol=1e-3)
 
 
+@slow
 def test_the_summary_says_what_it_is_about(
     summary: dict[str, Any], asked: CrossValidation, done: Path
 ) -> None:
@@ -141,6 +148,7 @@ def test_points_say_of_how_many_films_no_patient_is_known(
     assert crossval.describe(asked, some).endswith(said)
 
 
+@slow
 def test_a_finished_fold_is_not_trained_again(
     done: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +160,7 @@ def test_a_finished_fold_is_not_trained_again(
     assert {path: path.read_bytes() for path in done.rglob("*") if path.is_file()} == before
 
 
+@slow
 def test_more_seeds_go_on_and_keep_the_folds(
     done: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +176,7 @@ def test_more_seeds_go_on_and_keep_the_folds(
     assert trained == [(2, done / "seed-2" / "fold-1")]
 
 
+@slow
 def test_another_plan_is_refused(done: Path, asked: CrossValidation, recipe: Recipe) -> None:
     other = replace(asked.job, recipe=replace(recipe, seed=2))
     for changed in (
@@ -178,6 +188,7 @@ def test_another_plan_is_refused(done: Path, asked: CrossValidation, recipe: Rec
             cross_validate(changed)
 
 
+@slow
 def test_a_plan_of_before_recipes_had_a_field_is_still_this_one(
     done: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +209,7 @@ def test_two_do_not_work_on_one_folder(tmp_path: Path, asked: CrossValidation) -
         cross_validate(mine)
 
 
+@slow
 @pytest.mark.parametrize("content", [None, "", "name,fold\nNORMAL/x.png,1\n", "name\nx\n"])
 def test_folds_that_are_gone_or_cut_are_refused(
     done: Path, tmp_path: Path, asked: CrossValidation, content: str | None
@@ -316,6 +328,7 @@ def test_more_folds_than_films_are_refused(many: Path) -> None:
         folds.patient_folds(images, 50, 0)
 
 
+@slow
 def test_on_the_command_line(
     done: Path, many: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
