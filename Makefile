@@ -41,6 +41,7 @@ docs: .venv/installed
 	rm -rf build/site
 	.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 	  --conf-dir docs --doctree-dir build/doctrees . build/site
+	@echo "the manual: $(CURDIR)/build/site/docs/index.html"
 
 lint: .venv/installed
 	.venv/bin/ruff check .

@@ -1,8 +1,8 @@
 """Runs every `sh` block of the README and the manual, in order.
 
 Each page has its own copy of this checkout and its own state folder. A block runs with `bash -e`.
-Lines that need hardware, a network, root or hours stand in `text` blocks. The folder `train/` of
-the pages is made from the films in tests/data/incoming.
+Lines that need hardware, a network, root or hours stand in `text` blocks. The folders `train/` and
+`site-films/` of the pages are made from the films in tests/data/incoming.
 """
 
 import os
@@ -20,12 +20,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PATHS = os.pathsep.join([str(ROOT / ".venv/bin"), os.environ["PATH"]])
 
 
-def make_train_folder(checkout: Path) -> None:
+def make_labelled_folder(checkout: Path, name: str) -> None:
     """Sort the films of tests/data into NORMAL and PNEUMONIA by their names."""
     for film in sorted((checkout / "tests/data/incoming").glob("*-0001*.jpeg")):
-        copy(film, checkout / "train/NORMAL")
+        copy(film, checkout / name / "NORMAL")
     for film in sorted((checkout / "tests/data/incoming").glob("person*.jpeg")):
-        copy(film, checkout / "train/PNEUMONIA")
+        copy(film, checkout / name / "PNEUMONIA")
 
 
 def copy(film: Path, folder: Path) -> None:
@@ -44,7 +44,8 @@ def run_page(page: Path, blocks: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         checkout = Path(scratch, "cxr-edge")
         subprocess.run(["git", "clone", "--quiet", ROOT, checkout], check=True)
-        make_train_folder(checkout)
+        for name in ("train", "site-films"):
+            make_labelled_folder(checkout, name)
         environment = {**os.environ, "PATH": PATHS, "XDG_STATE_HOME": str(Path(scratch, "state"))}
         for block in blocks:
             sys.stdout.write(f"--- {page.name}:\n{block}")

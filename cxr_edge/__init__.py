@@ -86,5 +86,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List what the package offers."""
-    return sorted({*globals(), *__all__})
+    """List what the package offers, and none of what it imports for itself."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

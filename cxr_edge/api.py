@@ -178,9 +178,14 @@ def score_folder(
             for which folders are walked twice. What it raises ends the run.
 
     Raises:
+        InputError: an argument, an input or a profile cannot be used.
+        ModelRefusedError: as in `load_model`.
+        DeviceError: as in `load_model`, or the device fails during the run.
+        MissingExtraError: as in `load_model`.
+        DecoderError: no process that decodes films can be started.
         StateBusyError: another run holds the state folder.
+        StateError: the ledger cannot be read or written.
         ReportError: the report could not be written; the scores are safe.
-        CxrEdgeError: as the tree in `cxr_edge.errors` says.
     """
     names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     paths = tuple(os.fspath(name) for name in names)

@@ -60,5 +60,5 @@ def main() -> None:
 
 def _terminate(number: int, frame: object) -> None:
     """Leave through the same clean-up as any error, so that no half report stays behind."""
-    say_from_handler("terminated; safe to run again")
+    say_from_handler("error", "terminated; safe to run again")
     raise SystemExit(128 + number)

@@ -100,9 +100,9 @@ def _say(kind: str, colour: str, message: str, tip: str) -> None:
         click.echo(f"  tip: {tip}", err=True)
 
 
-def say_from_handler(message: str, tip: str = "") -> None:
+def say_from_handler(kind: str, message: str, tip: str = "") -> None:
     """The same, plain, from a signal handler: Python's streams refuse who interrupts a write."""
-    lines = [f"error: {message}\n", f"  tip: {tip}\n" if tip else ""]
+    lines = [f"{kind}: {message}\n", f"  tip: {tip}\n" if tip else ""]
     with contextlib.suppress(OSError):
         os.write(_STDERR, "".join(lines).encode())
 

@@ -43,7 +43,7 @@ _AS_THAT_USER = "run doctor as the user that scores: sudo -u USER cxr-edge docto
     help="State folder that the run will be given.  [default: where the others are made]",
 )
 def doctor(device: str, model: str | None, state: Path | None) -> int:
-    """Will tonight's run work on this machine?
+    """Check that tonight's run will work on this machine.
 
     Shows versions, disk and device, tries the state folder, and runs the self-test of every bundled
     model, or of one; on a GPU it also compares with the CPU.

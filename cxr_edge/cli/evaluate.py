@@ -61,7 +61,7 @@ from cxr_edge.scoring.job import DEFAULT_MODEL
     help="New folder for the figures.  [default: evaluations/<UTC time>]",
 )
 @runtime_options
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def evaluate(quiet: bool, **options: Any) -> int:
     """Measure a model on films whose findings are known.
 

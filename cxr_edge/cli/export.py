@@ -46,6 +46,27 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     is_flag=True,
     help="Record how fast each file is beside the float32 one, on this machine.",
 )
+@click.option(
+    "--population",
+    default="",
+    metavar="TEXT",
+    help="People in your training films, for the card.  [default: not stated]",
+)
+@click.option(
+    "--ages",
+    nargs=2,
+    type=float,
+    metavar="FROM TO",
+    help="Their ages in years; patients of another age get a warning.  [default: not stated]",
+)
+@click.option(
+    "--view",
+    "views",
+    multiple=True,
+    type=click.Choice(["anterior-posterior", "posterior-anterior"]),
+    help="View of your training films, can be given again; other views get a warning.  "
+    "[default: not stated]",
+)
 @click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
 @click.option(
     "--out-of-fold",

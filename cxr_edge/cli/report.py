@@ -27,7 +27,7 @@ _RUNS_NAMED = 5
     type=click.Path(path_type=Path),
     help="New folder for the report.  [default: reports/<UTC time>]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
 def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
     """Write a finished run's report again, from the ledger.
 

@@ -28,7 +28,7 @@ def runs() -> None:
 @click.argument("run", type=_FOLDER)
 @click.argument("data", type=_FOLDER)
 def judge_run_again(run: Path, data: Path) -> None:
-    """Judge a run through the preprocessing of today.
+    """Judge a run again, with the current preprocessing.
 
     Scores the validation films of RUN anew, chooses its operating points on them, rewrites what RUN
     records of both, and prints the operating points as JSON. The network stays as it is. DATA is

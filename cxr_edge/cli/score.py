@@ -72,8 +72,8 @@ if TYPE_CHECKING:
     help="Read paths from FILE, one a line or as find -print0 ends them; - is stdin.",
 )
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say what is used and how long it took.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
+@click.option("-v", "--verbose", is_flag=True, help="Print what is used and how long it took.")
 def score(jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
     """Score films and write a ranked triage report.
 

@@ -131,7 +131,10 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         f"+ {counts.deferred} deferred"
     )
     if context.recalled:
-        yield f"{context.recalled} unchanged since an earlier run, not scored again"
+        yield (
+            f"{context.recalled} files unchanged since an earlier run: their rows were taken "
+            "from it"
+        )
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
     )

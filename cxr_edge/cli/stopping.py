@@ -26,7 +26,7 @@ class SignalStop(StopRequest):
                 return
             raise SystemExit(128 + number)
         self.signal_number = number
-        say_from_handler("stopping after this batch", "once more to stop at once")
+        say_from_handler("note", "stopping after this batch", "once more to stop at once")
 
 
 @contextmanager

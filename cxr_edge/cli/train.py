@@ -90,6 +90,9 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
       cxr-edge train cnn3_50 --data train/ --recipe tuned --out runs/cnn3_50
       cxr-edge train cnn3_50 --data train/ --folds 5 --seeds 3 --scheme style --out runs/folds
     """
+    from cxr_training.recipe.shipped import check_network
+
+    check_network(name)
     quiet_tensorflow()
     try:
         from cxr_training.support.memory import keep_freed_memory

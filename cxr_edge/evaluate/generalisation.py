@@ -10,7 +10,7 @@ from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 
 Figure = Proportion | Estimate
 
-VALIDATION = "validation, which chose the threshold"
+VALIDATION = "validation, which set the threshold"
 APART = ("lower here", "higher here")
 
 
@@ -72,14 +72,15 @@ def against_words(model: ModelFigures, data: SetFigures) -> str:
     if not rows:
         return "The model's spec holds no figures to compare these with."
     sentences = [
-        f"{verdict.capitalize()}, 95 % intervals apart: "
-        + ", ".join(f"{row.figure} (than {row.source})" for row in rows if row.verdict == verdict)
+        f"{row.figure[0].upper()}{row.figure[1:]} is {row.verdict} than on {row.source}; the 95 % "
+        "intervals do not overlap."
         for verdict in APART
-        if any(row.verdict == verdict for row in rows)
+        for row in rows
+        if row.verdict == verdict
     ]
     if not sentences:
-        return "No figure lies apart from the spec's; on few films intervals are too wide for that."
-    return f"{'. '.join(sentences)}."
+        return "Every figure's interval overlaps the spec's; on few films intervals are wide."
+    return " ".join(sentences)
 
 
 def sources(model: ModelFigures, data: SetFigures) -> str:
@@ -89,7 +90,7 @@ def sources(model: ModelFigures, data: SetFigures) -> str:
     sentences += [
         f"This set is {test.data}, to the byte: the spec holds its figures already."
         if test.data_sha256 == data.sha256
-        else f"{test.data} chose nothing."
+        else f"{test.data} was not used to set a threshold."
         for test in model.spec.evaluations
     ]
     return " ".join(sentences)

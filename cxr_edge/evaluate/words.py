@@ -27,9 +27,9 @@ from cxr_edge.statistics.patients import ALONE
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 OPTIMISTIC = (
-    "These figures come from the very films that chose the threshold, so they are optimistic: "
-    "films that did not choose it tend to show less. Measure it on new films, with cxr-edge "
-    "evaluate --site-profile."
+    "These figures come from the very films that were used to set the threshold, so they are "
+    "optimistic: other films tend to show less. Measure it on new films, with cxr-edge evaluate "
+    "--site-profile."
 )
 _HARDLY_MORE_THAN_CHANCE = 0.6
 TESTS_ASSUME = (

@@ -69,8 +69,8 @@ def _evaluations(spec: ModelSpec) -> list[str]:
     for test in spec.evaluations:
         counts = ", ".join(f"{count} {name}" for name, count in test.counts.items())
         lines.append(
-            f"  {test.data}, which chose nothing ({counts}): AUC {with_interval(test.auc)}, "
-            f"bootstrap of {test.auc.replicates} by patient"
+            f"  {test.data}, not used to set a threshold ({counts}): "
+            f"AUC {with_interval(test.auc)}, bootstrap of {test.auc.replicates} by patient"
         )
         lines += [
             f"    {name}: accuracy {with_interval(shares.accuracy)}, sensitivity "

@@ -19,7 +19,7 @@ _READ_AS_USUAL = "Read the study in the usual way: this version cannot score it.
 _WAIT = "Nothing, if it was being sent: the next run scores it. Until then read it as usual."
 _COPY = "Copy it again from where it came, and run again. Until then read it as usual."
 _EXPORT = "Export it again as grey levels of 8 or 16 bits. Until then read it as usual."
-_IT = "Tell IT, with the file's name. Until then read the study as usual."
+_IT = "Tell IT the name of the file or folder. Until then read the study as usual."
 _US = "Read the study as usual, and report this to the makers with the line from stderr."
 _OUTSIDE = "Read it first and on its own: its score says little."
 _LOOK = "Look at the film in the viewer; read it without its score if it looks like this."
@@ -62,10 +62,12 @@ REASONS = {
     Reason.MISSING: Explanation("The file was found, and gone when it was to be read.", _COPY),
     Reason.PERMISSION: Explanation("The job may not read the file.", _IT),
     Reason.SYMLINK: Explanation(
-        "A link; links are not followed.", "Have the real folder given to the job."
+        "A link; links are not followed.",
+        "Have the job given the real file or folder. Until then read the study as usual.",
     ),
     Reason.NOT_A_FILE: Explanation(
-        "A device, a pipe or the like, and no file.", "Have the real folder given to the job."
+        "A device, a pipe or the like, and no file.",
+        "Nothing to read here; ask IT to keep such things out of the folder.",
     ),
     Reason.UNREADABLE_FOLDER: Explanation(
         "A folder that the job could not open: what lies in it is not in this list.", _IT
@@ -78,7 +80,7 @@ REASONS = {
     ),
     Reason.IMPLAUSIBLE_TIME: Explanation(
         "The file is stamped 1970 or 1980, as unfinished copies are.",
-        "Have it copied again or stamped anew. Until then read it as usual.",
+        "Have it copied again or given a new modification time. Until then read it as usual.",
     ),
     Reason.IO_ERROR: Explanation("The disk or the share could not deliver the file.", _IT),
     Reason.DECODER_CRASHED: Explanation(

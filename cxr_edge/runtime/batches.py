@@ -192,4 +192,4 @@ def _joined(parts: list[Predictions]) -> Predictions:
 
 def logged(error: CxrEdgeError) -> None:
     """Log the fallback, where nobody else takes note of it."""
-    _log.warning("scoring goes on on the CPU: %s", error)
+    _log.warning("scoring continues on the CPU: %s", error)

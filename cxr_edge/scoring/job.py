@@ -63,7 +63,7 @@ class ScoreJob:
             if (number := getattr(self, name)) is not None and number < 1:
                 raise InputError(f"{name} must be at least 1: {number}")
         if not 0 <= self.settle < math.inf:
-            raise InputError(f"--settle must be a number of seconds: {self.settle}")
+            raise InputError(f"settle must be a number of seconds: {self.settle}")
 
 
 def check_one_threshold(
@@ -76,6 +76,6 @@ def check_one_threshold(
     """
     ways = (operating_point, threshold, site_profile)
     if sum(way is not None for way in ways) > 1:
-        raise InputError("give one of --operating-point, --threshold and --site-profile")
+        raise InputError("give only one of operating point, threshold and site profile")
     if threshold is not None and not 0 < round(threshold, PROBABILITY_DECIMALS) < 1:
-        raise InputError(f"--threshold must lie between 0 and 1: {threshold}")
+        raise InputError(f"threshold must lie between 0 and 1: {threshold}")

@@ -112,4 +112,4 @@ class Pipeline:
 
 def telling_of_cpu(observer: Observer) -> FellBack:
     """Make what `load` calls: the GPU that somebody counts on is not what scores."""
-    return lambda error: observer.warn(f"scoring goes on on the CPU: {error}", error.tip)
+    return lambda error: observer.warn(f"scoring continues on the CPU: {error}", error.tip)

@@ -19,6 +19,7 @@ from cxr_edge.support.atomic import sync_folder, write_atomically
 from cxr_export import onnx, weight_quantisation
 from cxr_export.card import render_card
 from cxr_export.graph import InferenceGraph
+from cxr_export.intended_use import with_stated
 from cxr_export.parity import sample_evenly
 from cxr_export.parity_gates import Trained, make_gates
 from cxr_export.precision import (
@@ -46,6 +47,7 @@ from cxr_training.judge.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
 _WHOLE_FOLDER = "give the folder that the network was trained with"
+_OLDEST = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}")
 
@@ -67,6 +69,9 @@ class ExportJob:
         measure_reliability: record what changed films do to the scores, how far shortcuts get, and
             calibration; needs all films that the run was trained with as calibration folder.
         version: X.Y.Z of the model; stands in spec, card and every report.
+        population: people in the training films, in words; stands in spec, card and every report.
+        ages: youngest and oldest age in completed years; other patients get a warning.
+        views: of `cxr_export.intended_use.VIEWS`; films of another view get a warning.
     """
 
     source: Path
@@ -79,6 +84,9 @@ class ExportJob:
     out_of_fold: Path | None = None
     measure_reliability: bool = False
     version: str = FIRST_VERSION
+    population: str = ""
+    ages: tuple[float, float] | None = None
+    views: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """A name becomes file names, and a version is told from others by people."""
@@ -86,6 +94,10 @@ class ExportJob:
             raise ExportError(f"name {self.name!r} must be letters, digits, _ and - only")
         if not _VERSION.fullmatch(self.version):
             raise ExportError(f"version {self.version!r} must be three numbers, such as 1.0.0")
+        if not self.population.isprintable():
+            raise ExportError("population must be one line of printable text")
+        if self.ages and not 0 <= self.ages[0] <= self.ages[1] <= _OLDEST:
+            raise ExportError(f"ages must be two numbers from 0 to {_OLDEST}, the lower one first")
         if self.measure_speed and self.precision == "float32":
             raise ExportError("a float32 file has no other to measure its speed beside")
 
@@ -107,7 +119,8 @@ def export(job: ExportJob) -> ModelSpec:
     graph = InferenceGraph(source.model)
     networks = convert(graph, job.precision, images.pixels)
     spec = draft_spec(job.name, source, graph.head.cells, _measured(job, trained, networks))
-    spec = replace(spec, version=job.version)
+    use = with_stated(spec.use, job.population, job.ages, job.views)
+    spec = replace(spec, version=job.version, use=use)
     contents = _contents(networks, spec)
     files = {kind: gates.file(kind, content, spec) for kind, content in contents.items()}
     if job.measure_speed:

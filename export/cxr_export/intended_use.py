@@ -5,11 +5,16 @@ Only a model trained on the public Kermany films is said to be about them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from cxr_edge.errors import ExportError
 from cxr_edge.model.spec import Use
 
 KERMANY_TRAIN_SHA256 = "eeee78c97d066f7d5d51133d36ccbed15d67649cda4f26388383305a849cbb25"
 TASK = "Probability of pneumonia on a frontal chest x-ray"
 LICENSE = "Apache-2.0"
+NOT_STATED = "not stated"
+VIEWS = ("anterior-posterior", "posterior-anterior")
 KERMANY = (
     "Kermany, Zhang, Goldbaum: Labeled Optical Coherence Tomography (OCT) and Chest X-Ray Images "
     "for Classification, Mendeley Data (2018), doi:10.17632/rscbjbr9sj, CC BY 4.0; described in "
@@ -44,7 +49,7 @@ KERMANY_USE = Use(
         "poor films removed beforehand"
     ),
     age_years=(1.0, 5.0),
-    views=("anterior-posterior", "posterior-anterior"),
+    views=VIEWS,
     exclusions=("adults and older children", "infants under one year", *_EXCLUSIONS),
     known_failure_modes=(
         "normal films from another series of the same hospital score higher than in validation",
@@ -61,7 +66,7 @@ UNKNOWN_USE = Use(
     intended_use=_INTENDED_USE,
     population="not stated: the people in the training data named under training",
     age_years=(0.0, 120.0),
-    views=("not stated",),
+    views=(NOT_STATED,),
     exclusions=_EXCLUSIONS,
     known_failure_modes=_FAILURE_MODES,
 )
@@ -73,3 +78,27 @@ REPORT_ACCURACY = {
     "cnn3_128": 0.867,
     "resnet50v2_50": 0.786,
 }
+
+
+def with_stated(
+    use: Use, population: str, ages: tuple[float, float] | None, views: tuple[str, ...]
+) -> Use:
+    """What the maker of a model states of its films, where that is not known already.
+
+    Args:
+        use: of the model as far as its run tells.
+        population: people in the training films, or an empty string.
+        ages: youngest and oldest age in completed years, both inside, or None.
+        views: names of the views, or none.
+
+    Raises:
+        ExportError: the run learnt from the public films, of which all this is known.
+    """
+    if use == KERMANY_USE and (population or ages or views):
+        raise ExportError("population, ages and views of the public films are known")
+    return replace(
+        use,
+        population=population or use.population,
+        age_years=ages or use.age_years,
+        views=views or use.views,
+    )

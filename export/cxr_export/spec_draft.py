@@ -32,6 +32,7 @@ from cxr_export.intended_use import (
     KERMANY_TRAIN_SHA256,
     KERMANY_USE,
     LICENSE,
+    NOT_STATED,
     TASK,
     UNKNOWN_USE,
 )
@@ -96,8 +97,8 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         training=run.training if run else None,
         evaluations=measured.evaluations,
         use=KERMANY_USE if kermany else UNKNOWN_USE,
-        license=LICENSE,
-        data_source=KERMANY if kermany else "not stated",
+        license=LICENSE if kermany else NOT_STATED,
+        data_source=KERMANY if kermany else NOT_STATED,
         reliability=measured.reliability.to_dict() if measured.reliability else None,
     )
 

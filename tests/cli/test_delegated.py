@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cxr_edge.cli import boundary
 from tests.cli.conftest import Run
 from tests.tiny import file_entry
 
@@ -38,6 +39,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         stand_in(f"cxr_training{folder}")
     stand_in("cxr_training.support.memory", keep_freed_memory=lambda: None)
     stand_in("cxr_training.recipe.recipe", load_recipe=recipe)
+    stand_in("cxr_training.recipe.shipped", check_network=lambda name: None)
     stand_in(
         "cxr_training.fit.training",
         TrainingJob=lambda *parts, teachers: (*parts, teachers),
@@ -120,8 +122,23 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "test": None,
             "out_of_fold": None,
             "measure_reliability": False,
+            "version": "0.1.0",
+            "population": "",
+            "ages": None,
+            "views": (),
         }
     ]
+
+
+def test_export_of_a_model_whose_films_are_known(run: Run, calls: list[Any]) -> None:
+    known = ("--population", "adults", "--ages", "18", "90", "--view", "posterior-anterior")
+    assert run("export", ".", "--name", "x", "--calibration", ".", "--out", "m", *known).code == 0
+    (job,) = calls
+    assert (job["population"], job["ages"], job["views"]) == (
+        "adults",
+        (18.0, 90.0),
+        ("posterior-anterior",),
+    )
 
 
 USAGE = {
@@ -149,5 +166,6 @@ def test_tensorflow_is_told_to_keep_quiet(
 ) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "")
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    monkeypatch.setattr(boundary, "_has_nvidia_device", lambda: True)
     run("train", "cnn3_50", "--data", ".", "--out", "x")
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"

@@ -98,7 +98,7 @@ def test_auto_goes_on_and_says_so(
     run("score", films, *options, "--out", plain, "--device", "cpu")
     Gpu(monkeypatch, opens)
     made = run("score", films, *options, "--out", out, "--jsonl")
-    expected = f"warning: scoring goes on on the CPU: {said}" if said else ""
+    expected = f"warning: scoring continues on the CPU: {said}" if said else ""
     assert (made.code, without_path(made.err)) == (0, expected)
     assert device_of(out) == {"asked": "auto", "used": used, "films": counted}
     rows = [json.loads(line) for line in made.out.splitlines()]
@@ -162,7 +162,7 @@ def test_evaluate_names_every_device(
     Gpu(monkeypatch, Dying(2))
     out = tmp_path / "out"
     made = run("evaluate", tmp_path / "in", "--model", tiny, "--batch-size", "2", "--out", out)
-    assert made.err.startswith(f"warning: scoring goes on on the CPU: {FAILED}")
+    assert made.err.startswith(f"warning: scoring continues on the CPU: {FAILED}")
     assert "on cuda:0 and cpu" in made.err
 
 

@@ -110,7 +110,7 @@ def test_a_signal_in_the_middle_costs_nothing(
         said, err = process.communicate(timeout=60)
     assert (process.returncode, said) == (code, b""), err.decode()
     assert err.decode() == (
-        "error: stopping after this batch\n"
+        "note: stopping after this batch\n"
         "  tip: once more to stop at once\n"
         "error: stopped by a signal; 3 files of this run are safe\n"
         "  tip: the same command goes on from here\n"

@@ -97,7 +97,8 @@ def test_a_model_that_cannot_point_says_so() -> None:
 
 
 EVALUATED = """\
-  set A, which chose nothing (80 NORMAL, 20 PNEUMONIA, 90 patients): AUC 0.876 (0.812 to 0.923), \
+  set A, not used to set a threshold (80 NORMAL, 20 PNEUMONIA, 90 patients): \
+AUC 0.876 (0.812 to 0.923), \
 bootstrap of 1999 by patient
     screening: accuracy 0.750 (0.657 to 0.825), sensitivity 0.950 (0.764 to 0.991), \
 specificity 0.700 (0.592 to 0.789)

@@ -70,7 +70,7 @@ def test_rows_of_an_earlier_run_are_counted(run: Run, tiny: Path, tmp_path: Path
     for number, told in enumerate((0, len(names_in(INCOMING)) - damaged)):
         out = tmp_path / str(number)
         made = run("score", INCOMING, "--model", tiny, "--out", out)
-        line = f"\n{told} unchanged since an earlier run, not scored again\n"
+        line = f"\n{told} files unchanged since an earlier run: their rows were taken from it\n"
         assert (line in made.err) == bool(told)
         assert json.loads((out / "run.json").read_text())["recalled"] == told
 
@@ -314,7 +314,7 @@ def test_the_way_to_the_scores_names_the_state(
 
 def test_settle_must_be_a_number(run: Run, films: Path, tiny: Path) -> None:
     made = run("score", films, "--model", tiny, "--settle", "nan")
-    assert (made.code, made.err) == (2, "error: --settle must be a number of seconds: nan\n")
+    assert (made.code, made.err) == (2, "error: settle must be a number of seconds: nan\n")
 
 
 def test_state_inside_the_report_is_refused(

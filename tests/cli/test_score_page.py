@@ -180,7 +180,7 @@ def test_one_threshold_at_a_time(run: Run, films: Path, tiny: Path, tmp_path: Pa
     two = ("--site-profile", tmp_path / "site.json", "--threshold", "0.5")
     outcome = run("score", films, "--model", tiny, *two)
     assert outcome.code == 2
-    assert "give one of --operating-point, --threshold and --site-profile" in outcome.err
+    assert "give only one of operating point, threshold and site profile" in outcome.err
 
 
 def test_the_profile_is_of_the_file_that_runs(run: Run, films: Path, tmp_path: Path) -> None:

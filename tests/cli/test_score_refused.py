@@ -25,15 +25,15 @@ USAGE = {
     "input and list": (["in", "--files-from", "list"], "give INPUTs or --files-from"),
     "both thresholds": (
         ["in", "--threshold", "0.5", "--operating-point", "balanced"],
-        "give one of --operating-point, --threshold and --site-profile",
+        "give only one of operating point, threshold and site profile",
     ),
     "threshold that rounds to 0": (
         ["in", "--threshold", "0.0000004"],
-        "--threshold must lie between 0 and 1: 4e-07",
+        "threshold must lie between 0 and 1: 4e-07",
     ),
-    "threshold 0": (["in", "--threshold", "0"], "--threshold must lie between 0 and 1: 0.0"),
-    "threshold 1": (["in", "--threshold", "1"], "--threshold must lie between 0 and 1: 1.0"),
-    "threshold NaN": (["in", "--threshold", "nan"], "--threshold must lie between 0 and 1: nan"),
+    "threshold 0": (["in", "--threshold", "0"], "threshold must lie between 0 and 1: 0.0"),
+    "threshold 1": (["in", "--threshold", "1"], "threshold must lie between 0 and 1: 1.0"),
+    "threshold NaN": (["in", "--threshold", "nan"], "threshold must lie between 0 and 1: nan"),
     "threshold text": (["in", "--threshold", "high"], "not a valid float"),
     "unknown point": (
         ["in", "--operating-point", "rule-out"],

@@ -46,7 +46,7 @@ def test_the_first_is_remembered_and_said(
         assert stop()
         assert stop.signal_number == number
     assert capfd.readouterr().err == (
-        "error: stopping after this batch\n  tip: once more to stop at once\n"
+        "note: stopping after this batch\n  tip: once more to stop at once\n"
     )
 
 

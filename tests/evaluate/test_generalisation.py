@@ -49,11 +49,11 @@ def test_every_figure_that_both_have_is_compared() -> None:
         )
         in rows
     )
-    lower = "Lower here, 95 % intervals apart: specificity at screening (than validation, which"
+    lower = "Specificity at screening is lower here than on validation, which set the threshold;"
     assert lower in against_words(model, made.films)
     assert sources(model, made.films) == (
         "Validation is nothing real; it chose the thresholds, so its figures are optimistic. "
-        "test_x chose nothing."
+        "test_x was not used to set a threshold."
     )
 
 
@@ -71,7 +71,7 @@ def test_intervals_that_overlap_are_no_difference() -> None:
     }
     alike = replace(model, spec=replace(model.spec, operating_points=same, evaluations=()))
     assert against_words(alike, made.films) == (
-        "No figure lies apart from the spec's; on few films intervals are too wide for that."
+        "Every figure's interval overlaps the spec's; on few films intervals are wide."
     )
 
 

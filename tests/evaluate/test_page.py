@@ -175,7 +175,7 @@ def test_the_proposed_profile_comes_with_caution_and_use() -> None:
     parsed = page(evaluation(profile=profile()))
     said = parsed.text("profile")
     assert "Proposed threshold 0.200000, highest threshold: sensitivity 0.979" in said
-    assert "chose the threshold, so they are optimistic" in said
+    assert "used to set the threshold, so they are optimistic" in said
     assert "cxr-edge score INCOMING --model tiny0.onnx --site-profile site-profile.json" in said
     assert "lies above" not in said
     assert "profile" not in page(evaluation()).sections

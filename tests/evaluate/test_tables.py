@@ -196,4 +196,4 @@ def test_the_proposed_threshold_comes_with_its_caution_and_its_use() -> None:
         "Proposed threshold 0.200000, highest threshold: sensitivity 0.979 (0.891 to 0.996), "
         "1 of 48 missed; specificity 0.979 (0.891 to 0.996), 1 of 48 flagged." in said
     )
-    assert "the very films that chose the threshold, so they are optimistic" in said
+    assert "the very films that were used to set the threshold, so they are optimistic" in said

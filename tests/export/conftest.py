@@ -115,7 +115,8 @@ def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("models") / "not" / "there"
     held_back = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
     next((held_back / "NORMAL").iterdir()).unlink()
-    return ExportJob(run_folder, "mine", labelled, out, test=held_back, version="2.10.3")
+    known = {"population": "made films", "ages": (2.0, 9.0), "views": ("posterior-anterior",)}
+    return ExportJob(run_folder, "mine", labelled, out, test=held_back, version="2.10.3", **known)
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,17 @@ def test_the_version_stands_in_spec_file_card_and_report(
     assert "mine 2.10.3" in (scored.out / "triage.html").read_text()
 
 
+def test_what_is_stated_of_the_films_stands_in_spec_and_card(
+    exported: ModelSpec, job: ExportJob
+) -> None:
+    spec = choose_model(str(job.out / "mine.onnx")).spec
+    assert (spec.use.population, spec.use.age_years) == ("made films", (2.0, 9.0))
+    assert (spec.use.views, spec.license) == (("posterior-anterior",), "not stated")
+    card = (job.out / "mine.md").read_text()
+    assert "- Age: 2 to 9 years; views: posterior-anterior\n" in card
+    assert "Model: not stated. Data: not stated" in card
+
+
 def test_the_spec_on_disk_pins_the_files(exported: ModelSpec, job: ExportJob) -> None:
     spec = ModelSpec.from_dict(json.loads((job.out / "mine.json").read_text()))
     assert spec == exported

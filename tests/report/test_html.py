@@ -109,7 +109,7 @@ FACTS = {
     "model": "tiny 1.0.0, operating point screening: flagged at 0.500000 or above",
     "file": f"tiny 1.0.0 (tiny.onnx, sha256 {'ab' * 32})",
     "population": "intended for nobody",
-    "measured": "validation, which chose it 0.900 0.850 to 0.950, n = 100 "
+    "measured": "validation, used to set the threshold 0.900 0.850 to 0.950, n = 100 "
     "0.800 0.750 to 0.850, n = 100",
     "chosen": "Threshold made up, on nothing real",
     "use": "Not for patients Known to fail all of them",
@@ -133,7 +133,7 @@ def test_a_threshold_by_hand_was_never_measured() -> None:
     text = words(page(report(result(), operating_point="custom", threshold=0.3)).text)
     assert "operating point custom: flagged at 0.300000 or above" in text
     assert "A threshold set by hand: its sensitivity and specificity were never measured." in text
-    assert "which chose it" not in text
+    assert "used to set the threshold" not in text
 
 
 SHARE = Proportion.of(67, 117)
@@ -152,9 +152,9 @@ def test_the_site_profile_stands_in_place_of_validation() -> None:
     )
     run = report(result(), operating_point="site", threshold=0.4, profile=profile)
     text = words(page(run).text)
-    assert "the site's films, which chose it 0.573 0.482 to 0.659, n = 117" in text
+    assert "the site's films, used to set the threshold 0.573 0.482 to 0.659, n = 117" in text
     assert "sensitivity >= 0.98, on films of spring; written 2026-11-20T10:00:00Z" in text
-    assert "validation, which chose it" not in text
+    assert "validation, used to set the threshold" not in text
 
 
 @pytest.mark.parametrize("point", ["screening", "custom"])
@@ -165,7 +165,8 @@ def test_what_other_films_measured_stands_beside_what_the_choice_measured(point:
     text = words(page(report(result(), spec=spec, operating_point=point)).text)
     shares = "0.573 0.482 to 0.659, n = 117" if point == "screening" else "not measured"
     assert (
-        f"test_x, which chose nothing {shares} {shares} 0.950 0.910 to 0.980, 196 patients" in text
+        f"test_x, not used to set the threshold {shares} {shares} 0.950 0.910 to 0.980, "
+        "196 patients" in text
     )
 
 

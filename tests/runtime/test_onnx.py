@@ -82,7 +82,7 @@ def test_who_does_not_ask_reads_it_in_the_log(
     Gpu(monkeypatch, fail)
     load(choose_model(str(tiny)), Device("auto"))
     (said,) = caplog.messages
-    assert said.startswith("scoring goes on on the CPU: cuda:0 cannot be used: Invalid device")
+    assert said.startswith("scoring continues on the CPU: cuda:0 cannot be used: Invalid device")
 
 
 @each_unusable

@@ -35,7 +35,14 @@ def test_a_finished_run_is_refused(
         (["cnn3_50", "--data", "nowhere", "--out", "run"], "'nowhere' does not exist"),
         (["cnn3_50", "--data", "empty", "--out", "run"], "empty has no folder NORMAL"),
         (["cnn3_50", "--data", "empty"], "Missing option '--out'"),
-        (["vgg", "--data", "empty", "--out", "run"], "no recipe 'tuned' for vgg"),
+        (
+            ["vgg", "--data", "empty", "--out", "run"],
+            "no network vgg\n  tip: networks: cnn3_128, cnn3_50, cnn4_50, resnet18_96",
+        ),
+        (
+            ["cnn3_5", "--data", "empty", "--out", "run"],
+            "no network cnn3_5\n  tip: did you mean cnn3_50",
+        ),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "best"],
             "no recipe 'best' for cnn3_50\n  tip: shipped recipes: cnn3_128.distilled.toml",

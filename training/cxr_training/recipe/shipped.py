@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
+
+from cxr_edge.errors import RecipeError
 
 
 def recipes_dir() -> Path:
@@ -19,3 +22,16 @@ def shipped_recipes() -> dict[str, list[str]]:
         network, recipe = path.stem.split(".")
         recipes.setdefault(network, []).append(recipe)
     return recipes
+
+
+def check_network(name: str) -> None:
+    """Refuse a mistyped network, before a library of seconds is loaded.
+
+    Raises:
+        RecipeError: no network of this name.
+    """
+    networks = list(shipped_recipes())
+    if name not in networks:
+        close = difflib.get_close_matches(name, networks, n=1)
+        tip = f"did you mean {close[0]}" if close else f"networks: {', '.join(networks)}"
+        raise RecipeError(f"no network {name}", tip=tip)
