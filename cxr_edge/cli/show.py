@@ -132,6 +132,8 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
     )
     if context.recalled:
         yield f"{context.recalled} unchanged since an earlier run, not scored again"
+    if context.left_out:
+        yield f"left out: {context.left_out} files in system folders"
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
     )
