@@ -108,7 +108,14 @@ def _display(
     if not contrast > 0:  # NaN as well
         raise ImageError(Reason.VOI_UNSUPPORTED, "every sample would be the same grey")
     greys = np.floor((1 - fractions if inverse else fractions) * 255 + 0.5).astype(np.uint8)
-    return Display(greys, is_windowed and contrast >= _CONTRAST)
+    return Display(_of_words(image, greys), is_windowed and contrast >= _CONTRAST)
+
+
+def _of_words(image: ImagePixel, greys: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same for every word: bits above and below those stored are ignored (PS3.5 8.1)."""
+    below = image.high_bit + 1 - image.bits_stored
+    above = image.bits_allocated - 1 - image.high_bit
+    return np.tile(np.repeat(greys, 2**below) if below else greys, 2**above)
 
 
 def _choice(ways: list[Display], words: Words) -> int:
@@ -161,12 +168,11 @@ def look_up(table: NDArray[np.uint8], words: Words) -> NDArray[np.uint8]:
 
 
 def _stored(image: ImagePixel) -> Values:
-    """The value of every word: bits stored below the high bit, the others ignored (PS3.5 8.1)."""
-    words = np.arange(2**image.bits_allocated)
-    values = words >> (image.high_bit + 1 - image.bits_stored) & (2**image.bits_stored - 1)
+    """Every value that the bits stored can have."""
+    values = np.arange(2**image.bits_stored, dtype=np.float64)
     if image.is_signed:
-        values -= values >> (image.bits_stored - 1) << image.bits_stored
-    return np.asarray(values, np.float64)
+        values[len(values) // 2 :] -= len(values)
+    return values
 
 
 def _modality(dataset: Dataset, stored: Values) -> tuple[Values, float, float]:
@@ -289,4 +295,4 @@ def _first(numbers: list[float | None]) -> float | None:
 
 
 def _code(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword) or "").strip().upper()
+    return "\\".join(texts(dataset, keyword)).upper()

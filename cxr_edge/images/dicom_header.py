@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cxr_edge.errors import ImageError
 from cxr_edge.images import dicom_orientation, dicom_study
 from cxr_edge.images.dicom_codecs import ImagePixel
-from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, read_dataset, tag_for_keyword
+from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, Tag, read_dataset
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
 from cxr_edge.types import MAX_PIXELS, InputWarning, Reason
 
@@ -26,6 +26,8 @@ KEYWORDS = (
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
 )
 UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
 
 _META_START = 132
 _FIRST_GROUP = 0x0008
@@ -116,7 +118,7 @@ def read_header(data: bytes, id_tag: str) -> Header:
     syntax = SYNTAXES[uid]
     # Some makers put elements of groups 1 to 7, which have no place in a file, in front.
     stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
-    tags: list[BaseTag | int] = [_tag(word) for word in (*KEYWORDS, id_tag or KEYWORDS[0])]
+    tags: list[BaseTag | int] = [*_TAGS, dicom_study.tag_of(id_tag or KEYWORDS[0])]
     dataset = read_dataset(
         file, syntax.is_implicit_vr, syntax.is_little_endian, stop_when=stop, specific_tags=tags
     )
@@ -200,13 +202,6 @@ def _name(uid: str) -> str:
     """The standard's name for it, never the file's own text."""
     name = UID(uid).name if uid else "not stated"
     return _UNREGISTERED if name == uid else name
-
-
-def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise ValueError(f"no DICOM keyword: {keyword}")
-    return tag
 
 
 def _pixels(stop: _UpTo) -> tuple[str, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -132,15 +133,29 @@ def text(dataset: Dataset, keyword: str) -> str:
     return "" if "\0" in whole else display_name(whole)[:MAX_TEXT]
 
 
+def has(dataset: Dataset, keyword: str) -> bool:
+    """Whether an element is there; pydicom takes the tenfold time to say that it is not."""
+    return tag_of(keyword) in dataset.keys()  # noqa: SIM118 - a data set makes tags of what it asks
+
+
+@functools.cache
+def tag_of(keyword: str) -> int:
+    """The tag of a keyword that this package knows."""
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise ValueError(f"no DICOM keyword: {keyword}")
+    return tag
+
+
 def values(dataset: Dataset, keyword: str) -> list[str]:
     """The values of a text element as the file has them, without padding; none where it is empty.
 
     Whoever writes `TÓRAX` into a code string, where the standard has ASCII alone, does so in UTF-8
     or in Latin 1. A zero inside makes the whole unreadable, as in `text`.
     """
-    element = dataset.get_item(keyword) if keyword in dataset else None
-    if element is None:
+    if not has(dataset, keyword):
         return []
+    element = dataset.get_item(keyword)
     content = element.value
     if element.VR in _BINARY:
         content = dataset[keyword].value
@@ -162,6 +177,8 @@ def values(dataset: Dataset, keyword: str) -> list[str]:
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence; none where it cannot be read as one."""
+    if not has(dataset, keyword):
+        return []
     try:
         return [item for item in dataset.get(keyword) or [] if isinstance(item, Dataset)]
     except Exception:  # as above
