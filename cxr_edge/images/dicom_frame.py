@@ -17,6 +17,7 @@ _ITEM = 0xE000FFFE  # as the two little-endian words of a tag read at once
 _SEQUENCE_DELIMITER = 0xE0DDFFFE
 _PADDING = 2  # bytes
 _CODE_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+_JP2 = b"\x00\x00\x00\x0cjP  "
 _RLE_SEGMENTS, _RLE_FIRST = 15, 64
 _PIXELS_AT_ONCE = 2**20  # they are widened while they are compared
 _COLOUR_NOISE = 2  # levels of 8 bits: what a conversion to YBR and back adds
@@ -46,6 +47,8 @@ def samples(data: bytes, header: Header, image: ImagePixel) -> Samples:
     if header.pixels_length != UNDEFINED_LENGTH:
         raise ImageError(Reason.CORRUPT, "compressed pixels that are not encapsulated")
     frame, odd = _frame(data, header.pixels_at)
+    if frame.startswith(_JP2):  # the code stream in a file of its own
+        frame, odd = frame[max(frame.find(_CODE_STREAM_STARTS[1]), 0) :], True
     words = header.syntax.decode(frame, image)
     if image.samples > 1:
         words = _grey(words, image, may_be_ybr=True)

@@ -214,7 +214,7 @@ def _views(dataset: Dataset) -> Iterator[str]:
     if _label(dataset, "PatientPosition") in _DECUBITUS:
         yield "decubitus"
     sides = {_label(dataset, word) for word in ("ImageLaterality", "Laterality")}
-    if sides & {"L", "R"}:  # one side of the body; a chest is of both, or unpaired
+    if sides & {"L", "R", "LEFT", "RIGHT"}:  # one side of the body; a chest is of both, or unpaired
         yield "lateral"
 
 

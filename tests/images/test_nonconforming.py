@@ -74,6 +74,9 @@ READ: dict[str, Callable[[], bytes]] = {
     "grey as a palette": lambda: palette(np.arange(256)),
     "grey as a palette of 16 bits": lambda: palette(np.arange(256) * 257, bits=16),
     "palette that runs backwards": lambda: palette(255 - np.arange(256), 255 - scene()),
+    "JPEG 2000 in a file of its own": lambda: dicoms.with_code_stream(
+        encode(scene(), "JPEG2000", irreversible=False), levels_of(8), 8, dicoms.J2K_LOSSLESS
+    ),
     "two offsets for one frame": lambda: with_offsets(2),
 }
 
