@@ -76,12 +76,17 @@ class WeightsError(InputError):
 
 
 class ImageError(CxrEdgeError):
-    """One image cannot be scored."""
+    """One image cannot be scored.
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        """Keep the closed-vocabulary reason; the detail is for people."""
+    Attributes:
+        reason: of the closed vocabulary.
+        format: what the file is, by its signature, where it is none that is read.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", *, format: str = "") -> None:
+        """Keep the reason; the detail is for people."""
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
-        self.reason = reason
+        self.reason, self.format = reason, format
 
 
 class ModelRefusedError(CxrEdgeError):

@@ -12,6 +12,9 @@ RESIZE_FILTER = "bilinear_antialiased"
 # Pillow is imported where it works: a process that only needs to know the figures starts without.
 VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
 BORDER_RANGE = 8  # grey levels: rows or columns with no more are padding
+# Of the middle of a film, plain black or plain white. The worst of the 5,216 films of the train
+# folder has 0.7 %; windows that turn decisions leave 40 % and more.
+CLIPPED_SHARE = 0.05
 # A line or two may be there at one decoding scale and not at another.
 _LEAST_BORDER = 0.01  # of a side
 

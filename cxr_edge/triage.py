@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cxr_edge.types import PROBABILITY_DECIMALS, Band, Result, Status
+from cxr_edge.types import PROBABILITY_DECIMALS, Band, Result, Status, doubts
 
 _BAND_ORDER = {band: position for position, band in enumerate(Band)}
 
@@ -56,9 +56,9 @@ class Counts:
         return self.scored == self.found
 
 
-def band(probability: float | None, has_warnings: bool, threshold: float) -> Band:
-    """The band of a result: no score or a warning first, then by the threshold."""
-    if probability is None or has_warnings:
+def band(probability: float | None, doubtful: bool, threshold: float) -> Band:
+    """The band of a result: no score or a doubt first, then by the threshold."""
+    if probability is None or doubtful:
         return Band.ATTENTION
     return Band.FLAGGED if probability >= threshold else Band.UNFLAGGED
 
@@ -68,17 +68,17 @@ def reading_key(
 ) -> Callable[[float | None, bool, str, str], str]:
     """The key that sorts files into the order in which they should be read.
 
-    Bands come as `attention`, `flagged`, `unflagged`. In `attention`, films scored with a warning
+    Bands come as `attention`, `flagged`, `unflagged`. In `attention`, films scored with a doubt
     come first, highest probability first, then what has no score. `unflagged` keeps the order of
     arrival: time of last change, then path.
 
     Returns:
-        A function of (probability or None, has warnings, modified_utc, path); its texts sort by
+        A function of (probability or None, has a doubt, modified_utc, path); its texts sort by
         code point, so the ledger can sort 100,000 files without holding them in memory.
     """
 
-    def key(probability: float | None, has_warnings: bool, modified: str, path: str) -> str:
-        where = band(probability, bool(has_warnings), threshold)
+    def key(probability: float | None, doubtful: bool, modified: str, path: str) -> str:
+        where = band(probability, bool(doubtful), threshold)
         urgency = "9"  # behind every score
         if probability is not None:
             urgent = where is not Band.UNFLAGGED
@@ -97,7 +97,7 @@ def place(results: Iterable[Result], threshold: float) -> Iterator[TriageRow]:
         threshold: flagged at or above it.
     """
     for rank, result in enumerate(results, start=1):
-        where = band(result.probability, bool(result.warnings), threshold)
+        where = band(result.probability, bool(doubts(result.warnings)), threshold)
         decision = None if result.probability is None else result.probability >= threshold
         yield TriageRow(rank, where, decision, result)
 

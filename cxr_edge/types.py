@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +36,7 @@ class Reason(StrEnum):
     EMPTY = "empty"
     UNRECOGNISED = "unrecognised"
     UNSUPPORTED_FORMAT = "unsupported_format"
+    ARCHIVE = "archive"
     NOT_AN_IMAGE = "not_an_image"
     NO_PIXEL_DATA = "no_pixel_data"
     MODALITY = "modality"
@@ -74,6 +76,7 @@ DETERMINISTIC_REASONS = frozenset(
         Reason.EMPTY,
         Reason.UNRECOGNISED,
         Reason.UNSUPPORTED_FORMAT,
+        Reason.ARCHIVE,
         Reason.NOT_AN_IMAGE,
         Reason.NO_PIXEL_DATA,
         Reason.MODALITY,
@@ -88,7 +91,7 @@ DETERMINISTIC_REASONS = frozenset(
 
 
 class InputWarning(StrEnum):
-    """Warning about a film that was scored all the same."""
+    """Warning about a film that was scored all the same: a note, or else a doubt."""
 
     EXTENSION_MISMATCH = "extension_mismatch"
     ORIENTATION_APPLIED = "orientation_applied"
@@ -104,6 +107,34 @@ class InputWarning(StrEnum):
     NO_WINDOW = "no_window"
     FOR_PROCESSING = "for_processing"
     EXECUTABLE_PREAMBLE = "executable_preamble"
+    CLIPPED = "clipped"
+    CUT_SHORT = "cut_short"
+    ORIENTATION = "orientation"
+    SPECIES = "species"
+    QUALITY_CONTROL = "quality_control"
+    IMAGE_TYPE = "image_type"
+    UNREADABLE_AGE = "unreadable_age"
+    UNREADABLE_VIEW = "unreadable_view"
+    UNREADABLE_ORIENTATION = "unreadable_orientation"
+    NONCONFORMING = "nonconforming"
+    WINDOW_CHOSEN = "window_chosen"
+
+
+# What a reader may like to know of a film that is read and scored as any other. Every other warning
+# is a doubt about the score, and moves the film to `attention`.
+NOTES = frozenset(
+    {
+        InputWarning.EXTENSION_MISMATCH,
+        InputWarning.ORIENTATION_APPLIED,
+        InputWarning.NONCONFORMING,
+        InputWarning.WINDOW_CHOSEN,
+    }
+)
+
+
+def doubts(warnings: Iterable[str]) -> list[str]:
+    """Those warnings that are more than notes."""
+    return [warning for warning in warnings if warning not in NOTES]
 
 
 class Band(StrEnum):
@@ -166,7 +197,7 @@ class FileContent:
 
 @dataclass(frozen=True)
 class Study:
-    """Facts from a DICOM header; empty where it has none.
+    """Facts from a DICOM header; empty where it has none. `?` stands for what cannot be read.
 
     Attributes:
         modality: (0008,0060), upper case.
@@ -174,6 +205,10 @@ class Study:
         view_position: (0018,5101), upper case.
         age_years: (0010,1010), or birth date to study date; None where neither can be read.
         identifier: the text of the tag that the user asked for by name.
+        body_parts: what code sequences name, in words.
+        views: what code sequences, Patient Orientation and the like say of the view, in words.
+        descriptions: free texts of the series; only what contradicts the above counts.
+        age_by_dates: birth date to study date, where the age is stated as well.
     """
 
     modality: str = ""
@@ -181,6 +216,10 @@ class Study:
     view_position: str = ""
     age_years: float | None = None
     identifier: str = ""
+    body_parts: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
+    age_by_dates: float | None = None
 
 
 @dataclass(frozen=True)

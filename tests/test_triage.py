@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import Counts, TriageRow, band, count, place, reading_key
-from cxr_edge.types import Band, InputWarning, Reason, Result
+from cxr_edge.types import NOTES, Band, InputWarning, Reason, Result, doubts
 from tests.factories import result
 
 WARNED = (InputWarning.LOW_RESOLUTION,)
@@ -23,7 +23,9 @@ def triage(results: Iterable[Result], threshold: float) -> list[TriageRow]:
     key = reading_key(threshold)
 
     def order(item: Result) -> bytes:
-        return key(item.probability, bool(item.warnings), item.modified_utc, item.path).encode()
+        return key(
+            item.probability, bool(doubts(item.warnings)), item.modified_utc, item.path
+        ).encode()
 
     return list(place(sorted(results, key=order), threshold))
 
@@ -60,6 +62,14 @@ def test_attention_puts_scores_first_highest_on_top() -> None:
         result("high", 0.9, warnings=WARNED),
     ]
     assert paths(rows) == ["high", "low", "zero", "no score"]
+
+
+def test_notes_move_no_film() -> None:
+    rows = [result("low", 0.2, warnings=tuple(NOTES)), result("high", 0.9, warnings=tuple(NOTES))]
+    assert paths(rows) == ["high", "low"]
+    assert [row.band for row in triage(rows, 0.5)] == [Band.FLAGGED, Band.UNFLAGGED]
+    doubtful = result("both", 0.1, warnings=(*NOTES, *WARNED))
+    assert paths([*rows, doubtful]) == ["both", "high", "low"]
 
 
 def test_flagged_by_probability_then_path() -> None:

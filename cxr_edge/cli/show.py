@@ -135,6 +135,8 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
             f"{context.recalled} files unchanged since an earlier run: their rows were taken "
             "from it"
         )
+    if context.left_out:
+        yield f"left out: {context.left_out} files in system folders"
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
     )

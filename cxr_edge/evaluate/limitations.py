@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cxr_edge.evaluate.results import ModelFigures, SetFigures
 from cxr_edge.report.words import in_words
+from cxr_edge.types import doubts
 
 CHANCE = 0.5
 
@@ -25,9 +26,9 @@ def cautions(model: ModelFigures, data: SetFigures) -> Iterator[str]:
             "any other."
         )
     scored = [film.result for film in model.films if film.result.probability is not None]
-    warned = [result for result in scored if result.warnings]
+    warned = [result for result in scored if doubts(result.warnings)]
     if warned:
-        kinds = Counter(warning for result in warned for warning in result.warnings)
+        kinds = Counter(doubt for result in warned for doubt in doubts(result.warnings))
         named = ", ".join(f"{in_words(kind)} {films}" for kind, films in kinds.most_common())
         yield (
             f"{len(warned)} of {len(scored)} scored films carry a warning ({named}): the model may "

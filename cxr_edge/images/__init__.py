@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images import foreign
 from cxr_edge.types import DecodedImage, Reason
 
 __all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
 
-DECODING_VERSION = 2  # raised when decoding changes a pixel
+DECODING_VERSION = 3  # raised when decoding changes a pixel
 
 _DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 
@@ -36,7 +37,7 @@ def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> Decod
     for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
             return read(data, name, at_least)
-    raise ImageError(_unknown(data))
+    raise foreign.refusal(data)
 
 
 def decoder_versions() -> dict[str, str]:
@@ -51,11 +52,3 @@ def is_id_tag(keyword: str) -> bool:
     from cxr_edge.images import dicom_study
 
     return dicom_study.is_id_tag(keyword)
-
-
-def _unknown(data: bytes) -> Reason:
-    """Tell a foreign image format from bytes that are no image at all."""
-    foreign = (b"GIF8", b"BM", b"RIFF", b"8BPS", b"\x00\x00\x00\x0cjP", b"\xff\x4f\xff\x51")
-    if data.startswith(foreign):
-        return Reason.UNSUPPORTED_FORMAT
-    return Reason.UNRECOGNISED

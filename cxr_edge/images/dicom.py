@@ -11,7 +11,13 @@ import struct
 from pathlib import PurePath
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import dicom_frame, dicom_grey, dicom_header, dicom_study
+from cxr_edge.images import (
+    dicom_frame,
+    dicom_grey,
+    dicom_header,
+    dicom_orientation,
+    dicom_study,
+)
 from cxr_edge.images.dicom_header import Header
 from cxr_edge.types import DecodedImage, InputWarning, Reason
 
@@ -48,14 +54,23 @@ def read(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
 
 def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
     header = dicom_header.read_header(data, id_tag)
-    study = dicom_study.study(header.dataset, id_tag)
+    orientation = dicom_orientation.orientation(header.dataset)
+    study = dicom_study.study(header.dataset, id_tag, orientation.views)
     image = dicom_header.check_image(header, study.modality)
-    greys, windowed = dicom_grey.grey_table(header.dataset, image)
-    pixels = dicom_grey.look_up(greys, dicom_frame.samples(data, header, image))
-    warnings = _warnings(data, name, header, study.modality)
-    if not windowed:
-        warnings.append(InputWarning.NO_WINDOW)
-    return DecodedImage(pixels, "DICOM", tuple(warnings), study)
+    ways = dicom_grey.displays(header.dataset, image)
+    samples = dicom_frame.samples(data, header, image)
+    pixels, shown = dicom_grey.shown(ways, samples.words)
+    warnings = {
+        *_warnings(data, name, header, study.modality),
+        *dicom_header.oddities(header, study.modality, image),
+        *dicom_study.noticed(header.dataset),
+        *orientation.warnings,
+        *samples.warnings,
+        *shown,
+    }
+    ordered = tuple(warning for warning in InputWarning if warning in warnings)
+    upright = pixels if orientation.is_usual else orientation.upright(pixels)
+    return DecodedImage(upright, "DICOM", ordered, study)
 
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:
@@ -63,6 +78,8 @@ def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[Inp
     suffix = PurePath(name).suffix.lower()
     if suffix not in _EXTENSIONS and not suffix[1:].isdigit():  # named by UID: 1.2.840.99
         warnings.append(InputWarning.EXTENSION_MISMATCH)
+    if dicom_grey.is_nonconforming(header.dataset):
+        warnings.append(InputWarning.NONCONFORMING)
     if not dicom_header.is_radiograph(header, modality):
         warnings.append(InputWarning.MODALITY)
     if dicom_header.is_for_processing(header):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images.jpeg import end_of_image
 from cxr_edge.types import Reason
 
 Words = NDArray[np.unsignedinteger[Any]]
@@ -39,7 +40,13 @@ _CODECS = threading.Lock()
 
 @dataclass(frozen=True)
 class ImagePixel:
-    """The Image Pixel module (PS3.3 C.7.6.3) of a grey image."""
+    """The Image Pixel module (PS3.3 C.7.6.3).
+
+    Attributes:
+        photometric: without its spaces and underscores.
+        samples: per pixel; 3 of a grey image that is stored as colours.
+        is_planar: whether these follow one another plane by plane, where they are plain.
+    """
 
     rows: int
     columns: int
@@ -48,6 +55,8 @@ class ImagePixel:
     high_bit: int
     is_signed: bool
     photometric: str
+    samples: int = 1
+    is_planar: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
     """
     import gdcm
 
+    stream = _without_surplus(stream)
     precision = _checked(_jpeg_frame(stream), stream, image)
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
@@ -79,11 +89,14 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
     source.SetNumberOfDimensions(2)
     source.SetDimensions((image.columns, image.rows, 1))
     source.SetDataElement(element)
-    grey = gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
-    source.SetPhotometricInterpretation(grey)
+    kinds = gdcm.PhotometricInterpretation
+    kind = kinds.MONOCHROME2 if image.samples == 1 else kinds.RGB
+    source.SetPhotometricInterpretation(kinds(kind))
     source.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(uid)))
     bits = 8 if precision <= 8 else 16
-    source.SetPixelFormat(gdcm.PixelFormat(1, bits, precision, precision - 1, image.is_signed))
+    source.SetPixelFormat(
+        gdcm.PixelFormat(image.samples, bits, precision, precision - 1, image.is_signed)
+    )
     with _heeding_complaints():
         text = source.GetBuffer()
     if text is None:
@@ -97,6 +110,7 @@ def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words
     """JPEG-LS, lossless and near-lossless, through CharLS."""
     import jpeg_ls
 
+    stream = _without_surplus(stream)
     precision = _checked(_jpeg_frame(stream), stream, image)
     with _heeding_complaints():
         decoded, _ = jpeg_ls.decode_pixel_data(stream)
@@ -119,15 +133,15 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
 
     pydicom's decoder cuts off what is too much for the header's size; here nothing may be left.
     """
-    count = image.bits_allocated // 8
+    size, count = image.rows * image.columns, image.samples * image.bits_allocated // 8
     header = struct.unpack_from("<16L", stream)
     offsets = [*header[1 : 1 + count], len(stream)]
     if header[0] != count or offsets[0] != _RLE_HEADER or offsets != sorted(set(offsets)):
         raise ImageError(Reason.CORRUPT, "RLE header")
-    planes = np.empty((image.rows * image.columns, count), np.uint8)
+    planes = np.empty((size, count), np.uint8)
     for plane, (start, end) in enumerate(itertools.pairwise(offsets)):
         planes[:, plane] = _unpack_bits(stream[start:end], len(planes))
-    return planes.view(f">u{count}")
+    return planes.view(f">u{image.bits_allocated // 8}")
 
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
@@ -152,9 +166,9 @@ def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
     Often they are those allocated, not those stored. Signed samples of any other precision would
     need their sign extended, and what the writer meant is not known.
     """
-    if not stream[-16:].rstrip(b"\0\xff").endswith(_END):  # padded to an even length
+    if not _has_end(stream):
         raise ImageError(Reason.TRUNCATED, "no end marker")
-    if (frame.rows, frame.columns, frame.components) != (image.rows, image.columns, 1):
+    if (frame.rows, frame.columns, frame.components) != (image.rows, image.columns, image.samples):
         raise ImageError(Reason.CORRUPT, "the code stream has another size than the header")
     if image.high_bit != image.bits_stored - 1:
         raise ImageError(Reason.PIXEL_TYPE, f"high bit {image.high_bit} of compressed samples")
@@ -166,6 +180,16 @@ def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
     ):
         raise ImageError(Reason.PIXEL_TYPE, f"code stream of {frame.precision} bits")
     return frame.precision
+
+
+def _has_end(stream: bytes) -> bool:
+    """Whether a stream ends in its end marker, padded to an even length."""
+    return stream[-16:].rstrip(b"\0\xff").endswith(_END)
+
+
+def _without_surplus(stream: bytes) -> bytes:
+    """A JPEG without what a maker put behind its end."""
+    return stream if _has_end(stream) else stream[: end_of_image(stream) or None]
 
 
 def _jpeg_frame(stream: bytes) -> _CodeStream:

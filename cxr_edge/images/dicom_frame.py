@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,29 +11,105 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images.dicom_codecs import ImagePixel, Words
 from cxr_edge.images.dicom_header import UNDEFINED_LENGTH, Header
 from cxr_edge.images.tail import check_tail
-from cxr_edge.types import Reason
+from cxr_edge.types import InputWarning, Reason
 
 _ITEM = 0xE000FFFE  # as the two little-endian words of a tag read at once
 _SEQUENCE_DELIMITER = 0xE0DDFFFE
 _PADDING = 2  # bytes
 _CODE_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+_JP2 = b"\x00\x00\x00\x0cjP  "
+_RLE_SEGMENTS, _RLE_FIRST = 15, 64
+_PIXELS_AT_ONCE = 2**20  # they are widened while they are compared
+_COLOUR_NOISE = 2  # levels of 8 bits: what a conversion to YBR and back adds
 
 
-def samples(data: bytes, header: Header, image: ImagePixel) -> Words:
-    """The stored samples as unsigned words [rows, columns], unused bits and all.
+@dataclass(frozen=True)
+class Samples:
+    """The one frame.
+
+    Attributes:
+        words: unsigned [rows, columns], unused bits and all.
+        warnings: what reading it noticed.
+    """
+
+    words: Words
+    warnings: tuple[InputWarning, ...] = ()
+
+
+def samples(data: bytes, header: Header, image: ImagePixel) -> Samples:
+    """Read the stored samples.
 
     Raises:
-        ImageError: cut off, damaged, or more than one frame.
+        ImageError: cut off, damaged, coloured, or more than one frame.
     """
     if header.syntax.decode is None:
         return _native(data, header, image)
     if header.pixels_length != UNDEFINED_LENGTH:
         raise ImageError(Reason.CORRUPT, "compressed pixels that are not encapsulated")
-    words = header.syntax.decode(_frame(data, header.pixels_at), image)
-    return words.reshape(image.rows, image.columns)
+    frame, odd = _frame(data, header.pixels_at)
+    if frame.startswith(_JP2):  # the code stream in a file of its own
+        frame, odd = frame[max(frame.find(_CODE_STREAM_STARTS[1]), 0) :], True
+    words = header.syntax.decode(frame, image)
+    if image.samples > 1:
+        words = _grey(words, image, may_be_ybr=True)
+    words = words.reshape(image.rows, image.columns)
+    return Samples(words, (InputWarning.NONCONFORMING,) if odd else ())
 
 
-def _native(data: bytes, header: Header, image: ImagePixel) -> Words:
+def _grey(words: Words, image: ImagePixel, *, may_be_ybr: bool) -> Words:
+    """The one channel of an image whose three are the same, or whose two for colour say of none.
+
+    A decoder may give out planes, or YBR whatever the header says: neither matters to a grey image.
+    """
+    noise = _COLOUR_NOISE << (image.bits_stored - 8)
+    neutral = 1 << (image.bits_stored - 1)
+    for colours in (words.reshape(-1, 3), words.reshape(3, -1).T):
+        if _is_grey(colours, noise) or (may_be_ybr and _is_grey(colours, noise, neutral)):
+            return np.ascontiguousarray(colours[:, 0])
+    raise ImageError(Reason.COLOUR_SPACE, "coloured")
+
+
+def _is_grey(colours: Words, noise: int, neutral: int | None = None) -> bool:
+    """Whether two channels are as the first one, or neutral, everywhere."""
+    for start in range(0, len(colours), _PIXELS_AT_ONCE):
+        levels = colours[start : start + _PIXELS_AT_ONCE].astype(np.int32)
+        grey = levels[:, :1] if neutral is None else neutral
+        if np.abs(levels[:, 1:] - grey).max() > noise:
+            return False
+    return True
+
+
+def _native_grey(data: bytes, header: Header, image: ImagePixel) -> Samples:
+    """The same of plain samples, which are as the header has them."""
+    pixels, position = image.rows * image.columns, header.pixels_at
+    kind = np.dtype(f"{'<' if header.syntax.is_little_endian else '>'}u{image.bits_allocated // 8}")
+    halved = image.photometric == "YBRFULL422"
+    count = pixels * (2 if halved else 3)
+    if header.pixels_length == UNDEFINED_LENGTH or count % 4 * halved:
+        raise ImageError(Reason.COLOUR_SPACE, "coloured")
+    if not 0 <= header.pixels_length - count * kind.itemsize <= _PADDING:
+        raise ImageError(Reason.COLOUR_SPACE, "not three samples a pixel")
+    if position + header.pixels_length > len(data):
+        raise ImageError(Reason.TRUNCATED, "the pixels are cut off")
+    words = np.frombuffer(data, kind, count, position)
+    if halved:
+        pairs = words.reshape(-1, 4)  # two of brightness, then two for colour
+        words = np.stack([pairs[:, :2].ravel(), *np.repeat(pairs[:, 2:], 2, axis=0).T])
+    grey = _grey(words.ravel(), image, may_be_ybr=image.photometric != "RGB")
+    levels = grey.reshape(image.rows, image.columns)
+    return Samples(levels, _tail(levels, data, header))
+
+
+def _tail(levels: Words, data: bytes, header: Header) -> tuple[InputWarning, ...]:
+    """A warning where the film may end before its end; none where something stands behind it."""
+    if data[header.pixels_at + header.pixels_length :].strip(b"\0"):
+        return ()
+    return check_tail(levels)
+
+
+def _native(data: bytes, header: Header, image: ImagePixel) -> Samples:
+    if image.samples > 1:
+        return _native_grey(data, header, image)
     size = image.rows * image.columns * image.bits_allocated // 8
     if header.pixels_length == UNDEFINED_LENGTH:
         raise ImageError(Reason.CORRUPT, "fragments in a syntax without compression")
@@ -40,8 +117,8 @@ def _native(data: bytes, header: Header, image: ImagePixel) -> Words:
         raise ImageError(Reason.TRUNCATED, "the pixels are cut off")
     padding = data[header.pixels_at + size : header.pixels_at + header.pixels_length]
     surplus = header.pixels_length - size
-    # Some writers pad an even length as well, to whole words of their own.
-    if surplus != size % 2 and (not 0 <= surplus <= _PADDING or any(padding)):
+    # Some writers pad an even length as well, to whole words or blocks of their own (PS3.5 8.1.1).
+    if surplus < 0 or (surplus != size % 2 and padding.strip(b"\0")):
         raise ImageError(Reason.CORRUPT, f"{header.pixels_length} bytes of pixels, not {size}")
     order = "<" if header.syntax.is_little_endian else ">"
     if image.bits_allocated == 8 and order == ">" and header.pixels_vr == "OW":
@@ -55,12 +132,16 @@ def _native(data: bytes, header: Header, image: ImagePixel) -> Words:
             header.pixels_at,
         )
     levels = words.reshape(image.rows, image.columns)
-    check_tail(levels)
-    return levels
+    padded = (InputWarning.NONCONFORMING,) if surplus > _PADDING else ()
+    return Samples(levels, (*padded, *_tail(levels, data, header)))
 
 
-def _frame(data: bytes, position: int) -> bytes:
-    """The fragments of the one frame put together (PS3.5 A.4)."""
+def _frame(data: bytes, position: int) -> tuple[bytes, bool]:
+    """The fragments of the one frame put together (PS3.5 A.4).
+
+    Returns:
+        the frame, and whether the table before it has offsets of more.
+    """
     fragments: list[bytes] = []
     while True:
         tag, length = struct.unpack_from("<LL", data, position)
@@ -77,6 +158,16 @@ def _frame(data: bytes, position: int) -> bytes:
     if len(fragments) < 2 or not fragments[1]:
         raise ImageError(Reason.NO_PIXEL_DATA, "no fragments")
     offsets, first, *rest = fragments
-    if len(offsets) > 4 or any(item.startswith(_CODE_STREAM_STARTS) for item in rest):
+    if any(map(_begins_a_frame, rest)):
         raise ImageError(Reason.MULTI_FRAME, "more than one frame")
-    return b"".join((first, *rest)) if rest else first
+    return b"".join((first, *rest)) if rest else first, len(offsets) > 4
+
+
+def _begins_a_frame(fragment: bytes) -> bool:
+    """A code stream, or the header of RLE segments (PS3.5 annex G)."""
+    if fragment.startswith(_CODE_STREAM_STARTS):
+        return True
+    if len(fragment) < _RLE_FIRST:
+        return False
+    count, first = struct.unpack_from("<LL", fragment)
+    return bool(1 <= count <= _RLE_SEGMENTS and first == _RLE_FIRST)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images import dicom_orientation, dicom_study
 from cxr_edge.images.dicom_codecs import ImagePixel
-from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, read_dataset, tag_for_keyword
+from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, Tag, read_dataset
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
-from cxr_edge.types import MAX_PIXELS, Reason
+from cxr_edge.types import MAX_PIXELS, InputWarning, Reason
 
 # What is read from a file; everything else in its header stays there.
 KEYWORDS = (
-    *("SOPClassUID", "Modality", "PresentationIntentType", "SpecificCharacterSet"),
-    *("BodyPartExamined", "ViewPosition", "PatientAge", "PatientBirthDate"),
-    *("StudyDate", "AcquisitionDate"),
+    *("SOPClassUID", "PresentationIntentType"),
+    *dicom_study.KEYWORDS,
+    *dicom_orientation.KEYWORDS,
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration"),
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in ("Red", "Green", "Blue")),
+    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
 )
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
+_TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
+
 _META_START = 132
+_FIRST_GROUP = 0x0008
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
@@ -39,7 +46,12 @@ _SECONDARY_CAPTURES = {
     *(f"{_SECONDARY_CAPTURE}.{kind}" for kind in range(1, 5)),
 }
 _STATED = {"CR", "DX"}
+_MEANT = {"DR", "RX", "XR", "CRX", "RAD", "XRAY", "X-RAY"}  # by makers who mean one of the two
 _NOT_STATED = {"", "OT", "RG"}  # other; film
+_PHOTOMETRIC = {
+    **{"MONOCHROME1": 1, "MONOCHROME2": 1, "PALETTECOLOR": 1},
+    **{"RGB": 3, "YBRFULL": 3, "YBRFULL422": 3, "YBRICT": 3, "YBRRCT": 3},
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class Header:
         pixels_vr: value representation of Pixel Data; empty where it is implicit.
         pixels_at: offset of its value in the file.
         pixels_length: as the element says, bytes.
+        is_odd: elements stand in front of the data set that do not belong there.
     """
 
     dataset: Dataset
@@ -61,6 +74,7 @@ class Header:
     pixels_vr: str
     pixels_at: int
     pixels_length: int
+    is_odd: bool = False
 
 
 class _UpTo:
@@ -68,6 +82,7 @@ class _UpTo:
 
     def __init__(self, file: io.BytesIO, first: int, end: int) -> None:
         self.found: tuple[int, str, int, int] | None = None
+        self.is_odd = False
         self._file = file
         self._first, self._end = first, end
         self._size = len(file.getbuffer())
@@ -77,6 +92,7 @@ class _UpTo:
         if not self._first <= int(tag) < self._end:
             self.found = (int(tag), vr or "", position, length)
             return True
+        self.is_odd |= int(tag) >> 16 < _FIRST_GROUP
         if length != UNDEFINED_LENGTH and position + length > self._size:
             raise ImageError(Reason.TRUNCATED, "the header is cut off")
         return False
@@ -100,42 +116,69 @@ def read_header(data: bytes, id_tag: str) -> Header:
     if uid not in SYNTAXES:
         raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
     syntax = SYNTAXES[uid]
-    stop = _UpTo(file, 0x00080000, min(_FLOAT_PIXELS))
-    tags: list[BaseTag | int] = [_tag(word) for word in (*KEYWORDS, id_tag or KEYWORDS[0])]
+    # Some makers put elements of groups 1 to 7, which have no place in a file, in front.
+    stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
+    tags: list[BaseTag | int] = [*_TAGS, dicom_study.tag_of(id_tag or KEYWORDS[0])]
     dataset = read_dataset(
         file, syntax.is_implicit_vr, syntax.is_little_endian, stop_when=stop, specific_tags=tags
     )
     sop_class = str(dataset.get("SOPClassUID", "") or meta.get("MediaStorageSOPClassUID", ""))
     _check_class(sop_class)
     vr, position, length = _pixels(stop)
-    return Header(dataset, sop_class, syntax, vr, position, length)
+    return Header(dataset, sop_class, syntax, vr, position, length, stop.is_odd)
 
 
 def check_image(header: Header, modality: str) -> ImagePixel:
     """Refuse a film by its header alone, before a pixel is decoded."""
-    if modality not in _STATED | _NOT_STATED:
+    if modality not in _NOT_STATED and not _modalities(modality) <= _STATED | _MEANT:
         raise ImageError(Reason.MODALITY, "not CR or DX")
     if (header.dataset.get("NumberOfFrames") or 1) != 1:
         raise ImageError(Reason.MULTI_FRAME, "more than one frame")
-    photometric = str(header.dataset.get("PhotometricInterpretation", ""))
-    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise ImageError(Reason.COLOUR_SPACE, "not MONOCHROME1 or MONOCHROME2")
+    photometric = _photometric(header)
+    samples = header.dataset.get("SamplesPerPixel", 1)
+    if samples != _PHOTOMETRIC.get(photometric):
+        raise ImageError(Reason.COLOUR_SPACE, f"{samples} samples per pixel of another kind")
     image = ImagePixel(
         rows=_whole(header, "Rows"),
         columns=_whole(header, "Columns"),
         bits_allocated=_whole(header, "BitsAllocated"),
         bits_stored=_whole(header, "BitsStored"),
-        high_bit=_whole(header, "HighBit"),
+        high_bit=_high_bit(header),
         is_signed=_whole(header, "PixelRepresentation") == 1,
         photometric=photometric,
+        samples=samples,
+        is_planar=header.dataset.get("PlanarConfiguration") == 1,
     )
-    _check_samples(header, image)
+    _check_samples(image)
     return image
 
 
 def is_radiograph(header: Header, modality: str) -> bool:
     """Both the class and the modality say so: no secondary capture, no other or unstated one."""
-    return modality in _STATED and header.sop_class in _RADIOGRAPHS
+    return modality not in _NOT_STATED and header.sop_class in _RADIOGRAPHS
+
+
+def oddities(header: Header, modality: str, image: ImagePixel) -> list[InputWarning]:
+    """A note where the header is against the standard, but leaves no doubt of what was meant."""
+    odd = (
+        header.is_odd
+        or modality not in _STATED | _NOT_STATED
+        or image.photometric not in ("MONOCHROME1", "MONOCHROME2")
+        or str(header.dataset.get("PhotometricInterpretation")) != image.photometric
+        or header.dataset.get("HighBit") is None
+    )
+    return [InputWarning.NONCONFORMING] if odd else []
+
+
+def _modalities(text: str) -> set[str]:
+    """One, or several where a writer could not decide: CR and DX, with whatever between them."""
+    return set(re.findall("[A-Z][A-Z-]*", text)) or {text}
+
+
+def _photometric(header: Header) -> str:
+    """Without the spaces and underscores that writers put where the standard has others."""
+    stated = str(header.dataset.get("PhotometricInterpretation", ""))
+    return re.sub("[ _-]", "", stated.upper())
 
 
 def is_for_processing(header: Header) -> bool:
@@ -161,13 +204,6 @@ def _name(uid: str) -> str:
     return _UNREGISTERED if name == uid else name
 
 
-def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise ValueError(f"no DICOM keyword: {keyword}")
-    return tag
-
-
 def _pixels(stop: _UpTo) -> tuple[str, int, int]:
     """Value representation, position and length of Pixel Data."""
     if stop.found is None:
@@ -191,9 +227,14 @@ def _whole(header: Header, keyword: str) -> int:
     return value
 
 
-def _check_samples(header: Header, image: ImagePixel) -> None:
-    if header.dataset.get("SamplesPerPixel", 1) != 1:
-        raise ImageError(Reason.COLOUR_SPACE, "several samples per pixel")
+def _high_bit(header: Header) -> int:
+    """As the header says, or that of samples that begin at bit 0."""
+    if header.dataset.get("HighBit") is None:
+        return _whole(header, "BitsStored") - 1
+    return _whole(header, "HighBit")
+
+
+def _check_samples(image: ImagePixel) -> None:
     if image.rows * image.columns == 0:
         raise ImageError(Reason.CORRUPT, "no rows or no columns")
     if image.rows * image.columns > MAX_PIXELS:

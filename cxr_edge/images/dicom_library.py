@@ -32,7 +32,7 @@ with _absent("requests"):
     from pydicom.dataset import Dataset
     from pydicom.filereader import read_dataset
     from pydicom.multival import MultiValue
-    from pydicom.tag import BaseTag
+    from pydicom.tag import BaseTag, Tag
     from pydicom.uid import UID
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Dataset",
     "MultiValue",
     "RawDataElement",
+    "Tag",
     "dictionary_VR",
     "read_dataset",
     "tag_for_keyword",

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    Image,
+    ImageFile,
+    ImageOps,
+    MpoImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images.jpeg import JPEG_LS, LOSSLESS, end_of_image, frame_kind
 from cxr_edge.images.tail import has_jpeg_end
 from cxr_edge.images.tiff import check_complete
 from cxr_edge.types import MAX_PIXELS, DecodedImage, InputWarning, Reason
@@ -24,6 +33,8 @@ _EXTENSIONS = {
 }
 _PHOTOMETRIC_INTERPRETATION = 262
 _WHITE_IS_ZERO = 0
+_NEW_SUBFILE_TYPE = 254
+_MOST_PREVIEWS = 4
 _EXIF_ORIENTATION = 0x0112
 _STORED_BITS = (8, 10, 12, 14, 16)
 _TOO_LARGE = (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -49,9 +60,10 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
                 image.verify()  # the checksums, which loading the pixels does not look at
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
-            _check_header(image, image_format)
+            _check_header(image, image_format, data)
+            ending: tuple[InputWarning, ...] = ()
             if isinstance(image, TiffImagePlugin.TiffImageFile):
-                check_complete(image, data)
+                ending = check_complete(image, data)
             # Asked before loading: Pillow turns a TIFF while it loads, and then forgets.
             oriented = image.getexif().get(_EXIF_ORIENTATION, 1) in range(2, 9)
             stored = (image.height, image.width)
@@ -73,6 +85,7 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
         InputWarning.EXTENSION_MISMATCH: _is_misnamed(name, image_format),
         InputWarning.ORIENTATION_APPLIED: oriented,
         InputWarning.COLOUR: coloured,
+        InputWarning.CUT_SHORT: InputWarning.CUT_SHORT in ending,
     }
     warned = tuple(warning for warning, holds in noticed.items() if holds)
     whole = stored if reduction > 1 else None
@@ -80,9 +93,14 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
 
 
 def _read_jpeg(data: bytes, name: str, at_least: int) -> DecodedImage:
+    marker, precision = frame_kind(data)
+    if marker == JPEG_LS or precision not in (0, 8):
+        kind = "JPEG-LS" if marker == JPEG_LS else f"JPEG of {precision} bits"
+        raise ImageError(Reason.UNSUPPORTED_FORMAT, kind, format=kind)
     if not has_jpeg_end(data):
         raise ImageError(Reason.TRUNCATED, "no end-of-image marker")
-    return _read(data, name, "JPEG", at_least)
+    # A lossless one has no cosine transform that could be made for fewer samples.
+    return _read(data, name, "JPEG", 0 if marker == LOSSLESS else at_least)
 
 
 def _drafted(image: Image.Image, at_least: int) -> int:
@@ -130,13 +148,51 @@ SIGNATURES: dict[bytes, Callable[[bytes, str, int], DecodedImage]] = {
 }
 
 
-def _check_header(image: Image.Image, image_format: str) -> None:
+def _check_header(image: Image.Image, image_format: str, data: bytes) -> None:
     """Refuse a file by its header alone, before a pixel is decoded."""
-    # Not `n_frames`, which walks the whole file: minutes for a TIFF of a hundred thousand pages.
-    if image.format != image_format or getattr(image, "is_animated", False):
+    several = image.format != image_format or getattr(image, "is_animated", False)
+    if several and not _others_are_previews(image, data):
         raise ImageError(Reason.MULTI_FRAME, f"{image.format} with several frames")
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels")
+
+
+def _others_are_previews(image: Image.Image, data: bytes) -> bool:
+    """Whether the first of several images is the film, and the others small copies of it."""
+    if isinstance(image, MpoImagePlugin.MpoImageFile):
+        sizes = _sizes_in_jpeg(data)
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        sizes = _sizes_in_tiff(data)
+    else:
+        return False
+    of_film = image.width * image.height
+    others = list(itertools.islice(sizes, _MOST_PREVIEWS + 1))
+    return len(others) <= _MOST_PREVIEWS and all(2 * size <= of_film for size in others)
+
+
+def _sizes_in_jpeg(data: bytes) -> Iterator[int]:
+    """Pixels of the images behind the first one of a multi-picture file (CIPA DC-007)."""
+    rest = data[end_of_image(data) :]
+    while (start := rest.find(b"\xff\xd8\xff")) >= 0:
+        rest = rest[start:]
+        with Image.open(io.BytesIO(rest), formats=("JPEG",)) as other:
+            yield other.width * other.height
+        rest = rest[end_of_image(rest) or len(rest) :]
+
+
+def _sizes_in_tiff(data: bytes) -> Iterator[int]:
+    """The same of the pages behind the first; 0 for one that says that it is reduced.
+
+    Not by `n_frames`, which walks the whole file: minutes for a hundred thousand pages.
+    """
+    with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+        for page in itertools.count(1):
+            try:
+                image.seek(page)
+            except EOFError:
+                return
+            reduced = int(image.tag_v2.get(_NEW_SUBFILE_TYPE, 0)) & 1  # type: ignore[attr-defined]
+            yield 0 if reduced else image.width * image.height
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -1,8 +1,8 @@
 """Ends of files: a half-copied one lacks its end marker, or samples where there is none.
 
 A copy that reserves its space first and is interrupted leaves zeros behind: an uncompressed TIFF
-or a native DICOM decodes all the same, black (or white) from some sample on. Films with a black
-border exist too; what tells them apart is where and how the picture stops.
+or a native DICOM decodes all the same, black (or white) from some sample on. Where that is in the
+middle of a row, no film ends; at the edge of one, a collimated film may.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ImageError
-from cxr_edge.types import Reason
+from cxr_edge.images.jpeg import end_of_image
+from cxr_edge.types import InputWarning, Reason
 
 _ROWS = 8  # compared with the row where the picture stops
 _LIT = 0.25  # of the film's mean: above the noise of a dark border, below most anatomy
@@ -19,12 +20,17 @@ _ENOUGH = 0.02  # of the columns: fewer lit samples than that prove nothing
 _BORDER = 2  # a bottom border up to so many times the top one is still a border
 
 
-def check_tail(levels: NDArray[np.generic]) -> None:
-    """Refuse a film that stops in the middle of a row, or at its end without a border on top.
+def check_tail(levels: NDArray[np.generic]) -> tuple[InputWarning, ...]:
+    """Refuse a film that stops in the middle of a row; doubt one that stops without a top border.
+
+    Only for a file in which nothing stands behind the samples: what does was copied after them.
 
     Args:
         levels: integers [H, W], the samples as stored and in stored order; the samples of a
             pixel side by side or plane below plane.
+
+    Returns:
+        `cut_short`, where the end of the film and the end of a copy would look alike, or nothing.
 
     Raises:
         ImageError: `truncated`.
@@ -36,25 +42,26 @@ def check_tail(levels: NDArray[np.generic]) -> None:
         raise ImageError(Reason.TRUNCATED, f"the last {missing} rows are zero")
     film = levels[first : last + 1]
     if len(film) <= _ROWS:
-        return  # too few rows to compare
+        return ()  # too few rows to compare
     step = 1 + max(film.shape) // 256
     threshold = _LIT * _magnitude(film[::step, ::step]).mean()
     # Turned by half, a slanted film on black stops in the middle of a row as well; a copy does not.
     if _is_torn(film, threshold) and not _is_torn(film[::-1, ::-1], threshold):
         raise ImageError(Reason.TRUNCATED, f"row {last} is not complete")
     lit = _magnitude(film[-_ROWS - 1 :]) > threshold
-    if missing > _BORDER * first and (_goes_on(lit) or _goes_on(lit[:-1])):
-        raise ImageError(Reason.TRUNCATED, f"the last {missing} rows are zero")
+    stops = missing > _BORDER * first and (_goes_on(lit) or _goes_on(lit[:-1]))
+    return (InputWarning.CUT_SHORT,) if stops else ()
 
 
 def has_jpeg_end(data: bytes) -> bool:
-    """Check that a JPEG's end-of-image marker comes after its last start-of-scan marker.
+    """Check that a JPEG is there up to its end-of-image marker.
 
-    Where it does not, the decoder makes up the missing part, grey, without an error. A maker's own
-    bytes behind the end that happen to hold a start of scan are taken for one: refused, not grey.
+    Where it is not, the decoder makes up the missing part, grey, without an error. As a rule no
+    start of scan stands behind the last such marker, which is soon seen; else the segments tell
+    whether what does so is a maker's own, or a second image.
     """
     end = data.rfind(b"\xff\xd9")
-    return end >= 0 and data.find(b"\xff\xda", end) < 0
+    return end >= 0 and (data.find(b"\xff\xda", end) < 0 or end_of_image(data) > 0)
 
 
 def _magnitude(levels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from PIL import TiffImagePlugin as tiff_tags
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images.tail import check_tail, has_jpeg_end
-from cxr_edge.types import Reason
+from cxr_edge.types import InputWarning, Reason
 
 _RAW, _JPEG = 1, 7
 # LZW, deflate and PackBits give too few samples, and so an error, where their bytes are missing.
@@ -26,16 +26,19 @@ _SEPARATE_PLANES = 2
 tiff_tags.OPEN_INFO.setdefault((tiff_tags.MM, 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 
 
-def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> None:
+def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> tuple[InputWarning, ...]:
     """Compare the strips with the file, before a pixel is decoded.
 
     Args:
         image: the opened TIFF.
         data: the whole file.
 
+    Returns:
+        a warning, where the end of the film and that of a copy would look alike.
+
     Raises:
-        ImageError: `truncated` where strips are missing, outside the file or zero towards its
-            end; `unsupported_format` for a layout whose completeness cannot be told.
+        ImageError: `truncated` where strips are missing, outside the file or zero from the middle
+            of a row on; `unsupported_format` for a layout whose completeness cannot be told.
     """
     tags = image.tag_v2
     compression = tags.get(tiff_tags.COMPRESSION, _RAW)
@@ -43,8 +46,7 @@ def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> None:
     if compression not in _COMPRESSIONS or (tiled and compression == _RAW):
         raise ImageError(Reason.UNSUPPORTED_FORMAT, f"compression {compression}, tiled: {tiled}")
     if compression == _RAW:
-        check_tail(_stored_samples(tags, data))
-        return
+        return _check_plain(tags, data)
     keys = (
         (tiff_tags.TILEOFFSETS, tiff_tags.TILEBYTECOUNTS)
         if tiled
@@ -53,6 +55,15 @@ def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> None:
     parts = [_part(data, *place) for place in zip(*(tags[key] for key in keys), strict=True)]
     if compression == _JPEG and not all(map(has_jpeg_end, [*parts, *_tables(tags)])):
         raise ImageError(Reason.TRUNCATED, "JPEG strip or tables without end-of-image marker")
+    return ()
+
+
+def _check_plain(tags: Any, data: bytes) -> tuple[InputWarning, ...]:
+    """What stands behind the samples, the directory perhaps, was copied after them."""
+    samples = _stored_samples(tags, data)
+    ends = zip(tags[tiff_tags.STRIPOFFSETS], tags.get(tiff_tags.STRIPBYTECOUNTS, ()), strict=False)
+    end = max((start + count for start, count in ends), default=len(data))
+    return () if data[end:].strip(b"\0") else check_tail(samples)
 
 
 def _tables(tags: Any) -> list[bytes]:

@@ -18,14 +18,36 @@ from cxr_edge.types import FoundFile, Reason, Stamp
 # How rsync, browsers, SFTP servers and file managers name what they have not finished.
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload")
 
+# Previews, deleted files and snapshots, as file servers and systems keep them; none is a film of
+# this night, and none is told from one by its bytes. In lower case.
+_SYSTEM_FOLDERS = {
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", ".@__thumb"),
+    *("$recycle.bin", "recycler", "system volume information", "lost+found"),
+    *("__macosx", ".trashes", ".appledouble", ".snapshot", "~snapshot", ".recycle"),
+}
+_TRASH = ".trash-"  # and the number of a user
+
 _Entry = os.stat_result | Reason
 
 
-def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
+class LeftOut:
+    """Counts files in system folders, for which there is no row."""
+
+    def __init__(self) -> None:
+        """None so far."""
+        self.files = 0
+
+    def add_below(self, folder: Path) -> None:
+        """Count what lies in a folder; nothing is opened, no link followed."""
+        self.files += sum(len(files) for _, _, files in os.walk(folder))
+
+
+def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
     """Walk folders and files.
 
     Args:
         inputs: folders (walked recursively) and files.
+        left_out: counts what is left out.
 
     Returns:
         Every file found, once, however often the INPUTs name it; an entry that cannot be a film
@@ -48,14 +70,14 @@ def discover(inputs: Iterable[Path]) -> Iterator[FoundFile]:
             ) from error
         # As the system follows it: `link/..` is not the folder that holds the link.
         roots.setdefault(Path(os.path.realpath(given)), given)
-    return _entries(roots)
+    return _entries(roots, left_out or LeftOut())
 
 
-def _entries(roots: dict[Path, Path]) -> Iterator[FoundFile]:
+def _entries(roots: dict[Path, Path], left_out: LeftOut) -> Iterator[FoundFile]:
     prefixes = _prefixes(roots)
     seen: set[Path] = set()
     for root, prefix in prefixes.items():
-        for path, entry in _walk(root):
+        for path, entry in _walk(root, left_out):
             if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
                 if path in seen:
                     continue
@@ -64,13 +86,20 @@ def _entries(roots: dict[Path, Path]) -> Iterator[FoundFile]:
             yield _found(path, display_name(name), entry)
 
 
-def listed(paths: Iterable[str]) -> Iterator[FoundFile]:
-    """Files named one by one, as `--files-from` reads them; each once, shown as first named."""
+def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
+    """Files named one by one, as `--files-from` reads them; each once, shown as first named.
+
+    A list that a program wrote holds system folders as well: `left_out` counts them.
+    """
     seen: set[Path] = set()
+    left_out = left_out or LeftOut()
     for name in paths:
         path = _located(name)
         if path not in seen:
             seen.add(path)
+            if any(map(_is_system, Path(name).parts[:-1])):
+                left_out.files += 1
+                continue
             temporary = _is_temporary(path.name)
             entry = Reason.TEMPORARY_NAME if temporary else _stat(path)
             yield _found(path, display_name(name), entry)
@@ -105,13 +134,16 @@ def _display(path: Path, root: Path, prefix: str) -> str:
     return "/".join(filter(None, (prefix, relative)))
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
+def _walk(root: Path, left_out: LeftOut) -> Iterator[tuple[Path, _Entry]]:
     """Depth first, entries sorted by name; a folder that cannot be listed is itself an entry."""
     pending = [root]
     while pending:
         path = pending.pop()
         entry = _stat(path)
         is_folder = not isinstance(entry, Reason) and stat.S_ISDIR(entry.st_mode)
+        if is_folder and path is not root and _is_system(path.name):
+            left_out.add_below(path)
+            continue
         if path is not root and _is_temporary(path.name, is_folder=is_folder):
             yield path, Reason.TEMPORARY_NAME
             continue
@@ -124,6 +156,12 @@ def _walk(root: Path) -> Iterator[tuple[Path, _Entry]]:
             yield path, Reason.UNREADABLE_FOLDER
             continue
         pending += [path / child for child in reversed(children)]
+
+
+def _is_system(folder: str) -> bool:
+    """Named as a folder that a system keeps for itself."""
+    name = folder.lower()
+    return name in _SYSTEM_FOLDERS or name.startswith(_TRASH)
 
 
 def _is_temporary(name: str, *, is_folder: bool = False) -> bool:

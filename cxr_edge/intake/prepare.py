@@ -41,7 +41,7 @@ def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
         read = _read(waiting, content)
         return _decoded(read, content, file, settings)
     except ImageError as error:
-        return replace(read, result=_refused(read.result, error.reason))
+        return replace(read, result=_refused(read.result, error))
     except Exception as error:
         # A defect of ours must cost one row and say so, not the night. Its message may quote the
         # file, whose name may be a patient's: neither goes into a log.
@@ -116,9 +116,10 @@ def _warnings(
     return tuple(warning for warning in InputWarning if warning in warnings)
 
 
-def _refused(read: Result, reason: Reason) -> Result:
+def _refused(read: Result, error: ImageError) -> Result:
     return replace(
-        Result.without_score(read.path, reason),
+        Result.without_score(read.path, error.reason),
+        format=error.format,
         sha256=read.sha256,
         modified_utc=read.modified_utc,
     )

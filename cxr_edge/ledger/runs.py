@@ -26,6 +26,7 @@ from cxr_edge.types import (
     Result,
     Stamp,
     Status,
+    doubts,
 )
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
@@ -199,13 +200,16 @@ class Run:
         """Every row, one at a time, in the order of the key that `order` makes.
 
         Args:
-            order: `(probability or None, has warnings, modified_utc, path) -> key`.
+            order: `(probability or None, has a doubt, modified_utc, path) -> key`.
         """
         with errors_translated():
             self.connection.create_function("reading_key", 4, order, deterministic=True)
+            self.connection.create_function(
+                "has_doubt", 1, lambda names: bool(doubts(_names(names))), deterministic=True
+            )
             cursor = self.connection.execute(
                 f"SELECT {_FACTS}, MIN(display) OVER (PARTITION BY sha256) FROM item WHERE run = ? "
-                "ORDER BY reading_key(probability, warnings <> '', modified_utc, display)",
+                "ORDER BY reading_key(probability, has_doubt(warnings), modified_utc, display)",
                 (self.number,),
             )
             # Not closed by name: who stops half-way may have closed the connection before.
@@ -262,6 +266,11 @@ def _stamp(text: str | None) -> Stamp | None:
     return None if text is None else Stamp(*map(int, text.split(":")))
 
 
+def _names(warnings: str) -> list[str]:
+    """The warnings of a row, as `_values` joined them."""
+    return warnings.split(",") if warnings else []
+
+
 def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
     """A row for a report; one whose bits have flipped on the disk cannot be in it."""
     try:
@@ -279,7 +288,7 @@ def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> R
         Status(status),
         Reason(reason) if reason else None,
         probability,
-        tuple(InputWarning(name) for name in warnings.split(",") if name),
+        tuple(map(InputWarning, _names(warnings))),
         width,
         height,
         kind,

@@ -13,7 +13,7 @@ from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.context import BANNER, Report
 from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
 from cxr_edge.report.environment import page_environment, policy, source
-from cxr_edge.report.words import explanations, in_words, remarks_of
+from cxr_edge.report.words import explanations, in_words, kind_of, remarks_of
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band, Picture
 
@@ -29,7 +29,7 @@ _CHUNK = 200  # pieces of a template that are encoded together
 _BAND_TITLES = {
     Band.ATTENTION: (
         "Attention",
-        "Not scored, deferred, or scored with a warning. Read these first.",
+        "Not scored, deferred, or scored with a doubt. Read these first.",
     ),
     Band.FLAGGED: ("Flagged", "At or above the operating point, highest probability first."),
     Band.UNFLAGGED: ("Unflagged", "Below the operating point, in the order they arrived."),
@@ -91,6 +91,7 @@ def _chunks(report: Report) -> Iterator[bytes]:
         few=FEW,
         film_of=functools.partial(_film, dict(report.pictures), report.context.spec),
         in_words=in_words,
+        kind_of=kind_of,
         histogram=Histogram((look.spread, *validation)),
         policy=policy(style, script),
         remarks=look.remarks,

@@ -18,7 +18,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "run": context.run_id,
         "settings_sha256": context.settings_sha256,
         "id_tag": context.id_tag or None,
-        "counts": asdict(report.counts),
+        "counts": {**asdict(report.counts), "left_out": context.left_out},
         "model": {
             "name": context.spec.name,
             "version": context.spec.version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxr_edge.types import InputWarning, Reason, Result
+from cxr_edge.types import NOTES, InputWarning, Reason, Result
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,22 @@ _EXPORT = "Export it again as grey levels of 8 or 16 bits. Until then read it as
 _IT = "Tell IT the name of the file or folder. Until then read the study as usual."
 _US = "Read the study as usual, and report this to the makers with the line from stderr."
 _OUTSIDE = "Read it first and on its own: its score says little."
+_HEADER = "Look at the film and at its header in the viewer; read it without its score in doubt."
+_NOTHING = "Nothing: the film is read and ranked as any other."
 _LOOK = "Look at the film in the viewer; read it without its score if it looks like this."
 
 REASONS = {
     Reason.EMPTY: Explanation("The file has no content.", _COPY),
     Reason.UNRECOGNISED: Explanation("The file begins like no image format.", _READ_AS_USUAL),
     Reason.UNSUPPORTED_FORMAT: Explanation(
-        "An image format, but none that is read here: DICOM, JPEG, PNG and TIFF are.",
-        _READ_AS_USUAL,
+        "A known format, named in the list, but none that is read here: DICOM, PNG, TIFF and JPEG "
+        "of 8 bits are.",
+        "Export the film again as DICOM, or as PNG or TIFF of 8 or 16 bits. Until then read it as "
+        "usual.",
+    ),
+    Reason.ARCHIVE: Explanation(
+        "A packed archive, which may hold films; archives are not opened.",
+        "Have it unpacked into the folder that is scored. Until then read its films as usual.",
     ),
     Reason.NOT_AN_IMAGE: Explanation(
         "DICOM, but no image: a report, a key object, a display state.",
@@ -51,8 +59,9 @@ REASONS = {
     ),
     Reason.TRUNCATED: Explanation("The end of the file is missing: a copy broke off.", _COPY),
     Reason.CORRUPT: Explanation(
-        "The file is damaged.",
-        "Fetch it again from where it came, and run again. Until then read it as usual.",
+        "The file contradicts itself: it is damaged, or was written against its standard.",
+        "Read it as usual. Fetch it again from where it came; where that changes nothing, the "
+        "file is as it was written, and its maker or IT should know.",
     ),
     Reason.COLOUR_SPACE: Explanation("The picture is stored in colours, not in greys.", _EXPORT),
     Reason.ALPHA: Explanation("The picture is partly transparent.", _EXPORT),
@@ -104,6 +113,15 @@ WARNINGS = {
         "The file asked to be turned or mirrored, and was, before it was scored.",
         "Check sides and orientation in the viewer.",
     ),
+    InputWarning.NONCONFORMING: Explanation(
+        "The file is not quite as its standard has it; other readers show the same picture.",
+        _NOTHING,
+    ),
+    InputWarning.WINDOW_CHOSEN: Explanation(
+        "The file offers several windows for display; the first hides most of the film, and "
+        "another one was used.",
+        _NOTHING,
+    ),
     InputWarning.LOW_RESOLUTION: Explanation(
         "The film has fewer pixels than the model looks at: a preview, perhaps.",
         "Have the full film scored; read it without its score.",
@@ -129,6 +147,42 @@ WARNINGS = {
     ),
     InputWarning.PATIENT_AGE: Explanation(
         "By the DICOM header the patient is of an age that the model was not made for.", _OUTSIDE
+    ),
+    InputWarning.UNREADABLE_AGE: Explanation(
+        "The DICOM header states an age or a birth date that cannot be read.", _HEADER
+    ),
+    InputWarning.UNREADABLE_VIEW: Explanation(
+        "The DICOM header states a view that cannot be read.", _HEADER
+    ),
+    InputWarning.UNREADABLE_ORIENTATION: Explanation(
+        "The DICOM header states an orientation of the patient that cannot be read.", _HEADER
+    ),
+    InputWarning.ORIENTATION: Explanation(
+        "The film looks upside down, or the DICOM header says that it lies on its side, or two "
+        "things about its orientation.",
+        _LOOK,
+    ),
+    InputWarning.SPECIES: Explanation(
+        "By the DICOM header the patient is an animal.",
+        "Read it on its own: the score means nothing.",
+    ),
+    InputWarning.QUALITY_CONTROL: Explanation(
+        "By the DICOM header the image is one of quality control, of a phantom perhaps.",
+        "Make sure that the film of this study is in the list; this score means nothing.",
+    ),
+    InputWarning.IMAGE_TYPE: Explanation(
+        "The DICOM header names a derived picture: bone or soft tissue alone, a screen save, or "
+        "the like.",
+        "Make sure that the film it comes from is in the list; read it without this score.",
+    ),
+    InputWarning.CLIPPED: Explanation(
+        "Much of the film's middle is plain black or plain white: its window, or an export, hides "
+        "what was there.",
+        "Look at the film in the viewer with another window; read it without its score.",
+    ),
+    InputWarning.CUT_SHORT: Explanation(
+        "The film ends in black rows: it is collimated, or the end of the file is missing.",
+        "Look at its lower edge. If the film is cut off there, have the file copied again.",
     ),
     InputWarning.NO_WINDOW: Explanation(
         "The DICOM file does not say which greys to show, or says it so that hardly any are used.",
@@ -159,3 +213,8 @@ def explanations(result: Result) -> list[tuple[str, Explanation]]:
     """Reasons and warnings of a row, each with its words."""
     reasons = [(in_words(result.reason), REASONS[result.reason])] if result.reason else []
     return reasons + [(in_words(warning), WARNINGS[warning]) for warning in result.warnings]
+
+
+def kind_of(warning: InputWarning) -> str:
+    """`note` for what changes nothing, else `warning`."""
+    return "note" if warning in NOTES else "warning"

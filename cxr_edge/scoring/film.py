@@ -24,7 +24,7 @@ from cxr_edge.runtime.batches import predict
 from cxr_edge.scoring.decision import Decision
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import band
-from cxr_edge.types import PROBABILITY_DECIMALS, Band, FoundFile, InputWarning, Reason
+from cxr_edge.types import PROBABILITY_DECIMALS, Band, FoundFile, InputWarning, Reason, doubts
 
 Film = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
@@ -37,7 +37,7 @@ class Score:
         probability: of pneumonia, to six decimals, as in the CSV.
         flagged: whether it reaches the model's operating point.
         warnings: what a reader should know.
-        band: where a night would list the film: `attention` with a warning, else by the score.
+        band: where a night would list the film: `attention` with a doubt, else by the score.
         evidence: float32 [h, w]: each cell's share of the logit.
         bias: the rest of the logit.
         width: columns of the film.
@@ -136,7 +136,7 @@ class Model:
             probability=rounded,
             flagged=rounded >= self.threshold,
             warnings=result.warnings,
-            band=band(rounded, bool(result.warnings), self.threshold),
+            band=band(rounded, bool(doubts(result.warnings)), self.threshold),
             evidence=answer.evidence[0],
             bias=float(answer.bias[0]),
             width=result.width or 0,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import CxrEdgeError, InputError, ReportError
 from cxr_edge.images import is_id_tag
-from cxr_edge.intake.discover import discover, listed
+from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Ledger, Run, open_ledger
@@ -76,7 +76,8 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
-    files = _files(job)
+    left_out = LeftOut()
+    files = _files(job, left_out)
     state = _state(job)
     with held(state, job.command):
         work = Work(job.workers, job.batch_size, job.id_tag)
@@ -88,7 +89,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             recorded = _begin(setup, ledger)
             total = _total(job, files, observer)
             recalled = pipeline.score(files, recorded, SettleRule(job.settle), total)
-            report = _report(setup, recorded, recalled)
+            report = _report(setup, recorded, recalled, left_out.files)
             _write(report, out, job.state)
             if not report.counts.found:
                 observer.warn("no file was found", "is the folder mounted, and the right one?")
@@ -109,11 +110,11 @@ def check_id_tag(keyword: str) -> None:
         )
 
 
-def _files(job: ScoreJob) -> Iterable[FoundFile]:
+def _files(job: ScoreJob, left_out: LeftOut) -> Iterable[FoundFile]:
     """Everything that will have a row; folders are walked as the run gets to them."""
     if job.files_from is None:
-        return discover(map(Path, job.inputs))
-    return list(listed(read_file_list(job.files_from)))
+        return discover(map(Path, job.inputs), left_out)
+    return list(listed(read_file_list(job.files_from), left_out))
 
 
 def _state(job: ScoreJob) -> Path:
@@ -153,9 +154,9 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
     return sum(1 for _ in discover(map(Path, job.inputs))) if observer.wants_total else None
 
 
-def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
+def _report(setup: _Setup, recorded: Run, recalled: int, left_out: int) -> Report:
     """Finish the run, then look for what its page shows besides."""
-    context = _context(setup, recorded, recalled)
+    context = replace(_context(setup, recorded, recalled), left_out=left_out)
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold)
     if not context.thumbnails:

@@ -156,6 +156,13 @@ def pages(image_format: str, count: int = 2) -> bytes:
     return encode(frames[0], image_format, save_all=True, append_images=frames[1:])
 
 
+def with_preview(image_format: str, film: Levels | None = None, previews: int = 1) -> bytes:
+    """A file whose first page is the film, and whose others are small."""
+    large = scene(200, 240) if film is None else film
+    small = [Image.fromarray(scene(50, 60)) for _ in range(previews)]
+    return encode(large, image_format, save_all=True, append_images=small, quality=95)
+
+
 def palette_image() -> Image.Image:
     """The scene through a palette that runs backwards, so that indices are not levels."""
     image = Image.fromarray(255 - scene()).convert("P")

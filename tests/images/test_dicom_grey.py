@@ -282,7 +282,7 @@ def test_modality_that_is_not_as_the_standard_has_it(elements: dict[str, Any]) -
 PATCHED = {
     "slope not a number": (b"DS\x06\x007.0000", b"DS\x06\x00NaN   ", Reason.CORRUPT),
     "slope infinite": (b"DS\x06\x007.0000", b"DS\x06\x00-inf  ", Reason.CORRUPT),
-    "slope no number": (b"DS\x06\x007.0000", b"DS\x06\x001,5   ", Reason.CORRUPT),
+    "slope no number": (b"DS\x06\x007.0000", b"DS\x06\x001;5   ", Reason.CORRUPT),
     "width not a number": (b"DS\x06\x004096.5", b"DS\x06\x00nan   ", Reason.VOI_UNSUPPORTED),
     "width infinite": (b"DS\x06\x004096.5", b"DS\x06\x00inf   ", Reason.VOI_UNSUPPORTED),
     "width no number": (b"DS\x06\x004096.5", b"DS\x06\x00wide  ", Reason.VOI_UNSUPPORTED),

@@ -8,12 +8,13 @@ import tracemalloc
 import zlib
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode, dicom_frame
-from cxr_edge.types import Reason
+from cxr_edge.types import InputWarning, Reason
 from tests.images import dicoms
 from tests.images.dicoms import ENCODERS, film, levels_of, with_code_stream, with_fragments, written
 
@@ -133,12 +134,24 @@ def test_headers(elements: dict[str, Any], reason: Reason) -> None:
     assert reason_of(film(**elements)) is reason
 
 
-@pytest.mark.parametrize("surplus", [b"\0\1", b"\1\0", bytes(4), bytes(128)], ids=bytes.hex)
-def test_more_than_padding_behind_plain_pixels(surplus: bytes) -> None:
+@pytest.mark.parametrize("surplus", [b"\0\1", b"\1\0", bytes(126) + b"\0\1"], ids=len)
+def test_more_than_zeros_behind_plain_pixels(surplus: bytes) -> None:
+    assert reason_of(with_surplus(surplus)) is Reason.CORRUPT
+
+
+@pytest.mark.parametrize("surplus", [bytes(4), bytes(128), bytes(10**6)], ids=len)
+def test_zeros_behind_plain_pixels_are_padding(surplus: bytes) -> None:
+    """PS3.5 8.1.1 asks receivers to take them."""
+    image = decode(with_surplus(surplus), "film.dcm")
+    assert image.warnings == (InputWarning.NONCONFORMING,)
+    assert np.array_equal(image.pixels, decode(film(), "film.dcm").pixels)
+
+
+def with_surplus(surplus: bytes) -> bytes:
+    """A film whose pixels are so much longer, by their stated length as well."""
     plain, size = film(), LEVELS.nbytes
     at = plain.rindex(struct.pack("<L", size))
-    longer = plain[:at] + struct.pack("<L", size + len(surplus)) + plain[at + 4 :] + surplus
-    assert reason_of(longer) is Reason.CORRUPT
+    return plain[:at] + struct.pack("<L", size + len(surplus)) + plain[at + 4 :] + surplus
 
 
 @pytest.mark.parametrize("syntax", ENCODERS)

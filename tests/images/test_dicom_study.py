@@ -47,7 +47,9 @@ def test_facts() -> None:
         PatientAge="004Y",
         AccessionNumber=" A-17 ",
     )
-    assert study_of(data, "AccessionNumber") == Study("DX", "CHEST", "AP", 4.0, "A-17")
+    assert study_of(data, "AccessionNumber") == Study(
+        "DX", "CHEST", "AP", 4.0, "A-17", age_by_dates=3.0
+    )
 
 
 def test_nothing_said() -> None:

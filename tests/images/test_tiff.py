@@ -11,7 +11,7 @@ from PIL import Image
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
-from cxr_edge.types import Reason
+from cxr_edge.types import InputWarning, Reason
 from tests.images.films import Levels, in_16_bits, scene, tiff, tiff_by_hand
 
 HEIGHT, WIDTH = scene().shape
@@ -61,24 +61,29 @@ def test_whole_file_gives_the_scene(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", WHOLE.values(), ids=WHOLE)
-def test_zero_filled_tail_of_an_uncompressed_tiff_is_refused(data: bytes) -> None:
+def test_zero_filled_tail_of_an_uncompressed_tiff_is_refused_or_doubted(data: bytes) -> None:
     rng = random.Random(20261122)
     for _ in range(200):
         cut = rng.randrange(16, len(data) - 8)
-        with pytest.raises(ImageError):
-            decode(zero_from(data, cut), "film")
+        assert is_noticed(zero_from(data, cut)), cut
+
+
+def is_noticed(data: bytes) -> bool:
+    try:
+        return InputWarning.CUT_SHORT in decode(data, "film").warnings
+    except ImageError:
+        return True
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_zero_filled_tail_of_a_real_film_is_refused(bits: int) -> None:
+def test_zero_filled_tail_of_a_real_film_is_refused_or_doubted(bits: int) -> None:
     rng = random.Random(20261122)
     assert len(FILMS) == 6
     for number in range(200):
         film = FILMS[number % len(FILMS)]
         data = tiff(film if bits == 8 else film.astype(np.uint16) * 16)
         cut = rng.randrange(len(data) - film.size * bits // 8, len(data) - 8)
-        with pytest.raises(ImageError, match="truncated"):
-            decode(zero_from(data, cut), "film")
+        assert is_noticed(zero_from(data, cut)), cut
 
 
 COMPRESSED = {

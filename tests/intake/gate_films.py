@@ -24,6 +24,8 @@ FILM = FILMS["IM-0234-0001"]
 ASPECT, BLANK, INVERTED = InputWarning.ASPECT, InputWarning.BLANK, InputWarning.INVERTED
 BODY_PART, VIEW_POSITION = InputWarning.BODY_PART, InputWarning.VIEW_POSITION
 PATIENT_AGE, LOW_RESOLUTION = InputWarning.PATIENT_AGE, InputWarning.LOW_RESOLUTION
+CLIPPED, ORIENTATION = InputWarning.CLIPPED, InputWarning.ORIENTATION
+UNREADABLE_VIEW = InputWarning.UNREADABLE_VIEW
 
 FRONTAL = ("anterior-posterior", "posterior-anterior")
 CHILDREN = Scope((1.0, 5.0), FRONTAL)
@@ -68,6 +70,27 @@ STUDIES: dict[str, tuple[Study, Scope, tuple[InputWarning, ...]]] = {
     "first birthday": (Study(age_years=1.0), CHILDREN, ()),
     "day before the sixth birthday": (Study(age_years=5.997), CHILDREN, ()),
     "sixth birthday": (Study(age_years=6.0), CHILDREN, (PATIENT_AGE,)),
+    "two ages, one outside": (Study(age_years=4.0, age_by_dates=70.0), CHILDREN, (PATIENT_AGE,)),
+    "two ages inside": (Study(age_years=4.0, age_by_dates=3.0), CHILDREN, ()),
+    "chest abd": (Study(body_part="CHEST ABD"), CHILDREN, (BODY_PART,)),
+    "chest with a hand": (Study(body_part="THORAX/HAND"), CHILDREN, (BODY_PART,)),
+    "chest in Portuguese": (Study(body_part="PEITO"), CHILDREN, ()),
+    "a code of more": (Study(body_part="CHEST", body_parts=("KNEE",)), CHILDREN, (BODY_PART,)),
+    "series of another part": (Study(descriptions=("KNIE LI",)), CHILDREN, (BODY_PART,)),
+    "AP supine": (Study(view_position="AP SUPINE"), CHILDREN, ()),
+    "a view that cannot be read": (Study(view_position="?"), CHILDREN, (UNREADABLE_VIEW,)),
+    "a code of a lateral": (
+        Study(view_position="AP", views=("left lateral",)),
+        CHILDREN,
+        (VIEW_POSITION,),
+    ),
+    "frontal, both known": (Study(views=("frontal",)), CHILDREN, ()),
+    "frontal, one known": (
+        Study(views=("frontal",)),
+        Scope((1.0, 5.0), ("posterior-anterior",)),
+        (VIEW_POSITION,),
+    ),
+    "series of laterals": (Study(descriptions=("CHEST LAT",)), CHILDREN, (VIEW_POSITION,)),
 }
 
 
@@ -113,6 +136,14 @@ def weighed(step: int) -> NDArray[np.uint8]:
     return film
 
 
+def clipped(cells: int) -> NDArray[np.uint8]:
+    """The film at the cells' size, so many of the 1,024 in its middle black."""
+    film = np.clip(scaled(64, 64), 2, 253)
+    film[16:48, 16:48].reshape(32, 32)[: cells // 32] = 0
+    film[16 + cells // 32, 16 : 16 + cells % 32] = 0
+    return film
+
+
 def on_a_ledge(spread: int) -> NDArray[np.uint8]:
     """Dark under bright stripes: inverted, unless the bright ledge below belongs to the film."""
     film = np.concatenate([striped(200, 240)[:16], striped(20, 60)[:32], striped(250, 250)[:16]])
@@ -148,6 +179,17 @@ PIXELS: dict[str, tuple[Callable[[], NDArray[np.uint8]], int, tuple[InputWarning
     ),
     "brighter towards the bottom": (ramp, 50, ()),
     "brighter towards the top": (lambda: ramp()[::-1], 50, (INVERTED,)),
+    "clipped a little": (lambda: clipped(45), 50, ()),
+    "clipped too much": (lambda: clipped(60), 50, (CLIPPED,)),
+    "black air beside the film": (lambda: np.pad(FILM, ((0, 0), (90, 90))), 50, ()),
+    "overexposed": (
+        lambda: np.clip(FILM.astype(int) + 120, 0, 255).astype(np.uint8),
+        50,
+        (CLIPPED,),
+    ),
+    "upside down": (lambda: FILM[::-1, ::-1], 50, (ORIENTATION,)),
+    "upside down, a mirror image": (lambda: FILM[::-1], 50, (ORIENTATION,)),
+    "mirrored": (lambda: FILM[:, ::-1], 50, ()),
     "neither upright nor inverted": (lambda: weighed(2), 50, ()),
     "barely inverted": (lambda: weighed(3), 50, (INVERTED,)),
     "inverted above an even ledge": (lambda: on_a_ledge(8), 50, (INVERTED,)),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import InputError
-from cxr_edge.intake.discover import discover, listed
+from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.types import Reason, Stamp
 from tests.factories import raising, write_tree
 
@@ -293,3 +293,33 @@ def test_listed_name_that_is_no_film(
     monkeypatch.chdir(tmp_path)
     (file,) = listed([name])
     assert file.problem is reason
+
+
+SYSTEM = (
+    *("@eaDir", "#recycle", "$RECYCLE.BIN", "@Recycle", "#snapshot", "System Volume Information"),
+    *(".@__thumb", ".Trash-1000", ".Trashes", "__MACOSX", "lost+found", "$Recycle.Bin"),
+)
+
+
+@pytest.mark.parametrize("folder", SYSTEM)
+def test_system_folder_is_left_out_and_counted(folder: str, tmp_path: Path) -> None:
+    tree(tmp_path, "a.png", f"{folder}/a.png/SYNOPHOTO_THUMB_XL.jpg", f"{folder}/b.jpg", "z/b.png")
+    left_out = LeftOut()
+    assert [file.display for file in discover([tmp_path], left_out)] == ["a.png", "z/b.png"]
+    assert left_out.files == 2
+
+
+def test_system_folder_that_is_an_input_was_named_on_purpose(tmp_path: Path) -> None:
+    assert problems(tree(tmp_path, "#recycle/a.png") / "#recycle") == {"a.png": None}
+
+
+def test_file_with_the_name_of_a_system_folder_is_a_file(tmp_path: Path) -> None:
+    assert problems(tree(tmp_path, "lost+found")) == {"lost+found": None}
+
+
+def test_list_that_a_program_wrote_leaves_them_out_as_well(tmp_path: Path) -> None:
+    left_out = LeftOut()
+    names = [str(tmp_path / name) for name in ("a.png", "@eaDir/a.png", "b/#recycle/c.png")]
+    tree(tmp_path, "a.png", "@eaDir/a.png", "b/#recycle/c.png")
+    assert [file.display for file in listed(names, left_out)] == names[:1]
+    assert left_out.files == 2

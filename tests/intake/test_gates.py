@@ -12,7 +12,7 @@ from cxr_edge.intake.gates import _content, _is_blank, _quantile, pixel_warnings
 from cxr_edge.intake.prepared import Scope
 from cxr_edge.preprocess import without_border
 from cxr_edge.types import DecodedImage, InputWarning, Study
-from tests.intake.gate_films import FILMS, INVERTED, PIXELS, STUDIES
+from tests.intake.gate_films import FILM, FILMS, INVERTED, PIXELS, STUDIES
 
 
 @pytest.mark.parametrize(("study", "scope", "expected"), STUDIES.values(), ids=STUDIES)
@@ -64,6 +64,19 @@ def test_a_border_of_one_level_is_no_content() -> None:
     assert (_content(levels, 1), _content(levels, 0)) == (slice(None), slice(None))
     levels[10:50, 8:40] = 200
     assert (_content(levels, 1), _content(levels, 0)) == (slice(10, 50), slice(8, 40))
+
+
+@pytest.mark.parametrize(
+    ("turned", "expected"),
+    [(FILM, ()), (FILM[::-1, ::-1], (InputWarning.ORIENTATION,))],
+    ids=["upright", "upside down"],
+)
+def test_film_that_was_turned_as_its_file_asked(
+    turned: NDArray[np.uint8], expected: tuple[InputWarning, ...]
+) -> None:
+    applied = (InputWarning.ORIENTATION_APPLIED,)
+    image = DecodedImage(np.ascontiguousarray(turned), "JPEG", applied)
+    assert pixel_warnings(image, without_border(image.pixels), 50) == expected
 
 
 @pytest.mark.parametrize("film", FILMS.values(), ids=FILMS)

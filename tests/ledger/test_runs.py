@@ -47,6 +47,13 @@ def test_every_fact_comes_back(ledger: Ledger, run: Run) -> None:
     assert ledger.begin("second", SETTINGS).recall(found()) == EVERY_FACT.result
 
 
+def test_notes_do_not_count_in_the_order_of_reading(run: Run) -> None:
+    names = {"note": InputWarning.NONCONFORMING, "doubt": InputWarning.CLIPPED}
+    run.record([entry(f"{name}.png", 0.1, warnings=(code,)) for name, code in names.items()])
+    run.record([entry("flagged.png", 0.9)])
+    assert [each.path for each in everything(run)] == ["doubt.png", "flagged.png", "note.png"]
+
+
 CHANGED = {
     "size": replace(STAMP, size=101),
     "mtime": replace(STAMP, mtime_ns=LONG_AGO - 1),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.model.self_test import golden_image
@@ -31,8 +32,10 @@ from tests.images.films import (
     scene,
     tiff,
     with_alpha,
+    with_preview,
     with_transparent_level,
 )
+from tests.images.odd_dicoms import colours, palette, with_offsets
 
 Pixels = NDArray[np.uint8]
 
@@ -90,6 +93,8 @@ def _rasters() -> dict[str, File]:
     orange = Image.merge("RGB", [Image.fromarray(scene() // part) for part in (1, 2, 4)])
     lossless = {
         "png": png(),
+        "lossless jpeg": dicoms.lossless_jpeg_by_hand(levels_of(8), 8),
+        "tiff with a thumbnail": with_preview("TIFF"),
         "png rgb": png(rgb),
         "png coloured": png(orange),
         "png palette": png(palette_image()),
@@ -107,6 +112,7 @@ def _rasters() -> dict[str, File]:
     return {name: File(data) for name, data in lossless.items()} | {
         "png under the name of a jpeg": File(png(), "film.jpg"),
         "jpeg orientation 6": File(oriented("JPEG", 6), lossy=True),
+        "jpeg with a preview": File(with_preview("MPO"), lossy=True),
         "jpeg rgb": File(jpeg(rgb), lossy=True),
         "jpeg coloured": File(jpeg(orange), lossy=True),
     }
@@ -124,6 +130,9 @@ def _refused() -> dict[str, File]:
         "tiff pages": pages("TIFF"),
         "tiff floats": tiff(scene().astype(np.float32)),
         "gif": encode(scene(), "GIF"),
+        "archive": b"PK\x03\x04" + bytes(50),
+        "jpeg-ls": dicoms.jpeg_ls_stream(0, levels_of(8), 8),
+        "two films in a jpeg": pages("MPO"),
         "zeros": bytes(5000),
         "dicom of a CT": film(Modality="CT"),
         "dicom of two samples": film(SamplesPerPixel=2),
@@ -156,6 +165,20 @@ _GREY: dict[str, dict[str, Any]] = {
     "modality not said": {"Modality": None},
     "study": {"BodyPartExamined": "CHEST", "ViewPosition": "AP", "PatientAge": "018M"},
     "age of two dates": {"PatientBirthDate": "20170302", "StudyDate": "20230301"},
+    "upside down": {"PatientOrientation": ["R", "H"]},
+    "on its side": {"PatientOrientation": ["F", "L"]},
+    "front along a row": {"PatientOrientation": ["A", "F"]},
+    "no orientation": {"PatientOrientation": ["X", "Y"]},
+    "second of two windows": {"WindowCenter": [6000, 2048], "WindowWidth": [5000, 4096]},
+    "empty LUT": {"VOILUTSequence": [Dataset()]},
+    "modality DR": {"Modality": "DR"},
+    "no high bit": {"HighBit": None},
+    "MONOCHROME 2": {"PhotometricInterpretation": "MONOCHROME 2"},
+    "age without a number": {"PatientAge": "999Y"},
+    "dog": {"PatientSpeciesDescription": "DOG"},
+    "bone image": {"ImageType": ["DERIVED", "PRIMARY", "BONE"]},
+    "quality control": {"QualityControlImage": "YES"},
+    "side by its texts": {"ImageLaterality": "L", "SeriesDescription": "Thorax seitlich"},
 }
 
 
@@ -175,6 +198,12 @@ def _dicoms() -> dict[str, File]:
         **{f"dicom {name}": File(film(syntax=syntax)) for name, syntax in lossless.items()},
         **{f"dicom {name}": File(film(**elements)) for name, elements in _GREY.items()},
         "dicom signed": File(signed),
+        "dicom grey as RGB": File(colours("RGB")),
+        "dicom grey as YBR": File(colours("YBR_FULL_422")),
+        "dicom in colours": File(colours("RGB", tint=40)),
+        "dicom palette": File(palette(np.arange(256))),
+        "dicom collimated": File(film(np.pad(levels_of(12)[:36], ((0, 12), (6, 6))))),
+        "dicom two offsets": File(with_offsets(2)),
         "dicom of 8 bits": File(film(levels_of(8), bits=8)),
         "dicom of 16 bits": File(film(levels_of(16), bits=16)),
         "dicom identifier": File(film(AccessionNumber=" A-17 "), settings=tagged),

@@ -75,7 +75,7 @@ def _decoded(file: File) -> Results:
         "format": image.format,
         "shape": [*image.pixels.shape, image.height, image.width],
         "warnings": [warning.value for warning in image.warnings],
-        "study": image.study and asdict(image.study),
+        "study": image.study and json.loads(json.dumps(asdict(image.study))),
         "pixels": _mean_levels(image.pixels) if file.lossy else _sha256(image.pixels),
     }
 

@@ -235,3 +235,14 @@ def test_a_film_that_has_no_score_is_not_shown() -> None:
     """Its bytes may have been scored under another name in the meantime."""
     unread = report(result("a.png", None, sha256="ab" * 32))
     assert page(pictured(unread)).rows()[0].films == []
+
+
+def test_a_note_is_no_warning_and_its_film_needs_no_attention() -> None:
+    made = report(result("a.jpg", 0.1, warnings=(InputWarning.NONCONFORMING,)))
+    (row,) = summaries(made)[Band.UNFLAGGED]
+    assert row[-1] == "scored note: nonconforming"
+
+
+def test_what_is_not_read_is_named() -> None:
+    unread = result("a.jpg", None, reason=Reason.UNSUPPORTED_FORMAT, format="JPEG-LS")
+    assert "JPEG-LS" in page(report(unread)).text

@@ -29,6 +29,7 @@ def test_whole_file() -> None:
             "attention": 1,
             "flagged": 1,
             "unflagged": 1,
+            "left_out": 0,
         },
         "model": {
             "name": "tiny",

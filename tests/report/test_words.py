@@ -13,6 +13,7 @@ from cxr_edge.report.words import (
     Explanation,
     explanations,
     in_words,
+    kind_of,
     remarks_of,
 )
 from cxr_edge.types import InputWarning, Reason
@@ -62,3 +63,9 @@ def test_a_row_is_explained_by_its_own_codes() -> None:
 
 def test_codes_in_words() -> None:
     assert in_words(Reason.STILL_CHANGING) == "still changing"
+
+
+def test_notes_are_called_notes() -> None:
+    kinds = {kind_of(InputWarning.NONCONFORMING), kind_of(InputWarning.EXTENSION_MISMATCH)}
+    assert kinds == {"note"}
+    assert kind_of(InputWarning.CLIPPED) == "warning"
