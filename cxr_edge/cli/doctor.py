@@ -88,23 +88,35 @@ def _try_state(state: Path | None) -> None:
     """
     from cxr_edge.ledger.file import LEDGER_NAME
     from cxr_edge.ledger.runs import open_ledger
-    from cxr_edge.ledger.state import held, states_folder
+    from cxr_edge.ledger.state import held, opened_folder, states_folder
+    from cxr_edge.support.text import display_name
 
     folder = (state or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
+        if state and folder.is_dir():
+            _check_own(folder)
+            with opened_folder(folder):
+                pass
         is_there = state and os.path.lexists(folder / LEDGER_NAME)
         tried = folder if is_there else stack.enter_context(_made_in(folder))
-        if tried.stat().st_uid != os.geteuid():  # what is made there would be this user's
-            raise StateError(f"the state folder {folder} is another user's", tip=_AS_THAT_USER)
         stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
         ledger = stack.enter_context(open_ledger(tried))
         if ledger.set_aside is not None:
             say_warning(
-                f"the ledger was damaged and is set aside: {ledger.set_aside}",
+                f"the ledger was damaged and is set aside: {display_name(ledger.set_aside)}",
                 "check the disk; this run goes on",
             )
         free = shutil.disk_usage(tried).free / 1e9
-    click.echo(f"state {folder}, {free:.1f} GB free")
+    click.echo(f"state {display_name(folder)}, {free:.1f} GB free")
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse another user's folder: what is made there would be this user's."""
+    from cxr_edge.support.text import display_name
+
+    if folder.stat().st_uid != os.geteuid():
+        message = f"the state folder {display_name(folder)} is another user's"
+        raise StateError(message, tip=_AS_THAT_USER)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ with open_ledger(Path(sys.argv[1])) as ledger:
         for number in range(5000):
             connection.execute("INSERT INTO item SELECT run, ?, stamp, sha256, display, status, "
                 "reason, probability, warnings, width, height, format, modified_utc, identifier, "
-                "device "
+                "device, checksum "
                 "FROM item LIMIT 1", (b"%d" % number,))
         print("writing", flush=True)
         sys.stdin.read()
@@ -91,7 +91,7 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "user_version")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     full = 2
-    assert settings == ["wal", full, 1, 3]
+    assert settings == ["wal", full, 1, 4]
 
 
 def flipped(page: int) -> Callable[[bytes], bytes]:
@@ -241,10 +241,10 @@ def test_a_file_without_tables_is_begun(tmp_path: Path) -> None:
 def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
     before = path.read_bytes()
     use = read_ledger if reading else open_ledger
-    with pytest.raises(StateError, match="version 4") as caught, use(tmp_path):
+    with pytest.raises(StateError, match="version 5") as caught, use(tmp_path):
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
@@ -252,6 +252,8 @@ def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) ->
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
+    4: "ALTER TABLE item DROP COLUMN checksum; ALTER TABLE run DROP COLUMN checksum; "
+    "ALTER TABLE run DROP COLUMN files",
     3: "ALTER TABLE run RENAME COLUMN settings_sha256 TO recipe",
     2: "ALTER TABLE item DROP COLUMN device",
 }
@@ -260,14 +262,14 @@ DOWNGRADES = {
 def as_version(version: int, path: Path) -> None:
     """A ledger as an earlier release left it behind."""
     with closing(sqlite3.connect(path)) as connection:
-        for number in range(3, version, -1):
-            connection.execute(DOWNGRADES[number])
+        for number in range(4, version, -1):
+            connection.executescript(DOWNGRADES[number])
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.commit()
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
 def test_an_earlier_versions_ledger_is_brought_up_to_date(
     use: Callable[[Path], Any], version: int, tmp_path: Path
@@ -278,12 +280,23 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date(
     as_version(version, path)
     for _ in range(2):
         with use(tmp_path) as ledger:
+            assert getattr(ledger, "set_aside", None) is None
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
             assert run.recall(found("0.png")) is not None
-            assert run.connection.execute("PRAGMA user_version").fetchone() == (3,)
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (4,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_reading_changes_nothing(version: int, tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    as_version(version, path)
+    before = path.read_bytes()
+    with read_ledger(tmp_path) as ledger:
+        assert len(everything(ledger.finished("first")[0])) == ROWS
+    assert path.read_bytes() == before
 
 
 def test_a_file_without_tables_is_given_none_by_reading(tmp_path: Path) -> None:
