@@ -20,6 +20,7 @@ from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.loading import proven
 from cxr_edge.scoring.decision import Decision, decide
 from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
@@ -80,8 +81,9 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     state = _state(job)
     with held(state, job.command):
         work = Work(job.workers, job.batch_size, job.id_tag)
+        content = proven(choice)
         with observer.signals_held():
-            runner = load(choice, device, telling_of_cpu(observer))
+            runner = load(choice, device, telling_of_cpu(observer), content)
         pipeline = Pipeline(choice, runner, work, observer, decoders)
         setup = _Setup(job, clock, decision, pipeline, runner.device)
         with open_ledger(state) as ledger:

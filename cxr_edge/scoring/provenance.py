@@ -27,8 +27,8 @@ def versions(runner: Runner) -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": version("numpy"),
         **decoder_versions(),
-        backend: backend_version,
         "cpu": " ".join(instruction_sets()),
+        backend: backend_version,
     }
 
 
