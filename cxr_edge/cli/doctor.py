@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.boundary import say_warning
+from cxr_edge.cli.boundary import echo, say_warning
 from cxr_edge.errors import (
     CxrEdgeError,
     DeviceError,
@@ -59,13 +59,13 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     from cxr_edge.support.cores import usable_cores
 
     chosen_device = Device.parse(device)
-    click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
+    echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name, number in decoder_versions().items():
-        click.echo(f"{name} {number}")
+        echo(f"{name} {number}")
     for name in ("numpy", *_INFERENCE):
-        click.echo(f"{name} {_installed(name) or 'not installed'}")
+        echo(f"{name} {_installed(name) or 'not installed'}")
     _check_one_onnxruntime()
-    click.echo(f"cores {usable_cores()}")
+    echo(f"cores {usable_cores()}")
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]
@@ -76,7 +76,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
         return ModelRefusedError.exit_code
     # Not tested: no library here runs what `score` takes where nobody says.
     is_usual = checks.get(f"{DEFAULT_MODEL}.onnx", True) is not None
-    click.echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
+    echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
     return 0
 
 
@@ -107,7 +107,7 @@ def _try_state(state: Path | None) -> None:
                 "check the disk; this run goes on",
             )
         free = shutil.disk_usage(tried).free / 1e9
-    click.echo(f"state {display_name(folder)}, {free:.1f} GB free")
+    echo(f"state {display_name(folder)}, {free:.1f} GB free")
 
 
 def _check_own(folder: Path) -> None:
@@ -145,11 +145,11 @@ def _installed(package: str) -> str | None:
 def _check_one_onnxruntime() -> None:
     """Both packages write the same folder: the one that was installed last is what runs."""
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
-        click.secho(
+        echo(
             "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
             "(pip uninstall onnxruntime onnxruntime-gpu), then install '.[cpu]' or '.[gpu]' again, "
             "in the checkout of cxr-edge",
-            fg="red",
+            colour="red",
         )
 
 
@@ -168,15 +168,15 @@ def _choices(model: str | None) -> list[ModelChoice]:
 def _check(choice: ModelChoice, device: Device) -> bool | None:
     """Self-test one file: True, False, or None where it could not run in any case."""
     if choice.format == "tflite" and device.kind == "cuda":
-        click.echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
+        echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
         return None
     try:
-        click.echo(f"{choice.path.name}: {_self_test(choice, device)}")
+        echo(f"{choice.path.name}: {_self_test(choice, device)}")
     except MissingExtraError as error:
-        click.echo(f"{choice.path.name}: not tested, {error}")
+        echo(f"{choice.path.name}: not tested, {error}")
         return None
     except CxrEdgeError as error:
-        click.secho(f"{choice.path.name}: REFUSED, {error}", fg="red")
+        echo(f"{choice.path.name}: REFUSED, {error}", colour="red")
         return False
     return True
 
@@ -215,4 +215,4 @@ def _compared(runner: Runner, choice: ModelChoice) -> str:
 
 
 def _tell_fallback(error: CxrEdgeError) -> None:
-    click.secho(f"CUDA is not used: {error}", fg="red")
+    echo(f"CUDA is not used: {error}", colour="red")

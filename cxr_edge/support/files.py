@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from cxr_edge.support.locks import opened
 
@@ -21,24 +22,33 @@ def read_plain(path: Path, most: int) -> bytes:
         OSError: it cannot be read, is no plain file, or is larger.
     """
     with opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
-        facts = os.fstat(descriptor)
-        if stat.S_ISDIR(facts.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", os.fspath(path))
-        if facts.st_size > most:
-            raise _too_large(most)
-        return read_bounded(descriptor, most)
+        return read_opened(descriptor, most)
 
 
-def read_bounded(descriptor: int, most: int) -> bytes:
+def read_opened(descriptor: int, most: int) -> bytes:
+    """The same of what was opened, without waiting for it.
+
+    Raises:
+        OSError: as `read_plain`.
+    """
+    facts = os.fstat(descriptor)
+    if stat.S_ISDIR(facts.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file")
+    if facts.st_size > most:
+        raise _too_large(most)
+    with os.fdopen(descriptor, "rb", closefd=False) as file:
+        return read_bounded(file, most)
+
+
+def read_bounded(file: BinaryIO, most: int) -> bytes:
     """What is left to read of an open file.
 
     Raises:
         OSError: it cannot be read, or there is more than `most` bytes.
     """
-    with os.fdopen(descriptor, "rb", closefd=False) as file:
-        content = file.read(most + 1)
+    content = file.read(most + 1)
     if len(content) > most:
         raise _too_large(most)
     return content

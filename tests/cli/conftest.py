@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.commands import cli
 
 
 @dataclass(frozen=True)

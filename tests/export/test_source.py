@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.commands import cli
 from cxr_edge.errors import ExportError, RecipeError
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.statistics.operating_points import OperatingPoint

@@ -39,4 +39,4 @@ def test_what_is_no_plain_file(tmp_path: Path) -> None:
 
 def test_a_stream_without_end() -> None:
     with Path("/dev/zero").open("rb") as zeros, pytest.raises(OSError, match="larger than 1 MB"):
-        read_bounded(zeros.fileno(), 10**6)
+        read_bounded(zeros, 10**6)
