@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images.tail import has_jpeg_end
+from cxr_edge.images.tail import MAX_PARTS, check_effort, has_jpeg_end
 from cxr_edge.images.tiff import check_complete
 from cxr_edge.types import MAX_PIXELS, DecodedImage, InputWarning, Reason
 
@@ -82,6 +82,7 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
 def _read_jpeg(data: bytes, name: str, at_least: int) -> DecodedImage:
     if not has_jpeg_end(data):
         raise ImageError(Reason.TRUNCATED, "no end-of-image marker")
+    check_effort(data)
     return _read(data, name, "JPEG", at_least)
 
 
@@ -108,12 +109,14 @@ def _read_png(data: bytes, name: str, _: int) -> DecodedImage:
 def _has_png_end(data: bytes) -> bool:
     """Check that the chain of chunks ends in a whole `IEND`."""
     position = len(b"\x89PNG\r\n\x1a\n")
-    while position + 8 <= len(data) and data[position + 4 : position + 8].isalpha():
+    for _ in range(MAX_PARTS):
+        if position + 8 > len(data) or not data[position + 4 : position + 8].isalpha():
+            return False
         length, kind = struct.unpack_from(">I4s", data, position)
         position += 12 + length
         if kind == b"IEND":
             return bool(position <= len(data))
-    return False
+    raise ImageError(Reason.TOO_LARGE, f"a PNG of more than {MAX_PARTS} chunks")
 
 
 def _read_tiff(data: bytes, name: str, _: int) -> DecodedImage:
