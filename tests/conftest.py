@@ -63,6 +63,15 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return states / "cxr-edge"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tried_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Verdicts on models that were tried; tests share them, for each trial takes time."""
+    with pytest.MonkeyPatch.context() as patch:
+        cache = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield cache / "cxr-edge" / "models"
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny.onnx` with its spec beside it; not to be changed."""

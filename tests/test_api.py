@@ -19,7 +19,7 @@ import pytest
 
 import cxr_edge
 from cxr_edge import api
-from cxr_edge.cli import cli
+from cxr_edge.cli.commands import cli
 from cxr_edge.types import InputWarning
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images import dicoms

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import signal
-import sys
-from typing import TextIO, cast
 
-import click
-
-from cxr_edge import __version__
-from cxr_edge.cli.boundary import BestEffort, run_command, say_from_handler
-from cxr_edge.cli.doctor import doctor
-from cxr_edge.cli.evaluate import evaluate
-from cxr_edge.cli.explore import explore
-from cxr_edge.cli.export import export
-from cxr_edge.cli.models import models
-from cxr_edge.cli.platform import check_platform
-from cxr_edge.cli.report import report
-from cxr_edge.cli.runs import runs
-from cxr_edge.cli.sbom import sbom
-from cxr_edge.cli.score import score
-from cxr_edge.cli.search import search
-from cxr_edge.cli.train import train
-
-__all__ = ["cli", "main"]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="cxr-edge")
-def cli() -> None:
-    """Score chest x-rays overnight and put the patients at risk on top.
-
-    Prioritisation aid. Not a diagnosis. Unflagged studies still need reading.
-
-    \b
-    Example:
-      cxr-edge score ./incoming --model cnn3_128.onnx
-    """
-    check_platform(sys.argv[1:])
-
-
-for command in (
-    *(score, report, evaluate, models, doctor, sbom),
-    *(explore, train, search, runs, export),
-):
-    cli.add_command(command)
+__all__ = ["main"]
 
 
 def main() -> None:
     """Entry point of the `cxr-edge` script."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if sys.stderr is not None:  # as it is in `2>&-`
-        sys.stderr = cast(TextIO, BestEffort(sys.stderr))
-    code = run_command(cli)
-    gc.freeze()  # else Python looks for garbage in all that was imported as it ends: 40 ms
-    sys.exit(code)
+    # Ctrl-C while modules are loaded ends the process, without a traceback from inside of one.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from cxr_edge.cli.commands import run
 
-
-def _terminate(number: int, frame: object) -> None:
-    """Leave through the same clean-up as any error, so that no half report stays behind."""
-    say_from_handler("error", "terminated; safe to run again")
-    raise SystemExit(128 + number)
+    run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 import click
 
 from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
+from cxr_edge.support.text import printable
 
 EXIT_INTERRUPTED = 130
 _STDERR = 2
@@ -67,7 +69,9 @@ def run_command(command: click.Command) -> int:
     try:
         outcome = command.main(prog_name="cxr-edge", standalone_mode=False, color=_colour())
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)  # it quotes what was typed
+        echo(text.getvalue().removesuffix("\n"), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say_error("interrupted; safe to run again")
@@ -95,9 +99,14 @@ def say_warning(message: str, tip: str = "") -> None:
 
 
 def _say(kind: str, colour: str, message: str, tip: str) -> None:
-    click.secho(f"{kind}: {message}", fg=colour, err=True, color=_colour())
+    echo(f"{kind}: {message}", err=True, colour=colour)
     if tip:
-        click.echo(f"  tip: {tip}", err=True)
+        echo(f"  tip: {tip}", err=True)
+
+
+def echo(text: str, *, err: bool = False, colour: str | None = None) -> None:
+    """Print lines that may quote what comes from outside: nothing in them steers a terminal."""
+    click.secho(printable(text), fg=colour, err=err, color=_colour())
 
 
 def say_from_handler(kind: str, message: str, tip: str = "") -> None:

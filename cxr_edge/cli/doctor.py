@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxr_edge import __version__
-from cxr_edge.cli.boundary import say_warning
+from cxr_edge.cli.boundary import echo, say_warning
 from cxr_edge.errors import (
     CxrEdgeError,
     DeviceError,
@@ -60,13 +60,13 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     from cxr_edge.support.cores import usable_cores
 
     chosen_device = Device.parse(device)
-    click.echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
+    echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name, number in decoder_versions().items():
-        click.echo(f"{name} {number}")
+        echo(f"{name} {number}")
     for name in ("numpy", *_INFERENCE):
-        click.echo(f"{name} {_installed(name) or 'not installed'}")
+        echo(f"{name} {_installed(name) or 'not installed'}")
     _check_one_onnxruntime()
-    click.echo(f"cores {usable_cores()}")
+    echo(f"cores {usable_cores()}")
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]
@@ -77,7 +77,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
         return ModelRefusedError.exit_code
     # Not tested: no library here runs what `score` takes where nobody says.
     is_usual = checks.get(f"{DEFAULT_MODEL}.onnx", True) is not None
-    click.echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
+    echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
     return 0
 
 
@@ -89,23 +89,35 @@ def _try_state(state: Path | None) -> None:
     """
     from cxr_edge.ledger.file import LEDGER_NAME
     from cxr_edge.ledger.runs import open_ledger
-    from cxr_edge.ledger.state import held, states_folder
+    from cxr_edge.ledger.state import held, opened_folder, states_folder
+    from cxr_edge.support.text import display_name
 
     folder = (state or states_folder()).absolute()
     with contextlib.ExitStack() as stack:
+        if state and folder.is_dir():
+            _check_own(folder)
+            with opened_folder(folder):
+                pass
         is_there = state and os.path.lexists(folder / LEDGER_NAME)
         tried = folder if is_there else stack.enter_context(_made_in(folder))
-        if tried.stat().st_uid != os.geteuid():  # what is made there would be this user's
-            raise StateError(f"the state folder {folder} is another user's", tip=_AS_THAT_USER)
         stack.enter_context(held(tried, ["cxr-edge", "doctor"]))
         ledger = stack.enter_context(open_ledger(tried))
         if ledger.set_aside is not None:
             say_warning(
-                f"the ledger was damaged and is set aside: {ledger.set_aside}",
+                f"the ledger was damaged and is set aside: {display_name(ledger.set_aside)}",
                 "check the disk; this run goes on",
             )
         free = shutil.disk_usage(tried).free / 1e9
-    click.echo(f"state {folder}, {free:.1f} GB free")
+    echo(f"state {display_name(folder)}, {free:.1f} GB free")
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse another user's folder: what is made there would be this user's."""
+    from cxr_edge.support.text import display_name
+
+    if folder.stat().st_uid != os.geteuid():
+        message = f"the state folder {display_name(folder)} is another user's"
+        raise StateError(message, tip=_AS_THAT_USER)
 
 
 @contextlib.contextmanager
@@ -134,11 +146,11 @@ def _installed(package: str) -> str | None:
 def _check_one_onnxruntime() -> None:
     """Both packages write the same folder: the one that was installed last is what runs."""
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
-        click.secho(
+        echo(
             "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
             "(pip uninstall onnxruntime onnxruntime-gpu), then install cpu, or gpu, again: "
             + install_command("cpu"),
-            fg="red",
+            colour="red",
         )
 
 
@@ -157,15 +169,15 @@ def _choices(model: str | None) -> list[ModelChoice]:
 def _check(choice: ModelChoice, device: Device) -> bool | None:
     """Self-test one file: True, False, or None where it could not run in any case."""
     if choice.format == "tflite" and device.kind == "cuda":
-        click.echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
+        echo(f"{choice.path.name}: not tested, TFLite models run on the CPU")
         return None
     try:
-        click.echo(f"{choice.path.name}: {_self_test(choice, device)}")
+        echo(f"{choice.path.name}: {_self_test(choice, device)}")
     except MissingExtraError as error:
-        click.echo(f"{choice.path.name}: not tested, {error}")
+        echo(f"{choice.path.name}: not tested, {error}")
         return None
     except CxrEdgeError as error:
-        click.secho(f"{choice.path.name}: REFUSED, {error}", fg="red")
+        echo(f"{choice.path.name}: REFUSED, {error}", colour="red")
         return False
     return True
 
@@ -204,4 +216,4 @@ def _compared(runner: Runner, choice: ModelChoice) -> str:
 
 
 def _tell_fallback(error: CxrEdgeError) -> None:
-    click.secho(f"CUDA is not used: {error}", fg="red")
+    echo(f"CUDA is not used: {error}", colour="red")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra
+from cxr_edge.cli.boundary import echo, missing_extra
 
 
 @click.command()
@@ -32,4 +32,4 @@ def explore(folder: Path, out: Path) -> None:
     except ImportError as error:
         raise missing_extra(error, "evaluate") from error
     run_exploration(folder, out)
-    click.echo(f"exploration written: {out}", err=True)
+    echo(f"exploration written: {out}", err=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
+from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
 from cxr_edge.model.files import FIRST_VERSION, PRECISIONS
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -98,7 +98,7 @@ def export(**options: Any) -> None:
         raise missing_extra(error, "export") from error
     spec = run_export(ExportJob(**options))
     for file in spec.files.values():
-        click.echo(
+        echo(
             f"{file.name}: {file.bytes / 1e6:.2f} MB, differs from {file.parity.reference} by "
             f"{file.parity.max_abs_difference:.1e} on {file.parity.samples} x-rays",
             err=True,

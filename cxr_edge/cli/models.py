@@ -6,6 +6,8 @@ import json
 
 import click
 
+from cxr_edge.cli.boundary import echo
+
 
 @click.group()
 def models() -> None:
@@ -34,7 +36,7 @@ def list_models(as_json: bool) -> None:
         return
     for spec in specs:
         formats = ", ".join(f"{f.name} ({f.bytes / 1e6:.1f} MB)" for f in spec.files.values())
-        click.echo(f"{spec.name}  {spec.size}x{spec.size}  {formats}")
+        echo(f"{spec.name}  {spec.size}x{spec.size}  {formats}")
 
 
 @models.command("show")
@@ -51,4 +53,4 @@ def show_model(model: str, as_json: bool) -> None:
     from cxr_edge.model.describe import describe
 
     spec = choose_model(model).spec
-    click.echo(spec.to_json().rstrip() if as_json else describe(spec))
+    echo(spec.to_json().rstrip() if as_json else describe(spec))

@@ -76,13 +76,14 @@ def _all_runs() -> dict[str, Path]:
     """Collect the runs of all default state folders; a broken one does not hide the others."""
     from cxr_edge.ledger.file import LEDGER_NAME
     from cxr_edge.ledger.state import states_folder
+    from cxr_edge.support.text import display_name
 
     ledgers = []
     for path in states_folder().glob(f"*/{LEDGER_NAME}"):
         try:
             ledgers.append(_runs(path.parent))
         except StateError as error:
-            say_warning(f"{path.parent}: {error}", error.tip)
+            say_warning(f"{display_name(path.parent)}: {error}", error.tip)
     ledgers.sort(key=lambda runs: next(iter(runs), ""), reverse=True)
     return {name: folder for runs in ledgers for name, folder in runs.items()}
 
@@ -104,9 +105,18 @@ def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
                 f"run {name} was recorded by another version of cxr-edge: {error}",
                 tip="use that version, or score again",
             ) from error
+        if recorded.damaged:
+            _warn_of_damage(len(recorded.damaged))
         context = replace(context, thumbnails=False)  # the ledger holds no pixels
         made = Report(RecordedRows(recorded, context.threshold), context)
         write_report(made, out)
         if not quiet:
             show.print_report(made, out, verbose=False)
         return 0 if made.counts.complete else EXIT_INCOMPLETE
+
+
+def _warn_of_damage(rows: int) -> None:
+    what = "row of the run is damaged; the report lists its film as unreadable"
+    if rows > 1:
+        what = "rows of the run are damaged; the report lists their films as unreadable"
+    say_warning(f"{rows} {what}", "check the disk, and run score again")

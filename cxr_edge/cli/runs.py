@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
+from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -66,7 +66,7 @@ def compare(data: Path, run: tuple[Path, ...]) -> None:
     except ImportError as error:
         raise missing_extra(error, "training") from error
     for line in changed_copies.rows(data, run):
-        click.echo(line)
+        echo(line)
 
 
 @runs.command("reproduce")
@@ -88,4 +88,4 @@ def reproduce(test: Path, run: tuple[Path, ...]) -> None:
     except ImportError as error:
         raise missing_extra(error, "training") from error
     for line in reproduction.rows(test, run):
-        click.echo(line)
+        echo(line)

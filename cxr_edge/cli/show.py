@@ -18,6 +18,7 @@ from cxr_edge.report import Report
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.rows import row_values
 from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.support.text import printable
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import Band
 
@@ -77,7 +78,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
     console = Console(stderr=True, highlight=False)
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
     console.print(Text(BANNER, style="bold"), soft_wrap=True)
 
 

@@ -7,9 +7,7 @@ import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-import click
-
-from cxr_edge.cli.boundary import say_warning
+from cxr_edge.cli.boundary import echo, say_warning
 from cxr_edge.cli.stopping import graceful_stop, signals_wait
 from cxr_edge.scoring.observer import Observer, Progress, StopRequest
 
@@ -93,7 +91,7 @@ class Terminal(Observer):
     def note(self, message: str) -> None:
         """Print a line, unless quiet."""
         if not self.quiet:
-            click.echo(f"note: {message}", err=True)
+            echo(f"note: {message}", err=True)
 
     def warn(self, message: str, tip: str = "") -> None:
         """Print it even when quiet: somebody should look at it."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
+from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
 
 
 class _Train(click.Command):
@@ -108,7 +108,7 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     request = TrainRequest(**options)
     job = training.TrainingJob(recipe, request.data, request.out, teachers=request.teachers)
     if request.folds is None:
-        click.echo(f"run complete: {training.train(job).path}", err=True)
+        echo(f"run complete: {training.train(job).path}", err=True)
     else:
         _cross_validate(job, request.folds, request)
 
@@ -135,4 +135,4 @@ def _cross_validate(job: Any, folds: int, request: TrainRequest) -> None:
     from cxr_training.crossval.crossval import CrossValidation, cross_validate
 
     table = cross_validate(CrossValidation(job, folds, request.seeds, request.scheme))
-    click.echo(f"{table}folds complete: {request.out}", err=True)
+    echo(f"{table}folds complete: {request.out}", err=True)

@@ -1,14 +1,13 @@
 """The site acceptance test as a list of steps; `evaluate` imports this once its options are known.
 
-Its ledger is a passing one, because an evaluation is repeated as a whole; what a kill leaves of it
-lies in the system's temporary folder.
+Its ledger is in memory, because an evaluation is repeated as a whole; a kill leaves no name of a
+film on any disk.
 """
 
 from __future__ import annotations
 
 import math
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -37,7 +36,7 @@ from cxr_edge.evaluate.page import SHOWN, render_page
 from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
 from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Run, open_ledger
+from cxr_edge.ledger.runs import Run, passing_ledger
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder
@@ -191,10 +190,7 @@ def _scored(
 ) -> list[_Scored]:
     """Every film by every model."""
     scored = []
-    with (
-        tempfile.TemporaryDirectory(prefix="cxr-edge-") as state,
-        open_ledger(Path(state)) as ledger,
-    ):
+    with passing_ledger() as ledger:
         for number, pipeline in enumerate(pipelines):
             settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, "")
             began_on = pipeline.runner.device

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import DataError
+from cxr_edge.support.files import read_plain
 from cxr_edge.support.text import display_name
 
 _NAMED = 5
+_MAX_BYTES = 64 * 10**6
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def first_few(names: Sequence[str]) -> str:
 def _text(table: Path) -> str:
     name = display_name(table)
     try:
-        return table.read_bytes().decode("utf-8-sig")
+        return read_plain(table, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images.jpeg import end_of_image
+from cxr_edge.images.tail import MAX_PARTS, check_effort
 from cxr_edge.types import Reason
 
 Words = NDArray[np.unsignedinteger[Any]]
@@ -146,7 +147,7 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
     """So many bytes of a segment, which then is at its end but for padding."""
-    unpacked, position = bytearray(), 0
+    unpacked, position, nothings = bytearray(), 0, 0
     while len(unpacked) < size and position < len(segment):
         control = segment[position]
         if control < 128:
@@ -155,6 +156,9 @@ def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
         else:  # 128 means nothing
             unpacked += segment[position + 1 : position + 2] * ((257 - control) % 129)
             position += 1 if control == 128 else 2
+            nothings += control == 128
+            if nothings > MAX_PARTS:
+                raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
     if len(unpacked) != size or segment[position:].strip(b"\0\x80"):
         raise ImageError(Reason.CORRUPT, "an RLE segment of another size than the header")
     return np.frombuffer(unpacked, np.uint8)
@@ -197,6 +201,7 @@ def _jpeg_frame(stream: bytes) -> _CodeStream:
 
     Anything but well-formed segments up to the first scan is refused: GDCM would end the process.
     """
+    check_effort(stream)
     position, frame = 2, None
     while stream[position : position + 2] != _START_OF_SCAN:
         start, marker, length = struct.unpack_from(">BBH", stream, position)
@@ -230,13 +235,16 @@ def _check_tiles(stream: bytes) -> None:
     """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black."""
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
     tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
-    position, present = 2, set()
+    position, present, parts = 2, set(), 0
     while stream[position : position + 2] != _START_OF_TILE:
         position += 2 + struct.unpack_from(">H", stream, position + 2)[0]
     while stream[position : position + 2] == _START_OF_TILE:
         tile, length = struct.unpack_from(">HL", stream, position + 4)
         present.add(tile)
         position += length or len(stream)  # 0: the last one, up to the end
+        parts += 1
+        if parts > MAX_PARTS:
+            raise ImageError(Reason.TOO_LARGE, f"JPEG 2000 of more than {MAX_PARTS} parts")
     if len(present) != tiles:
         raise ImageError(Reason.TRUNCATED, f"{tiles - len(present)} tiles are missing")
 

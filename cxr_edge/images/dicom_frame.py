@@ -10,7 +10,7 @@ import numpy as np
 from cxr_edge.errors import ImageError
 from cxr_edge.images.dicom_codecs import ImagePixel, Words
 from cxr_edge.images.dicom_header import UNDEFINED_LENGTH, Header
-from cxr_edge.images.tail import check_tail
+from cxr_edge.images.tail import MAX_PARTS, check_tail
 from cxr_edge.types import InputWarning, Reason
 
 _ITEM = 0xE000FFFE  # as the two little-endian words of a tag read at once
@@ -153,6 +153,8 @@ def _frame(data: bytes, position: int) -> tuple[bytes, bool]:
             raise ImageError(reason, "something else in place of a fragment")
         if position + length > len(data):
             raise ImageError(Reason.TRUNCATED, "a fragment is cut off")
+        if len(fragments) > MAX_PARTS:
+            raise ImageError(Reason.TOO_LARGE, f"more than {MAX_PARTS} fragments")
         fragments.append(data[position : position + length])
         position += length
     if len(fragments) < 2 or not fragments[1]:

@@ -11,6 +11,7 @@ from cxr_edge.images import dicom_orientation, dicom_study
 from cxr_edge.images.dicom_codecs import ImagePixel
 from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, Tag, read_dataset
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
+from cxr_edge.images.tail import MAX_PARTS
 from cxr_edge.types import MAX_PIXELS, InputWarning, Reason
 
 # What is read from a file; everything else in its header stays there.
@@ -32,6 +33,7 @@ _TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
 _META_START = 132
 _FIRST_GROUP = 0x0008
 _PIXEL_DATA = 0x7FE00010
+_READS_PER_ELEMENT = 3
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
@@ -77,6 +79,21 @@ class Header:
     is_odd: bool = False
 
 
+class _Bounded(io.BytesIO):
+    """A file that is not read for minutes: an element takes a read or two, also inside another."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Count, then read."""
+        self._reads += 1
+        if self._reads > _READS_PER_ELEMENT * MAX_PARTS:
+            raise ImageError(Reason.TOO_LARGE, f"a header of more than {MAX_PARTS} elements")
+        return super().read(size)
+
+
 class _UpTo:
     """Ends pydicom's reading where the pixels begin, and remembers that place."""
 
@@ -105,7 +122,7 @@ def read_header(data: bytes, id_tag: str) -> Header:
         ImageError: not an image, another modality by its class, a transfer syntax that is not in
             `SYNTAXES`, no pixels, cut off.
     """
-    file = io.BytesIO(data)
+    file = _Bounded(data)
     file.seek(_META_START)
     stop = _UpTo(file, 0x00020000, 0x00030000)
     meta = read_dataset(file, False, True, stop_when=stop)

@@ -22,7 +22,7 @@ from PIL import (
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images.jpeg import JPEG_LS, LOSSLESS, end_of_image, frame_kind
-from cxr_edge.images.tail import has_jpeg_end
+from cxr_edge.images.tail import MAX_PARTS, check_effort, has_jpeg_end
 from cxr_edge.images.tiff import check_complete
 from cxr_edge.types import MAX_PIXELS, DecodedImage, InputWarning, Reason
 
@@ -93,6 +93,7 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
 
 
 def _read_jpeg(data: bytes, name: str, at_least: int) -> DecodedImage:
+    check_effort(data)
     marker, precision = frame_kind(data)
     if marker == JPEG_LS or precision not in (0, 8):
         kind = "JPEG-LS" if marker == JPEG_LS else f"JPEG of {precision} bits"
@@ -126,12 +127,14 @@ def _read_png(data: bytes, name: str, _: int) -> DecodedImage:
 def _has_png_end(data: bytes) -> bool:
     """Check that the chain of chunks ends in a whole `IEND`."""
     position = len(b"\x89PNG\r\n\x1a\n")
-    while position + 8 <= len(data) and data[position + 4 : position + 8].isalpha():
+    for _ in range(MAX_PARTS):
+        if position + 8 > len(data) or not data[position + 4 : position + 8].isalpha():
+            return False
         length, kind = struct.unpack_from(">I4s", data, position)
         position += 12 + length
         if kind == b"IEND":
             return bool(position <= len(data))
-    return False
+    raise ImageError(Reason.TOO_LARGE, f"a PNG of more than {MAX_PARTS} chunks")
 
 
 def _read_tiff(data: bytes, name: str, _: int) -> DecodedImage:

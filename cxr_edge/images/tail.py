@@ -14,6 +14,10 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images.jpeg import end_of_image
 from cxr_edge.types import InputWarning, Reason
 
+MAX_PARTS = 100_000  # segments, chunks, fragments, elements: films have hundreds
+_MAX_SCANS = 100  # of a JPEG; ten are usual for a progressive one
+_BARE = {bytes((marker,)) for marker in (0x00, 0x01, *range(0xD0, 0xDA))}  # without a length
+
 _ROWS = 8  # compared with the row where the picture stops
 _LIT = 0.25  # of the film's mean: above the noise of a dark border, below most anatomy
 _ENOUGH = 0.02  # of the columns: fewer lit samples than that prove nothing
@@ -62,6 +66,28 @@ def has_jpeg_end(data: bytes) -> bool:
     """
     end = data.rfind(b"\xff\xd9")
     return end >= 0 and (data.find(b"\xff\xda", end) < 0 or end_of_image(data) > 0)
+
+
+def check_effort(jpeg: bytes) -> None:
+    """Refuse a JPEG that takes minutes: each scan is decoded over all of the film.
+
+    Raises:
+        ImageError: `too_large`.
+    """
+    if jpeg.count(b"\xff\xda") > _MAX_SCANS:
+        raise ImageError(Reason.TOO_LARGE, f"a JPEG of more than {_MAX_SCANS} scans")
+    position = 2
+    for _ in range(MAX_PARTS):
+        start, marker = jpeg[position : position + 1], jpeg[position + 1 : position + 2]
+        if start != b"\xff" or marker in (b"", b"\xda"):
+            return  # the first scan, or for the decoder to refuse
+        if marker == b"\xff":  # a fill byte (ITU-T T.81 B.1.1.2)
+            position += 1
+        elif marker in _BARE:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(jpeg[position + 2 : position + 4])
+    raise ImageError(Reason.TOO_LARGE, f"a JPEG header of more than {MAX_PARTS} segments")
 
 
 def _magnitude(levels: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import errno
 import os
+import select
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_edge.errors import InputError
+from cxr_edge.support.files import read_bounded, read_opened
+from cxr_edge.support.locks import opened
+
+_MAX_BYTES = 256 * 10**6  # a million long paths
+_SECONDS_FOR_A_WRITER = 10
 
 
 def read_file_list(source: str) -> Iterator[str]:
@@ -23,7 +32,7 @@ def read_file_list(source: str) -> Iterator[str]:
     if source == "-" and sys.stdin is None:
         raise InputError("--files-from - needs an open stdin")
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        content = _content(source)
     except OSError as error:
         raise InputError(f"--files-from {source} cannot be read: {error.strerror}") from error
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -38,3 +47,25 @@ def read_file_list(source: str) -> Iterator[str]:
             tip="was it copied to its end? find -print0 ends each path with one",
         )
     return iter(paths)
+
+
+def _content(source: str) -> bytes:
+    if source == "-":
+        return read_bounded(sys.stdin.buffer, _MAX_BYTES)
+    with opened(Path(source), os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):  # a shell makes one of `<(find ...)`
+            _wait_for_writer(descriptor)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return read_bounded(file, _MAX_BYTES)
+        return read_opened(descriptor, _MAX_BYTES)
+
+
+def _wait_for_writer(pipe: int) -> None:
+    """Let reads wait, as on stdin, once somebody has the other end."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    if not waiting.poll(1000 * _SECONDS_FOR_A_WRITER):
+        with contextlib.suppress(BlockingIOError):  # there is one, who is slow
+            if not os.read(pipe, 1):
+                raise OSError(errno.EPIPE, "nobody writes to this pipe")
+    os.set_blocking(pipe, True)

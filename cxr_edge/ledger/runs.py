@@ -12,12 +12,20 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.file import errors_translated, opened, opened_for_reading, transaction
+from cxr_edge.ledger.checksums import FACTS, ROW, checksum
+from cxr_edge.ledger.file import (
+    errors_translated,
+    opened,
+    opened_for_reading,
+    passing,
+    transaction,
+)
+from cxr_edge.support.text import display_name
 from cxr_edge.types import (
     DETERMINISTIC_REASONS,
     FoundFile,
@@ -35,10 +43,8 @@ RUNS_KEPT_IN_ALL = 120  # after a new model or library the old settings never ru
 _STAMP_TICK_NS = 2 * 10**9
 _KEPT = {"later.settings_sha256 = run.settings_sha256": RUNS_KEPT, "TRUE": RUNS_KEPT_IN_ALL}
 
-_FACTS = (
-    "sha256, display, status, reason, probability, warnings, width, height, format, modified_utc, "
-    "identifier, device"
-)
+_FACTS = ", ".join(FACTS)
+_ROW = ", ".join(ROW)
 # What another device had to score holds only for a run that goes on (it has no context yet): the
 # hash is that of the device the run began on.
 _RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
@@ -47,12 +53,20 @@ _RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason
 
 
 _RECALL = (
-    f"SELECT {_FACTS} FROM item JOIN run ON run.number = item.run "
+    f"SELECT item.rowid, item.checksum, run, {_ROW} FROM item JOIN run ON run.number = item.run "
     f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
     "ORDER BY run DESC LIMIT 1"
 )
-_RECORD = f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) VALUES ({', '.join('?' * 15)})"
+_RECORD = f"INSERT OR REPLACE INTO item (checksum, run, {_ROW}) VALUES ({', '.join('?' * 16)})"
+# Of the rows with the same bytes, SQLite takes the other columns from the one of the latest run.
+_KNOWN = (
+    f"SELECT item.rowid, item.checksum, MAX(run), {_ROW} "
+    "FROM item JOIN run ON run.number = item.run WHERE sha256 IN ({}) AND settings_sha256 = ? "
+    "AND status = 'scored' AND device = '' GROUP BY sha256"
+)
 _HASHES_PER_QUERY = 500  # parameters of a statement; SQLite may have been built for 999
+_FIRST_FACT, _PROBABILITY = ROW.index(FACTS[0]), ROW.index("probability")
+_DISPLAY = ROW.index("display")
 
 
 @dataclass(frozen=True)
@@ -87,20 +101,27 @@ class Ledger:
         return Run(self._connection, int(number or 0), settings_sha256)
 
     def finished(self, run_id: str) -> tuple[Run, dict[str, Any]]:
-        """A finished run and its context.
+        """A finished run and its context; it knows which of its rows are damaged.
 
         Raises:
             KeyError: there is none of that name.
+            StateError: its context is damaged, or rows are missing.
         """
         with errors_translated():
             row = self._connection.execute(
-                "SELECT number, settings_sha256, context FROM run "
+                "SELECT checksum, number, id, settings_sha256, context, files FROM run "
                 "WHERE id = ? AND context IS NOT NULL",
                 (run_id,),
             ).fetchone()
-        if row is None:
-            raise KeyError(run_id)
-        return Run(self._connection, row[0], row[1]), json.loads(row[2])
+            if row is None:
+                raise KeyError(run_id)
+            checked, number, _, settings, context, files = row
+            rows = self._connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
+            if checked != checksum(*row[1:]) or files != rows.fetchone()[0]:
+                raise StateError(f"run {run_id} is damaged in the ledger", tip="run score again")
+            run = Run(self._connection, number, settings)
+            run.check_rows()
+        return run, json.loads(context)
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
@@ -113,41 +134,64 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Run:
-    """One run's part of the ledger."""
+    """One run's part of the ledger.
+
+    Attributes:
+        damaged: names of files by row id, for rows of a finished run that are not as they were
+            recorded; reports show them as unreadable.
+        not_recalled: the same for rows of earlier runs; their films are read again.
+    """
 
     connection: sqlite3.Connection
     number: int
     settings_sha256: str
+    damaged: dict[int, str] = field(default_factory=dict)
+    not_recalled: dict[int, str] = field(default_factory=dict)
 
     def recall(self, file: FoundFile) -> Result | None:
         """The row that an earlier run with these settings gave a file that is unchanged since."""
         if file.stamp is None:
             return None
         with errors_translated():
-            try:
-                key = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
-                row = self.connection.execute(_RECALL, key).fetchone()
-                return None if row is None else _result(row, file.display)
-            except (AttributeError, TypeError, ValueError):  # a flipped bit: read the film
-                return None
+            key = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
+            row = self.connection.execute(_RECALL, key).fetchone()
+        row = row and self._checked(row, self.not_recalled)
+        try:
+            return None if row is None else _result(row[_FIRST_FACT:], file.display)
+        except (AttributeError, TypeError, ValueError):  # as this version would not write it
+            return None
 
     def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
         """The scores of these bytes under these settings, whatever files they were in."""
         probabilities: dict[str, float] = {}
         for start in range(0, len(sha256s), _HASHES_PER_QUERY):
             hashes = [bytes.fromhex(each) for each in sha256s[start : start + _HASHES_PER_QUERY]]
+            statement = _KNOWN.format(", ".join("?" * len(hashes)))
             with errors_translated():
                 rows = self.connection.execute(
-                    "SELECT sha256, probability FROM item JOIN run ON run.number = item.run "
-                    f"WHERE sha256 IN ({', '.join('?' * len(hashes))}) AND settings_sha256 = ? "
-                    "AND status = 'scored' AND device = '' GROUP BY sha256",
-                    (*hashes, self.settings_sha256),
+                    statement, (*hashes, self.settings_sha256)
                 ).fetchall()
-            for sha256, probability in rows:
-                # Anything else is a flipped bit.
-                if isinstance(probability, float) and 0.0 <= probability <= 1.0:
-                    probabilities[sha256.hex()] = probability
+            for row in rows:
+                if values := self._checked(row, self.not_recalled):
+                    probabilities[values[_FIRST_FACT].hex()] = values[_PROBABILITY]
         return probabilities
+
+    def _checked(self, row: tuple[Any, ...], damaged: dict[int, str]) -> tuple[Any, ...] | None:
+        """The columns of `ROW`, or None and an entry in `damaged` where a bit has flipped."""
+        number, checked, run, *values = row
+        if checked == checksum(run, self.settings_sha256, *values):
+            return tuple(values)
+        damaged[number] = str(values[_DISPLAY])
+        return None
+
+    def check_rows(self) -> None:
+        """Add to `damaged` what is, of all rows."""
+        with errors_translated():
+            rows = self.connection.execute(
+                f"SELECT rowid, checksum, run, {_ROW} FROM item WHERE run = ?", (self.number,)
+            )
+            for row in rows:
+                self._checked(row, self.damaged)
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Commit rows, all or none; a file that has a row already gets the new one instead.
@@ -156,7 +200,11 @@ class Run:
             StateError: they could not be written; what was committed before is safe.
         """
         with transaction(self.connection) as connection:
-            connection.executemany(_RECORD, [(self.number, *_values(each)) for each in entries])
+            connection.executemany(_RECORD, map(self._recorded, entries))
+
+    def _recorded(self, entry: Entry) -> tuple[Any, ...]:
+        values = (self.number, *_values(entry))
+        return (checksum(values[0], self.settings_sha256, *values[1:]), *values)
 
     def unsettled(self) -> list[FoundFile]:
         """Files that were still changing, with the stamp they had when last seen."""
@@ -191,17 +239,29 @@ class Run:
         Raises:
             StateError: it could not be written.
         """
+        text = json.dumps(context)
         with transaction(self.connection) as connection:
+            (name, files) = connection.execute(
+                "SELECT id, (SELECT COUNT(*) FROM item WHERE run = number) FROM run "
+                "WHERE number = ?",
+                (self.number,),
+            ).fetchone()
+            checked = checksum(self.number, name, self.settings_sha256, text, files)
             connection.execute(
-                "UPDATE run SET context = ? WHERE number = ?", (json.dumps(context), self.number)
+                "UPDATE run SET context = ?, files = ?, checksum = ? WHERE number = ?",
+                (text, files, checked, self.number),
             )
 
     def results(self, order: Callable[..., Any]) -> Iterator[Result]:
         """Every row, one at a time, in the order of the key that `order` makes.
 
+        Damaged ones come first, as files that could not be read.
+
         Args:
             order: `(probability or None, has a doubt, modified_utc, path) -> key`.
         """
+        for name in self.damaged.values():
+            yield Result.without_score(display_name(name), Reason.IO_ERROR)
         with errors_translated():
             self.connection.create_function("reading_key", 4, order, deterministic=True)
             self.connection.create_function(
@@ -209,8 +269,9 @@ class Run:
             )
             cursor = self.connection.execute(
                 f"SELECT {_FACTS}, MIN(display) OVER (PARTITION BY sha256) FROM item WHERE run = ? "
+                "AND rowid NOT IN (SELECT value FROM json_each(?)) "
                 "ORDER BY reading_key(probability, has_doubt(warnings), modified_utc, display)",
-                (self.number,),
+                (self.number, json.dumps([*self.damaged])),
             )
             # Not closed by name: who stops half-way may have closed the connection before.
             for *facts, first in cursor:
@@ -222,6 +283,13 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
     """The ledger of a state folder whose lock is held; as `ledger_file.opened`."""
     with opened(folder) as (connection, set_aside):
         yield Ledger(connection, set_aside)
+
+
+@contextlib.contextmanager
+def passing_ledger() -> Iterator[Ledger]:
+    """A ledger in memory, of which nothing is left on any disk."""
+    with passing() as connection:
+        yield Ledger(connection)
 
 
 @contextlib.contextmanager
@@ -240,7 +308,7 @@ def _values(entry: Entry) -> tuple[Any, ...]:
         result.path,
         result.status.value,
         result.reason and result.reason.value,
-        result.probability,
+        None if result.probability is None else float(result.probability),
         ",".join(result.warnings),
         result.width,
         result.height,
@@ -272,7 +340,7 @@ def _names(warnings: str) -> list[str]:
 
 
 def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
-    """A row for a report; one whose bits have flipped on the disk cannot be in it."""
+    """A row for a report; one that is damaged otherwise than by its checksum cannot be in it."""
     try:
         return _result(facts, facts[1], first)
     except (ValueError, TypeError, AttributeError):

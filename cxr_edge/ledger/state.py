@@ -7,14 +7,16 @@ import hashlib
 import json
 import os
 import platform
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cxr_edge.errors import StateBusyError, StateError
-from cxr_edge.support.atomic import make_folder
+from cxr_edge.support.atomic import FILE_MODE, make_folder
 from cxr_edge.support.locks import lock, opened
+from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import utc_text
 
 LOCK_NAME = "lock"
@@ -22,6 +24,9 @@ _LOOKS = 20
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 MOUNTS = Path("/proc/self/mountinfo")
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ROOT = 0
 
 # SQLite's write-ahead log needs memory that all its users share; these spread over machines.
 _NETWORK_FILE_SYSTEMS = (
@@ -65,7 +70,7 @@ def check_local(folder: Path) -> None:
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
         raise StateError(
-            f"the state folder {folder} is on a network file system ({kind})",
+            f"the state folder {display_name(folder)} is on a network file system ({kind})",
             tip="give --state a folder on a local disk",
         )
 
@@ -95,14 +100,69 @@ def _unescaped(mount_point: str) -> str:
 def unusable(folder: Path, error: OSError) -> StateError:
     """Error for a state folder that cannot be made or written."""
     return StateError(
-        f"the state folder {folder} cannot be used: {error.strerror}",
+        f"the state folder {display_name(folder)} cannot be used: {error.strerror}",
         tip="give --state a folder that this user may write",
     )
 
 
 @contextlib.contextmanager
+def opened_folder(folder: Path, *, to_read: bool = False) -> Iterator[int]:
+    """A descriptor of a state folder in which nobody else can change anything.
+
+    The way to the folder may be a link, as systemd makes it. What another user could write there
+    would be scores, or links to files that this user's run would overwrite.
+
+    Args:
+        folder: it is there.
+        to_read: no file in it is written, so that it may be root's, as in a restored backup.
+
+    Raises:
+        StateError: it is another user's, or others may write in it.
+        OSError: it cannot be opened.
+    """
+    with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        facts = os.fstat(descriptor)
+        owners = {os.geteuid(), _ROOT} if to_read else {os.geteuid()}
+        if facts.st_uid not in owners:
+            raise StateError(
+                f"the state folder {display_name(folder)} is another user's",
+                tip="run as the user that scores (sudo -u USER), or give another --state",
+            )
+        if facts.st_mode & _OTHERS_WRITE:
+            raise StateError(
+                f"other users may write in the state folder {display_name(folder)}",
+                tip="take that away, chmod go-w, if nobody has; or give another --state",
+            )
+        yield descriptor
+
+
+def check_file(folder: int, name: str, *, to_read: bool = False) -> os.stat_result | None:
+    """Facts of a file in a state folder, None where there is none of that name.
+
+    Raises:
+        StateError: it is a link, no file, another user's, or others may write it.
+    """
+    try:
+        facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    owners = {os.geteuid(), _ROOT} if to_read else {os.geteuid()}
+    # A second name may be that of a file somewhere else, which would be written too.
+    is_plain = stat.S_ISREG(facts.st_mode) and (facts.st_nlink == 1 or to_read)
+    if not is_plain or facts.st_uid not in owners or facts.st_mode & _OTHERS_WRITE:
+        raise StateError(
+            f"unable to open {name}: a link, no file or another user's cannot be used",
+            tip="look what it is and remove it, or give another --state",
+        )
+    return facts
+
+
+@contextlib.contextmanager
 def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
     """Make the folder if need be and hold its lock, which ends with the process in any case.
+
+    The lock is the folder's own: a file in it can be deleted while a run holds it. The file of that
+    name is locked too, for earlier versions, and says who the holder is.
 
     Raises:
         StateBusyError: another process holds it; says which.
@@ -112,42 +172,64 @@ def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
         try:
             make_folder(folder)
             check_local(folder)
-            file = stack.enter_context(opened(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT))
+            descriptor = stack.enter_context(opened_folder(folder))
+            file = _locked(descriptor, folder, stack)
         except OSError as error:
             raise unusable(folder, error) from error
-        _lock(file, folder, command)
+        _sign(file, command)
         yield
         with contextlib.suppress(OSError):  # so that the next holder is not taken for this one
             os.ftruncate(file, 0)
 
 
-def _lock(file: int, folder: Path, command: Iterable[str]) -> None:
+def _locked(folder: int, path: Path, stack: contextlib.ExitStack) -> int:
+    """Lock the folder and then the file in it; returns the file's descriptor."""
+    _lock(folder, folder, path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    while True:
+        check_file(folder, LOCK_NAME)
+        file = stack.enter_context(opened(Path(LOCK_NAME), flags, folder))
+        _lock(file, folder, path)
+        named = check_file(folder, LOCK_NAME)
+        if named is not None and os.path.samestat(named, os.fstat(file)):
+            os.fchmod(file, FILE_MODE)  # as an earlier umask left it
+            return file  # else it was deleted or replaced meanwhile
+
+
+def _lock(descriptor: int, folder: int, path: Path) -> None:
     try:
-        lock(file)
+        lock(descriptor)
     except BlockingIOError:
         raise StateBusyError(
-            f"another run holds {folder}: {_holder(file)}",
+            f"another run holds {display_name(path)}: {_holder(folder)}",
             tip="wait for it, or give this run its own --state",
         ) from None
     except OSError as error:
-        raise StateError(f"{folder} cannot be locked: {error.strerror}") from error
+        raise StateError(f"{display_name(path)} cannot be locked: {error.strerror}") from error
+
+
+def _sign(file: int, command: Iterable[str]) -> None:
+    """Write down who holds the lock: a courtesy to the loser; the lock itself is held."""
     holder = {
         "pid": os.getpid(),
         "host": platform.node(),
         "since": utc_text(datetime.now(UTC)),
         "command": " ".join(command),
     }
-    with contextlib.suppress(OSError):  # a courtesy to the loser; the lock itself is held
+    with contextlib.suppress(OSError):
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(holder).encode(), 0)
 
 
-def _holder(file: int) -> str:
+def _holder(folder: int) -> str:
     """Names the holder from the lock file; one that has only just begun gets time to write it."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     for _ in range(_LOOKS):
         try:
-            holder = json.loads(os.pread(file, 65536, 0))
-            return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+            with opened(Path(LOCK_NAME), flags, folder) as file:
+                holder = json.loads(os.pread(file, 65536, 0))
+            text = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+            return display_name(text)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     return "a process that does not say which"

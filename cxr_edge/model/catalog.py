@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,11 @@ from pathlib import Path
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.files import ModelFile
 from cxr_edge.model.spec import ModelSpec
+from cxr_edge.support.files import read_plain
+from cxr_edge.support.strict_json import parse
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
+_MAX_SPEC_BYTES = 4_000_000  # a hundred times a bundled one
 _NEAR = 0.8  # a letter more, less or swapped
 
 
@@ -36,6 +38,11 @@ def models_dir() -> Path:
     return inside if inside.is_dir() else package.parent / "models"
 
 
+def is_bundled(choice: ModelChoice) -> bool:
+    """Whether a model lies in the folder of the bundled ones."""
+    return choice.path.resolve().parent == models_dir().resolve()
+
+
 def bundled_specs() -> list[ModelSpec]:
     """Every bundled model, by name."""
     return [load_spec(path) for path in sorted(models_dir().glob("*.json"))]
@@ -48,9 +55,8 @@ def load_spec(path: Path) -> ModelSpec:
         ModelRefusedError: it cannot be read, or is not a spec this version understands.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return ModelSpec.from_dict(values)
-    except (OSError, ValueError, RecursionError) as error:
+        return ModelSpec.from_dict(parse(read_plain(path, _MAX_SPEC_BYTES).decode("utf-8")))
+    except (OSError, ValueError) as error:
         raise ModelRefusedError(f"spec {path} cannot be read: {error}") from error
     except ModelRefusedError as error:
         raise ModelRefusedError(f"{path}: {error}", error.tip) from error

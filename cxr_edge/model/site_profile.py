@@ -10,11 +10,13 @@ from typing import Any
 
 from cxr_edge.errors import InputError, ModelRefusedError
 from cxr_edge.statistics.operating_points import OperatingPoint
-from cxr_edge.support.strict_json import read
+from cxr_edge.support.files import read_plain
+from cxr_edge.support.strict_json import parse, read
 from cxr_edge.support.text import display_name
 
 SCHEMA_VERSION = 1
 SITE_POINT = "site"
+_MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,9 @@ def load_profile(path: Path) -> SiteProfile:
         InputError: it cannot be read, is none, or was edited.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse(read_plain(path, _MAX_BYTES).decode("utf-8"))
         return read(SiteProfile, values, "profile")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         why = "it is not JSON" if isinstance(error, json.JSONDecodeError) else why
         raise InputError(

@@ -27,6 +27,7 @@ INPUT_NAME = "image"
 PROBABILITY_NAME = "probability"
 EVIDENCE_NAME = "evidence"
 BIAS_NAME = "bias"
+_MAX_SIDE = 2048  # pixels of an input; films are looked at with 50 to 128
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class NetworkDataFormat:
         shape = self.inputs[INPUT_NAME].spatial_shape
         if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 2:
             raise ValueError(f"input must be square: {shape}")
+        if shape[0] > _MAX_SIDE:
+            raise ValueError(f"an input of {shape[0]} pixels a side, allowed are {_MAX_SIDE}")
         evidence = self.outputs[EVIDENCE_NAME].spatial_shape
-        if len(evidence) != 2 or min(evidence) <= 0:
+        if len(evidence) != 2 or min(evidence) <= 0 or max(evidence) > shape[0]:
             raise ValueError(f"evidence must be a map: {evidence}")
 
 

@@ -33,7 +33,7 @@ class RunContext:
             given by hand.
         profile: the site profile, where there is one.
         device_asked: as on the command line; `device_used` is what the run began on.
-        versions: software that could change a number.
+        versions: software and instruction sets that could change a number.
         seconds: wall time from start to the last score.
         directory: where the command was given; relative names in it are from there.
         recalled: rows that an earlier run had computed, of files that have not changed since.

@@ -67,7 +67,9 @@ REASONS = {
     Reason.ALPHA: Explanation("The picture is partly transparent.", _EXPORT),
     Reason.PIXEL_TYPE: Explanation("The grey levels are stored as no radiograph's are.", _EXPORT),
     Reason.MULTI_FRAME: Explanation("The file holds several pictures.", _READ_AS_USUAL),
-    Reason.TOO_LARGE: Explanation("Over 36 megapixels or 256 MB.", _EXPORT),
+    Reason.TOO_LARGE: Explanation(
+        "Over 36 megapixels, 256 MB or 100 scans of a JPEG, or in more than 100,000 parts.", _EXPORT
+    ),
     Reason.MISSING: Explanation("The file was found, and gone when it was to be read.", _COPY),
     Reason.PERMISSION: Explanation("The job may not read the file.", _IT),
     Reason.SYMLINK: Explanation(

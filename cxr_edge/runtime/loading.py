@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
-import json
 
 import numpy as np
 
 from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
-from cxr_edge.model.catalog import ModelChoice
+from cxr_edge.model.catalog import ModelChoice, is_bundled
 from cxr_edge.model.files import Golden
 from cxr_edge.model.self_test import golden_image
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
+from cxr_edge.runtime import probe
 from cxr_edge.runtime.batches import FellBack, Inference, in_short, logged
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import Runner, TensorShapes
+from cxr_edge.support.files import read_plain
+from cxr_edge.support.strict_json import parse
 
+MAX_BYTES = 10**9  # of a model: ten times the largest network for films
 # On a GPU sums are made in another order: what the promise about devices allows.
 GPU_TOLERANCE = 1e-4
 
 
-def load(choice: ModelChoice, device: Device, fell_back: FellBack | None = None) -> Inference:
+def proven(choice: ModelChoice) -> bytes:
+    """A model's bytes, pinned by its spec; of one that is not bundled, tried in another process.
+
+    Bundled models are pinned by the package: whoever can change them could change the code.
+
+    Raises:
+        ModelRefusedError: it is not what its spec pins, or does not pass.
+    """
+    content = _pinned_bytes(choice)
+    if not is_bundled(choice):
+        probe.check(content, choice.format, choice.spec)
+    return content
+
+
+def load(
+    choice: ModelChoice,
+    device: Device,
+    fell_back: FellBack | None = None,
+    content: bytes | None = None,
+) -> Inference:
     """Check a model from hash to self-test, before any image is read.
 
     Args:
@@ -30,6 +53,7 @@ def load(choice: ModelChoice, device: Device, fell_back: FellBack | None = None)
         device: `auto` takes CUDA where onnxruntime offers it and the model passes its self-test
             there, else the CPU; it is also where a run goes on when CUDA fails later.
         fell_back: told why the CPU is used although CUDA is offered.
+        content: what `proven` gave, where somebody has asked it.
 
     Raises:
         ModelRefusedError: bytes, names, types, shapes, embedded spec, preprocessing version or
@@ -37,7 +61,7 @@ def load(choice: ModelChoice, device: Device, fell_back: FellBack | None = None)
         DeviceError: the device asked for is not there, or computes wrongly.
         MissingExtraError: the inference library for this format is not installed.
     """
-    content = _pinned_bytes(choice)
+    content = proven(choice) if content is None else content
     on = functools.partial(start, content, choice.format, choice.spec)
     if device.kind != "auto" or not _offers_cuda(choice.format):
         return Inference(on(device))
@@ -129,9 +153,13 @@ def self_test(runner: Runner, spec: ModelSpec, golden: Golden) -> float:
 
 def _pinned_bytes(choice: ModelChoice) -> bytes:
     try:
-        content = choice.path.read_bytes()
+        content = read_plain(choice.path, min(choice.file.bytes, MAX_BYTES))
     except OSError as error:
-        raise ModelRefusedError(f"{choice.path} cannot be read: {error}") from error
+        if error.errno != errno.EFBIG:
+            raise ModelRefusedError(f"{choice.path} cannot be read: {error}") from error
+        if choice.file.bytes > MAX_BYTES:
+            raise ModelRefusedError(f"{choice.path.name} is larger than 1 GB") from error
+        content = b""
     pinned = (choice.file.bytes, choice.file.sha256)
     if (len(content), hashlib.sha256(content).hexdigest()) != pinned:
         raise ModelRefusedError(
@@ -160,8 +188,8 @@ def _create(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runne
 def _check_embedded(embedded: str, spec: ModelSpec) -> None:
     """An ONNX file carries its spec; the two must say the same."""
     try:
-        same = json.loads(embedded) == json.loads(spec.embedded_json())
-    except ValueError:
+        same = parse(embedded) == parse(spec.embedded_json())
+    except (ValueError, RecursionError):
         same = False
     if not same:
         raise ModelRefusedError(f"{spec.name}: the spec and what the ONNX file says differ")

@@ -134,6 +134,8 @@ def _session_options() -> onnxruntime.SessionOptions:
     # Who has several cores runs several passes at once: two threads that share one pass spend a
     # tenth more CPU time, and wait for each other where decoders want the cores as well.
     options.intra_op_num_threads = 1
+    # Else bytes that are two files at once are read as the other one, which nobody has checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     options.log_severity_level = 3  # errors only: warnings go to stderr unasked
     return options
 

@@ -26,6 +26,8 @@ _DOMAIN_FIELD = {"node": 7, "opset": 1}
 _TENSOR_EXTERNAL_DATA = 13
 _TENSOR_DATA_LOCATION = 14
 _MAX_DEPTH = 32
+_ORT_MARK, _ORT_MARK_AT = b"ORTM", 4  # of its FlatBuffers file
+_MAX_KEY = 2**32  # number and wire type of a field
 
 
 def check_self_contained(content: bytes) -> None:
@@ -34,6 +36,8 @@ def check_self_contained(content: bytes) -> None:
     Raises:
         ModelRefusedError: it does, or the bytes are no protobuf message at all.
     """
+    if content[_ORT_MARK_AT : _ORT_MARK_AT + len(_ORT_MARK)] == _ORT_MARK:
+        raise ModelRefusedError("the file is a model in ORT format, not ONNX")
     try:
         _check("model", memoryview(content), 0)
     except (IndexError, ValueError) as error:
@@ -65,6 +69,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
+        if not 8 <= key < _MAX_KEY:
+            raise ValueError("no field number")
         wire_type = key & 7
         if wire_type == 0:
             value, position = _varint(message, position)
@@ -83,12 +89,18 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Value and the position behind it."""
+    """Value and the position behind it.
+
+    Readers disagree about one that is longer than it need be: some cut it to 32 bits, and see
+    another field.
+    """
     value = 0
     for shift in range(0, 70, 7):
         byte = message[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if byte == 0 and shift:
+                raise ValueError("varint longer than it need be")
             return value, position
     raise ValueError("varint too long")

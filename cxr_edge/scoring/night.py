@@ -20,6 +20,7 @@ from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.loading import proven
 from cxr_edge.scoring.decision import Decision, decide
 from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
@@ -81,14 +82,16 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     state = _state(job)
     with held(state, job.command):
         work = Work(job.workers, job.batch_size, job.id_tag)
+        content = proven(choice)
         with observer.signals_held():
-            runner = load(choice, device, telling_of_cpu(observer))
+            runner = load(choice, device, telling_of_cpu(observer), content)
         pipeline = Pipeline(choice, runner, work, observer, decoders)
         setup = _Setup(job, clock, decision, pipeline, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             total = _total(job, files, observer)
             recalled = pipeline.score(files, recorded, SettleRule(job.settle), total)
+            _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled, left_out.files)
             _write(report, out, job.state)
             if not report.counts.found:
@@ -139,12 +142,21 @@ def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) 
 def _begin(setup: _Setup, ledger: Ledger) -> Run:
     if ledger.set_aside is not None:
         setup.pipeline.observer.warn(
-            f"the ledger was damaged and is set aside: {ledger.set_aside}",
+            f"the ledger was damaged and is set aside: {display_name(ledger.set_aside)}",
             "check the disk; this run goes on",
         )
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
     settings_sha256 = settings_hash(choice, runner, setup.job.id_tag)
     return ledger.begin(setup.clock.run_id, settings_sha256)
+
+
+def _warn_of_damage(recorded: Run, observer: Observer) -> None:
+    """Say how many rows of earlier runs were not believed: their films have been read again."""
+    if rows := len(recorded.not_recalled):
+        observer.warn(
+            f"{rows} {'row' if rows == 1 else 'rows'} of the ledger were damaged and not used",
+            "check the disk; those films were scored again",
+        )
 
 
 def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int | None:

@@ -13,16 +13,21 @@ from cxr_edge.intake.gates import GATES_VERSION
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.runtime import Runner
+from cxr_edge.support.cpu import instruction_sets
 
 
 def versions(runner: Runner) -> dict[str, str]:
-    """Software that could change a number."""
+    """Software that could change a number, and the instruction sets that its kernels use.
+
+    Processors with others add up in another order: one in twenty scores differs in the last digit.
+    """
     backend, backend_version = runner.backend.rsplit(" ", 1)
     return {
         "cxr-edge": __version__,
         "python": platform.python_version(),
         "numpy": version("numpy"),
         **decoder_versions(),
+        "cpu": " ".join(instruction_sets()),
         backend: backend_version,
     }
 
@@ -31,8 +36,8 @@ def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
-        sha256 in hex over model, spec, preprocessing, decoding, gates, software and execution
-        provider, and over the identifier that is kept with a row.
+        sha256 in hex over model, spec, preprocessing, decoding, gates, software, instruction sets
+        and execution provider, and over the identifier that is kept with a row.
     """
     settings = {
         "model": choice.file.sha256,

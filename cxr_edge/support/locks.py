@@ -12,14 +12,15 @@ from cxr_edge.support.atomic import FILE_MODE
 
 
 @contextlib.contextmanager
-def opened(path: Path, flags: int) -> Iterator[int]:
+def opened(path: Path, flags: int, folder: int | None = None) -> Iterator[int]:
     """Open what is to be locked; the lock ends with the block.
 
     Args:
         path: a file or a folder.
         flags: as of open(2); a file that `O_CREAT` makes is private.
+        folder: descriptor of the folder that a relative path begins in.
     """
-    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    descriptor = os.open(path, flags | os.O_CLOEXEC, FILE_MODE, dir_fd=folder)
     try:
         yield descriptor
     finally:

@@ -14,6 +14,29 @@ _Kind = TypeVar("_Kind")
 OMITTABLE = types.MappingProxyType({"omittable": True})
 
 
+_MAX_DEPTH = 32  # ten are enough for a spec
+
+
+def parse(text: str | bytes) -> Any:
+    """Plain values of a JSON text that does not nest so deep that who walks it would fail.
+
+    Raises:
+        ValueError: it is not JSON in UTF-8, or nests too deep.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it nests too deep") from error
+    level, depth = [value] if isinstance(value, dict | list) else [], 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError("it nests too deep")
+        inner = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+    return value
+
+
 def leave_out_defaults(values: dict[str, Any], kind: type) -> None:
     """Delete omittable fields at their default, so that a new field changes no text and no hash."""
     for entry in fields(kind):

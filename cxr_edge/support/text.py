@@ -16,7 +16,21 @@ def display_name(path: str | os.PathLike[str]) -> str:
         text = os.fsencode(text).decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:  # nearly all of them
         return text
-    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if _is_plain(c) else _escaped(c) for c in text)
+
+
+def printable(text: str) -> str:
+    """Lines for a terminal, which obeys some characters: those are escaped, but for line feeds.
+
+    Specs, file names and the messages of libraries that quote them come from outside.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def _is_plain(character: str) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.model.files import Speed
 from cxr_edge.runtime.protocol import Runner
+from cxr_edge.support.cpu import cpu_facts, instruction_sets
 
 BATCH_SIZE = 32
 _ROUNDS = 15
@@ -38,7 +38,7 @@ def measure_speed(
     return Speed(
         ratio=round(ratio(runner, float32, pixels[:BATCH_SIZE]), _DECIMALS),
         reference=reference,
-        cpu=_cpu("model name") or platform.processor() or platform.machine(),
+        cpu=cpu_facts().get("model name") or platform.processor() or platform.machine(),
         instruction_set=_instruction_set(),
         threads=_THREADS,
         batch_size=min(BATCH_SIZE, len(pixels)),
@@ -64,14 +64,5 @@ def _cpu_time(runner: Runner, batch: NDArray[np.uint8]) -> float:
 
 
 def _instruction_set() -> str:
-    flags = (_cpu("flags") or _cpu("Features")).split()
-    return next((name for name in _INSTRUCTION_SETS if name in flags), platform.machine())
-
-
-def _cpu(key: str) -> str:
-    """A line of /proc/cpuinfo, or nothing."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+    machine, *sets = instruction_sets()
+    return next((name for name in _INSTRUCTION_SETS if name in sets), machine)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.commands import cli
 from tests.factories import (
     chest,
     in_12_bits,

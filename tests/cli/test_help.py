@@ -8,7 +8,7 @@ import click
 import pytest
 
 from cxr_edge import __version__
-from cxr_edge.cli import cli
+from cxr_edge.cli.commands import cli
 from cxr_training.recipe.shipped import shipped_recipes
 from tests.cli.conftest import Run
 

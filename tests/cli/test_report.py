@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import LEDGER_NAME
 from tests.cli.conftest import Run
+from tests.cli.test_score import csv_rows
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 from tests.ledger.files import as_version
@@ -124,10 +126,14 @@ def test_a_target_that_exists(run: Run, scored: Path) -> None:
 
 
 def edited(own_state: Path, values: dict[str, Any]) -> None:
-    """The ledger with other words about its run."""
+    """The ledger with other words about its run, as another version would record them."""
     (ledger,) = own_state.glob(f"*/{LEDGER_NAME}")
     with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.create_function("checksum", -1, checksum)
         connection.execute("UPDATE run SET context = ?", (json.dumps(values),))
+        connection.execute(
+            "UPDATE run SET checksum = checksum(number, id, settings_sha256, context, files)"
+        )
 
 
 def test_a_run_of_an_earlier_schema(
@@ -178,3 +184,29 @@ def test_a_stopped_run_has_no_report(
     assert made.code == 128
     run("report", "--out", tmp_path / "again", "-q")
     assert contents(tmp_path / "again") == contents(scored)
+
+
+def test_a_damaged_row_is_listed_as_unreadable(
+    run: Run, scored: Path, tmp_path: Path, own_state: Path
+) -> None:
+    (ledger,) = own_state.glob(f"*/{LEDGER_NAME}")
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE item SET probability = 0.000005 WHERE display = 'a.png'")
+    made = run("report", "--out", tmp_path / "again", "-q")
+    assert (made.code, made.err) == (
+        3,
+        "warning: 1 row of the run is damaged; the report lists its film as unreadable\n"
+        "  tip: check the disk, and run score again\n",
+    )
+    (row,) = (row for row in csv_rows(tmp_path / "again") if row["path"] == "a.png")
+    assert (row["band"], row["reason"], row["probability"]) == ("attention", "io_error", "")
+
+
+def test_a_state_folder_of_everybody(run: Run, scored: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    state.chmod(0o777)
+    for command in (("score", tmp_path / "in"), ("report",), ("doctor",)):
+        made = run(*command, "--state", state, *(["--out", "new"] * (command != ("doctor",))))
+        assert made.code == 1
+        assert "other users may write in the state folder" in made.err or "no ledger" in made.err

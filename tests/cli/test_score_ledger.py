@@ -337,9 +337,9 @@ def test_streams_that_cron_has_closed(
 ) -> None:
     real = night._files
 
-    def closed(job: ScoreJob) -> Any:
+    def closed(*arguments: Any) -> Any:
         monkeypatch.setattr(sys, name, None)
-        return real(job)
+        return real(*arguments)
 
     monkeypatch.setattr(night, "_files", closed)
     out = tmp_path / "out"

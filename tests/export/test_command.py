@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cxr_edge.cli import cli
+from cxr_edge.cli.commands import cli
 from cxr_edge.cli.export import export as export_command
 from tests.export.networks import reads_keras_variables
 

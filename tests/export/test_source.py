@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.commands import cli
 from cxr_edge.errors import ExportError
 from cxr_export.source import load_source, sigmoid
 from cxr_training.nets import NETS, NetOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.cli import cli
+from cxr_edge.cli.commands import cli
 from tests.factories import write_tree
 from tests.faults.conftest import Figures
 from tests.faults.corpus import seeds

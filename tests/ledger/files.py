@@ -1,8 +1,14 @@
-"""A ledger's file of one finished run, and what earlier versions made of it."""
+"""Ledgers as finished, killed and earlier runs leave them, and a run that holds one."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +17,8 @@ from cxr_edge.ledger.runs import open_ledger
 from tests.factories import names_in
 from tests.ledger.entries import SETTINGS, entry
 
+ROOT = Path(__file__).resolve().parents[2]
+WAL, SHM = f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"
 ROWS = 60
 PAGE = 4096
 
@@ -28,8 +36,8 @@ def filled(folder: Path) -> Path:
 def as_version(version: int, path: Path) -> None:
     """A ledger as an earlier release left it behind."""
     with closing(sqlite3.connect(path)) as connection:
-        for number in range(3, version, -1):
-            connection.execute(DOWNGRADES[number])
+        for number in range(4, version, -1):
+            connection.executescript(DOWNGRADES[number])
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.commit()
@@ -37,6 +45,74 @@ def as_version(version: int, path: Path) -> None:
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
+    4: "ALTER TABLE item DROP COLUMN checksum; ALTER TABLE run DROP COLUMN checksum; "
+    "ALTER TABLE run DROP COLUMN files",
     3: "ALTER TABLE run RENAME COLUMN settings_sha256 TO recipe",
     2: "ALTER TABLE item DROP COLUMN device",
 }
+
+
+# Commits one row after the other, says so, and is killed while it writes many more.
+WRITER = """
+import sys
+from pathlib import Path
+from cxr_edge.ledger.runs import open_ledger
+from cxr_edge.ledger.file import transaction
+from tests.ledger.entries import SETTINGS, entry
+with open_ledger(Path(sys.argv[1])) as ledger:
+    run = ledger.begin("killed", SETTINGS)
+    for number in range(10):
+        run.record([entry(f"{number}.png")])
+    with transaction(run.connection) as connection:
+        connection.execute("PRAGMA cache_size = 1")  # so that pages of the open one are written
+        for number in range(5000):
+            connection.execute("INSERT INTO item SELECT run, ?, stamp, sha256, display, status, "
+                "reason, probability, warnings, width, height, format, modified_utc, identifier, "
+                "device, checksum "
+                "FROM item LIMIT 1", (b"%d" % number,))
+        print("writing", flush=True)
+        sys.stdin.read()
+"""
+
+
+def killed(folder: Path) -> Path:
+    """What a run leaves that is killed while it writes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert names_in(folder) == [LEDGER_NAME, SHM, WAL]
+    return folder / LEDGER_NAME
+
+
+# Holds the lock until it is killed; a child of its own, started meanwhile, outlives it.
+HOLDER = """
+import subprocess, sys, time
+from pathlib import Path
+from cxr_edge.ledger.state import held
+with held(Path(sys.argv[1]), ["cxr-edge", "score", "in"]):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
+                             stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def another_run(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds the folder's lock by now."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            yield process
+        finally:
+            process.kill()
+            os.kill(child, signal.SIGKILL)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,48 +17,7 @@ from cxr_edge.ledger.file import LEDGER_NAME, opened, opened_for_reading, transa
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
 from tests.ledger.entries import SETTINGS, entry, everything, found
-from tests.ledger.files import PAGE, as_version, filled
-
-ROOT = Path(__file__).resolve().parents[2]
-WAL, SHM = f"{LEDGER_NAME}-wal", f"{LEDGER_NAME}-shm"
-
-# Commits one row after the other, says so, and is killed while it writes many more.
-WRITER = """
-import sys
-from pathlib import Path
-from cxr_edge.ledger.runs import open_ledger
-from cxr_edge.ledger.file import transaction
-from tests.ledger.entries import SETTINGS, entry
-with open_ledger(Path(sys.argv[1])) as ledger:
-    run = ledger.begin("killed", SETTINGS)
-    for number in range(10):
-        run.record([entry(f"{number}.png")])
-    with transaction(run.connection) as connection:
-        connection.execute("PRAGMA cache_size = 1")  # so that pages of the open one are written
-        for number in range(5000):
-            connection.execute("INSERT INTO item SELECT run, ?, stamp, sha256, display, status, "
-                "reason, probability, warnings, width, height, format, modified_utc, identifier, "
-                "device "
-                "FROM item LIMIT 1", (b"%d" % number,))
-        print("writing", flush=True)
-        sys.stdin.read()
-"""
-
-
-def killed(folder: Path) -> Path:
-    """What a run leaves that is killed while it writes."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"writing\n"
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    assert names_in(folder) == [LEDGER_NAME, SHM, WAL]
-    return folder / LEDGER_NAME
+from tests.ledger.files import PAGE, ROWS, SHM, WAL, as_version, filled, killed
 
 
 def test_everything_that_is_made_is_private(tmp_path: Path) -> None:
@@ -80,7 +36,7 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "user_version")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     full = 2
-    assert settings == ["wal", full, 1, 3]
+    assert settings == ["wal", full, 1, 4]
 
 
 def flipped(page: int) -> Callable[[bytes], bytes]:
@@ -230,16 +186,16 @@ def test_a_file_without_tables_is_begun(tmp_path: Path) -> None:
 def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
     before = path.read_bytes()
     use = read_ledger if reading else open_ledger
-    with pytest.raises(StateError, match="version 4") as caught, use(tmp_path):
+    with pytest.raises(StateError, match="version 5") as caught, use(tmp_path):
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
 def test_an_earlier_versions_ledger_is_brought_up_to_date(
     use: Callable[[Path], Any], version: int, tmp_path: Path
@@ -250,12 +206,23 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date(
     as_version(version, path)
     for _ in range(2):
         with use(tmp_path) as ledger:
+            assert getattr(ledger, "set_aside", None) is None
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
             assert run.recall(found("0.png")) is not None
-            assert run.connection.execute("PRAGMA user_version").fetchone() == (3,)
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (4,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_reading_changes_nothing(version: int, tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    as_version(version, path)
+    before = path.read_bytes()
+    with read_ledger(tmp_path) as ledger:
+        assert len(everything(ledger.finished("first")[0])) == ROWS
+    assert path.read_bytes() == before
 
 
 def test_a_file_without_tables_is_given_none_by_reading(tmp_path: Path) -> None:

@@ -155,11 +155,14 @@ def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     assert rows == 2 * RUNS_KEPT - 1
 
 
-def test_a_report_over_a_damaged_row_is_refused(ledger: Ledger, run: Run) -> None:
-    run.record([entry("a.png", 0.5)])
-    run.connection.execute("UPDATE item SET warnings = 'blanj'")
-    with pytest.raises(StateError, match="a row of the ledger is damaged"):
-        everything(run)
+def test_a_damaged_row_is_a_file_that_could_not_be_read(ledger: Ledger, run: Run) -> None:
+    run.record([entry("a.png", 0.5), entry("b.png", 0.25)])
+    run.finish({})
+    run.connection.execute("UPDATE item SET probability = 0.75 WHERE display = 'b.png'")
+    read, _ = ledger.finished("first")
+    assert [*read.damaged.values()] == ["b.png"]
+    unread = result("b.png", None, reason=Reason.IO_ERROR)
+    assert everything(read) == [unread, result("a.png", 0.5)]
 
 
 def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) -> None:

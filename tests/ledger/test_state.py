@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import platform
 import re
-import signal
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +17,12 @@ import pytest
 from cxr_edge.errors import StateBusyError, StateError
 from cxr_edge.ledger import state
 from cxr_edge.ledger.state import LOCK_NAME, default_state, held, states_folder
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# Holds the lock until it is killed; a child of its own, started meanwhile, outlives it.
-HOLDER = """
-import subprocess, sys, time
-from pathlib import Path
-from cxr_edge.ledger.state import held
-with held(Path(sys.argv[1]), ["cxr-edge", "score", "in"]):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"],
-                             stdout=subprocess.DEVNULL)
-    print(child.pid, flush=True)
-    time.sleep(60)
-"""
+from tests.ledger.files import another_run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "state"
-
-
-@contextlib.contextmanager
-def another_run(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that holds the folder's lock by now."""
-    command = [sys.executable, "-c", HOLDER, str(folder)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        child = int(process.stdout.readline())
-        try:
-            yield process
-        finally:
-            process.kill()
-            os.kill(child, signal.SIGKILL)
 
 
 def mode(path: Path) -> int:

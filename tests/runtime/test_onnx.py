@@ -101,7 +101,7 @@ def test_a_bad_model_is_not_the_device_s_fault(
     gpu = Gpu(monkeypatch, open_on_cuda)
     foreign = write_tiny(tmp_path, graph=node("Steal", ["grey"], "stolen"))
     with pytest.raises(ModelRefusedError, match="onnxruntime refuses"):
-        load(choose_model(str(foreign)), Device(device))
+        load(choose_model(str(foreign)), Device(device), content=foreign.read_bytes())
     assert gpu.asked[-1] == [CPU]
 
 

@@ -221,3 +221,48 @@ def test_random_bytes_are_refused() -> None:
 @pytest.mark.parametrize("magic", [b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x80\x04", b""], ids=repr)
 def test_other_files_are_refused(magic: bytes) -> None:
     assert refused(magic + bytes(100))
+
+
+def overlong(value: int, size: int) -> bytes:
+    """A varint of more bytes than it need have."""
+    return bytes(value >> 7 * place & 0x7F | 0x80 for place in range(size - 1)) + b"\0"
+
+
+MODEL_GRAPH = 7 << 3 | 2
+TAGS = {
+    "one byte too many": overlong(MODEL_GRAPH, 2),
+    "ten bytes": overlong(MODEL_GRAPH, 10),
+    "beyond 32 bits": bytes((MODEL_GRAPH & 0x7F | 0x80, 0x80, 0x80, 0x80, 0x10)),
+    "field number 0": b"\2",
+}
+
+
+@pytest.mark.parametrize("tag", TAGS.values(), ids=TAGS)
+def test_a_tag_that_readers_understand_differently_is_refused(tag: bytes) -> None:
+    """Some cut it to 32 bits, and find a graph where others see an unknown field."""
+    content = tiny_content()
+    for made in (tag + overlong(0, 1) + content, content + tag + b"\0"):
+        with pytest.raises(ModelRefusedError, match="not an ONNX model"):
+            check_self_contained(made)
+
+
+def test_a_length_longer_than_it_need_be_is_refused() -> None:
+    with pytest.raises(ModelRefusedError, match="not an ONNX model"):
+        check_self_contained(tiny_content() + bytes((MODEL_GRAPH,)) + overlong(0, 3))
+
+
+def test_an_orts_model_is_refused_even_if_it_is_a_message_too() -> None:
+    """The mark of its format stands in a field that the message may have."""
+    polyglot = b"\x08\x08\x32\x06ORTMab" + tiny_content()
+    with pytest.raises(ModelRefusedError, match="ORT format"):
+        check_self_contained(polyglot)
+
+
+def test_onnxruntime_is_told_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passes the guard is read as the guard has read it."""
+    monkeypatch.setattr("cxr_edge.runtime.onnx.check_self_contained", lambda content: None)
+    polyglot = b"\x08\x08\x32\x06ORTMab" + tiny_content()
+    with pytest.raises(ModelRefusedError) as caught:
+        OnnxRunner(b"\0\0\0\0ORTM" + bytes(100), Device("cpu"))
+    assert "flatbuffer" not in str(caught.value).lower()
+    assert OnnxRunner(polyglot, Device("cpu")).device == "cpu"

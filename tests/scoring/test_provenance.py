@@ -11,6 +11,7 @@ import pytest
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.scoring import provenance
 from cxr_edge.scoring.provenance import settings_hash, versions
+from cxr_edge.support.cpu import instruction_sets
 from tests.factories import FakeRunner
 
 
@@ -64,6 +65,7 @@ SOFTWARE = {
     "__version__": "0.0.0.dev0",
     "decoder_versions": lambda: {"pillow": "0"},
     "version": lambda name: "0",
+    "instruction_sets": lambda: ("x86_64", "avx2"),
 }
 
 
@@ -90,5 +92,6 @@ def test_versions_name_what_could_change_a_number(runner: FakeRunner) -> None:
     named = versions(runner)
     assert {"cxr-edge", "python", "numpy", "ONNX Runtime"} <= set(named)
     assert named["ONNX Runtime"] == "1.32.0"
+    assert named.pop("cpu").split() == [*instruction_sets()]
     assert all(re.match(r"\d+\.\d+", text) for text in named.values()), named
     assert any(name.lower() == "pillow" for name in named)

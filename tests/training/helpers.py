@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.cli import cli
 from cxr_edge.cli.boundary import run_command
+from cxr_edge.cli.commands import cli
 
 FILMS_PER_CLASS = 30
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.errors import RecipeError
+from cxr_edge.support.files import read_plain
 from cxr_training.nets import NETS, NetOptions
 from cxr_training.recipe.removed import REMOVED_TIP, removed_among, without_removed
 from cxr_training.recipe.sections import Augmentation, Optimizer, later
 from cxr_training.recipe.shipped import recipes_dir
 
 SEARCH_SECTION = "search"
+_MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def load_recipe(net: str, which: str) -> Recipe:
 def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
     """The TOML file as it stands; `net` and `which` are for the message."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_plain(path, _MAX_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
         shipped = sorted(p.name for p in recipes_dir().glob("*.toml"))
         raise RecipeError(
