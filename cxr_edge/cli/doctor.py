@@ -54,6 +54,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     Example:
       cxr-edge doctor --state /var/lib/cxr-edge/state  # as the user that runs it
     """
+    from cxr_edge.decoders.pool import sandbox
     from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
@@ -66,6 +67,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
         click.echo(f"{name} {_installed(name) or 'not installed'}")
     _check_one_onnxruntime()
     click.echo(f"cores {usable_cores()}")
+    click.echo(f"decoders: {sandbox()}")
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]

@@ -37,6 +37,7 @@ class RunContext:
         seconds: wall time from start to the last score.
         directory: where the command was given; relative names in it are from there.
         recalled: rows that an earlier run had computed, of files that have not changed since.
+        sandbox: what protected this machine from its decoders; empty if none was needed.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RunContext:
     command: tuple[str, ...]
     directory: str
     recalled: int
+    sandbox: str
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -66,7 +68,7 @@ class RunContext:
             TypeError, ValueError: another version wrote it.
         """
         # A run of before these were recorded, or had this name, can be rendered too.
-        recorded = {"directory": "", "recalled": 0, **values}
+        recorded = {"directory": "", "recalled": 0, "sandbox": "", **values}
         renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
         return read(cls, renamed, "context")
 
