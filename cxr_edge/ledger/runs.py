@@ -50,6 +50,7 @@ _RECALL = (
     f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
     "ORDER BY run DESC LIMIT 1"
 )
+_LAST_REASON = "SELECT reason FROM item WHERE path = ? AND stamp = ? ORDER BY run DESC LIMIT 1"
 _RECORD = f"INSERT OR REPLACE INTO item (run, path, stamp, {_FACTS}) VALUES ({', '.join('?' * 15)})"
 _HASHES_PER_QUERY = 500  # parameters of a statement; SQLite may have been built for 999
 
@@ -129,6 +130,15 @@ class Run:
                 return None if row is None else _result(row, file.display)
             except (AttributeError, TypeError, ValueError):  # a flipped bit: read the film
                 return None
+
+    def timed_out(self, file: FoundFile) -> bool:
+        """Whether a file that is unchanged since held a decoder too long in an earlier run."""
+        if file.stamp is None:
+            return False
+        with errors_translated():
+            key = (os.fsencode(file.path), _stamp_text(file.stamp))
+            row = self.connection.execute(_LAST_REASON, key).fetchone()
+        return row is not None and bool(row[0] == Reason.TIMEOUT.value)
 
     def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
         """The scores of these bytes under these settings, whatever files they were in."""
