@@ -28,7 +28,7 @@ _FREE = (
     *("read", "write", "readv", "writev", "pread64", "preadv", "lseek", "close"),
     *("fstat", "newfstatat", "statx", "stat", "lstat", "access", "faccessat", "faccessat2"),
     *("readlink", "readlinkat", "getdents64", "getcwd", "fadvise64"),
-    *("munmap", "mremap", "mprotect", "madvise", "brk", "msync", "mincore", "membarrier"),
+    *("munmap", "mremap", "mprotect", "madvise", "brk", "msync", "membarrier"),
     *("futex", "set_robust_list", "get_robust_list", "rseq", "set_tid_address"),
     *("sched_yield", "sched_getaffinity", "getcpu", "restart_syscall"),
     *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),

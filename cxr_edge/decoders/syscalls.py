@@ -61,7 +61,6 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "lstat": (6, None),
     "madvise": (28, 233),
     "membarrier": (324, 283),
-    "mincore": (27, 232),
     "mmap": (9, 222),
     "mount": (165, 40),
     "mprotect": (10, 226),
