@@ -168,6 +168,21 @@ class Stamp:
 
 
 @dataclass(frozen=True)
+class Root:
+    """A folder that files are opened below, and never outside of it.
+
+    Attributes:
+        path: absolute, without a link on the way.
+        device: of the folder that was there; another under the same name has other numbers.
+        inode: the same.
+    """
+
+    path: Path
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True)
 class FoundFile:
     """One thing that discovery met under an INPUT.
 
@@ -175,8 +190,10 @@ class FoundFile:
         path: where it is.
         display: how reports name it: relative to its INPUT, clean UTF-8.
         problem: set when discovery already knows that it cannot be read.
-        stamp: what it looked like then, for a regular file.
+        stamp: what it must still look like when it is read; None where it may change until then.
         seen_ns: when that was; 0 for long ago.
+        root: the folder that it was found below; None where only its last name must be no link.
+        size: bytes that it had when it was found, where somebody looked.
     """
 
     path: Path
@@ -184,15 +201,8 @@ class FoundFile:
     problem: Reason | None = None
     stamp: Stamp | None = None
     seen_ns: int = 0
-
-
-@dataclass(frozen=True)
-class FileContent:
-    """The bytes of one file, with the facts that describe exactly those bytes."""
-
-    data: bytes
-    sha256: str
-    stamp: Stamp
+    root: Root | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True)

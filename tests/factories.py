@@ -64,6 +64,7 @@ def context(**fields: Any) -> RunContext:
         command=("cxr-edge", "score", "in"),
         directory="/srv/xray",
         recalled=0,
+        sandbox="landlock ABI 7, seccomp, no new privileges",
     )
     return replace(plain, **fields)
 

@@ -8,12 +8,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cxr_edge.cli.score import score
+from cxr_edge.decoders import seccomp
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SERVICE = EXAMPLES / "cxr-edge.service"
@@ -119,6 +121,31 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     # It ends with 0 after a warning as well, and may warn of the machine's own units.
     said = [line for line in made.stderr.splitlines() if "cxr-edge" in line]
     assert (said, made.returncode) == ([], 0)
+
+
+def system_calls(names: Iterable[str]) -> set[str]:
+    """The calls that systemd's own groups of them stand for."""
+    found: set[str] = set()
+    for name in names:
+        if name.startswith("@"):
+            show = ["systemd-analyze", "syscall-filter", "--no-pager", name]
+            lines = subprocess.run(show, capture_output=True, text=True, check=True, timeout=60)
+            inside = (line.strip() for line in lines.stdout.splitlines()[1:])
+            found |= system_calls(each for each in inside if each and not each.startswith("#"))
+        else:
+            found.add(name)
+    return found
+
+
+@needs_systemd
+def test_systemd_allows_what_makes_and_needs_the_prison() -> None:
+    """The kernel puts filters on top of each other: a call has to pass them all."""
+    landlock = {f"landlock_{each}" for each in ("create_ruleset", "add_rule", "restrict_self")}
+    making = landlock | {"prctl", "close_range", "prlimit64", "memfd_create", "openat2", "fcntl"}
+    (_, *rules) = seccomp._rules()
+    limited = {name for names, _ in rules for name in names} - {*seccomp._FATAL, *seccomp._UNKNOWN}
+    allowed = system_calls(service()["SystemCallFilter"].split())
+    assert (making | limited | set(seccomp._FREE)) - allowed == set()
 
 
 @needs_systemd

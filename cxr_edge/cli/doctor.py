@@ -55,6 +55,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     Example:
       cxr-edge doctor --state /var/lib/cxr-edge/state  # as the user that runs it
     """
+    from cxr_edge.decoders.pool import sandbox
     from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
@@ -67,6 +68,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
         echo(f"{name} {_installed(name) or 'not installed'}")
     _check_one_onnxruntime()
     echo(f"cores {usable_cores()}")
+    echo(f"decoders: {sandbox()}")
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]

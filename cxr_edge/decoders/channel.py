@@ -8,10 +8,15 @@ bytes, and `messages` reads them strictly.
 
 from __future__ import annotations
 
+import array
+import errno
 import socket
+from collections.abc import Sequence
 
 from cxr_edge.decoders.messages import MESSAGE_LENGTH
 
+# A full socket; or more descriptors on their way than this user may have open.
+_TOO_MUCH = {errno.EAGAIN, errno.ETOOMANYREFS}
 _BYTES_PER_READ = 256 * 1024  # room for several answers, each with a network's input
 
 
@@ -34,9 +39,17 @@ class Channel:
         """The descriptor, for a caller that waits for several connections."""
         return self._socket.fileno()
 
-    def send(self, message: bytes) -> None:
-        """Send one message; OSError if the other end is closed."""
-        self._socket.sendall(MESSAGE_LENGTH.pack(len(message)) + message)
+    def send(self, message: bytes, descriptors: Sequence[int] = ()) -> bool:
+        """Send one short message, or nothing if the other end has too much to read; never waits.
+
+        Args:
+            message: a few hundred bytes: the system takes all of them or none.
+            descriptors: the other end gets its own of each.
+
+        Raises:
+            OSError: the other end is closed.
+        """
+        return sent(self._socket, MESSAGE_LENGTH.pack(len(message)) + message, descriptors)
 
     def listen(self) -> None:
         """Receive the bytes that have arrived; waits if none have.
@@ -66,3 +79,38 @@ class Channel:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def sent(connected: socket.socket, message: bytes, descriptors: Sequence[int] = ()) -> bool:
+    """Send bytes and descriptors, or nothing if there is too much on its way; never waits.
+
+    `socket.send_fds` and `socket.recv_fds` ignore their flags.
+    """
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+    try:
+        connected.sendmsg([message], [rights] if descriptors else [], socket.MSG_DONTWAIT)
+    except OSError as error:
+        if error.errno not in _TOO_MUCH:
+            raise
+        return False
+    return True
+
+
+def received(connected: socket.socket, most: int) -> tuple[bytes, list[int]] | None:
+    """One packet and the descriptor that may have come with it; None if there is none yet.
+
+    Raises:
+        OSError: the connection has broken.
+    """
+    flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+    descriptors = array.array("i")
+    space = socket.CMSG_LEN(descriptors.itemsize)
+    try:
+        packet, ancillary, _, _ = connected.recvmsg(most, space, flags)
+    except BlockingIOError:
+        return None
+    except ConnectionResetError:  # comes before what the other end had sent until it died
+        packet, ancillary, _, _ = connected.recvmsg(most, space, flags)
+    for _, _, data in ancillary:
+        descriptors.frombytes(data)
+    return packet, descriptors.tolist()

@@ -16,36 +16,38 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-# A request starts a process (its connection comes along) or ends one: whether it starts, and the
+# A request starts a process (its connection comes along) or ends one: which kind starts, and the
 # number of the process. Only an end is answered, with the exit code.
-REQUEST = struct.Struct("!?i")
+REQUEST = struct.Struct("!Bi")
 ANSWER = struct.Struct("!i")
+END, READER, DECODER = range(3)
 GRACE_SECONDS = 10.0
+_SECONDS_TO_END = 1.0  # a killed process that takes longer waits for a share that is gone
 _SECONDS_BETWEEN_LOOKS = 0.0005
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _libc = ctypes.CDLL(None)
 
 
-def serve(control: socket.socket, work: Callable[[int], None]) -> None:
+def serve(control: socket.socket, works: Mapping[int, Callable[[int], None]]) -> None:
     """Serve requests until the parent closes its end; forked processes die with this one.
 
     Args:
         control: packets of `REQUEST` and `ANSWER`.
-        work: runs in the forked process, with the descriptor of its connection.
+        works: by kind, what runs in the forked process, with the descriptor of its connection.
     """
     processes: dict[int, int] = {}
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, REQUEST.size, 1)
         if not request:
             return
-        starts, number = REQUEST.unpack(request)
-        if not starts:
+        kind, number = REQUEST.unpack(request)
+        if kind == END:
             control.send(ANSWER.pack(_ended(processes.pop(number, None))))
         for descriptor in descriptors:
-            if process := _forked(control, descriptor, work):
+            if process := _forked(control, descriptor, works[kind]):
                 processes[number] = process
             os.close(descriptor)  # else nobody would see the other end of it close
 
@@ -80,7 +82,7 @@ def _ended(process: int | None) -> int:
     if process is None:
         return os.EX_OSERR
     os.kill(process, signal.SIGKILL)
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + _SECONDS_TO_END
     while time.monotonic() < deadline:
         ended, status = os.waitpid(process, os.WNOHANG)
         if ended:

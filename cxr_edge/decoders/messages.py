@@ -1,4 +1,4 @@
-"""The messages between the pool and a decoder process, and the limits that both sides know.
+"""The messages between the pool and its processes, and the limits that both sides know.
 
 Each message is one JSON object that has every field and no other, each of its exact type: msgspec
 raises ValueError for anything else. An answer carries raw pixels behind a line end.
@@ -17,7 +17,8 @@ from cxr_edge.types import InputWarning, Reason, Stamp
 MAX_SECONDS = 60.0  # that a decoder process may take over one film
 # In front of each message, either way: its bytes, as `multiprocessing.connection` has it.
 MESSAGE_LENGTH = struct.Struct("!i")
-READY = b"ready"  # the first message of a decoder process
+READY = b"ready "  # begins the first message of a decoder process: what its prison is made of
+MOST_READ_BYTES = 64 * 1024  # of a message to or from a reader process
 
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -50,28 +51,23 @@ class StampMessage(_Message, frozen=True):
 
 
 class Request(_Message, frozen=True):
-    """One file to prepare.
+    """One film to decode; its bytes come along as a descriptor.
 
     Attributes:
-        path: as the file system has it; JSON carries it as base64.
+        suffix: of its name, as the file system has it; JSON carries it as base64.
     """
 
-    path: bytes
-    display: str
-    stamp: StampMessage | None
+    suffix: bytes
 
 
 class FilmFacts(_Message, frozen=True):
-    """The fields of a `types.Result` that a decoder process knows: a score is none of them."""
+    """The fields of `prepared.Decoded` besides pixels: neither a name, nor a hash, nor a score."""
 
-    path: str
     reason: Reason
     warnings: tuple[InputWarning, ...]
     width: int | None
     height: int | None
     format: str
-    sha256: str
-    modified_utc: str
     identifier: str
 
 
@@ -83,16 +79,57 @@ class Answer(_Message, frozen=True):
         trouble: lines for the log of the parent.
     """
 
-    result: FilmFacts
-    stamp: StampMessage | None
+    facts: FilmFacts
     view: tuple[int, int] | None
     trouble: str
+
+
+class RootMessage(_Message, frozen=True):
+    """The fields of `types.Root`."""
+
+    path: bytes
+    device: int
+    inode: int
+
+
+class ReadRequest(_Message, frozen=True):
+    """One file to read.
+
+    Attributes:
+        path: as the file system has it.
+        root: the folder that it must lie below.
+        expected: what it must still look like.
+        most: bytes that there is room for.
+    """
+
+    path: bytes
+    root: RootMessage | None
+    expected: StampMessage | None
+    most: int
+
+
+class ReadAnswer(_Message, frozen=True):
+    """What became of it; its bytes come along as a descriptor where they were read.
+
+    Attributes:
+        reason: why it cannot be scored; None for one that was read or has no room.
+        stamp: what it looked like; None where it was not read.
+        sha256: of its bytes.
+        size: how many they are.
+    """
+
+    reason: Reason | None
+    stamp: StampMessage | None
+    sha256: str
+    size: int | None
 
 
 encode = msgspec.json.encode
 read_settings = msgspec.json.Decoder(Settings).decode
 read_request = msgspec.json.Decoder(Request).decode
 read_answer = msgspec.json.Decoder(Answer).decode
+read_read_request = msgspec.json.Decoder(ReadRequest).decode
+read_read_answer = msgspec.json.Decoder(ReadAnswer).decode
 
 
 def stamp_message(stamp: Stamp | None) -> StampMessage | None:

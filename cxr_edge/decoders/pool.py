@@ -1,6 +1,9 @@
-"""Decoder processes: as many as there are cores, each replaced when it dies.
+"""Reader and decoder processes: as many decoders as there are cores, each replaced when it dies.
 
-Their answers are checked like any other input: see `messages`.
+    file -> reader -> sealed memory, hash -> this process -> decoder -> pixels
+
+Readers are believed. Decoders are not: they are given bytes and no name, what they answer belongs
+to the film that they were given, and is checked like any other input: see `messages`.
 """
 
 from __future__ import annotations
@@ -8,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -21,13 +24,17 @@ from numpy.typing import NDArray
 
 from cxr_edge.decoders import messages
 from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.films import Film, Room
 from cxr_edge.decoders.messages import MAX_SECONDS
+from cxr_edge.decoders.readers import Outcome, Readers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
-from cxr_edge.intake.prepared import IntakeSettings, Prepared
+from cxr_edge.intake.prepare import refused
+from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared, Scope
+from cxr_edge.intake.read import MAX_BYTES, hold
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Reason, Result
+from cxr_edge.types import DEFERRED_REASONS, FoundFile, Reason
 
 _Finished = tuple[FoundFile, Prepared]
 
@@ -38,16 +45,18 @@ DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of two JPEGs.
 _FILMS_PER_START = 2
-# Bytes of an answer besides pixels: a name, facts, and a traceback of a deep recursion.
+# Bytes of an answer besides pixels: facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
 _SECONDS_WITH_FEWER = 10.0
-_GRACE_SECONDS = 10.0
 _LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
+# After such an absence of the caller, an answer that fills the socket has time to come in whole.
+_ABSENCE_SECONDS = 1.0
+_ANY_SETTINGS = IntakeSettings(1, Scope((0.0, 0.0), ()))
 
 
 class Workers:
-    """A pool of decoder processes; a context manager that leaves none behind."""
+    """A pool of reader and decoder processes; a context manager that leaves none behind."""
 
     def __init__(
         self, count: int, settings: IntakeSettings, decoders: Decoders | None = None
@@ -55,7 +64,7 @@ class Workers:
         """Nothing starts before the first file needs it.
 
         Args:
-            count: the most processes that there may be.
+            count: the most decoder processes that there may be.
             settings: sent to each.
             decoders: starts the processes; by default one of the pool's own.
         """
@@ -66,9 +75,13 @@ class Workers:
         self._settings = settings
         self._decoders = decoders or Decoders()
         self._is_own = decoders is None
+        self._readers = Readers(count, self._decoders)
         self._workers: list[_Worker] = []
-        self._returned: deque[_Job] = deque()  # of processes that could not be replaced
+        self._room = Room(DEPTH * count, count)
+        self._unread: deque[Film] = deque()  # to be asked for again, or as soon as there is room
+        self._ready: deque[Film] = deque()  # read, and with no decoder yet
         self._deaths_at_start = 0
+        self._looked = self._back = time.monotonic()
 
     def __enter__(self) -> Workers:
         """Start nothing yet."""
@@ -78,14 +91,18 @@ class Workers:
         """Kill every process, whatever it is doing."""
         for worker in self._workers:
             worker.kill()
+        self._readers.end()
+        for film in (*self._ready, *(film for each in self._workers for film in each.films)):
+            film.let_go()
         self._workers.clear()
+        self._ready.clear()
         if self._is_own:
             self._decoders.end()
 
     def prepare(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
-        """Decode files, in any order, a bounded number ahead of the caller.
+        """Read and decode files, in any order, a bounded number ahead of the caller.
 
         Args:
             files: read lazily.
@@ -98,47 +115,103 @@ class Workers:
         Raises:
             DecoderError: no process can be started.
         """
-        waiting = iter(files)
+        waiting = map(Film.of, files)
         while not stop():
-            self._feed(waiting)
-            busy = {worker.channel.fileno(): worker for worker in self._workers if worker.jobs}
-            if not busy:
+            self._ask_for(waiting)
+            self._start_decoders()
+            self._hand_out()
+            if not self._room.films:
                 return
-            answering = set(wait(list(busy), _LOOK_UP_SECONDS))
-            for descriptor, worker in busy.items():
-                yield from self._collect(worker, readable=descriptor in answering)
+            yield from self._look()
 
-    def _feed(self, waiting: Iterator[FoundFile]) -> None:
-        """Keep every worker supplied with `DEPTH` requests."""
-        for worker in self._places():
-            if (job := self._next(waiting)) is None:
+    def prepare_bytes(self, data: bytes, name: str) -> Prepared:
+        """Decode a film that this process has; DecoderError if no process can be started.
+
+        Args:
+            data: a whole file.
+            name: what its row is called.
+        """
+        file = FoundFile(Path(name), name)
+        if len(data) > MAX_BYTES:
+            return refused(file, Reason.TOO_LARGE)
+        film = replace(Film.of(file), size=len(data), held=hold([data]))
+        self._room.take(film)
+        self._ready.append(film)
+        ((_, prepared),) = self.prepare([], lambda: False)
+        return prepared
+
+    def _ask_for(self, waiting: Iterator[Film]) -> None:
+        """Have as many films read as there is room for."""
+        while film := self._unread.popleft() if self._unread else next(waiting, None):
+            if not (self._room.has_place(film) and self._is_asked_for(film)):
+                self._unread.appendleft(film)
                 return
+            self._room.take(film)
+
+    def _is_asked_for(self, film: Film) -> bool:
+        try:
+            return self._readers.send(film)
+        except DecoderError:
+            if not self._room.films:
+                raise
+            return False  # others are under way; a reader may be had later
+
+    def _start_decoders(self) -> None:
+        """Start one for every few films, while these are being read."""
+        wanted = -(-self._room.films // _FILMS_PER_START)
+        while len(self._workers) < min(wanted, self._most()):
             try:
-                (worker or self._started()).send(job)
+                self._start()
             except DecoderError as error:
-                self._do_without(error, [job])
-                return
-
-    def _next(self, waiting: Iterator[FoundFile]) -> _Job | None:
-        return self._returned.popleft() if self._returned else next(map(_Job, waiting), None)
-
-    def _places(self) -> Iterator[_Worker | None]:
-        """Yield the worker for each next film, the least busy first; None for a new process."""
-        for waiting in range(DEPTH):
-            while waiting == _FILMS_PER_START and len(self._workers) < self._most():
-                yield None
-                yield from [self._workers[-1]] * (_FILMS_PER_START - 1)
-            yield from [worker for worker in self._workers if len(worker.jobs) == waiting]
+                self._do_without(error)
 
     def _most(self) -> int:
-        """The most processes that there may be now."""
+        """The most decoders that there may be now."""
         return self._fewer if time.monotonic() < self._fewer_until else self._count
 
-    def _started(self) -> _Worker:
+    def _start(self) -> None:
         self._workers.append(_Worker(self._settings, self._decoders))
         if len(self._workers) == self._count:
             self._fewer = self._count
-        return self._workers[-1]
+
+    def _hand_out(self) -> None:
+        """Give the films that are read to the decoders with the fewest."""
+        while self._ready:
+            worker = min(self._workers, key=lambda each: len(each.films))
+            if len(worker.films) == DEPTH or not worker.send(self._ready[0]):
+                return
+            self._ready.popleft()
+
+    def _look(self) -> Iterator[_Finished]:
+        """Wait for answers and take them; whoever is overdue is ended."""
+        now = time.monotonic()
+        if now - self._looked > _ABSENCE_SECONDS:
+            self._back = now
+        readers = self._readers.waited_for()
+        workers = {worker.channel.fileno(): worker for worker in self._workers}
+        answering = set(wait([*readers, *workers], _LOOK_UP_SECONDS))
+        is_idle = any(not worker.films for worker in self._workers)
+        if readers and is_idle and answering.isdisjoint(readers):
+            self._readers.support()
+        finished: list[_Finished] = []
+        for descriptor, reader in readers.items():
+            outcomes = self._readers.collect(reader, readable=descriptor in answering)
+            finished += self._sorted(outcomes)
+        for descriptor, worker in workers.items():
+            finished += self._collect(worker, readable=descriptor in answering)
+        self._looked = time.monotonic()
+        yield from finished
+
+    def _sorted(self, outcomes: Iterable[Outcome]) -> Iterator[_Finished]:
+        """Put films where they belong now; yields those that nobody can read."""
+        for film, reason in outcomes:
+            if reason is not None:
+                yield self._done(film, refused(film.file, reason))
+            elif film.held is not None:
+                self._ready.append(self._room.measured(film, film.held.size))
+            else:
+                self._room.give(film)
+                self._unread.append(film.once_more())
 
     def _collect(self, worker: _Worker, *, readable: bool) -> list[_Finished]:
         """Take its answers; a worker that has died, or lies, is replaced."""
@@ -148,38 +221,73 @@ class Workers:
                 worker.channel.listen()
             while (message := worker.channel.next()) is not None:
                 if worker.ready:
-                    finished.append(worker.receive(message, self._settings))
+                    finished.append(self._received(worker, message))
                 else:
-                    worker.greet(message)
+                    self._decoders.sandbox = worker.greet(message)
                     self._deaths_at_start = 0
-            if worker.is_overdue():  # also one that sends a byte now and then
+            if self._is_overdue(worker):  # also one that sends a byte now and then
                 raise TimeoutError
         except (EOFError, OSError, ValueError):
             finished += self._replace(worker)
         return finished
 
+    def _received(self, worker: _Worker, message: bytes) -> _Finished:
+        """Join a decoder's answer with its film; ValueError where it makes no sense."""
+        film, decoded = worker.receive(message, self._settings)
+        if film.held is None:
+            raise ValueError("an answer about a film that was not read")
+        prepared = Prepared.of(film.file.display, film.held, decoded)
+        worker.films.popleft()
+        return self._done(film, prepared)
+
+    def _done(self, film: Film, prepared: Prepared) -> _Finished:
+        self._room.give(film)
+        film.let_go()
+        return film.file, prepared
+
+    def _is_overdue(self, worker: _Worker) -> bool:
+        """Whether its film takes too long: it computes without end, or is stopped."""
+        return worker.waited() > MAX_SECONDS and time.monotonic() - self._back > _ABSENCE_SECONDS
+
     def _replace(self, worker: _Worker) -> list[_Finished]:
-        """Start a new process for a dead one; its first file is to blame, the others go on."""
+        """Start a new process for a dead one; its first film is to blame, the others go on."""
+        is_overdue = self._is_overdue(worker)
         code = worker.kill()
-        jobs, finished = _blamed(worker, code)
+        self._workers.remove(worker)
+        again = list(worker.films)
+        finished: list[_Finished] = []
+        if worker.ready and worker.films:
+            if again[0].repeated:
+                finished = [self._given_up(again.pop(0), is_overdue=is_overdue)]
+            else:  # the machine may have run out of memory, or stood still
+                again[0] = replace(again[0], repeated=True)
         self._deaths_at_start = 0 if worker.ready else self._deaths_at_start + 1
-        try:
-            fresh = self._in_place_of(worker, code)
-        except DecoderError as error:
-            self._do_without(error, jobs)
-        else:
-            for job in jobs:
-                fresh.send(job)
+        self._start_again(code, again)
         return finished
 
-    def _in_place_of(self, worker: _Worker, code: int) -> _Worker:
-        self._workers.remove(worker)
-        if self._deaths_at_start == _STARTS_TRIED:
-            raise DecoderError(f"decoder processes cannot be started here (exit code {code})")
-        return self._started()
+    def _given_up(self, film: Film, *, is_overdue: bool) -> _Finished:
+        """The outcome of a film that was too much for two decoders."""
+        reason = Reason.TIMEOUT if is_overdue else Reason.DECODER_CRASHED
+        stamp = None if film.held is None else film.held.stamp
+        return self._done(film, replace(refused(film.file, reason), stamp=stamp))
 
-    def _do_without(self, error: DecoderError, jobs: Iterable[_Job]) -> None:
-        """Let the others do its work for a while, if there are any: a system may allow no more."""
+    def _start_again(self, code: int, films: list[Film]) -> None:
+        """Start a process in place of one that has died; it gets the other's films.
+
+        Another might have died as well, unnoticed, and a film would be blamed for that.
+        """
+        try:
+            if self._deaths_at_start == _STARTS_TRIED:
+                raise DecoderError(f"decoder processes cannot be started here (exit code {code})")
+            self._start()
+        except DecoderError as error:
+            self._ready.extendleft(reversed(films))
+            self._do_without(error)
+        else:
+            self._ready.extend(film for film in films if not self._workers[-1].send(film))
+
+    def _do_without(self, error: DecoderError) -> None:
+        """Let the others do the work for a while, if there are any: a system may allow no more."""
         if not self._workers:
             raise error
         if self._fewer == self._count:
@@ -188,17 +296,10 @@ class Workers:
         self._fewer = len(self._workers)
         self._fewer_until = time.monotonic() + _SECONDS_WITH_FEWER
         self._deaths_at_start = 0
-        self._returned.extend(jobs)
-
-
-@dataclass(frozen=True)
-class _Job:
-    file: FoundFile
-    repeated: bool = False
 
 
 class _Worker:
-    """One decoder process and the files sent to it, oldest first."""
+    """One decoder process and the films that were given to it, oldest first."""
 
     def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
         """Start one."""
@@ -210,74 +311,80 @@ class _Worker:
             ) from error
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
-        self._send(msgspec.convert(settings, messages.Settings, from_attributes=True))
-        self.jobs: deque[_Job] = deque()
+        self.films: deque[Film] = deque()
         self.ready = False
         self._heard = time.monotonic()
-
-    def is_overdue(self) -> bool:
-        """Whether its own alarm should have ended it: it is stopped, or waits for a dead share."""
-        return time.monotonic() - self._heard > MAX_SECONDS + _GRACE_SECONDS
-
-    def send(self, job: _Job) -> None:
-        """Request one more file. A worker that has just died is noticed on receiving."""
-        if not self.jobs:
-            self._heard = time.monotonic()
-        self.jobs.append(job)
-        file = job.file
-        stamp = messages.stamp_message(file.stamp)
-        self._send(messages.Request(os.fsencode(file.path), file.display, stamp))
-
-    def _send(self, message: messages.Settings | messages.Request) -> None:
+        message = msgspec.convert(settings, messages.Settings, from_attributes=True)
         with contextlib.suppress(OSError):
             self.channel.send(messages.encode(message))
 
-    def greet(self, message: bytes) -> None:
-        """Check the first message of a worker, which shows that it could be started at all."""
+    def waited(self) -> float:
+        """Seconds since it began with its oldest film; none without one."""
+        return time.monotonic() - self._heard if self.films else 0.0
+
+    def send(self, film: Film) -> bool:
+        """Give it one more film; False if it can take none now.
+
+        One that has just died is noticed on receiving.
+        """
+        suffix = os.fsencode(film.file.path.suffix)
+        held = () if film.held is None else (film.held.descriptor,)
+        with contextlib.suppress(OSError):
+            if not self.channel.send(messages.encode(messages.Request(suffix)), held):
+                return False
+        if not self.films:
+            self._heard = time.monotonic()
+        self.films.append(film)
+        return True
+
+    def greet(self, message: bytes) -> str:
+        """Check the first message of a worker, which shows that it could be started at all.
+
+        Returns:
+            What its prison is made of; it has not seen a film yet.
+        """
         self._heard = time.monotonic()
-        if message != messages.READY:
+        greeting, sandbox = message[: len(messages.READY)], message[len(messages.READY) :].decode()
+        if greeting != messages.READY or not sandbox.isprintable():
             raise ValueError("no greeting")
         self.ready = True
+        return sandbox
 
-    def receive(self, message: bytes, settings: IntakeSettings) -> _Finished:
+    def receive(self, message: bytes, settings: IntakeSettings) -> tuple[Film, Decoded]:
         """Read the next answer.
 
         Raises:
             ValueError: it makes no sense, so that its worker cannot be trusted.
         """
         self._heard = time.monotonic()
-        if not self.jobs:
+        if not self.films:
             raise ValueError("an answer to nothing")
         head, _, pixels = message.partition(b"\n")
         answer = messages.read_answer(head)
-        job = self.jobs[0]
-        if answer.result.path != job.file.display:
-            raise ValueError("an answer about another file")
+        if answer.facts.reason in DEFERRED_REASONS:
+            raise ValueError("a decoder knows nothing of files on their way")
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
             raise ValueError("a view that was not requested, or none")
         square, view = _planes(pixels, settings.size, answer.view)
-        result = Result.without_score(**msgspec.structs.asdict(answer.result))
-        self.jobs.popleft()
-        return job.file, Prepared(result, square, messages.stamp_of(answer.stamp), view)
+        facts = msgspec.structs.asdict(answer.facts)
+        return self.films[0], Decoded(**facts, pixels=square, view=view)
 
     def kill(self) -> int:
         """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
         return self._decoder.end()
 
 
-def _blamed(worker: _Worker, code: int) -> tuple[list[_Job], list[_Finished]]:
-    """Split a dead worker's jobs into those to repeat and the outcome of one that is to blame."""
-    if not (worker.ready and worker.jobs):
-        return list(worker.jobs), []
-    blamed, *others = worker.jobs
-    if not blamed.repeated:  # the machine may have run out of memory, or a share stood still
-        return [replace(blamed, repeated=True), *others], []
-    timed_out = code == -signal.SIGALRM or worker.is_overdue()
-    reason = Reason.TIMEOUT if timed_out else Reason.DECODER_CRASHED
-    result = Result.without_score(blamed.file.display, reason)
-    return others, [(blamed.file, Prepared(result))]
+def sandbox() -> str:
+    """What protects this machine from its decoders: one is started, and asked.
+
+    Raises:
+        DecoderError: none can be started.
+    """
+    with Decoders() as decoders, Workers(1, _ANY_SETTINGS, decoders) as workers:
+        workers.prepare_bytes(b"", "nothing")
+        return decoders.sandbox
 
 
 def _planes(

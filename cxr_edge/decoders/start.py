@@ -15,7 +15,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from cxr_edge.decoders.forkserver import ANSWER, GRACE_SECONDS, REQUEST
+from cxr_edge.decoders.forkserver import ANSWER, DECODER, END, GRACE_SECONDS, READER, REQUEST
 from cxr_edge.support.cores import usable_cores
 
 # The child finds its modules where this process did; -P keeps the current folder out until then.
@@ -33,8 +33,12 @@ ENVIRONMENT = {
 }
 
 
-class DecoderProcess:
-    """A process that waits for its settings and for films.
+# A message to or from a reader is one packet; an answer of a decoder has more bytes than one holds.
+_SOCKETS = {READER: socket.SOCK_SEQPACKET, DECODER: socket.SOCK_STREAM}
+
+
+class ForkedProcess:
+    """A decoder, which waits for its settings and for films, or a reader.
 
     Attributes:
         socket: our end of the connection to it.
@@ -53,10 +57,15 @@ class DecoderProcess:
 
 
 class Decoders:
-    """The source of decoder processes; a context manager that leaves none behind."""
+    """The source of decoder processes; a context manager that leaves none behind.
+
+    Attributes:
+        sandbox: what protects from the one that started last, see `prison`; empty without one.
+    """
 
     def __init__(self) -> None:
         """Start nothing yet."""
+        self.sandbox = ""
         self._server: _Server | None = None
         self._started = 0
 
@@ -84,28 +93,28 @@ class Decoders:
             if usable_cores() > 1:
                 self._server = _Server()
 
-    def start(self) -> DecoderProcess:
-        """Start one more process; OSError if the system refuses."""
+    def start(self, kind: int = DECODER) -> ForkedProcess:
+        """Start one more process, see `forkserver`; OSError if the system refuses."""
         self._started += 1
-        ours, theirs = socket.socketpair()  # a refusal says nothing about running ones
+        ours, theirs = socket.socketpair(socket.AF_UNIX, _SOCKETS[kind])
         try:
-            server = self._forked(theirs.fileno())
+            server = self._forked(kind, theirs.fileno())
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
-        return DecoderProcess(server, self._started, ours)
+        return ForkedProcess(server, self._started, ours)
 
-    def _forked(self, descriptor: int) -> _Server:
+    def _forked(self, kind: int, descriptor: int) -> _Server:
         """Fork a process for the other end of a connection; returns the server that did."""
         if self._server is not None:
             with suppress(OSError):
-                self._server.fork(self._started, descriptor)
+                self._server.fork(kind, self._started, descriptor)
                 return self._server
             self._server.kill()  # it has died
         self._server = _Server()
-        self._server.fork(self._started, descriptor)
+        self._server.fork(kind, self._started, descriptor)
         return self._server
 
 
@@ -125,20 +134,20 @@ class _Server:
         finally:
             theirs.close()
 
-    def fork(self, number: int, descriptor: int) -> None:
+    def fork(self, kind: int, number: int, descriptor: int) -> None:
         """Fork a process for this end of a connection; OSError if the server has died."""
-        socket.send_fds(self._control, [REQUEST.pack(True, number)], [descriptor])
+        socket.send_fds(self._control, [REQUEST.pack(kind, number)], [descriptor])
 
     def end(self, number: int) -> int:
         """End one process; its exit code, or the server's if that had to be killed, with all."""
         with suppress(OSError):
-            self._control.send(REQUEST.pack(False, number))
+            self._control.send(REQUEST.pack(END, number))
             if answer := self._control.recv(ANSWER.size):
                 return int(ANSWER.unpack(answer)[0])
         return self.kill()
 
     def kill(self) -> int:
-        """Kill it and all that it has forked; returns its exit code as `DecoderProcess.end`."""
+        """Kill it and all that it has forked; returns its exit code as `ForkedProcess.end`."""
         self._control.close()
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):

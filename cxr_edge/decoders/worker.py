@@ -1,8 +1,7 @@
-"""The decoder process: reads and decodes files that nobody trusts, and has little to lose.
+"""The decoder process: decodes films that nobody trusts, and has nothing to lose.
 
-A decoder that is tricked or crashes takes this process with it and nothing else. It may not use
-more than 1 GiB of addresses, write a file, dump core or take longer than a minute over one film,
-and its parent checks every answer: see `pool`.
+A decoder that is tricked or crashes takes this process with it and nothing else: see `prison`. Its
+parent ends one that takes longer than a minute over a film, and checks every answer: see `pool`.
 """
 
 from __future__ import annotations
@@ -16,42 +15,38 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from PIL import Image
 
-from cxr_edge.decoders import forkserver, messages
-from cxr_edge.decoders.messages import MAX_SECONDS
-from cxr_edge.intake.prepare import prepare
-from cxr_edge.intake.prepared import IntakeSettings, Prepared
-from cxr_edge.types import FoundFile
-
-MAX_ADDRESS_SPACE = 1024 * 1024 * 1024
+from cxr_edge.decoders import forkserver, messages, prison
+from cxr_edge.decoders.reader import read_films
+from cxr_edge.intake.prepare import decode_film
+from cxr_edge.intake.prepared import Decoded, IntakeSettings
+from cxr_edge.intake.read import content
 
 
 def main() -> None:
-    """Import what decoding needs, once, and fork a decoder for each connection.
+    """Import what decoding needs, once, and fork a decoder or a reader for each connection.
 
     Argument: the descriptor of our end of the connection to the parent.
     """
     # The parent alone decides when to stop; a terminal's Ctrl-C goes to every process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # even if the first caller ignored it
-    _limit_resources()
+    prison.limit_resources({resource.RLIMIT_CORE: 0})  # a core would hold films
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
     _import_ahead()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
-        forkserver.serve(control, decode_films)
+        works = {forkserver.READER: read_films, forkserver.DECODER: decode_films}
+        forkserver.serve(control, works)
 
 
 def _import_ahead() -> None:
     """Import what most films need, and keep shared memory shared while garbage is collected."""
     importlib.import_module("cxr_edge.images.raster")
     Image.preinit()
+    prison.readable()
     gc.freeze()
 
 
@@ -59,59 +54,59 @@ def decode_films(descriptor: int) -> None:
     """Answer each request until the connection ends; the first message holds the settings."""
     trouble = _Trouble()
     logging.getLogger("cxr_edge").addHandler(trouble)
-    with open(descriptor, "rb", closefd=False) as ours, open(descriptor, "wb") as theirs:
-        requests = _received(ours)
-        if (first := next(requests, None)) is None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor) as connection:
+        sandbox = prison.enter(descriptor)
+        if (first := _received(connection)) is None:
             return  # the parent did not need this process
-        message = messages.read_settings(first)
+        message = messages.read_settings(first[0])
         settings = msgspec.convert(message, IntakeSettings, from_attributes=True)
-        _send(theirs, messages.READY)
-        for request in requests:
-            _send(theirs, _answer(messages.read_request(request), settings, trouble))
+        _send(descriptor, messages.READY + sandbox.encode())
+        while (received := _received(connection)) is not None:
+            _send(descriptor, _answer(*received, settings, trouble))
 
 
-def _received(requests: BinaryIO) -> Iterator[bytes]:
-    """Yield messages until the parent closes its end."""
-    while len(head := requests.read(messages.MESSAGE_LENGTH.size)) == messages.MESSAGE_LENGTH.size:
-        yield requests.read(*messages.MESSAGE_LENGTH.unpack(head))
+def _received(connection: socket.socket) -> tuple[bytes, list[int]] | None:
+    """One message and the descriptors that came with it; None once the parent has closed its end.
+
+    They come with its first byte.
+    """
+    length = messages.MESSAGE_LENGTH
+    head, descriptors, _, _ = socket.recv_fds(connection, length.size, 1)
+    while 0 < len(head) < length.size and (more := connection.recv(length.size - len(head))):
+        head += more
+    if len(head) < length.size:
+        return None
+    (size,) = length.unpack(head)
+    body = b""
+    while len(body) < size and (more := connection.recv(size - len(body))):
+        body += more
+    return body, descriptors
 
 
-def _send(answers: BinaryIO, answer: bytes) -> None:
-    answers.write(messages.MESSAGE_LENGTH.pack(len(answer)) + answer)
-    answers.flush()
+def _send(descriptor: int, answer: bytes) -> None:
+    rest = memoryview(messages.MESSAGE_LENGTH.pack(len(answer)) + answer)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
-def _limit_resources() -> None:
-    for kind, limit in (
-        (resource.RLIMIT_AS, MAX_ADDRESS_SPACE),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (limit, limit))
-
-
-def _answer(request: messages.Request, settings: IntakeSettings, trouble: _Trouble) -> bytes:
-    """Prepare one file; returns a line of JSON and behind it the pixels."""
-    # The alarm's default action ends the process, also from inside a decoder that never returns.
-    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
-    prepared = prepare(_file(request), settings)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    planes = (prepared.pixels, prepared.view)
+def _answer(request: bytes, films: list[int], settings: IntakeSettings, trouble: _Trouble) -> bytes:
+    """Prepare one film; returns a line of JSON and behind it the pixels."""
+    suffix = os.fsdecode(messages.read_request(request).suffix)
+    (film,) = films
+    try:
+        data = content(film)
+    finally:
+        os.close(film)
+    decoded = decode_film(data, f"film{suffix}", settings)
+    planes = (decoded.pixels, decoded.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
-    return messages.encode(_facts(prepared, trouble.taken())) + b"\n" + pixels
+    return messages.encode(_facts(decoded, trouble.taken())) + b"\n" + pixels
 
 
-def _file(request: messages.Request) -> FoundFile:
-    path = Path(os.fsdecode(request.path))
-    return FoundFile(path, request.display, stamp=messages.stamp_of(request.stamp))
-
-
-def _facts(prepared: Prepared, trouble: str) -> messages.Answer:
-    facts = msgspec.convert(prepared.result, messages.FilmFacts, from_attributes=True)
-    view = None if prepared.view is None else prepared.view.shape
-    return messages.Answer(facts, messages.stamp_message(prepared.stamp), view, trouble)
+def _facts(decoded: Decoded, trouble: str) -> messages.Answer:
+    facts = msgspec.convert(decoded, messages.FilmFacts, from_attributes=True)
+    view = None if decoded.view is None else decoded.view.shape
+    return messages.Answer(facts, view, trouble)
 
 
 class _Trouble(logging.Handler):

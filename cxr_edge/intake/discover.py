@@ -1,4 +1,8 @@
-"""Lists the INPUTs: every entry once, in a fixed order, links never followed."""
+"""Lists the INPUTs: every entry once, in a fixed order, links never followed.
+
+Folders are listed below a descriptor of their INPUT: one that is swapped for a link while the run
+walks is an entry that cannot be listed.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cxr_edge.errors import InputError
+from cxr_edge.intake.read import relative
+from cxr_edge.support.beneath import open_beneath
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Reason, Stamp
+from cxr_edge.types import FoundFile, Reason, Root, Stamp
 
 # How rsync, browsers, SFTP servers and file managers name what they have not finished.
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload")
@@ -77,13 +83,14 @@ def _entries(roots: dict[Path, Path], left_out: LeftOut) -> Iterator[FoundFile]:
     prefixes = _prefixes(roots)
     seen: set[Path] = set()
     for root, prefix in prefixes.items():
-        for path, entry in _walk(root, left_out):
-            if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
-                if path in seen:
-                    continue
-                seen.add(path)
-            name = _display(path, root, prefix) or roots[root].name
-            yield _found(path, display_name(name), entry)
+        with _opened(root) as (descriptor, place):
+            for path, entry in _walk(root, descriptor, left_out):
+                if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
+                    if path in seen:
+                        continue
+                    seen.add(path)
+                name = _display(path, root, prefix) or roots[root].name
+                yield _found(path, display_name(name), entry, place)
 
 
 def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
@@ -93,6 +100,7 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
     """
     seen: set[Path] = set()
     left_out = left_out or LeftOut()
+    roots: dict[Path, Root | None] = {}
     for name in paths:
         path = _located(name)
         if path not in seen:
@@ -102,7 +110,9 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
                 continue
             temporary = _is_temporary(path.name)
             entry = Reason.TEMPORARY_NAME if temporary else _stat(path)
-            yield _found(path, display_name(name), entry)
+            if path.parent not in roots:
+                roots[path.parent] = _root(path.parent)
+            yield _found(path, display_name(name), entry, roots[path.parent])
 
 
 def _located(name: str) -> Path:
@@ -130,17 +140,50 @@ def _prefixes(roots: dict[Path, Path]) -> dict[Path, str]:
 
 def _display(path: Path, root: Path, prefix: str) -> str:
     """Relative to its INPUT, behind the name of that where there are several."""
-    relative = str(path)[len(str(root)) :].lstrip("/")  # a fifth of the time of `relative_to`
-    return "/".join(filter(None, (prefix, relative)))
+    return "/".join(filter(None, (prefix, relative(path, root))))
 
 
-def _walk(root: Path, left_out: LeftOut) -> Iterator[tuple[Path, _Entry]]:
+@contextlib.contextmanager
+def _opened(given: Path) -> Iterator[tuple[int, Root | None]]:
+    """Open an INPUT, or the folder of one that is a file, while it is walked.
+
+    Nothing can be listed or read below one that has gone meanwhile.
+    """
+    folder = given if _is_folder(_stat(given)) else given.parent
+    try:
+        descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, ValueError):  # ValueError: no file name has a null byte in it
+        yield -1, None
+        return
+    try:
+        facts = os.fstat(descriptor)
+        yield descriptor, Root(folder, facts.st_dev, facts.st_ino)
+    finally:
+        os.close(descriptor)
+
+
+def _root(folder: Path) -> Root | None:
+    """The folder of a listed file; None where it cannot be opened, and then the file neither."""
+    with _opened(folder) as (_, root):
+        return root
+
+
+def _names(folder: str, descriptor: int) -> list[str]:
+    """Names in a folder below an open one; OSError also where there is a link on the way."""
+    opened = open_beneath(descriptor, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
+    try:
+        return sorted(os.listdir(opened), key=os.fsencode)  # noqa: PTH208 - names, not paths
+    finally:
+        os.close(opened)
+
+
+def _walk(root: Path, descriptor: int, left_out: LeftOut) -> Iterator[tuple[Path, _Entry]]:
     """Depth first, entries sorted by name; a folder that cannot be listed is itself an entry."""
     pending = [root]
     while pending:
         path = pending.pop()
         entry = _stat(path)
-        is_folder = not isinstance(entry, Reason) and stat.S_ISDIR(entry.st_mode)
+        is_folder = _is_folder(entry)
         if is_folder and path is not root and _is_system(path.name):
             left_out.add_below(path)
             continue
@@ -151,7 +194,7 @@ def _walk(root: Path, left_out: LeftOut) -> Iterator[tuple[Path, _Entry]]:
             yield path, entry
             continue
         try:
-            children = sorted(os.listdir(path), key=os.fsencode)  # noqa: PTH208 - names, not paths
+            children = _names(relative(path, root), descriptor)
         except OSError:
             yield path, Reason.UNREADABLE_FOLDER
             continue
@@ -162,6 +205,10 @@ def _is_system(folder: str) -> bool:
     """Named as a folder that a system keeps for itself."""
     name = folder.lower()
     return name in _SYSTEM_FOLDERS or name.startswith(_TRASH)
+
+
+def _is_folder(entry: _Entry) -> bool:
+    return not isinstance(entry, Reason) and stat.S_ISDIR(entry.st_mode)
 
 
 def _is_temporary(name: str, *, is_folder: bool = False) -> bool:
@@ -182,11 +229,12 @@ def _stat(path: Path) -> _Entry:
         return Reason.IO_ERROR
 
 
-def _found(path: Path, display: str, entry: _Entry) -> FoundFile:
+def _found(path: Path, display: str, entry: _Entry, root: Root | None) -> FoundFile:
     """An entry with the problem that rules it out; opening it checks again, without a race."""
     if isinstance(entry, Reason):
         return FoundFile(path, display, entry)
     if stat.S_ISREG(entry.st_mode):
-        return FoundFile(path, display, None, Stamp.of(entry), time.time_ns())
+        facts = Stamp.of(entry), time.time_ns(), root, entry.st_size
+        return FoundFile(path, display, None, *facts)
     problem = Reason.SYMLINK if stat.S_ISLNK(entry.st_mode) else Reason.NOT_A_FILE
     return FoundFile(path, display, problem)

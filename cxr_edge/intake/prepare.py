@@ -1,22 +1,20 @@
-"""One file from bytes to network input; whatever happens becomes its result."""
+"""One film from bytes to network input; whatever happens becomes its result."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
-from cxr_edge.intake.prepared import IntakeSettings, Prepared
-from cxr_edge.intake.read import read_file
+from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
+from cxr_edge.intake.read import content, read_film
 from cxr_edge.preprocess import InnerFilm, to_network_input, to_view, without_border
-from cxr_edge.support.utc import file_time_text
 from cxr_edge.types import (
     DecodedImage,
-    FileContent,
     FoundFile,
     InputWarning,
     Reason,
@@ -31,38 +29,51 @@ _log = logging.getLogger(__name__)
 
 
 def prepare(file: FoundFile, settings: IntakeSettings) -> Prepared:
-    """Read, decode, check and resize one file."""
-    waiting = Result.without_score(file.display, file.problem or Reason.INTERNAL_ERROR)
+    """Read, decode, check and resize one file in this process; the pool has others do it."""
     if file.problem is not None:
-        return Prepared(waiting)
-    read = Prepared(waiting)
+        return refused(file, file.problem)
     try:
-        content = read_file(file.path, file.stamp)
-        read = _read(waiting, content)
-        return _decoded(read, content, file, settings)
+        held = read_film(file)
     except ImageError as error:
-        return replace(read, result=_refused(read.result, error))
+        return refused(file, error.reason)
     except Exception as error:
-        # A defect of ours must cost one row and say so, not the night. Its message may quote the
-        # file, whose name may be a patient's: neither goes into a log.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("unexpected %s in a film marked internal_error\n%s", type(error).__name__, where)
-        return read
+        log_defect(error)
+        return refused(file, Reason.INTERNAL_ERROR)
+    with contextlib.closing(held):
+        decoded = decode_film(content(held.descriptor), file.path.name, settings)
+    return Prepared.of(file.display, held, decoded)
 
 
-def _read(waiting: Result, content: FileContent) -> Prepared:
-    """Facts that need no decoding."""
-    modified = file_time_text(content.stamp.mtime_ns)
-    facts = replace(waiting, sha256=content.sha256, modified_utc=modified)
-    return Prepared(facts, stamp=content.stamp)
+def refused(file: FoundFile, reason: Reason) -> Prepared:
+    """A file that could not be read."""
+    return Prepared(Result.without_score(file.display, reason))
 
 
-def _decoded(
-    read: Prepared, content: FileContent, file: FoundFile, settings: IntakeSettings
-) -> Prepared:
-    """Decode and judge a film, and resize it for the network."""
-    image, film = film_of(content.data, file.path.name, settings)
-    return _with_pixels(read, image, film, settings)
+def decode_film(data: bytes, name: str, settings: IntakeSettings) -> Decoded:
+    """Decode, check and resize a film; what goes wrong is its reason.
+
+    Args:
+        data: the whole file.
+        name: its name, of which the extension counts.
+        settings: what the model asks of a film.
+    """
+    try:
+        image, film = film_of(data, name, settings)
+        return _decoded(image, film, settings)
+    except ImageError as error:
+        return Decoded(error.reason, format=error.format)
+    except Exception as error:
+        log_defect(error)
+        return Decoded()
+
+
+def log_defect(error: Exception) -> None:
+    """A defect of ours must cost one row and say so, not the night.
+
+    Its message may quote the file, whose name may be a patient's: neither goes into a log.
+    """
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("unexpected %s in a film marked internal_error\n%s", type(error).__name__, where)
 
 
 def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepared:
@@ -72,24 +83,20 @@ def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepa
         pixels: uint8 [H, W], 0 black and bone bright.
         settings: what the model asks of a film.
     """
-    read = Prepared(Result.without_score("array", Reason.INTERNAL_ERROR))
-    return _with_pixels(read, DecodedImage(pixels, "array"), without_border(pixels), settings)
+    decoded = _decoded(DecodedImage(pixels, "array"), without_border(pixels), settings)
+    return Prepared(decoded.result("array"), decoded.pixels, view=decoded.view)
 
 
-def _with_pixels(
-    read: Prepared, image: DecodedImage, film: InnerFilm, settings: IntakeSettings
-) -> Prepared:
-    pixels = to_network_input(film, settings.size)
-    facts = replace(
-        read.result,
+def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> Decoded:
+    return Decoded(
         width=image.width,
         height=image.height,
         format=image.format,
         warnings=_warnings(image, film, settings),
         identifier=image.study.identifier if image.study else "",
+        pixels=to_network_input(film, settings.size),
+        view=to_view(film) if settings.view else None,
     )
-    view = to_view(film) if settings.view else None
-    return Prepared(facts, pixels, read.stamp, view)
 
 
 def film_of(data: bytes, name: str, settings: IntakeSettings) -> tuple[DecodedImage, InnerFilm]:
@@ -114,12 +121,3 @@ def _warnings(
     if image.study is not None:
         warnings.update(scope_warnings(image.study, settings.scope))
     return tuple(warning for warning in InputWarning if warning in warnings)
-
-
-def _refused(read: Result, error: ImageError) -> Result:
-    return replace(
-        Result.without_score(read.path, error.reason),
-        format=error.format,
-        sha256=read.sha256,
-        modified_utc=read.modified_utc,
-    )

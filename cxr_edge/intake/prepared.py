@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cxr_edge.intake.read import Held
 from cxr_edge.preprocess import VIEW_SIDE
-from cxr_edge.types import Result, Stamp
+from cxr_edge.support.utc import file_time_text
+from cxr_edge.types import InputWarning, Reason, Result, Stamp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,12 +68,50 @@ class IntakeSettings:
 
 
 @dataclass(frozen=True)
+class Decoded:
+    """Everything that decoding says about a film; it knows neither name nor hash.
+
+    Attributes:
+        reason: why there is nothing to score. For a film that is still to be scored it says
+            `internal_error`, which is what it would be if nobody scored it.
+        pixels: uint8 [S, S, 1], or None where there is nothing to score.
+        view: uint8 [h, w] for a page, where one was asked for.
+    """
+
+    reason: Reason = Reason.INTERNAL_ERROR
+    warnings: tuple[InputWarning, ...] = ()
+    width: int | None = None
+    height: int | None = None
+    format: str = ""
+    identifier: str = ""
+    pixels: NDArray[np.uint8] | None = None
+    view: NDArray[np.uint8] | None = None
+
+    def result(self, display: str, **facts: str) -> Result:
+        """The row of a film, which is not scored yet.
+
+        Args:
+            display: its name.
+            facts: those of its file.
+        """
+        return Result.without_score(
+            display,
+            self.reason,
+            warnings=self.warnings,
+            width=self.width,
+            height=self.height,
+            format=self.format,
+            identifier=self.identifier,
+            **facts,
+        )
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A file on its way to the network.
 
     Attributes:
-        result: what is known so far. For a film that is still to be scored it says
-            `internal_error`, which is what it would be if nobody scored it.
+        result: what is known so far, see `Decoded.reason`.
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
         stamp: what the file looked like when its bytes were read.
         view: uint8 [h, w] for a page, where one was asked for.
@@ -81,3 +121,10 @@ class Prepared:
     pixels: NDArray[np.uint8] | None = None
     stamp: Stamp | None = None
     view: NDArray[np.uint8] | None = None
+
+    @classmethod
+    def of(cls, display: str, held: Held, decoded: Decoded) -> Prepared:
+        """Join what was read and what was decoded."""
+        modified = "" if held.stamp is None else file_time_text(held.stamp.mtime_ns)
+        result = decoded.result(display, sha256=held.sha256, modified_utc=modified)
+        return cls(result, decoded.pixels, held.stamp, decoded.view)

@@ -57,6 +57,7 @@ _RECALL = (
     f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
     "ORDER BY run DESC LIMIT 1"
 )
+_LAST_REASON = "SELECT reason FROM item WHERE path = ? AND stamp = ? ORDER BY run DESC LIMIT 1"
 _RECORD = f"INSERT OR REPLACE INTO item (checksum, run, {_ROW}) VALUES ({', '.join('?' * 16)})"
 # Of the rows with the same bytes, SQLite takes the other columns from the one of the latest run.
 _KNOWN = (
@@ -160,6 +161,15 @@ class Run:
             return None if row is None else _result(row[_FIRST_FACT:], file.display)
         except (AttributeError, TypeError, ValueError):  # as this version would not write it
             return None
+
+    def timed_out(self, file: FoundFile) -> bool:
+        """Whether a file that is unchanged since held a decoder too long in an earlier run."""
+        if file.stamp is None:
+            return False
+        with errors_translated():
+            key = (os.fsencode(file.path), _stamp_text(file.stamp))
+            row = self.connection.execute(_LAST_REASON, key).fetchone()
+        return row is not None and bool(row[0] == Reason.TIMEOUT.value)
 
     def known_probabilities(self, sha256s: Sequence[str]) -> dict[str, float]:
         """The scores of these bytes under these settings, whatever files they were in."""

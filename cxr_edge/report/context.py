@@ -38,6 +38,7 @@ class RunContext:
         directory: where the command was given; relative names in it are from there.
         recalled: rows that an earlier run had computed, of files that have not changed since.
         left_out: files in system folders, for which there is no row.
+        sandbox: what protected this machine from its decoders; empty if none was needed.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class RunContext:
     directory: str
     recalled: int
     left_out: int = 0
+    sandbox: str = ""
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -68,7 +70,7 @@ class RunContext:
             TypeError, ValueError: another version wrote it.
         """
         # A run of before these were recorded, or had this name, can be rendered too.
-        recorded = {"directory": "", "recalled": 0, "left_out": 0, **values}
+        recorded = {"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", **values}
         renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
         return read(cls, renamed, "context")
 

@@ -40,6 +40,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "command": list(context.command),
         "directory": context.directory,
         "recalled": context.recalled,
+        "sandbox": context.sandbox or None,
     }
 
 

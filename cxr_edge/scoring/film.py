@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import weakref
 from dataclasses import dataclass, field
@@ -150,14 +149,8 @@ class Model:
         if isinstance(film, np.ndarray):
             return _of_array(film, self._settings)
         if isinstance(film, bytes):
-            # Decoders read files; this one is gone before anybody could look for it.
-            with tempfile.NamedTemporaryFile(prefix="cxr-edge-") as file:
-                file.write(film)
-                file.flush()
-                return self._decoded(Path(file.name))
-        return self._decoded(Path(os.path.realpath(film)))
-
-    def _decoded(self, path: Path) -> Prepared:
+            return self._workers.prepare_bytes(film, "bytes")
+        path = Path(os.path.realpath(film))
         file = FoundFile(path, display_name(path.name))
         ((_, prepared),) = self._workers.prepare([file], lambda: False)
         return prepared

@@ -40,6 +40,7 @@ class _Setup:
     clock: Clock
     decision: Decision
     pipeline: Pipeline
+    decoders: Decoders
     device: str
 
 
@@ -86,7 +87,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         with observer.signals_held():
             runner = load(choice, device, telling_of_cpu(observer), content)
         pipeline = Pipeline(choice, runner, work, observer, decoders)
-        setup = _Setup(job, clock, decision, pipeline, runner.device)
+        setup = _Setup(job, clock, decision, pipeline, decoders, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             total = _total(job, files, observer)
@@ -213,6 +214,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         command=tuple(map(display_name, job.command)),
         directory=_working_folder(),
         recalled=recalled,
+        sandbox=setup.decoders.sandbox,
     )
 
 

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.read import current_stamp
@@ -14,7 +15,7 @@ from cxr_edge.ledger.runs import Entry, Run
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.scoring.forward_passes import Item, Passes
 from cxr_edge.scoring.observer import Progress
-from cxr_edge.types import FoundFile, Reason, Result, Stamp
+from cxr_edge.types import FoundFile, Reason, Result, Root, Stamp
 
 # Rows that need no network are committed in groups: one fsync for many.
 _ROWS_PER_COMMIT = 1000
@@ -56,7 +57,8 @@ class Scorer:
         """Score files and commit a row for each.
 
         A file that was still changing is looked at again at the end, once it has had time to
-        settle; what changes even then stays deferred.
+        settle; what changes even then stays deferred. Bytes that took an earlier run too long come
+        last.
 
         Args:
             files: what discovery found; read lazily, so memory does not grow with the folder.
@@ -65,21 +67,34 @@ class Scorer:
             Whether every file has its row; False after a stop, with what is scored recorded.
         """
         watch = _Watch(self.settle)
-        self._decode_and_infer(self._unknown(files, watch), watch, self.progress.recorded)
+        slow: list[FoundFile] = []
+        unknown = self._unknown(files, watch, slow)
+        self._decode_and_infer(unknown, watch, self.progress.recorded)
         changing = self.run.unsettled()
         if changing and self._waited_until(watch.quiet_at, len(changing)):
             # They have been counted.
             self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
+        self._decode_and_infer(slow, watch, self.progress.recorded)
         return not self.stop()
 
-    def _unknown(self, files: Iterable[FoundFile], watch: _Watch) -> Iterator[FoundFile]:
-        """Files that must be read; rows for the others are recorded on the way."""
+    def _unknown(
+        self, files: Iterable[FoundFile], watch: _Watch, slow: list[FoundFile]
+    ) -> Iterator[FoundFile]:
+        """Files that must be read; rows for the others are recorded on the way, `slow` is filled.
+
+        Two that hold a decoder for a minute each would keep a hundred others waiting.
+        """
         rows: list[Entry] = []
         for file in itertools.takewhile(lambda _: not self.stop(), files):
             result = self._result_without_reading(file, watch)
             if result is None:
+                watch.remember(file)
                 # Without a settle rule a file may change until it is read.
-                yield file if self.settle.seconds > 0 else replace(file, stamp=None)
+                unread = file if self.settle.seconds > 0 else replace(file, stamp=None)
+                if self.run.timed_out(file):
+                    slow.append(unread)
+                else:
+                    yield unread
                 continue
             rows.append(Entry(file, result, file.stamp))
             if len(rows) == _ROWS_PER_COMMIT:
@@ -131,7 +146,13 @@ class _Watch:
 
     def __init__(self, rule: SettleRule) -> None:
         self._rule = rule
+        self._roots: set[Root] = set()
         self.quiet_at = 0.0  # on the monotonic clock
+
+    def remember(self, file: FoundFile) -> None:
+        """Keep the folder that a file was found below: the ledger knows names alone."""
+        if file.root is not None:
+            self._roots.add(file.root)
 
     def objection(self, stamp: Stamp) -> Reason | None:
         """Why a file should not be read now."""
@@ -152,9 +173,15 @@ class _Watch:
 
         A file that still has the stamp it had is fit to be read; one that has another is not.
         """
+        file = replace(file, root=self._root_of(file.path))
         stamp, now_ns = current_stamp(file.path), time.time_ns()
         if stamp is None or self._rule.missing_seconds(stamp, now_ns) > 0:
             return file
         if self._rule.objection(stamp) is not None:
             return file
-        return replace(file, stamp=stamp, seen_ns=now_ns)
+        return replace(file, stamp=stamp, seen_ns=now_ns, size=stamp.size)
+
+    def _root_of(self, path: Path) -> Root | None:
+        """The innermost folder that a file was found below."""
+        above = [root for root in self._roots if path.is_relative_to(root.path)]
+        return max(above, key=lambda root: len(root.path.parts), default=None)

@@ -28,6 +28,7 @@ HEAD = re.compile(
     r"onnxruntime-gpu (\S+|not installed)\n"
     r"ai-edge-litert (\S+|not installed)\n"
     r"cores \d+\n"
+    r"decoders: .*seccomp.*, .*no new privileges.*\n"
     r"state (?P<state>\S+), [\d.]+ GB free\n"
 )
 

@@ -20,7 +20,6 @@ from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.state import held
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.scoring import night
-from cxr_edge.scoring.job import ScoreJob
 from tests.cli.conftest import Run
 from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, raising, write_tree

@@ -80,6 +80,22 @@ def test_the_end(pair: Pair) -> None:
         channel.send(b"more")
 
 
+def test_sending_never_waits(pair: Pair) -> None:
+    """The other end reads nothing: some are taken, then none, and nothing of the last."""
+    channel, theirs = pair
+    sent = 0
+    while channel.send(b"x" * 300):
+        sent += 1
+    theirs.setblocking(False)
+    arrived = b"".join(iter(lambda: theirs.recv(300 + 4), b"")) if not sent else b""
+    while len(arrived) < sent * 304:
+        arrived += theirs.recv(65536)
+    assert arrived == framed(*[b"x" * 300] * sent)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    assert channel.send(b"again")
+
+
 def test_framed_as_multiprocessing_does_it(pair: Pair) -> None:
     channel, theirs = pair
     with Connection(theirs.detach()) as other:

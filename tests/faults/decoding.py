@@ -98,9 +98,9 @@ def _files(films: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[FoundFi
 
 
 def _decoder_process() -> int:
-    """The one that decodes; our child forks it."""
+    """The one that decodes; our child forks it, and the reader, which has no prison."""
     (server,) = [c for c in _children("self") if b"cxr_edge.decoders.worker" in _command(c)]
-    (process,) = _children(server)
+    (process,) = [c for c in _children(server) if _number(int(c), "status", r"NoNewPrivs:\s+(\d)")]
     return int(process)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import InputError
+from cxr_edge.intake import discover as discover_module
 from cxr_edge.intake.discover import LeftOut, discover, listed
-from cxr_edge.types import Reason, Stamp
+from cxr_edge.types import Reason, Root, Stamp
 from tests.factories import raising, write_tree
 
 
@@ -197,6 +198,37 @@ def test_folders_are_walked_as_files_are_taken(tmp_path: Path) -> None:
     assert [file.display for file in found] == ["b/1", "b/2"]
 
 
+def test_a_folder_swapped_for_a_link_is_not_walked_into(tmp_path: Path) -> None:
+    """Neither at once nor from a folder that was listed before."""
+    found = discover([tree(tmp_path, "in/a/1", "in/b/c/2", "in/b/d/3", "out/c/4", "out/5") / "in"])
+    assert next(found).display == "a/1"
+    (tmp_path / "in/b").rename(tmp_path / "was")
+    (tmp_path / "in/b").symlink_to(tmp_path / "out")
+    assert {file.display: file.problem for file in found} == {"b": Reason.SYMLINK}
+
+
+def test_a_folder_swapped_after_it_was_listed(tmp_path: Path) -> None:
+    found = discover([tree(tmp_path, "in/a/1", "in/a/b/2", "out/b/3") / "in"])
+    assert next(found).display == "a/1"
+    (tmp_path / "in/a").rename(tmp_path / "was")
+    (tmp_path / "in/a").symlink_to(tmp_path / "out")
+    assert {file.display: file.problem for file in found} == {"a/b": Reason.UNREADABLE_FOLDER}
+
+
+@pytest.mark.parametrize("way", ["walked", "listed", "named"])
+def test_films_lie_below_the_folder_that_was_named(way: str, tmp_path: Path) -> None:
+    film = tree(tmp_path, "a.png") / "a.png"
+    ways = {
+        "walked": discover([tmp_path]),
+        "listed": listed([str(film)]),
+        "named": discover([film]),
+    }
+    (file,) = ways[way]
+    facts = tmp_path.stat()
+    assert file.root == Root(tmp_path, facts.st_dev, facts.st_ino)
+    assert file.size == 0
+
+
 def test_input_that_is_a_link_to_a_folder_was_named_on_purpose(tmp_path: Path) -> None:
     tree(tmp_path, "real/a.png")
     (tmp_path / "link").symlink_to("real")
@@ -211,17 +243,17 @@ def test_input_that_is_a_link_to_nothing(tmp_path: Path) -> None:
 def denied(real: Callable[..., Any], name: str, code: int = errno.EACCES) -> Callable[..., Any]:
     """A system call that fails on everything below `name`."""
 
-    def call(path: Any, **options: Any) -> Any:
+    def call(path: Any, *more: Any, **options: Any) -> Any:
         if name in str(path):
             raise OSError(code, os.strerror(code))
-        return real(path, **options)
+        return real(path, *more, **options)
 
     return call
 
 
 def test_unreadable_folder_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree(tmp_path, "closed/1", "open/1")
-    monkeypatch.setattr(os, "listdir", denied(os.listdir, "closed"))
+    monkeypatch.setattr(discover_module, "_names", denied(discover_module._names, "closed"))
     assert problems(tmp_path) == {"closed": Reason.UNREADABLE_FOLDER, "open/1": None}
 
 

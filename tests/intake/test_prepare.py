@@ -128,7 +128,7 @@ def test_facts_of_a_film(film: FoundFile) -> None:
 def test_what_discovery_ruled_out_is_never_opened(
     film: FoundFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare_module, "read_file", raising(AssertionError("opened")))
+    monkeypatch.setattr(prepare_module, "read_film", raising(AssertionError("opened")))
     made = prepare(replace(film, problem=Reason.TEMPORARY_NAME), SETTINGS)
     assert made == Prepared(Result("a.jpg", Status.DEFERRED, Reason.TEMPORARY_NAME))
 
@@ -175,7 +175,7 @@ DEFECTS = {
 
 
 @pytest.mark.parametrize(
-    "step", ["read_file", "decode", "without_border", "to_network_input", "pixel_warnings"]
+    "step", ["read_film", "decode", "without_border", "to_network_input", "pixel_warnings"]
 )
 @pytest.mark.parametrize("error", DEFECTS.values(), ids=DEFECTS)
 def test_a_defect_costs_one_row_and_tells_no_secret(
@@ -193,7 +193,7 @@ def test_a_defect_costs_one_row_and_tells_no_secret(
         made = prepare(file, SETTINGS)
     assert made.result.reason is Reason.INTERNAL_ERROR
     assert made.pixels is None
-    assert bool(made.result.sha256) == (step != "read_file")
+    assert bool(made.result.sha256) == (step != "read_film")
     (record,) = caplog.records
     assert f"unexpected {type(error).__name__} in a film" in record.getMessage()
     assert fragile.__name__ in record.getMessage(), "where it happened"

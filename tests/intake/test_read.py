@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
+import mmap
 import os
 import socket
 import threading
@@ -16,15 +19,27 @@ from typing import Any, NoReturn
 import pytest
 
 from cxr_edge.errors import ImageError
-from cxr_edge.intake import read
-from cxr_edge.intake.read import MAX_BYTES, read_file
-from cxr_edge.types import Reason, Stamp
+from cxr_edge.intake import read as read_module
+from cxr_edge.intake.read import MAX_BYTES, NoRoomError, content, hold, read_film
+from cxr_edge.support import beneath
+from cxr_edge.types import FoundFile, Reason, Root, Stamp
+from tests.factories import raising, write_tree
 
 
 def reason_of(path: Path, expected: Stamp | None = None) -> Reason:
     with pytest.raises(ImageError) as caught:
-        read_file(path, expected)
+        read_film(FoundFile(path, path.name, stamp=expected))
     return caught.value.reason
+
+
+def read(path: Path, expected: Stamp | None = None) -> bytes:
+    """The bytes that are held of a file."""
+    held = read_film(FoundFile(path, path.name, stamp=expected))
+    with contextlib.closing(held):
+        data = content(held.descriptor)
+    assert (held.size, held.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert held.stamp == Stamp.of(path.stat())
+    return data
 
 
 @pytest.fixture
@@ -36,16 +51,13 @@ def film(tmp_path: Path) -> Path:
 
 def test_regular_file(film: Path) -> None:
     os.utime(film, ns=(0, 1_795_000_000_900_000_001))
-    content = read_file(film)
-    assert content.data == b"pixels"
-    assert content.sha256 == hashlib.sha256(b"pixels").hexdigest()
-    assert content.stamp == Stamp.of(film.stat())
-    assert content.stamp.mtime_ns == 1_795_000_000_900_000_001
+    assert read(film) == b"pixels"
+    assert film.stat().st_mtime_ns == 1_795_000_000_900_000_001
 
 
 def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert read_file(tmp_path / "empty").data == b""
+    assert read(tmp_path / "empty") == b""
 
 
 def link(path: Path) -> None:
@@ -126,8 +138,8 @@ def test_too_large_is_known_before_reading(tmp_path: Path) -> None:
 
 
 def test_the_limit_itself_is_fine(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "MAX_BYTES", len(b"pixels"))
-    assert read_file(film).data == b"pixels"
+    monkeypatch.setattr(read_module, "MAX_BYTES", len(b"pixels"))
+    assert read(film) == b"pixels"
 
 
 def rewrite(path: Path) -> None:
@@ -161,7 +173,7 @@ def test_file_that_changes_while_it_is_read(
 
 
 def test_file_that_is_what_it_was_before(film: Path) -> None:
-    assert read_file(film, Stamp.of(film.stat())).data == b"pixels"
+    assert read(film, Stamp.of(film.stat())) == b"pixels"
 
 
 def copied_over(path: Path) -> None:
@@ -198,10 +210,93 @@ def test_disk_that_gives_less_than_it_promised(film: Path, monkeypatch: pytest.M
     names = ("st_mode", "st_mtime_ns", "st_ctime_ns", "st_ino")
     promised = SimpleNamespace(**{name: getattr(true, name) for name in names})
     promised.st_size = true.st_size + 1
-    monkeypatch.setattr(read.os, "fstat", lambda _: promised)
+    monkeypatch.setattr(read_module.os, "fstat", lambda _: promised)
     assert reason_of(film) is Reason.STILL_CHANGING
 
 
 def test_file_that_grows_before_it_is_read(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "_check", lambda facts: film.write_bytes(b"pixels and more"))
+    monkeypatch.setattr(read_module, "_check", lambda facts: film.write_bytes(b"pixels and more"))
     assert reason_of(film) is Reason.STILL_CHANGING
+
+
+def test_bytes_that_are_held_cannot_be_changed() -> None:
+    held = hold([b"pix", b"els"])
+    assert (held.size, held.stamp) == (6, None)
+    for change in (
+        lambda: os.pwrite(held.descriptor, b"P", 0),
+        lambda: os.truncate(held.descriptor, 3),
+        lambda: os.truncate(held.descriptor, 9),
+        lambda: mmap.mmap(held.descriptor, 6, mmap.MAP_SHARED),
+        lambda: fcntl.fcntl(held.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE),
+    ):
+        with pytest.raises(PermissionError):
+            change()
+    assert content(held.descriptor) == content(held.descriptor) == b"pixels"
+    held.close()
+
+
+def test_bytes_that_the_system_has_no_memory_for(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208
+    monkeypatch.setattr(fcntl, "fcntl", raising(OSError(errno.ENOSPC, "No space left")))
+    assert reason_of(film) is Reason.IO_ERROR
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+def test_no_room() -> None:
+    """The file stays what it is, and its size is told."""
+    film = FoundFile(Path(__file__), "test")
+    with pytest.raises(NoRoomError) as caught:
+        read_film(film, most=10)
+    assert caught.value.size == Path(__file__).stat().st_size
+
+
+def below(folder: Path, name: str) -> FoundFile:
+    facts = folder.stat()
+    return FoundFile(folder / name, name, root=Root(folder, facts.st_dev, facts.st_ino))
+
+
+def folder_becomes_a_link(root: Path) -> None:
+    (root / "sub").rename(root / "was")
+    (root / "sub").symlink_to(root.parent / "outside")
+
+
+def root_becomes_a_link(root: Path) -> None:
+    root.rename(root.with_name("was"))
+    root.symlink_to(root.with_name("outside"))
+    (root / "sub").mkdir()
+    (root / "film").rename(root / "sub/film")
+
+
+def film_becomes_a_link(root: Path) -> None:
+    (root / "sub/film").unlink()
+    (root / "sub/film").symlink_to(root.parent / "outside/film")
+
+
+SWAPPED: dict[str, tuple[Callable[[Path], Any], Reason]] = {
+    "a folder on the way": (folder_becomes_a_link, Reason.SYMLINK),
+    "the INPUT itself": (root_becomes_a_link, Reason.MISSING),
+    "the film": (film_becomes_a_link, Reason.SYMLINK),
+}
+
+
+@pytest.mark.parametrize("kernel", ["of today", "before 5.6"])
+@pytest.mark.parametrize(("swap", "reason"), SWAPPED.values(), ids=SWAPPED)
+def test_no_link_leads_out_of_the_folder(
+    swap: Callable[[Path], Any],
+    reason: Reason,
+    kernel: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if kernel == "before 5.6":
+        monkeypatch.setattr(beneath, "_OPENAT2", 100_000)
+    write_tree(tmp_path, {"in/sub/film": b"inside", "outside/film": b"outside"})
+    film = below(tmp_path / "in", "sub/film")
+    with contextlib.closing(read_film(film)) as held:
+        assert content(held.descriptor) == b"inside"
+    swap(tmp_path / "in")
+    with pytest.raises(ImageError) as caught:
+        read_film(film)
+    assert caught.value.reason is reason

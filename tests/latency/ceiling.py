@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 # Where `intake.prepare` spends its time, by the names under which it calls them.
-STAGES = ("read_file", "decode", "without_border", "to_network_input", "pixel_warnings")
+STAGES = ("read_film", "decode", "without_border", "to_network_input", "pixel_warnings")
 _BATCH = 32
 
 

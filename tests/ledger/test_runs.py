@@ -24,6 +24,26 @@ from tests.ledger.entries import (
     found,
 )
 
+
+@pytest.mark.parametrize(
+    ("name", "stamp", "expected"),
+    [("a.png", STAMP, True), ("b.png", STAMP, False), ("a.png", None, False)],
+)
+def test_a_film_that_held_a_decoder_too_long_is_known(
+    name: str, stamp: Stamp | None, expected: bool, ledger: Ledger, run: Run
+) -> None:
+    """As long as its bytes are the same, under any settings; its last row counts."""
+    run.record([entry(probability=None, reason=Reason.TIMEOUT)])
+    assert ledger.begin("second", "other settings").timed_out(found(name, stamp)) is expected
+    ledger.begin("third", SETTINGS).record([entry()])
+    assert not ledger.begin("fourth", SETTINGS).timed_out(found(name, stamp))
+
+
+def test_a_film_that_changed_may_be_fast_now(ledger: Ledger, run: Run) -> None:
+    run.record([entry(probability=None, reason=Reason.TIMEOUT)])
+    assert not run.timed_out(found(stamp=replace(STAMP, inode=1)))
+
+
 EVERY_FACT = Entry(
     found(),
     result(

@@ -48,6 +48,7 @@ def test_whole_file() -> None:
         "command": ["x", "ü\udcff"],
         "directory": "/srv/xray",
         "recalled": 0,
+        "sandbox": "landlock ABI 7, seccomp, no new privileges",
     }
 
 

@@ -14,6 +14,7 @@ import pytest
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.errors import DeviceError
 from cxr_edge.intake.discover import discover
+from cxr_edge.intake.prepare import refused
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger import runs as ledger_module
 from cxr_edge.runtime import Runner
@@ -83,6 +84,33 @@ def test_facts_of_a_scored_film(night: Night, folder: Path) -> None:
     assert (film.width, film.height, film.format, len(film.sha256)) == (64, 48, "JPEG", 64)
     assert film.modified_utc.endswith("Z")
     assert film.probability == round(film.probability or 0, 6)
+
+
+@pytest.mark.usefixtures("known_at_once")
+def test_what_took_too_long_comes_last_the_next_time(
+    night: Night, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not there is a settle rule; it has one row, and is asked for once."""
+    slow = "a.jpg"
+    first = InThisProcess(SETTINGS)
+    real = first._prepared
+    monkeypatch.setattr(
+        first,
+        "_prepared",
+        lambda file: (
+            replace(refused(file, Reason.TIMEOUT), stamp=Stamp.of(file.path.stat()))
+            if file.display == slow
+            else real(file)
+        ),
+    )
+    made = by_name(night.run(folder, workers=first))
+    assert made[slow].reason is Reason.TIMEOUT
+    assert first.asked[0] == slow
+    again = by_name(night.run(folder))
+    assert again[slow].status is Status.SCORED
+    assert night.workers.asked[-1] == slow
+    assert night.workers.asked.count(slow) == 1
+    assert night.told.done == len(again)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 32])

@@ -113,6 +113,23 @@ def test_what_changes_in_the_wait_stays_deferred(change: Any, night: Night, fold
     }
 
 
+def test_a_folder_swapped_in_the_wait_gives_no_outside_bytes(
+    night: Night, folder: Path, tmp_path: Path
+) -> None:
+    """The ledger keeps names alone; the folder that a film was found below is remembered."""
+    write_tree(folder, {"sub/young.png": png(chest(tilt=-90))})
+    write_tree(tmp_path / "outside", {"young.png": png(chest(tilt=-80))})
+
+    def swap() -> None:
+        (folder / "sub").rename(tmp_path / "was")
+        (folder / "sub").symlink_to(tmp_path / "outside")
+
+    with Workers(1, SETTINGS) as workers:
+        rows = night.run(folder, told=Told(on_waiting=swap), workers=workers, settle=RULE)
+    (swapped,) = (row for row in rows if row.path == "sub/young.png")
+    assert (swapped.reason, swapped.sha256) == (Reason.SYMLINK, "")
+
+
 def test_what_goes_in_the_wait_is_missing(night: Night, folder: Path) -> None:
     told = Told(on_waiting=(folder / "young.png").unlink)
     assert reasons(night.run(folder, told=told, settle=RULE))["young.png"] is Reason.MISSING
