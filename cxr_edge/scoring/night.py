@@ -78,8 +78,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
-    left_out = LeftOut()
-    files = _files(job, left_out)
+    files, left_out = _files(job)
     state = _state(job)
     with held(state, job.command):
         work = Work(job.workers, job.batch_size, job.id_tag)
@@ -114,11 +113,12 @@ def check_id_tag(keyword: str) -> None:
         )
 
 
-def _files(job: ScoreJob, left_out: LeftOut) -> Iterable[FoundFile]:
-    """Everything that will have a row; folders are walked as the run gets to them."""
+def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
+    """Everything that will have a row, walked as the run gets to it, and what will have none."""
+    left_out = LeftOut()
     if job.files_from is None:
-        return discover(map(Path, job.inputs), left_out)
-    return list(listed(read_file_list(job.files_from), left_out))
+        return discover(map(Path, job.inputs), left_out), left_out
+    return list(listed(read_file_list(job.files_from), left_out)), left_out
 
 
 def _state(job: ScoreJob) -> Path:

@@ -374,3 +374,17 @@ def test_a_second_report_never_takes_the_place_of_the_first(
     (name,) = re.findall(r"tip: the scores are safe: cxr-edge report (\S+) --out NEW", made.err)
     assert run("report", name, "--out", tmp_path / "new").code == 3
     assert len(csv_rows(tmp_path / "new")) == 6
+
+
+def test_system_folders_are_left_out_and_counted(
+    run: Run, films: Path, tiny: Path, tmp_path: Path
+) -> None:
+    preview = films / "@eaDir" / "a.png" / "SYNOPHOTO_THUMB_XL.jpg"
+    preview.parent.mkdir(parents=True)
+    preview.write_bytes(b"a preview")
+    out = tmp_path / "out"
+    made = run("score", films, "--model", tiny, "--out", out)
+    assert "left out: 1 files in system folders" in made.err
+    values = json.loads((out / "run.json").read_text())
+    assert values["counts"]["left_out"] == 1
+    assert "@eaDir" not in (out / "triage.csv").read_text()
