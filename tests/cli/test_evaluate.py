@@ -330,6 +330,14 @@ def test_no_ledger_stays_behind(
     assert not own_state.exists()
 
 
+def test_a_kill_would_leave_no_name_of_a_film(
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even while it runs is anything in the temporary folder: here is none."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out", "-q").code == 0
+
+
 def test_the_job_is_one_field_per_option() -> None:
     options = {parameter.name for parameter in evaluate.params} - {"quiet"}
     assert {field.name for field in fields(EvaluateJob)} == options | {"command"}
