@@ -79,6 +79,12 @@ def version_of(folder: Path) -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def test_an_older_ledger_is_ours(state: Path) -> None:
+    """With another application ID it would be set aside as somebody else's."""
+    with open_ledger(state) as ledger:
+        assert (ledger.set_aside, ledger.finished_ids()) == (None, [RUN])
+
+
 def test_a_night_goes_on_in_an_older_ledger_and_scores_anew(
     state: Path, run: Run, tiny: Path, tmp_path: Path
 ) -> None:
