@@ -169,11 +169,11 @@ def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path
 DECODE = """
 from pathlib import Path
 from cxr_edge.decoders import worker
-from cxr_edge.decoders.messages import Request
+from cxr_edge.decoders.messages import Request, encode
 from cxr_edge.intake.prepared import IntakeSettings, Scope
-request = Request(os.fsencode(sys.argv[1]), "film", None)
+film = os.open(sys.argv[1], os.O_RDONLY)
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
-answer = worker._answer(request, settings, worker._Trouble())
+answer = worker._answer(encode(Request(b"")), [film], settings, worker._Trouble())
 assert len(answer.partition(b"\\n")[2]) == 64, answer
 """
 
@@ -186,7 +186,7 @@ def test_a_decoder_loads_no_backend_and_what_its_films_need(kind: str, tmp_path:
     loaded = modules(DECODE, str(film))
     assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert", "rich", "jinja2", "sqlite3"})
     assert bool(loaded & DICOM) == (kind == "dicom")
-    unused = {"multiprocessing", "importlib.metadata", "email", "numpy.ma", "tempfile"}
+    unused = {"multiprocessing", "importlib.metadata", "email", "numpy.ma", "tempfile", "hashlib"}
     assert kind == "dicom" or not loaded & unused
 
 
