@@ -190,7 +190,7 @@ def test_a_decoder_loads_no_backend_and_what_its_films_need(kind: str, tmp_path:
     loaded = modules(DECODE, str(film))
     assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert", "rich", "jinja2", "sqlite3"})
     assert bool(loaded & DICOM) == (kind == "dicom")
-    unused = {"multiprocessing", "importlib.metadata", "email", "numpy.ma", "tempfile"}
+    unused = {"multiprocessing", "importlib.metadata", "email", "numpy.ma", "tempfile", "hashlib"}
     assert kind == "dicom" or not loaded & unused
 
 

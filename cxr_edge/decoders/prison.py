@@ -13,7 +13,6 @@ import importlib.util
 import os
 import resource
 import sys
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,8 +65,7 @@ def readable() -> tuple[str, ...]:
 
     An entry of `sys.path` may be the folder of the films: it counts where it holds a library.
     """
-    names = ("stdlib", "platstdlib")
-    paths = [*map(sysconfig.get_path, names), *_SYSTEM_LIBRARIES]
+    paths = [str(Path(os.__file__).parent), *_SYSTEM_LIBRARIES]
     paths += [str(Path(prefix, "lib")) for prefix in (sys.prefix, sys.base_prefix)]
     paths += os.environ.get("LD_LIBRARY_PATH", "").split(":")
     paths += map(_folder_of, _PACKAGES)
