@@ -18,7 +18,7 @@ from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report import Report, RunContext
 from cxr_edge.triage import TriageRow, place, reading_key
-from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status
+from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status, doubts
 from tests.tiny import tiny_spec
 
 # Any string at all, halves of characters included.
@@ -38,7 +38,7 @@ def rows(*results: Result, threshold: float = 0.5) -> tuple[TriageRow, ...]:
     """Results in reading order, as the ledger gives them back."""
     key = reading_key(threshold)
     ordered = sorted(
-        results, key=lambda r: key(r.probability, bool(r.warnings), r.modified_utc, r.path)
+        results, key=lambda r: key(r.probability, bool(doubts(r.warnings)), r.modified_utc, r.path)
     )
     return tuple(place(ordered, threshold))
 

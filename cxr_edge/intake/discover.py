@@ -172,7 +172,10 @@ def _names(folder: str, descriptor: int) -> list[str]:
     """Names in a folder below an open one; OSError also where there is a link on the way."""
     opened = open_beneath(descriptor, folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK)
     try:
-        return sorted(os.listdir(opened), key=os.fsencode)  # noqa: PTH208 - names, not paths
+        names = sorted(os.listdir(opened), key=os.fsencode)  # noqa: PTH208 - names, not paths
+        if not names and os.fstat(opened).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "deleted while it was walked")
+        return names
     finally:
         os.close(opened)
 

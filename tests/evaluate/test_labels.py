@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cxr_edge.errors import DataError
 from cxr_edge.evaluate.labels import LabelledSet, check_contradictions, from_folders
 from cxr_edge.evaluate.results import EvaluatedFilm
 from cxr_edge.types import Reason
-from tests.factories import raising, result, write_tree
+from tests.factories import result, write_tree
 
 
 def tree(root: Path, *names: str) -> Path:
@@ -170,14 +171,24 @@ def test_a_class_folder_that_is_a_link_hides_its_films(tmp_path: Path) -> None:
         from_folders(folder)
 
 
+def closed(name: str) -> Callable[[int], list[str]]:
+    """`os.listdir` of open folders, for a user who may not look into those of a name."""
+    listdir = os.listdir
+
+    def listed(descriptor: int) -> list[str]:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == name:
+            raise PermissionError
+        return listdir(descriptor)
+
+    return listed
+
+
 @pytest.mark.parametrize("name", ["PNEUMONIA", "TB"])
 def test_a_folder_that_cannot_be_opened_hides_its_films(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    folder, listdir = tree(tmp_path, "NORMAL/a.png", f"{name}/b.png"), os.listdir
-    monkeypatch.setattr(
-        os, "listdir", lambda p: raising(PermissionError())() if p.name == name else listdir(p)
-    )
+    folder = tree(tmp_path, "NORMAL/a.png", f"{name}/b.png")
+    monkeypatch.setattr(os, "listdir", closed(name))
     with pytest.raises(DataError, match=f"links or cannot be opened: {name}"):
         from_folders(folder)
 
@@ -199,10 +210,8 @@ def test_patients_are_numbers_and_strangers_stay_apart(tmp_path: Path) -> None:
 def test_a_folder_inside_a_class_that_cannot_be_opened_hides_its_films(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, listdir = tree(tmp_path, "NORMAL/a.png", "NORMAL/b/c.png"), os.listdir
-    monkeypatch.setattr(
-        os, "listdir", lambda p: raising(PermissionError())() if p.name == "b" else listdir(p)
-    )
+    folder = tree(tmp_path, "NORMAL/a.png", "NORMAL/b/c.png")
+    monkeypatch.setattr(os, "listdir", closed("b"))
     with pytest.raises(DataError, match=r"links or cannot be opened: NORMAL/b$"):
         from_folders(folder)
 

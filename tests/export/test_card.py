@@ -222,7 +222,7 @@ def test_every_network_has_its_mark() -> None:
     ("cells", "wording"),
     [
         ((1, 1), "- this model cannot point at anything: its evidence map is a single cell"),
-        ((14, 14), "- the evidence map shows what moved this score, not where a disease is"),
+        ((4, 4), "- the evidence map shows what moved this score, not where a disease is"),
     ],
 )
 def test_whether_it_can_point(cells: tuple[int, int], wording: str) -> None:

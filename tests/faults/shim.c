@@ -152,6 +152,7 @@ ON_NAME(mkdir, AT_FDCWD, (const char *file, mode_t mode), (file, mode))
 ON_NAME(mkdirat, in, (int in, const char *file, mode_t mode), (in, file, mode))
 ON_NAME(rmdir, AT_FDCWD, (const char *file), (file))
 ON_NAME(chmod, AT_FDCWD, (const char *file, mode_t mode), (file, mode))
+ON_NAME(fchmodat, in, (int in, const char *file, mode_t mode, int flags), (in, file, mode, flags))
 
 #define MOVES(name, from, to, parameters, arguments) INTERPOSE(int, name, parameters, arguments, \
     by_name(to, new, path) || by_name(from, old, path), ENOSPC)

@@ -120,10 +120,13 @@ def check_page(page: Path) -> None:
 VANISHING = """
 import os, shutil
 list_folder = os.listdir
-def listdir(path):
+def listdir(descriptor="."):
+    if not isinstance(descriptor, int):  # not the walk
+        return list_folder(descriptor)
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
     if os.path.basename(path) == "emptied":
         shutil.rmtree(path)
-    names = list_folder(path)
+    names = list_folder(descriptor)
     if "removed" in names:
         shutil.rmtree(os.path.join(path, "removed"))
         os.unlink(os.path.join(path, "unlinked.png"))
