@@ -45,6 +45,7 @@ DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of two JPEGs.
 _FILMS_PER_START = 2
+_FILMS_PER_WAKE = 4  # half of what one decoder has waiting
 # Bytes of an answer besides pixels: facts, and a traceback of a deep recursion.
 _HEAD_BYTES = 1024 * 1024
 _STARTS_TRIED = 3
@@ -141,7 +142,9 @@ class Workers:
         return prepared
 
     def _ask_for(self, waiting: Iterator[Film]) -> None:
-        """Have as many films read as there is room for."""
+        """Have as many films read as there is room for, several at once: a reader wakes up once."""
+        if self._room.films > DEPTH * self._count - _FILMS_PER_WAKE:
+            return
         while film := self._unread.popleft() if self._unread else next(waiting, None):
             if not (self._room.has_place(film) and self._is_asked_for(film)):
                 self._unread.appendleft(film)
