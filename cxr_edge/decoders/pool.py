@@ -8,9 +8,7 @@ to the film that they were given, and is checked like any other input: see `mess
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,23 +16,16 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
-
-from cxr_edge.decoders import messages
-from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.decoder import Decoder
 from cxr_edge.decoders.films import Film, Room
 from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.decoders.readers import Outcome, Readers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
 from cxr_edge.intake.prepare import refused
-from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared, Scope
+from cxr_edge.intake.prepared import IntakeSettings, Prepared, Scope
 from cxr_edge.intake.read import MAX_BYTES, hold
-from cxr_edge.preprocess import VIEW_SIDE
-from cxr_edge.support.text import display_name
-from cxr_edge.types import DEFERRED_REASONS, FoundFile, Reason
+from cxr_edge.types import FoundFile, Reason
 
 _Finished = tuple[FoundFile, Prepared]
 
@@ -45,8 +36,7 @@ DEPTH = 8
 # Another process is started for films that would wait behind so many: its start takes the CPU time
 # of two JPEGs.
 _FILMS_PER_START = 2
-# Bytes of an answer besides pixels: facts, and a traceback of a deep recursion.
-_HEAD_BYTES = 1024 * 1024
+_FILMS_PER_WAKE = 4  # half of what one decoder has waiting
 _STARTS_TRIED = 3
 _SECONDS_WITH_FEWER = 10.0
 _LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
@@ -76,7 +66,7 @@ class Workers:
         self._decoders = decoders or Decoders()
         self._is_own = decoders is None
         self._readers = Readers(count, self._decoders)
-        self._workers: list[_Worker] = []
+        self._workers: list[Decoder] = []
         self._room = Room(DEPTH * count, count)
         self._unread: deque[Film] = deque()  # to be asked for again, or as soon as there is room
         self._ready: deque[Film] = deque()  # read, and with no decoder yet
@@ -141,7 +131,9 @@ class Workers:
         return prepared
 
     def _ask_for(self, waiting: Iterator[Film]) -> None:
-        """Have as many films read as there is room for."""
+        """Have as many films read as there is room for, several at once: a reader wakes up once."""
+        if self._room.films > DEPTH * self._count - _FILMS_PER_WAKE:
+            return
         while film := self._unread.popleft() if self._unread else next(waiting, None):
             if not (self._room.has_place(film) and self._is_asked_for(film)):
                 self._unread.appendleft(film)
@@ -170,7 +162,7 @@ class Workers:
         return self._fewer if time.monotonic() < self._fewer_until else self._count
 
     def _start(self) -> None:
-        self._workers.append(_Worker(self._settings, self._decoders))
+        self._workers.append(Decoder(self._settings, self._decoders))
         if len(self._workers) == self._count:
             self._fewer = self._count
 
@@ -213,7 +205,7 @@ class Workers:
                 self._room.give(film)
                 self._unread.append(film.once_more())
 
-    def _collect(self, worker: _Worker, *, readable: bool) -> list[_Finished]:
+    def _collect(self, worker: Decoder, *, readable: bool) -> list[_Finished]:
         """Take its answers; a worker that has died, or lies, is replaced."""
         finished: list[_Finished] = []
         try:
@@ -231,7 +223,7 @@ class Workers:
             finished += self._replace(worker)
         return finished
 
-    def _received(self, worker: _Worker, message: bytes) -> _Finished:
+    def _received(self, worker: Decoder, message: bytes) -> _Finished:
         """Join a decoder's answer with its film; ValueError where it makes no sense."""
         film, decoded = worker.receive(message, self._settings)
         if film.held is None:
@@ -245,11 +237,11 @@ class Workers:
         film.let_go()
         return film.file, prepared
 
-    def _is_overdue(self, worker: _Worker) -> bool:
+    def _is_overdue(self, worker: Decoder) -> bool:
         """Whether its film takes too long: it computes without end, or is stopped."""
         return worker.waited() > MAX_SECONDS and time.monotonic() - self._back > _ABSENCE_SECONDS
 
-    def _replace(self, worker: _Worker) -> list[_Finished]:
+    def _replace(self, worker: Decoder) -> list[_Finished]:
         """Start a new process for a dead one; its first film is to blame, the others go on."""
         is_overdue = self._is_overdue(worker)
         code = worker.kill()
@@ -298,84 +290,6 @@ class Workers:
         self._deaths_at_start = 0
 
 
-class _Worker:
-    """One decoder process and the films that were given to it, oldest first."""
-
-    def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
-        """Start one."""
-        try:
-            self._decoder = decoders.start()
-        except OSError as error:
-            raise DecoderError(
-                f"decoder processes cannot be started here: {error.strerror}"
-            ) from error
-        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
-        self.channel = Channel(self._decoder.socket, most)
-        self.films: deque[Film] = deque()
-        self.ready = False
-        self._heard = time.monotonic()
-        message = msgspec.convert(settings, messages.Settings, from_attributes=True)
-        with contextlib.suppress(OSError):
-            self.channel.send(messages.encode(message))
-
-    def waited(self) -> float:
-        """Seconds since it began with its oldest film; none without one."""
-        return time.monotonic() - self._heard if self.films else 0.0
-
-    def send(self, film: Film) -> bool:
-        """Give it one more film; False if it can take none now.
-
-        One that has just died is noticed on receiving.
-        """
-        suffix = os.fsencode(film.file.path.suffix)
-        held = () if film.held is None else (film.held.descriptor,)
-        with contextlib.suppress(OSError):
-            if not self.channel.send(messages.encode(messages.Request(suffix)), held):
-                return False
-        if not self.films:
-            self._heard = time.monotonic()
-        self.films.append(film)
-        return True
-
-    def greet(self, message: bytes) -> str:
-        """Check the first message of a worker, which shows that it could be started at all.
-
-        Returns:
-            What its prison is made of; it has not seen a film yet.
-        """
-        self._heard = time.monotonic()
-        greeting, sandbox = message[: len(messages.READY)], message[len(messages.READY) :].decode()
-        if greeting != messages.READY or not sandbox.isprintable():
-            raise ValueError("no greeting")
-        self.ready = True
-        return sandbox
-
-    def receive(self, message: bytes, settings: IntakeSettings) -> tuple[Film, Decoded]:
-        """Read the next answer.
-
-        Raises:
-            ValueError: it makes no sense, so that its worker cannot be trusted.
-        """
-        self._heard = time.monotonic()
-        if not self.films:
-            raise ValueError("an answer to nothing")
-        head, _, pixels = message.partition(b"\n")
-        answer = messages.read_answer(head)
-        if answer.facts.reason in DEFERRED_REASONS:
-            raise ValueError("a decoder knows nothing of files on their way")
-        if answer.trouble:
-            _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
-        if (answer.view is not None) != (settings.view and bool(pixels)):
-            raise ValueError("a view that was not requested, or none")
-        square, view = _planes(pixels, settings.size, answer.view)
-        facts = msgspec.structs.asdict(answer.facts)
-        return self.films[0], Decoded(**facts, pixels=square, view=view)
-
-    def kill(self) -> int:
-        """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
-        return self._decoder.end()
-
-
 def sandbox() -> str:
     """What protects this machine from its decoders: one is started, and asked.
 
@@ -385,18 +299,3 @@ def sandbox() -> str:
     with Decoders() as decoders, Workers(1, _ANY_SETTINGS, decoders) as workers:
         workers.prepare_bytes(b"", "nothing")
         return decoders.sandbox
-
-
-def _planes(
-    pixels: bytes, size: int, view: tuple[int, int] | None
-) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for a wrong number of them."""
-    if not pixels:
-        return None, None
-    square, rest = pixels[: size**2], pixels[size**2 :]
-    if rest and view is None:
-        raise ValueError("more bytes than a film has")
-    if view is not None and not all(1 <= side <= VIEW_SIDE for side in view):
-        raise ValueError(f"a view of {view}")
-    shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
-    return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown

@@ -16,10 +16,13 @@ from cxr_edge.decoders import landlock, prison, seccomp
 from cxr_edge.decoders.pool import Workers, sandbox
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.decoders.syscalls import LATEST, NUMBERS
+from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepare import prepare
 from cxr_edge.types import FoundFile, Reason
 from tests.decoders.conftest import Evil, Start
 from tests.decoders.harness import BAD, Marks, evil_decoder, never, prepared, same
+from tests.factories import write_tree
+from tests.faults.corpus import seeds
 from tests.nights import SETTINGS
 
 NOBODY = 65534
@@ -282,6 +285,14 @@ def test_what_only_an_attacker_does_ends_the_decoder(
     assert outcomes(marks, ["it"])["it"] != WORKED
     for file in films:
         assert file.display == BAD or same(made[file.display], prepare(file, SETTINGS))
+
+
+def test_every_format_is_read_inside(tmp_path: Path) -> None:
+    """With every codec, of which most are imported when a film needs them."""
+    files = list(discover([write_tree(tmp_path / "in", seeds())]))
+    made = prepared(files, count=2)
+    for file in files:
+        assert same(made[file.display], prepare(file, SETTINGS)), file.display
 
 
 def test_it_says_what_protects() -> None:

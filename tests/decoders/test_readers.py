@@ -85,10 +85,11 @@ def test_others_are_read_while_one_waits(share: Start, films: list[FoundFile]) -
     assert all(item.pixels is not None for _, item in made)
 
 
-def test_one_reader_is_enough_for_a_disk(tmp_path: Path) -> None:
-    tree = {f"{number}.png": png(chest(tilt=number % 90)) for number in range(120)}
+def test_one_reader_is_enough_where_decoders_have_work(evil: Evil, tmp_path: Path) -> None:
+    evil("time.sleep(0.05)")
+    tree = {f"{number}.bad": png(chest(tilt=number)) for number in range(60)}
     with Workers(2, SETTINGS) as pool:
-        assert len(list(pool.prepare(discover([write_tree(tmp_path, tree)]), never))) == 120
+        assert len(list(pool.prepare(discover([write_tree(tmp_path / "in", tree)]), never))) == 60
         assert len(pool._readers._readers) == 1
 
 

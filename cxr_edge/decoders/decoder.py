@@ -1,0 +1,121 @@
+"""One decoder process as the pool sees it; its answers are checked like any other input."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.decoders import messages
+from cxr_edge.decoders.channel import Channel
+from cxr_edge.decoders.films import Film
+from cxr_edge.decoders.start import Decoders
+from cxr_edge.errors import DecoderError
+from cxr_edge.intake.prepared import Decoded, IntakeSettings
+from cxr_edge.preprocess import VIEW_SIDE
+from cxr_edge.support.text import display_name
+from cxr_edge.types import DEFERRED_REASONS
+
+_log = logging.getLogger(__name__)
+
+# Bytes of an answer besides pixels: facts, and a traceback of a deep recursion.
+_HEAD_BYTES = 1024 * 1024
+
+
+class Decoder:
+    """One decoder process and the films that were given to it, oldest first."""
+
+    def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
+        """Start one."""
+        try:
+            self._decoder = decoders.start()
+        except OSError as error:
+            raise DecoderError(
+                f"decoder processes cannot be started here: {error.strerror}"
+            ) from error
+        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
+        self.channel = Channel(self._decoder.socket, most)
+        self.films: deque[Film] = deque()
+        self.ready = False
+        self._heard = time.monotonic()
+        message = msgspec.convert(settings, messages.Settings, from_attributes=True)
+        with contextlib.suppress(OSError):
+            self.channel.send(messages.encode(message))
+
+    def waited(self) -> float:
+        """Seconds since it began with its oldest film; none without one."""
+        return time.monotonic() - self._heard if self.films else 0.0
+
+    def send(self, film: Film) -> bool:
+        """Give it one more film; False if it can take none now.
+
+        One that has just died is noticed on receiving.
+        """
+        suffix = os.fsencode(film.file.path.suffix)
+        held = () if film.held is None else (film.held.descriptor,)
+        with contextlib.suppress(OSError):
+            if not self.channel.send(messages.encode(messages.Request(suffix)), held):
+                return False
+        if not self.films:
+            self._heard = time.monotonic()
+        self.films.append(film)
+        return True
+
+    def greet(self, message: bytes) -> str:
+        """Check the first message of a worker, which shows that it could be started at all.
+
+        Returns:
+            What its prison is made of; it has not seen a film yet.
+        """
+        self._heard = time.monotonic()
+        greeting, sandbox = message[: len(messages.READY)], message[len(messages.READY) :].decode()
+        if greeting != messages.READY or not sandbox.isprintable():
+            raise ValueError("no greeting")
+        self.ready = True
+        return sandbox
+
+    def receive(self, message: bytes, settings: IntakeSettings) -> tuple[Film, Decoded]:
+        """Read the next answer.
+
+        Raises:
+            ValueError: it makes no sense, so that its worker cannot be trusted.
+        """
+        self._heard = time.monotonic()
+        if not self.films:
+            raise ValueError("an answer to nothing")
+        head, _, pixels = message.partition(b"\n")
+        answer = messages.read_answer(head)
+        if answer.facts.reason in DEFERRED_REASONS:
+            raise ValueError("a decoder knows nothing of files on their way")
+        if answer.trouble:
+            _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
+        if (answer.view is not None) != (settings.view and bool(pixels)):
+            raise ValueError("a view that was not requested, or none")
+        square, view = _planes(pixels, settings.size, answer.view)
+        facts = msgspec.structs.asdict(answer.facts)
+        return self.films[0], Decoded(**facts, pixels=square, view=view)
+
+    def kill(self) -> int:
+        """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
+        return self._decoder.end()
+
+
+def _planes(
+    pixels: bytes, size: int, view: tuple[int, int] | None
+) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
+    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for a wrong number of them."""
+    if not pixels:
+        return None, None
+    square, rest = pixels[: size**2], pixels[size**2 :]
+    if rest and view is None:
+        raise ValueError("more bytes than a film has")
+    if view is not None and not all(1 <= side <= VIEW_SIDE for side in view):
+        raise ValueError(f"a view of {view}")
+    shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
+    return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown
