@@ -34,7 +34,9 @@ class Reader:
         try:
             self._process = decoders.start(forkserver.READER)
         except OSError as error:
-            raise DecoderError(f"processes cannot be started here: {error.strerror}") from error
+            raise DecoderError(
+                f"decoder processes cannot be started here: {error.strerror}"
+            ) from error
         self.socket = self._process.socket
         self.films: deque[Film] = deque()
         self.is_ready = False
