@@ -239,7 +239,7 @@ def test_processes_that_cannot_be_started_end_the_run(
     made = run("score", films, "--model", tiny, "--out", tmp_path / "out")
     assert (made.code, made.out) == (1, "")
     assert made.err == (
-        "error: processes cannot be started here: Resource temporarily unavailable\n"
+        "error: decoder processes cannot be started here: Resource temporarily unavailable\n"
     )
 
 
