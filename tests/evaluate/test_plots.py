@@ -54,6 +54,7 @@ def test_the_same_figures_give_the_same_bytes() -> None:
     assert all(b"matplotlib" not in plot.png.lower() for plot in every(once))
 
 
+@pytest.mark.slow
 def test_other_figures_give_other_pictures() -> None:
     fewer, more = (every(draw(evaluation(labels))) for labels in (BOTH, BOTH * 2))
     assert not {plot.png for plot in fewer} & {plot.png for plot in more}
@@ -91,6 +92,7 @@ def test_alternative_texts_name_the_figures() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["$x^2$", "$\\frac{", "\u80ba\u708e", "a" * 300, "<b>&amp;</b>", "_", "%s {0}"]
 )
@@ -124,6 +126,7 @@ def test_without_validation_scores_the_films_stand_alone() -> None:
     assert before.calibration == after.calibration
 
 
+@pytest.mark.slow
 def test_a_seventh_operating_point_is_drawn_as_well_as_the_first() -> None:
     """Shapes and dashes begin again, instead of points that vanish."""
     made = evaluation()

@@ -142,7 +142,7 @@ class Packed:
 
 @pytest.fixture(scope="module")
 def packed(converted: Callable[[str], Converted]) -> Packed:
-    """The ResNet."""
+    """The ResNet: it takes longer to convert than everything else here together."""
     network = converted(RESNET)
     model = onnx.ModelProto()
     model.CopyFrom(network.onnx)
@@ -150,14 +150,14 @@ def packed(converted: Callable[[str], Converted]) -> Packed:
     return Packed(network, model.SerializeToString(), pack_tflite(network.tflite))
 
 
-@pytest.mark.slow  # the ResNet is converted
+@pytest.mark.slow
 def test_packed_files_are_a_quarter_of_the_size(packed: Packed) -> None:
     floats = 4 * packed.network.model.count_params()
     assert len(packed.onnx) == pytest.approx(floats / 4, rel=0.03)
     assert len(packed.tflite) == pytest.approx(floats / 4, rel=0.03)
 
 
-@pytest.mark.slow  # the ResNet is converted
+@pytest.mark.slow
 def test_packed_files_compute_what_the_snapped_network_computes(packed: Packed) -> None:
     images = films(6, packed.network.graph.size, 6)
     expected = probability(packed.network.model, images)
@@ -168,14 +168,14 @@ def test_packed_files_compute_what_the_snapped_network_computes(packed: Packed) 
         )
 
 
-@pytest.mark.slow  # the ResNet is converted
+@pytest.mark.slow
 def test_packed_files_agree_with_each_other(packed: Packed) -> None:
     first, second = packed.predict(films(6, packed.network.graph.size, 7))
     np.testing.assert_allclose(first.probability, second.probability, rtol=0, atol=1e-5)
     np.testing.assert_allclose(first.evidence, second.evidence, rtol=0, atol=1e-4)
 
 
-@pytest.mark.slow  # the ResNet is converted
+@pytest.mark.slow
 def test_packing_leaves_no_large_float_behind(packed: Packed) -> None:
     weights = onnx.load_from_string(packed.onnx).graph.initializer
     sizes: Counter[int] = Counter()
@@ -188,7 +188,7 @@ def test_packing_leaves_no_large_float_behind(packed: Packed) -> None:
     assert [code.customCode for code in model.operatorCodes if code.customCode] == []
 
 
-@pytest.mark.slow  # the ResNet is converted
+@pytest.mark.slow
 def test_packing_is_repeatable(packed: Packed) -> None:
     assert pack_tflite(packed.network.tflite) == packed.tflite
 
