@@ -14,7 +14,7 @@ import pytest
 from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import LEDGER_NAME
 from tests.cli.conftest import Run
-from tests.cli.test_score import csv_rows
+from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 from tests.ledger.files import as_version

@@ -269,3 +269,19 @@ ENCODERS: dict[str, Callable[[Levels, int], bytes]] = {
     HTJ2K_RPCL: functools.partial(htj2k_stream, _HT_LOSSLESS),
     HTJ2K: functools.partial(htj2k_stream, {8: HTJ2K_8_LOSSY}),
 }
+
+
+def patched(elements: dict[str, str]) -> bytes:
+    """Values that pydicom refuses to write are put in afterwards."""
+    dataset = header(levels_of(12), 12)
+    dataset.PixelData = levels_of(12).tobytes()
+    dataset["PixelData"].VR = "OW"
+    del dataset.PatientBirthDate, dataset.StudyDate
+    marks = {}
+    for number, (keyword, value) in enumerate(elements.items()):
+        marks[f"@{number}".ljust(len(value), "@").encode()] = value.encode()
+        dataset.add_new(keyword, "LO", f"@{number}".ljust(len(value), "@"))
+    data = written(dataset)
+    for mark, value in marks.items():
+        data = data.replace(mark, value)
+    return data

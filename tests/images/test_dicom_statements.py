@@ -15,8 +15,7 @@ from cxr_edge.images.dicom_study import _VIEW_CODES
 from cxr_edge.intake.gates import scope_warnings
 from cxr_edge.intake.terms import view_of
 from cxr_edge.types import InputWarning
-from tests.images.dicoms import film
-from tests.images.test_dicom_study import patched
+from tests.images.dicoms import film, patched
 from tests.intake.gate_films import CHILDREN
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")

@@ -23,9 +23,7 @@ from tests.images.dicoms import (
     NAME,
     PATIENT_ID,
     film,
-    header,
-    levels_of,
-    written,
+    patched,
 )
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")
@@ -88,22 +86,6 @@ AGES: dict[str, tuple[dict[str, str], float | None]] = {
 def test_age(elements: dict[str, str], years: float | None) -> None:
     made = study_of(patched({**elements})).age_years
     assert made == (None if years is None else pytest.approx(years))
-
-
-def patched(elements: dict[str, str]) -> bytes:
-    """Values that pydicom refuses to write are put in afterwards."""
-    dataset = header(levels_of(12), 12)
-    dataset.PixelData = levels_of(12).tobytes()
-    dataset["PixelData"].VR = "OW"
-    del dataset.PatientBirthDate, dataset.StudyDate
-    marks = {}
-    for number, (keyword, value) in enumerate(elements.items()):
-        marks[f"@{number}".ljust(len(value), "@").encode()] = value.encode()
-        dataset.add_new(keyword, "LO", f"@{number}".ljust(len(value), "@"))
-    data = written(dataset)
-    for mark, value in marks.items():
-        data = data.replace(mark, value)
-    return data
 
 
 IDENTIFIERS: dict[str, tuple[str, dict[str, Any], str]] = {
