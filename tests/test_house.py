@@ -103,3 +103,12 @@ def test_every_package_is_listed() -> None:
         for path in root.glob("cxr_*/**/__init__.py")
     }
     assert listed == found
+
+
+def test_test_files_are_short_and_import_from_helpers_alone() -> None:
+    files = {path: path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("*.py")}
+    importing = [
+        path.name for path, text in files.items() if re.search(r"^from tests.*\.test_", text, re.M)
+    ]
+    long = [path.name for path, text in files.items() if text.count("\n") > 400]
+    assert (importing, long) == ([], [])
