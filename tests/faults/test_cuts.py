@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cxr_edge.images import decode
+from cxr_edge.types import InputWarning
 from tests.faults.conftest import Figures
 from tests.faults.corpus import (
     Film,
@@ -89,7 +90,11 @@ def test_no_cut_is_scored_on_other_pixels(
     wholes = whole(film, films()[film])
     cuts = dict(damaged(wholes, damage))
     seen = decoded(cuts.items(), tmp_path)
-    accepted = [each.name for each in seen if each.accepted]
+    # At the edge of a row the end of a copy looks as that of a collimated film: a doubt says so.
+    doubted = [
+        each.name for each in seen if InputWarning.CUT_SHORT in each.prepared.result.warnings
+    ]
+    accepted = [each.name for each in seen if each.accepted and each.name not in doubted]
     corner = CORNER * films()[film].shape[1]
     wrong = [
         name
@@ -101,10 +106,12 @@ def test_no_cut_is_scored_on_other_pixels(
         cuts=len(cuts),
         outcomes=dict(Counter(each.outcome for each in seen)),
         accepted=accepted,
+        doubted=doubted,
         slowest_seconds=round(max(each.computing for each in seen), 3),
     )
     assert len(seen) == len(cuts) > 0.9 * CUTS * len(wholes)
     assert wrong == []
+    assert len(doubted) < len(cuts) / 4
     assert {each.outcome for each in seen} <= {"accepted", *NAMED}
     assert within_limits(seen)
 
