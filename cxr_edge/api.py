@@ -179,16 +179,13 @@ def score_folder(
 
     Raises:
         InputError: an argument, an input or a profile cannot be used.
-        ModelRefusedError: as in `load_model`.
+        ModelRefusedError, MissingExtraError: as in `load_model`.
         DeviceError: as in `load_model`, or the device fails during the run.
-        MissingExtraError: as in `load_model`.
         DecoderError: no process that decodes films can be started.
-        StateBusyError: another run holds the state folder.
-        StateError: the ledger cannot be read or written.
+        StateBusyError, StateError: another run holds the ledger, or it cannot be used.
         ReportError: the report could not be written; the scores are safe.
     """
-    names = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
-    paths = tuple(os.fspath(name) for name in names)
+    paths = _paths(inputs)
     job = ScoreJob(
         inputs=paths,
         model=os.fspath(model),
@@ -205,11 +202,20 @@ def score_folder(
         thumbnails=thumbnails,
         command=("cxr_edge.score_folder", *paths),
     )
+    return _scored(job, _Caller(progress))
+
+
+def _scored(job: ScoreJob, observer: Observer) -> ScoredFolder:
     with Decoders() as decoders:
         decoders.prepare()
-        night = run(job, decoders, _Caller(progress))
+        night = run(job, decoders, observer)
     context = night.report.context
     return ScoredFolder(context.run_id, night.out, night.state, night.report.counts, context)
+
+
+def _paths(inputs: Name | Iterable[Name]) -> tuple[str, ...]:
+    names = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    return tuple(os.fspath(name) for name in names)
 
 
 def _path(name: Name | None) -> Path | None:

@@ -16,7 +16,6 @@ from cxr_edge.decoders import messages
 from cxr_edge.decoders.channel import Channel
 from cxr_edge.decoders.films import Film
 from cxr_edge.decoders.start import Decoders
-from cxr_edge.errors import DecoderError
 from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.support.text import display_name
@@ -32,13 +31,8 @@ class Decoder:
     """One decoder process and the films that were given to it, oldest first."""
 
     def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
-        """Start one."""
-        try:
-            self._decoder = decoders.start()
-        except OSError as error:
-            raise DecoderError(
-                f"decoder processes cannot be started here: {error.strerror}"
-            ) from error
+        """Start one; DecoderError if the system refuses."""
+        self._decoder = decoders.begin()
         most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
         self.films: deque[Film] = deque()

@@ -31,12 +31,7 @@ class Reader:
 
     def __init__(self, decoders: Decoders) -> None:
         """Start one; DecoderError if the system refuses."""
-        try:
-            self._process = decoders.start(forkserver.READER)
-        except OSError as error:
-            raise DecoderError(
-                f"decoder processes cannot be started here: {error.strerror}"
-            ) from error
+        self._process = decoders.begin(forkserver.READER)
         self.socket = self._process.socket
         self.films: deque[Film] = deque()
         self.is_ready = False

@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 
 from cxr_edge.decoders.forkserver import ANSWER, DECODER, END, GRACE_SECONDS, READER, REQUEST
+from cxr_edge.errors import DecoderError
 from cxr_edge.support.cores import usable_cores
 
 # The child finds its modules where this process did; -P keeps the current folder out until then.
@@ -92,6 +93,15 @@ class Decoders:
         with suppress(OSError):
             if usable_cores() > 1:
                 self._server = _Server()
+
+    def begin(self, kind: int = DECODER) -> ForkedProcess:
+        """Start one more process, see `forkserver`; DecoderError if the system refuses."""
+        try:
+            return self.start(kind)
+        except OSError as error:
+            raise DecoderError(
+                f"decoder processes cannot be started here: {error.strerror}"
+            ) from error
 
     def start(self, kind: int = DECODER) -> ForkedProcess:
         """Start one more process, see `forkserver`; OSError if the system refuses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
@@ -41,6 +41,7 @@ class _Setup:
     decision: Decision
     pipeline: Pipeline
     decoders: Decoders
+    left_out: LeftOut
     device: str
 
 
@@ -86,13 +87,13 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         with observer.signals_held():
             runner = load(choice, device, telling_of_cpu(observer), content)
         pipeline = Pipeline(choice, runner, work, observer, decoders)
-        setup = _Setup(job, clock, decision, pipeline, decoders, runner.device)
+        setup = _Setup(job, clock, decision, pipeline, decoders, left_out, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
             total = _total(job, files, observer)
             recalled = pipeline.score(files, recorded, SettleRule(job.settle), total)
             _warn_of_damage(recorded, observer)
-            report = _report(setup, recorded, recalled, left_out.files)
+            report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
             if not report.counts.found:
                 observer.warn("no file was found", "is the folder mounted, and the right one?")
@@ -167,9 +168,9 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
     return sum(1 for _ in discover(map(Path, job.inputs))) if observer.wants_total else None
 
 
-def _report(setup: _Setup, recorded: Run, recalled: int, left_out: int) -> Report:
+def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
     """Finish the run, then look for what its page shows besides."""
-    context = replace(_context(setup, recorded, recalled), left_out=left_out)
+    context = _context(setup, recorded, recalled)
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold)
     if not context.thumbnails:
@@ -214,6 +215,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         command=tuple(map(display_name, job.command)),
         directory=_working_folder(),
         recalled=recalled,
+        left_out=setup.left_out.files,
         sandbox=setup.decoders.sandbox,
     )
 
