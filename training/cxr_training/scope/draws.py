@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +34,14 @@ class Examples:
     targets: NDArray[np.float32]
     kinds: NDArray[np.str_]
 
-    def without(self, rule: str) -> Examples:
-        """Leave out what a rule made."""
-        kept = self.kinds != rule
+    def without(self, rules: Sequence[str]) -> Examples:
+        """Leave out what some rules made."""
+        kept = ~np.isin(self.kinds, rules)
         return Examples(self.planes[kept], self.targets[kept], self.kinds[kept])
+
+    def thinned(self, step: int) -> Examples:
+        """Every so manieth."""
+        return Examples(self.planes[::step], self.targets[::step], self.kinds[::step])
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,15 @@ RULES: dict[str, Callable[[Source], Planes]] = {
     "photographs and drawings": _picture,
 }
 
+# Kinds that are alike: whoever has seen one may know the others.
+GROUPS = {
+    "turned": ("turned by 90 or 270 degrees", "upside down"),
+    "other greys": ("inverted", "clipped to black or white", "swapped bytes", "noise", "flat"),
+    "sheets": ("text page", "tiles", "two prints on a sheet", "viewer screenshot"),
+    "pieces": ("scrambled", "part of a film"),
+    "pictures": ("photographs and drawings",),
+}
+
 
 def make(rule: str, source: Source, count: int) -> Planes:
     """So many pictures by one of `RULES`: uint8 [count, SIDE, SIDE]."""
