@@ -8,7 +8,6 @@ import math
 import os
 import time
 from collections import deque
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -94,8 +93,8 @@ class Decoder:
         if (answer.view is not None) != (settings.view and bool(pixels)):
             raise ValueError("a view that was not requested, or none")
         facts = msgspec.structs.asdict(answer.facts)
-        decoded = Decoded(**facts)
-        return self.films[0], replace(decoded, **_planes(pixels, settings, answer.view))
+        facts.update(_planes(pixels, settings, answer.view))
+        return self.films[0], Decoded(**facts)
 
     def kill(self) -> int:
         """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
