@@ -31,8 +31,10 @@ from cxr_edge.model.catalog import choose_model
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.context import RecordedRows, RunContext
 from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.scope import load_scope
 from cxr_edge.scoring.decision import decide
 from cxr_edge.scoring.film import Model, Score
+from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
 from cxr_edge.scoring.night import check_id_tag, run
 from cxr_edge.scoring.observer import Observer, Progress
@@ -102,7 +104,8 @@ def load_model(
     check_id_tag(id_tag)
     choice = choose_model(os.fspath(model))
     decision = decide(choice, operating_point, threshold, profile)
-    return Model(choice.spec, load(choice, Device.parse(device)), decision, id_tag)
+    networks = Networks(load(choice, Device.parse(device)), load_scope(choice.format, choice.spec))
+    return Model(choice.spec, networks, decision, id_tag)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 PREPROCESSING_VERSION = 3
 RESIZE_FILTER = "bilinear_antialiased"
+SCOPE_PREPROCESSING_VERSION = 1  # of `to_scope_input`
 # Pillow is imported where it works: a process that only needs to know the figures starts without.
 VIEW_SIDE = 384  # pixels: enough to recognise a film, too few to read it
 BORDER_RANGE = 8  # grey levels: rows or columns with no more are padding
@@ -98,6 +99,27 @@ def to_network_input(film: InnerFilm, size: int) -> NDArray[np.uint8]:
     box = (0.0, 0.0, *film.extent)
     image = Image.fromarray(film.pixels)
     resized = image.resize((size, size), Image.Resampling.BILINEAR, box)
+    return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
+
+
+def to_scope_input(film: InnerFilm, size: int) -> NDArray[np.uint8]:
+    """Resize a film to the scope gate's square, like `to_network_input` and several times as fast.
+
+    Whole blocks of pixels are averaged first, as long as two pixels are left for each of the
+    square's: 0.4 grey levels from the slow way in the mean, which is nothing to a gate.
+
+    Args:
+        film: as `without_border` returns it.
+        size: S, pixels a side.
+
+    Returns:
+        uint8 [S, S, 1].
+    """
+    from PIL import Image
+
+    box = (0.0, 0.0, *film.extent)
+    image = Image.fromarray(film.pixels)
+    resized = image.resize((size, size), Image.Resampling.BILINEAR, box, reducing_gap=2.0)
     return np.asarray(resized, dtype=np.uint8)[:, :, np.newaxis]
 
 

@@ -118,6 +118,8 @@ class InputWarning(StrEnum):
     UNREADABLE_ORIENTATION = "unreadable_orientation"
     NONCONFORMING = "nonconforming"
     WINDOW_CHOSEN = "window_chosen"
+    OUT_OF_SCOPE = "out_of_scope"
+    ADULT_LOOKING = "adult_looking"
 
 
 # What a reader may like to know of a film that is read and scored as any other. Every other warning
@@ -135,6 +137,12 @@ NOTES = frozenset(
 def doubts(warnings: Iterable[str]) -> list[str]:
     """Those warnings that are more than notes."""
     return [warning for warning in warnings if warning not in NOTES]
+
+
+def in_order(warnings: Iterable[InputWarning]) -> tuple[InputWarning, ...]:
+    """Each once, in the order of the vocabulary."""
+    noticed = set(warnings)
+    return tuple(warning for warning in InputWarning if warning in noticed)
 
 
 class Band(StrEnum):

@@ -63,6 +63,18 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return states / "cxr-edge"
 
 
+@pytest.fixture
+def scope_gate() -> None:
+    """Ask for the scope gate that ships; the made films of most tests would be beyond it."""
+
+
+@pytest.fixture(autouse=True)
+def no_scope_gate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that does not ask for the scope gate runs without one."""
+    if "scope_gate" not in request.fixturenames:
+        monkeypatch.setattr(catalog, "bundled_scope_spec", lambda: None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tried_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Verdicts on models that were tried; tests share them, for each trial takes time."""

@@ -13,6 +13,7 @@ from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Ledger, Run
 from cxr_edge.runtime import Runner
+from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Result
@@ -74,7 +75,7 @@ class Night:
         recorded = self.ledger.begin(f"run {next(self.numbers)}", settings)
         self.runs.append(recorded)
         plain = Scorer(
-            self.runner,
+            Networks(self.runner),
             self.workers,
             recorded,
             SettleRule(0),

@@ -156,14 +156,14 @@ def test_what_cannot_be_scored_says_why(model: cxr_edge.Model, tmp_path: Path) -
 
 
 def test_a_bad_output_is_no_score(model: cxr_edge.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = model._runner.predict
+    real = model._networks.runner.predict
 
     def nan(images: Any) -> Any:
         answer = real(images)
         answer.probability[:] = np.nan
         return answer
 
-    monkeypatch.setattr(model._runner, "predict", nan)
+    monkeypatch.setattr(model._networks.runner, "predict", nan)
     with pytest.raises(cxr_edge.ImageError, match="bad_output"):
         model.score(FILMS["a.jpg"])
 

@@ -19,7 +19,18 @@ FLOORS = {
         *("statistics", "support", "triage", "preprocess", "errors", "types"),
     ],
     "cxr_training": [
-        *("explore", "search", "crossval", "judge", "fit", "films", "recipe", "nets", "support"),
+        *(
+            "explore",
+            "search",
+            "crossval",
+            "scope",
+            "judge",
+            "fit",
+            "films",
+            "recipe",
+            "nets",
+            "support",
+        ),
     ],
 }
 # Commands load the driver of their job, once it is asked for: see `cxr_edge.cli`.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.model import catalog
 from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
@@ -78,8 +79,12 @@ def test_the_changelog_of_the_models_says_what_each_version_brought(spec: ModelS
     assert f"`{spec.name}`" in sections[spec.version]
 
 
+@pytest.mark.usefixtures("scope_gate")
 def test_every_model_file_is_listed_by_a_spec() -> None:
-    listed = {file.name for spec in bundled_specs() for file in spec.files.values()}
+    scope = catalog.bundled_scope_spec()
+    assert scope is not None
+    specs = [*bundled_specs(), scope]
+    listed = {file.name for spec in specs for file in spec.files.values()}
     found = {path.name for path in models_dir().iterdir() if path.suffix in (".onnx", ".tflite")}
     assert found == listed
 

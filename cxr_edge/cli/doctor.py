@@ -57,6 +57,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     """
     from cxr_edge.decoders.pool import sandbox
     from cxr_edge.images import decoder_versions
+    from cxr_edge.model.catalog import SUFFIXES
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
 
@@ -72,6 +73,7 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]
+    checks |= {f"scope gate {kind}": _check_scope(kind) for kind in SUFFIXES}
     if not usable:
         what = "no bundled model could" if model is None else f"{model} could not"
         raise ModelRefusedError(f"{what} be run here", tip="see the lines above")
@@ -192,6 +194,30 @@ def _self_test(choice: ModelChoice, device: Device) -> str:
     difference = self_test(runner, choice.spec, choice.spec.golden_of(choice.format))
     passed = f"self-test passed on {runner.device}, off by {difference:.1e}"
     return passed if runner.device == "cpu" else f"{passed}, {_compared(runner, choice)}"
+
+
+def _check_scope(kind: str) -> bool | None:
+    """Self-test one file of the scope gate: True, False, or None where there is none to test."""
+    from cxr_edge.model.catalog import SCOPE_NAME, SUFFIXES, bundled_scope
+    from cxr_edge.runtime.loading import pinned_bytes
+    from cxr_edge.runtime.scope import self_test_scope, start_scope
+
+    name = SCOPE_NAME + SUFFIXES[kind]
+    try:
+        if (choice := bundled_scope(kind)) is None:
+            echo(f"{name}: not there, films are scored without a scope gate")
+            return None
+        runner = start_scope(pinned_bytes(choice.path, choice.file), kind, choice.spec)
+        difference = self_test_scope(runner, choice.spec)
+    except MissingExtraError as error:
+        echo(f"{name}: not tested, {error}")
+        return None
+    except CxrEdgeError as error:
+        echo(f"{name}: REFUSED, {error}", colour="red")
+        return False
+    version = f"scope gate {choice.spec.version}, sha256 {choice.file.sha256[:16]}"
+    echo(f"{name}: self-test passed, off by {difference:.1e}; {version}")
+    return True
 
 
 def _compared(runner: Runner, choice: ModelChoice) -> str:

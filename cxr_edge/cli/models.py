@@ -28,7 +28,7 @@ def list_models(as_json: bool) -> None:
     Example:
       cxr-edge models list
     """
-    from cxr_edge.model.catalog import bundled_specs
+    from cxr_edge.model.catalog import bundled_scope_spec, bundled_specs
 
     specs = bundled_specs()
     if as_json:
@@ -37,6 +37,9 @@ def list_models(as_json: bool) -> None:
     for spec in specs:
         formats = ", ".join(f"{f.name} ({f.bytes / 1e6:.1f} MB)" for f in spec.files.values())
         echo(f"{spec.name}  {spec.size}x{spec.size}  {formats}")
+    if scope := bundled_scope_spec():
+        formats = ", ".join(f.name for f in scope.files.values())
+        echo(f"{scope.name}  {scope.size}x{scope.size}  {formats}: scope gate beside every model")
 
 
 @models.command("show")
@@ -49,8 +52,11 @@ def show_model(model: str, as_json: bool) -> None:
     Example:
       cxr-edge models show cnn3_128 --json
     """
-    from cxr_edge.model.catalog import choose_model
-    from cxr_edge.model.describe import describe
+    from cxr_edge.model.catalog import SCOPE_NAME, bundled_scope_spec, choose_model
+    from cxr_edge.model.describe import describe, describe_scope
 
+    if model == SCOPE_NAME and (scope := bundled_scope_spec()):
+        echo(scope.to_json().rstrip() if as_json else describe_scope(scope))
+        return
     spec = choose_model(model).spec
     echo(spec.to_json().rstrip() if as_json else describe(spec))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -33,7 +34,7 @@ class Decoder:
     def __init__(self, settings: IntakeSettings, decoders: Decoders) -> None:
         """Start one; DecoderError if the system refuses."""
         self._decoder = decoders.begin()
-        most = _HEAD_BYTES + settings.size**2 + VIEW_SIDE**2
+        most = _HEAD_BYTES + settings.size**2 + settings.scope_size**2 + VIEW_SIDE**2
         self.channel = Channel(self._decoder.socket, most)
         self.films: deque[Film] = deque()
         self.ready = False
@@ -91,9 +92,9 @@ class Decoder:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
             raise ValueError("a view that was not requested, or none")
-        square, view = _planes(pixels, settings.size, answer.view)
         facts = msgspec.structs.asdict(answer.facts)
-        return self.films[0], Decoded(**facts, pixels=square, view=view)
+        facts.update(_planes(pixels, settings, answer.view))
+        return self.films[0], Decoded(**facts)
 
     def kill(self) -> int:
         """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
@@ -101,15 +102,21 @@ class Decoder:
 
 
 def _planes(
-    pixels: bytes, size: int, view: tuple[int, int] | None
-) -> tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]:
-    """Uint8 [S, S, 1] and the view, None for no bytes; ValueError for a wrong number of them."""
+    pixels: bytes, settings: IntakeSettings, view: tuple[int, int] | None
+) -> dict[str, NDArray[np.uint8]]:
+    """The planes of `Decoded`, none for no bytes; ValueError for a wrong number of them."""
     if not pixels:
-        return None, None
-    square, rest = pixels[: size**2], pixels[size**2 :]
-    if rest and view is None:
-        raise ValueError("more bytes than a film has")
+        return {}
+    shapes = {"pixels": (settings.size, settings.size, 1)}
+    if settings.scope_size:
+        shapes["scope_pixels"] = (settings.scope_size, settings.scope_size, 1)
     if view is not None and not all(1 <= side <= VIEW_SIDE for side in view):
         raise ValueError(f"a view of {view}")
-    shown = None if view is None else np.frombuffer(rest, np.uint8).reshape(view)
-    return np.frombuffer(square, np.uint8).reshape(size, size, 1), shown
+    planes, start = {}, 0
+    for name, shape in {**shapes, **({} if view is None else {"view": view})}.items():
+        end = start + math.prod(shape)
+        planes[name] = np.frombuffer(pixels[start:end], np.uint8).reshape(shape)
+        start = end
+    if start != len(pixels):
+        raise ValueError("more bytes than a film has")
+    return planes

@@ -39,6 +39,7 @@ class Settings(_Message, frozen=True):
     scope: ScopeMessage
     id_tag: str
     view: bool
+    scope_size: int
 
 
 class StampMessage(_Message, frozen=True):
@@ -75,7 +76,8 @@ class Answer(_Message, frozen=True):
     """The outcome of one request.
 
     Attributes:
-        view: height and width of the film for a page, whose pixels follow those for the network.
+        view: height and width of the film for a page, whose pixels follow those for the network
+            and for the scope gate.
         trouble: lines for the log of the parent.
     """
 

@@ -98,7 +98,7 @@ def _answer(request: bytes, films: list[int], settings: IntakeSettings, trouble:
     finally:
         os.close(film)
     decoded = decode_film(data, f"film{suffix}", settings)
-    planes = (decoded.pixels, decoded.view)
+    planes = (decoded.pixels, decoded.scope_pixels, decoded.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
     return messages.encode(_facts(decoded, trouble.taken())) + b"\n" + pixels
 

@@ -41,6 +41,7 @@ from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder
 from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.scope import load_scope
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.scoring.provenance import settings_hash, versions
@@ -132,7 +133,10 @@ def _pipelines(
     work = Work(job.workers, job.batch_size, job.labels.id_tag)
     on_cpu = telling_of_cpu(observer)
     runners = [load(choice, device, on_cpu) for choice in choices]
-    return [Pipeline(*each, work, observer) for each in zip(choices, runners, strict=True)]
+    return [
+        Pipeline(*(choice, runner, work, observer), scope=load_scope(choice.format, choice.spec))
+        for choice, runner in zip(choices, runners, strict=True)
+    ]
 
 
 def _check_outside(out: Path, labelled: Path) -> None:
@@ -188,8 +192,9 @@ def _scored(
     scored = []
     with passing_ledger() as ledger:
         for number, pipeline in enumerate(pipelines):
-            id_tag = pipeline.work.id_tag
-            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, id_tag)
+            settings_sha256 = settings_hash(
+                *(pipeline.choice, pipeline.runner, pipeline.work.id_tag, pipeline.scope)
+            )
             began_on = pipeline.runner.device
             results = _results(pipeline, labelled, ledger.begin(str(number), settings_sha256))
             known = with_header_patients(

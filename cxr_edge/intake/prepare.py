@@ -12,13 +12,20 @@ from cxr_edge.images import decode
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
 from cxr_edge.intake.read import content, read_film
-from cxr_edge.preprocess import InnerFilm, to_network_input, to_view, without_border
+from cxr_edge.preprocess import (
+    InnerFilm,
+    to_network_input,
+    to_scope_input,
+    to_view,
+    without_border,
+)
 from cxr_edge.types import (
     DecodedImage,
     FoundFile,
     InputWarning,
     Reason,
     Result,
+    in_order,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +91,7 @@ def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepa
         settings: what the model asks of a film.
     """
     decoded = _decoded(DecodedImage(pixels, "array"), without_border(pixels), settings)
-    return Prepared(decoded.result("array"), decoded.pixels, view=decoded.view)
+    return Prepared(decoded.result("array"), decoded.pixels, scope_pixels=decoded.scope_pixels)
 
 
 def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> Decoded:
@@ -95,6 +102,7 @@ def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> 
         warnings=_warnings(image, film, settings),
         identifier=image.study.identifier if image.study else "",
         pixels=to_network_input(film, settings.size),
+        scope_pixels=to_scope_input(film, settings.scope_size) if settings.scope_size else None,
         view=to_view(film) if settings.view else None,
     )
 
@@ -116,8 +124,8 @@ def film_of(data: bytes, name: str, settings: IntakeSettings) -> tuple[DecodedIm
 def _warnings(
     image: DecodedImage, film: InnerFilm, settings: IntakeSettings
 ) -> tuple[InputWarning, ...]:
-    """Everything a reader should know, in the order of the vocabulary."""
-    warnings = {*image.warnings, *pixel_warnings(image, film, settings.size)}
+    """Everything a reader should know, as far as a decoder can see it."""
+    warnings = [*image.warnings, *pixel_warnings(image, film, settings.size)]
     if image.study is not None:
-        warnings.update(scope_warnings(image.study, settings.scope))
-    return tuple(warning for warning in InputWarning if warning in warnings)
+        warnings += scope_warnings(image.study, settings.scope)
+    return in_order(warnings)

@@ -44,12 +44,14 @@ class IntakeSettings:
         scope: patients and views that the model knows.
         id_tag: DICOM keyword whose text goes into the report, or nothing.
         view: whether a page will show the film.
+        scope_size: pixels a side of the scope gate's input; 0 where there is no gate.
     """
 
     size: int
     scope: Scope
     id_tag: str = ""
     view: bool = False
+    scope_size: int = 0
 
     def __post_init__(self) -> None:
         """A network has an input."""
@@ -57,9 +59,12 @@ class IntakeSettings:
             raise ValueError(f"size must be at least 1: {self.size}")
 
     @classmethod
-    def of(cls, spec: ModelSpec, id_tag: str = "", *, view: bool = False) -> IntakeSettings:
+    def of(
+        cls, spec: ModelSpec, id_tag: str = "", *, view: bool = False, scope_size: int = 0
+    ) -> IntakeSettings:
         """Read what a model's spec asks for."""
-        return cls(spec.size, Scope(spec.use.age_years, spec.use.views), id_tag, view)
+        scope = Scope(spec.use.age_years, spec.use.views)
+        return cls(spec.size, scope, id_tag, view, scope_size)
 
     @property
     def at_least(self) -> int:
@@ -75,6 +80,7 @@ class Decoded:
         reason: why there is nothing to score. For a film that is still to be scored it says
             `internal_error`, which is what it would be if nobody scored it.
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
+        scope_pixels: uint8 [G, G, 1] for the scope gate, where there is one.
         view: uint8 [h, w] for a page, where one was asked for.
     """
 
@@ -85,6 +91,7 @@ class Decoded:
     format: str = ""
     identifier: str = ""
     pixels: NDArray[np.uint8] | None = None
+    scope_pixels: NDArray[np.uint8] | None = None
     view: NDArray[np.uint8] | None = None
 
     def result(self, display: str, **facts: str) -> Result:
@@ -115,16 +122,18 @@ class Prepared:
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
         stamp: what the file looked like when its bytes were read.
         view: uint8 [h, w] for a page, where one was asked for.
+        scope_pixels: uint8 [G, G, 1] for the scope gate, where there is one.
     """
 
     result: Result
     pixels: NDArray[np.uint8] | None = None
     stamp: Stamp | None = None
     view: NDArray[np.uint8] | None = None
+    scope_pixels: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, display: str, held: Held, decoded: Decoded) -> Prepared:
         """Join what was read and what was decoded."""
         modified = "" if held.stamp is None else file_time_text(held.stamp.mtime_ns)
         result = decoded.result(display, sha256=held.sha256, modified_utc=modified)
-        return cls(result, decoded.pixels, held.stamp, decoded.view)
+        return cls(result, decoded.pixels, held.stamp, decoded.view, decoded.scope_pixels)

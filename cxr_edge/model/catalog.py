@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.files import ModelFile
+from cxr_edge.model.scope_spec import ScopeSpec
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.files import read_plain
 from cxr_edge.support.strict_json import parse
 
 SUFFIXES = {"onnx": ".onnx", "tflite": ".tflite"}
+Spec = TypeVar("Spec")
 _MAX_SPEC_BYTES = 4_000_000  # a hundred times a bundled one
+SCOPE_NAME = "scope_48"  # the gate that serves every classifier
 _NEAR = 0.8  # a letter more, less or swapped
 
 
@@ -22,6 +27,20 @@ class ModelChoice:
     """A spec and the one of its files that will be run."""
 
     spec: ModelSpec
+    format: str
+    path: Path
+
+    @property
+    def file(self) -> ModelFile:
+        """The spec's entry for that file."""
+        return self.spec.files[self.format]
+
+
+@dataclass(frozen=True)
+class ScopeChoice:
+    """The spec of a scope gate and the one of its files that will be run."""
+
+    spec: ScopeSpec
     format: str
     path: Path
 
@@ -44,8 +63,33 @@ def is_bundled(choice: ModelChoice) -> bool:
 
 
 def bundled_specs() -> list[ModelSpec]:
-    """Every bundled model, by name."""
-    return [load_spec(path) for path in sorted(models_dir().glob("*.json"))]
+    """Every bundled classifier, by name."""
+    paths = sorted(models_dir().glob("*.json"))
+    return [load_spec(path) for path in paths if path.stem != SCOPE_NAME]
+
+
+def bundled_scope(kind: str) -> ScopeChoice | None:
+    """The scope gate that ships, in one format; None where none does.
+
+    Raises:
+        ModelRefusedError: its spec cannot be read, or lists no such file.
+    """
+    spec = bundled_scope_spec()
+    if spec is None:
+        return None
+    if kind not in spec.files:
+        raise ModelRefusedError(f"the spec {SCOPE_NAME}.json lists no {kind} file")
+    return ScopeChoice(spec, kind, models_dir() / spec.files[kind].name)
+
+
+def bundled_scope_spec() -> ScopeSpec | None:
+    """The spec of the scope gate that ships; None where none does.
+
+    Raises:
+        ModelRefusedError: it cannot be read.
+    """
+    path = models_dir() / f"{SCOPE_NAME}.json"
+    return _read(path, ScopeSpec.from_dict) if _is_file(path) else None
 
 
 def load_spec(path: Path) -> ModelSpec:
@@ -54,8 +98,12 @@ def load_spec(path: Path) -> ModelSpec:
     Raises:
         ModelRefusedError: it cannot be read, or is not a spec this version understands.
     """
+    return _read(path, ModelSpec.from_dict)
+
+
+def _read(path: Path, from_dict: Callable[[Any], Spec]) -> Spec:
     try:
-        return ModelSpec.from_dict(parse(read_plain(path, _MAX_SPEC_BYTES).decode("utf-8")))
+        return from_dict(parse(read_plain(path, _MAX_SPEC_BYTES).decode("utf-8")))
     except (OSError, ValueError) as error:
         raise ModelRefusedError(f"spec {path} cannot be read: {error}") from error
     except ModelRefusedError as error:

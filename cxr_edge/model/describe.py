@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cxr_edge.model.files import Speed
+from cxr_edge.model.scope_spec import ScopeSpec
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
 
@@ -18,6 +19,33 @@ def describe(spec: ModelSpec) -> str:
         *_files(spec),
         *_operating_points(spec),
         *_evaluations(spec),
+        f"  licence: {spec.license}; data: {spec.data_source}",
+    ]
+    return "\n".join(lines)
+
+
+def describe_scope(spec: ScopeSpec) -> str:
+    """A scope gate's spec for people."""
+    limits = {
+        name: f"off, {limit.chosen_by}"
+        if limit.threshold is None
+        else f"limit {limit.threshold:.6f} ({limit.chosen_by})"
+        for name, limit in spec.limits.items()
+    }
+    lines = [
+        f"{spec.name} {spec.version}, scope gate beside every model",
+        f"  network: {spec.architecture.parameters:,} parameters, input {spec.size}x{spec.size}",
+        *(f"  {name}: {text}" for name, text in limits.items()),
+        *(
+            f"  {rate.data}: {rate.n} pictures, {rate.out_of_scope} out of scope, "
+            f"{rate.adult} adult"
+            for rate in spec.measured
+        ),
+        *(
+            f"  {kind}: {file.name}, sha256 {file.sha256[:16]}, "
+            f"parity {file.parity.max_abs_difference:.1e} on {file.parity.samples} images"
+            for kind, file in spec.files.items()
+        ),
         f"  licence: {spec.license}; data: {spec.data_source}",
     ]
     return "\n".join(lines)

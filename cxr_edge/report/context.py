@@ -39,6 +39,7 @@ class RunContext:
         recalled: rows that an earlier run had computed, of files that have not changed since.
         left_out: files in system folders, for which there is no row.
         sandbox: what protected this machine from its decoders; empty if none was needed.
+        scope_gate: name, version, file and hashes of the scope gate; None where there was none.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class RunContext:
     recalled: int
     left_out: int = 0
     sandbox: str = ""
+    scope_gate: dict[str, str] | None = None
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -70,7 +72,8 @@ class RunContext:
             TypeError, ValueError: another version wrote it.
         """
         # A run of before these were recorded, or had this name, can be rendered too.
-        recorded = {"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", **values}
+        absent = {"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", "scope_gate": None}
+        recorded = {**absent, **values}
         renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
         return read(cls, renamed, "context")
 

@@ -26,6 +26,7 @@ def run_values(report: Report) -> dict[str, Any]:
             "sha256": context.model_sha256,
             "spec_sha256": context.spec.sha256(),
         },
+        "scope_gate": context.scope_gate,
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
         "site_profile": context.profile and asdict(context.profile),
         "thumbnails": context.thumbnails,

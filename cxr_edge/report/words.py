@@ -198,6 +198,15 @@ WARNINGS = {
         "A DICOM file that is a program too.",
         "Do not open it by a double click. Tell IT where it came from.",
     ),
+    InputWarning.OUT_OF_SCOPE: Explanation(
+        "The picture does not look like an upright frontal chest film: another part of the body, "
+        "a turned film, a screenshot, a photograph.",
+        _LOOK,
+    ),
+    InputWarning.ADULT_LOOKING: Explanation(
+        "The film looks like an adult's, and the model was made for children.",
+        "Check the age in the viewer; read an adult's film without its score.",
+    ),
 }
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
 from cxr_edge.errors import CxrEdgeError, DeviceError, MissingExtraError, ModelRefusedError
 from cxr_edge.model.catalog import ModelChoice, is_bundled
-from cxr_edge.model.files import Golden
+from cxr_edge.model.files import Golden, ModelFile
 from cxr_edge.model.self_test import golden_image
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.runtime import probe
 from cxr_edge.runtime.batches import FellBack, Inference, in_short, logged
 from cxr_edge.runtime.device import Device
-from cxr_edge.runtime.protocol import Runner, TensorShapes
+from cxr_edge.runtime.protocol import Backend, Runner, TensorShapes
 from cxr_edge.support.files import read_plain
 from cxr_edge.support.strict_json import parse
 
@@ -34,7 +35,7 @@ def proven(choice: ModelChoice) -> bytes:
     Raises:
         ModelRefusedError: it is not what its spec pins, or does not pass.
     """
-    content = _pinned_bytes(choice)
+    content = pinned_bytes(choice.path, choice.file)
     if not is_bundled(choice):
         probe.check(content, choice.format, choice.spec)
     return content
@@ -102,7 +103,8 @@ def start(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
             f"{spec.name} needs preprocessing version {needed[0]} ({needed[1]}), "
             f"this is {PREPROCESSING_VERSION} ({RESIZE_FILTER})"
         )
-    runner = _create(content, kind, spec, device)
+    runner = create(content, kind, device)
+    _check_embedded(runner.embedded_spec(), spec, kind)
     _check_signature(runner.signature(), spec)
     self_test(runner, spec, spec.golden_of(kind))
     return runner
@@ -151,26 +153,31 @@ def self_test(runner: Runner, spec: ModelSpec, golden: Golden) -> float:
     return difference
 
 
-def _pinned_bytes(choice: ModelChoice) -> bytes:
+def pinned_bytes(path: Path, file: ModelFile) -> bytes:
+    """A model file's bytes; ModelRefusedError where they are not what its spec pins."""
     try:
-        content = read_plain(choice.path, min(choice.file.bytes, MAX_BYTES))
+        content = read_plain(path, min(file.bytes, MAX_BYTES))
     except OSError as error:
         if error.errno != errno.EFBIG:
-            raise ModelRefusedError(f"{choice.path} cannot be read: {error}") from error
-        if choice.file.bytes > MAX_BYTES:
-            raise ModelRefusedError(f"{choice.path.name} is larger than 1 GB") from error
+            raise ModelRefusedError(f"{path} cannot be read: {error}") from error
+        if file.bytes > MAX_BYTES:
+            raise ModelRefusedError(f"{path.name} is larger than 1 GB") from error
         content = b""
-    pinned = (choice.file.bytes, choice.file.sha256)
+    pinned = (file.bytes, file.sha256)
     if (len(content), hashlib.sha256(content).hexdigest()) != pinned:
         raise ModelRefusedError(
-            f"{choice.path.name} is not the file that its spec pins (size or sha256 differs)",
+            f"{path.name} is not the file that its spec pins (size or sha256 differs)",
             tip="copy the model and its .json again from where they came from",
         )
     return content
 
 
-def _create(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
-    """The backend for the file's format, imported only now."""
+def create(content: bytes, kind: str, device: Device) -> Backend:
+    """The backend for the file's format, imported only now.
+
+    Raises:
+        ModelRefusedError, DeviceError, MissingExtraError: as `load`.
+    """
     try:
         if kind == "tflite":
             from cxr_edge.runtime.tflite import TfliteRunner
@@ -180,19 +187,22 @@ def _create(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runne
     except ImportError as error:
         extra = "tflite" if kind == "tflite" else "cpu"
         raise MissingExtraError(f"the library that runs .{kind} models", extra) from error
-    runner = OnnxRunner(content, device)
-    _check_embedded(runner.embedded_spec(), spec)
-    return runner
+    return OnnxRunner(content, device)
 
 
-def _check_embedded(embedded: str, spec: ModelSpec) -> None:
-    """An ONNX file carries its spec; the two must say the same."""
+def _check_embedded(embedded: str, spec: ModelSpec, kind: str) -> None:
+    """A file carries its spec; a TFLite file of before 0.3 carries none."""
+    label = {"onnx": "ONNX", "tflite": "TFLite"}[kind]
+    if (embedded or kind == "onnx") and not is_same_spec(embedded, spec.embedded_json()):
+        raise ModelRefusedError(f"{spec.name}: the spec and what the {label} file says differ")
+
+
+def is_same_spec(one: str, other: str) -> bool:
+    """Whether two texts say the same; a text that is no spec says nothing."""
     try:
-        same = parse(embedded) == parse(spec.embedded_json())
+        return bool(parse(one) == parse(other))
     except (ValueError, RecursionError):
-        same = False
-    if not same:
-        raise ModelRefusedError(f"{spec.name}: the spec and what the ONNX file says differ")
+        return False
 
 
 def _check_signature(found: TensorShapes, spec: ModelSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +77,19 @@ class OnnxRunner:
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
+        names = (PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME)
+        probability, evidence, bias = self.outputs(names, images)
+        return Predictions(probability[:, 0], evidence, bias[:, 0])
+
+    def outputs(self, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Ask for outputs by name, for uint8 [N, S, S, 1]."""
         count = len(images)
         if count == 1:
             # onnxruntime multiplies a single row with another kernel, whose last bit differs.
             # Two rows keep a film's score the same whatever batch it falls into.
             images = np.repeat(images, 2, axis=0)
-        names = [PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME]
-        outputs = self._session.run(names, {INPUT_NAME: images})
-        probability, evidence, bias = (output[:count] for output in outputs)
-        return Predictions(probability[:, 0], evidence, bias[:, 0])
+        outputs = self._session.run(list(names), {INPUT_NAME: images})
+        return [output[:count] for output in outputs]
 
 
 def offers_cuda() -> bool:

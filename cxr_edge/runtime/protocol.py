@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -28,3 +29,13 @@ class Runner(Protocol):
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
+
+
+class Backend(Runner, Protocol):
+    """An inference library with a network in it, whatever its outputs are called."""
+
+    def outputs(self, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Ask for outputs by name, for uint8 [N, S, S, 1]."""
+
+    def embedded_spec(self) -> str:
+        """The spec that the file carries about itself, or an empty string."""

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
+from cxr_edge.model.spec import (
+    BIAS_NAME,
+    EVIDENCE_NAME,
+    INPUT_NAME,
+    METADATA_KEY,
+    PROBABILITY_NAME,
+)
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import TensorShapes
 from cxr_edge.types import Predictions
@@ -72,17 +79,31 @@ class TfliteRunner:
             for name, tensor in details.items()
         }
 
+    def embedded_spec(self) -> str:
+        """The spec that the file carries about itself, or an empty string."""
+        model = schema.Model.GetRootAs(self._content, 0)
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == METADATA_KEY.encode():
+                text = model.Buffers(entry.Buffer()).DataAsNumpy()
+                return bytes(text).decode(errors="replace")
+        return ""
+
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
+        names = (PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME)
+        probability, evidence, bias = self.outputs(names, images)
+        return Predictions(probability[:, 0], evidence, bias[:, 0])
+
+    def outputs(self, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Ask for outputs by name, for uint8 [N, S, S, 1]."""
         try:
             runner = self._idle.pop()
         except IndexError:
             runner = self._opened()
         outputs = runner(**{INPUT_NAME: images})
         self._idle.append(runner)
-        return Predictions(
-            outputs[PROBABILITY_NAME][:, 0], outputs[EVIDENCE_NAME], outputs[BIAS_NAME][:, 0]
-        )
+        return [outputs[name] for name in names]
 
     def _opened(self) -> SignatureRunner:
         """An interpreter, which runs one pass at a time, in one thread: as the sessions of ONNX."""

@@ -18,12 +18,20 @@ from cxr_edge.errors import ImageError, InputError
 from cxr_edge.intake.prepare import prepare_pixels
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import predict
 from cxr_edge.scoring.decision import Decision
+from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import band
-from cxr_edge.types import PROBABILITY_DECIMALS, Band, FoundFile, InputWarning, Reason, doubts
+from cxr_edge.types import (
+    PROBABILITY_DECIMALS,
+    Band,
+    FoundFile,
+    InputWarning,
+    Reason,
+    doubts,
+    in_order,
+)
 
 Film = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
@@ -71,12 +79,15 @@ class Model:
         threshold: films are flagged at or above it.
     """
 
-    def __init__(self, spec: ModelSpec, runner: Runner, decision: Decision, id_tag: str) -> None:
+    def __init__(
+        self, spec: ModelSpec, networks: Networks, decision: Decision, id_tag: str
+    ) -> None:
         """Use `cxr_edge.load_model`."""
         self.spec = spec
         self.operating_point, self.threshold = decision.name, decision.threshold
-        self._runner = runner
-        self._settings = IntakeSettings.of(spec, id_tag)
+        self._networks = networks
+        scope_size = networks.scope.size if networks.scope else 0
+        self._settings = IntakeSettings.of(spec, id_tag, scope_size=scope_size)
         decoders = Decoders()
         self._workers = Workers(1, self._settings, decoders)
         self._turn = threading.Lock()
@@ -85,7 +96,7 @@ class Model:
     @property
     def device(self) -> str:
         """The device in use, `cpu` or `cuda:N`."""
-        return self._runner.device
+        return self._networks.runner.device
 
     def __enter__(self) -> Model:
         """Return the model itself."""
@@ -125,7 +136,8 @@ class Model:
             prepared = self._prepared(film)
             if prepared.pixels is None:
                 raise ImageError(prepared.result.reason or Reason.INTERNAL_ERROR)
-            answer = predict(self._runner, prepared.pixels[np.newaxis])
+            answer = predict(self._networks.runner, prepared.pixels[np.newaxis])
+            warnings = self._warnings(prepared)
         probability = float(answer.probability[0])
         if not 0.0 <= probability <= 1.0:  # also NaN
             raise ImageError(Reason.BAD_OUTPUT)
@@ -134,8 +146,8 @@ class Model:
         return Score(
             probability=rounded,
             flagged=rounded >= self.threshold,
-            warnings=result.warnings,
-            band=band(rounded, bool(doubts(result.warnings)), self.threshold),
+            warnings=warnings,
+            band=band(rounded, bool(doubts(warnings)), self.threshold),
             evidence=answer.evidence[0],
             bias=float(answer.bias[0]),
             width=result.width or 0,
@@ -144,6 +156,12 @@ class Model:
             sha256=result.sha256,
             identifier=result.identifier,
         )
+
+    def _warnings(self, prepared: Prepared) -> tuple[InputWarning, ...]:
+        """What the decoder noticed, and what the scope gate doubts."""
+        scope, plane = self._networks.scope, prepared.scope_pixels
+        more = scope.doubts(plane[np.newaxis])[0] if scope and plane is not None else ()
+        return in_order((*prepared.result.warnings, *more))
 
     def _prepared(self, film: Film) -> Prepared:
         if isinstance(film, np.ndarray):

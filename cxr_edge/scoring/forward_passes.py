@@ -20,17 +20,45 @@ from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.runs import Entry, Run
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
+from cxr_edge.runtime.scope import ScopeGate
 from cxr_edge.support.cores import usable_cores
 from cxr_edge.types import (
     PROBABILITY_DECIMALS,
     FoundFile,
+    InputWarning,
     Predictions,
     Reason,
     Result,
     Status,
+    in_order,
 )
 
 Item = tuple[FoundFile, Prepared]
+Planes = list[NDArray[np.uint8]]
+Doubts = dict[str, tuple[InputWarning, ...]]  # by sha256
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The classifier, and the scope gate where one ships."""
+
+    runner: Runner
+    scope: ScopeGate | None = None
+
+    def answer(
+        self, films: Planes, seen: dict[str, NDArray[np.uint8]]
+    ) -> tuple[Predictions | None, Doubts]:
+        """Score films; doubt those that the gate has seen.
+
+        Args:
+            films: uint8 [S, S, 1] each, for the classifier.
+            seen: uint8 [G, G, 1] each, for the gate, by sha256.
+        """
+        doubts: Doubts = {}
+        if self.scope and seen:
+            found = self.scope.doubts(np.stack(list(seen.values())))
+            doubts = dict(zip(seen, found, strict=True))
+        return (predict(self.runner, np.stack(films)) if films else None), doubts
 
 
 class Passes:
@@ -41,18 +69,22 @@ class Passes:
     """
 
     def __init__(
-        self, runner: Runner, run: Run, ahead: int, recorded: Callable[[int], None]
+        self,
+        networks: Networks,
+        run: Run,
+        ahead: int,
+        recorded: Callable[[int], None],
     ) -> None:
         """Begin nothing yet.
 
         Args:
-            runner: a loaded network.
+            networks: the loaded classifier, and its scope gate.
             run: where the rows go.
             ahead: batches that may be begun and not recorded, so many does a kill cost; at least
                 one. The films of the next one are collected meanwhile, and not counted.
             recorded: told how many rows have been committed.
         """
-        self._runner = runner
+        self._networks = networks
         self._run = run
         self._ahead = ahead
         self._recorded = recorded
@@ -86,7 +118,9 @@ class Passes:
             self.finish(self._ahead - 1)
         known_scores = self._run.known_probabilities(list(films))
         new = [sha256 for sha256 in films if sha256 not in known_scores]
-        answers = self._submitted([films[each] for each in new])
+        # Every film, also one whose score is known: the ledger is asked for numbers alone.
+        seen = {item.result.sha256: p for _, item in batch if (p := item.scope_pixels) is not None}
+        answers = self._submitted([films[each] for each in new], seen)
         self._under_way.append(_Pass(batch, known_scores, new, answers))
         self._in_network.update(new)
 
@@ -109,17 +143,16 @@ class Passes:
     def _has_ended(self) -> bool:
         return bool(self._under_way) and self._under_way[0].answers.done()
 
-    def _submitted(self, films: list[NDArray[np.uint8]]) -> Future[Predictions | None]:
+    def _submitted(
+        self, films: Planes, seen: dict[str, NDArray[np.uint8]]
+    ) -> Future[tuple[Predictions | None, Doubts]]:
         try:
-            return self._threads.submit(self._predict, films)
+            return self._threads.submit(self._networks.answer, films, seen)
         except RuntimeError as error:  # a limit on processes counts threads as well
             raise CxrEdgeError(
                 f"the network cannot have a thread here: {error}",
                 tip="raise the limit on processes (ulimit -u, pids of the container)",
             ) from error
-
-    def _predict(self, films: list[NDArray[np.uint8]]) -> Predictions | None:
-        return predict(self._runner, np.stack(films)) if films else None
 
 
 @dataclass(frozen=True)
@@ -130,24 +163,37 @@ class _Pass:
         batch: its files.
         scores: by sha256, as far as they are known.
         new: those that the network is asked for, in the order of its answers.
-        answers: predictions to come, or None where `new` is empty.
+        answers: predictions to come, or None where `new` is empty, and the gate's doubts.
     """
 
     batch: list[Item]
     scores: dict[str, float]
     new: list[str]
-    answers: Future[Predictions | None]
+    answers: Future[tuple[Predictions | None, Doubts]]
 
     def entries(self) -> list[Entry]:
         """Make the rows, as soon as the network has answered."""
         devices: dict[str, str] = {}
-        if answers := self.answers.result():
+        answers, doubts = self.answers.result()
+        if answers:
             self.scores.update(zip(self.new, answers.probability.tolist(), strict=True))
             devices = dict.fromkeys(self.new, answers.device)
         return [
-            Entry(file, _result(item, self.scores, devices), item.stamp or file.stamp)
+            Entry(
+                file,
+                _result(_doubted(item, doubts), self.scores, devices),
+                item.stamp or file.stamp,
+            )
             for file, item in self.batch
         ]
+
+
+def _doubted(item: Prepared, doubts: Doubts) -> Prepared:
+    """Add what the scope gate doubts."""
+    if not (more := doubts.get(item.result.sha256)):
+        return item
+    warnings = in_order((*item.result.warnings, *more))
+    return replace(item, result=replace(item.result, warnings=warnings))
 
 
 def _result(item: Prepared, scores: dict[str, float], devices: dict[str, str]) -> Result:

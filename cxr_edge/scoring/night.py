@@ -21,6 +21,7 @@ from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
+from cxr_edge.runtime.scope import load_scope
 from cxr_edge.scoring.decision import Decision, decide
 from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
@@ -86,7 +87,8 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         content = proven(choice)
         with observer.signals_held():
             runner = load(choice, device, telling_of_cpu(observer), content)
-        pipeline = Pipeline(choice, runner, work, observer, decoders)
+            scope = load_scope(choice.format, choice.spec)
+        pipeline = Pipeline(choice, runner, work, observer, decoders, scope)
         setup = _Setup(job, clock, decision, pipeline, decoders, left_out, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
@@ -147,8 +149,10 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
             f"the ledger was damaged and is set aside: {display_name(ledger.set_aside)}",
             "check the disk; this run goes on",
         )
-    choice, runner = setup.pipeline.choice, setup.pipeline.runner
-    settings_sha256 = settings_hash(choice, runner, setup.job.id_tag)
+    pipeline = setup.pipeline
+    settings_sha256 = settings_hash(
+        pipeline.choice, pipeline.runner, setup.job.id_tag, pipeline.scope
+    )
     return ledger.begin(setup.clock.run_id, settings_sha256)
 
 
@@ -217,6 +221,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         recalled=recalled,
         left_out=setup.left_out.files,
         sandbox=setup.decoders.sandbox,
+        scope_gate=setup.pipeline.scope.facts() if setup.pipeline.scope else None,
     )
 
 

@@ -15,6 +15,8 @@ from cxr_edge.ledger.runs import Run
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import FellBack, default_batch_size, passes_at_once
+from cxr_edge.runtime.scope import ScopeGate
+from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.observer import Observer, StopRequest
 from cxr_edge.scoring.page_films import illustrate
 from cxr_edge.scoring.scorer import Scorer
@@ -39,13 +41,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """From files to rows, and from rows to pictures."""
+    """From files to rows, and from rows to pictures.
+
+    Attributes:
+        scope: the gate beside the classifier, where one ships.
+    """
 
     choice: ModelChoice
     runner: Runner
     work: Work
     observer: Observer
     decoders: Decoders | None = None
+    scope: ScopeGate | None = None
 
     def score(
         self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
@@ -67,7 +74,8 @@ class Pipeline:
         self._note_many_workers()
         with self._decoding(view=False) as (stop, workers):
             with self.observer.progress(total) as progress:
-                scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
+                networks = Networks(self.runner, self.scope)
+                scorer = Scorer(networks, workers, run, settle, *self._batches(), stop, progress)
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
@@ -101,7 +109,10 @@ class Pipeline:
 
     @contextmanager
     def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
-        settings = IntakeSettings.of(self.choice.spec, self.work.id_tag, view=view)
+        scope_size = self.scope.size if self.scope and not view else 0
+        settings = IntakeSettings.of(
+            self.choice.spec, self.work.id_tag, view=view, scope_size=scope_size
+        )
         count = self.work.workers or usable_cores()
         with (
             self.observer.stop_request() as stop,

@@ -11,8 +11,9 @@ from cxr_edge import __version__
 from cxr_edge.images import DECODING_VERSION, decoder_versions
 from cxr_edge.intake.gates import GATES_VERSION
 from cxr_edge.model.catalog import ModelChoice
-from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.preprocess import PREPROCESSING_VERSION, SCOPE_PREPROCESSING_VERSION
 from cxr_edge.runtime import Runner
+from cxr_edge.runtime.scope import ScopeGate
 from cxr_edge.support.cpu import instruction_sets
 
 
@@ -32,12 +33,12 @@ def versions(runner: Runner) -> dict[str, str]:
     }
 
 
-def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
+def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str, scope: ScopeGate | None) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
-        sha256 in hex over model, spec, preprocessing, decoding, gates, software, instruction sets
-        and execution provider, and over the identifier that is kept with a row.
+        sha256 in hex over model, spec, scope gate, preprocessing, decoding, gates, software,
+        instruction sets and execution provider, and over the identifier that is kept with a row.
     """
     settings = {
         "model": choice.file.sha256,
@@ -48,5 +49,6 @@ def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
         "versions": versions(runner),
         "device": runner.device,
         "id_tag": id_tag,
+        "scope": scope and {**scope.facts(), "preprocessing": SCOPE_PREPROCESSING_VERSION},
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -12,8 +12,7 @@ from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Entry, Run
-from cxr_edge.runtime.protocol import Runner
-from cxr_edge.scoring.forward_passes import Item, Passes
+from cxr_edge.scoring.forward_passes import Item, Networks, Passes
 from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Reason, Result, Root, Stamp
 
@@ -27,7 +26,7 @@ class Scorer:
     """Scores files and records a row for each.
 
     Attributes:
-        runner: a loaded network.
+        networks: the loaded classifier, and its scope gate.
         workers: the decoder processes.
         run: this run's part of the ledger.
         settle: when a file counts as complete.
@@ -37,7 +36,7 @@ class Scorer:
         progress: told what has been done.
     """
 
-    runner: Runner
+    networks: Networks
     workers: Workers
     run: Run
     settle: SettleRule
@@ -114,7 +113,7 @@ class Scorer:
     ) -> None:
         """In batches; while some are in the network, the films of the next one are collected."""
         batch: list[Item] = []
-        with Passes(self.runner, self.run, self.ahead, recorded) as passes:
+        with Passes(self.networks, self.run, self.ahead, recorded) as passes:
             for item in self.workers.prepare(files, self.stop):
                 batch.append(item)
                 watch.note(item[1].result)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import onnx
 import tf2onnx
 
+from cxr_edge.model.scope_spec import ScopeSpec
 from cxr_edge.model.spec import METADATA_KEY, ModelSpec
 from cxr_export.graph import InferenceGraph
+from cxr_export.scope_graph import ScopeGraph
 
 OPSET = 17
 
 
-def convert(graph: InferenceGraph) -> onnx.ModelProto:
+def convert(graph: InferenceGraph | ScopeGraph) -> onnx.ModelProto:
     """Convert to ONNX with standard operators only."""
     model, _ = tf2onnx.convert.from_function(
         graph.__call__, input_signature=[graph.signature()], opset=OPSET
@@ -76,7 +78,7 @@ def _in_order_of_need(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return list(ordered.values())
 
 
-def with_spec(model: onnx.ModelProto, spec: ModelSpec) -> bytes:
+def with_spec(model: onnx.ModelProto, spec: ModelSpec | ScopeSpec) -> bytes:
     """The file's bytes, with the spec (without `files`) in its metadata."""
     onnx.helper.set_model_props(model, {METADATA_KEY: spec.embedded_json()})
     content: bytes = model.SerializeToString(deterministic=True)

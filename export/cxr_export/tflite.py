@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -14,14 +15,17 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cxr_edge.model.scope_spec import ScopeSpec
+from cxr_edge.model.spec import METADATA_KEY, ModelSpec
 from cxr_export.graph import InferenceGraph
+from cxr_export.scope_graph import ScopeGraph
 
 SCHEMA = 3
 _IN_INT8 = {"CONV_2D", "MAX_POOL_2D"}
 _CALIBRATION_BATCH = 32
 
 
-def convert(graph: InferenceGraph) -> bytes:
+def convert(graph: InferenceGraph | ScopeGraph) -> bytes:
     """Convert to TFLite; the signature keeps the tensor names of the model contract."""
     with tempfile.TemporaryDirectory() as folder:
         module = tf.Module()
@@ -30,6 +34,19 @@ def convert(graph: InferenceGraph) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         content: bytes = converter.convert()
     return content
+
+
+def with_spec(content: bytes, spec: ModelSpec | ScopeSpec) -> bytes:
+    """The file's bytes, with the spec (without `files`) in its metadata."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = np.frombuffer(spec.embedded_json().encode(), np.uint8)
+    entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def convert_int8(graph: InferenceGraph, pixels: NDArray[np.uint8]) -> bytes:
@@ -75,7 +92,7 @@ def _operators(content: bytes) -> tuple[set[str], str]:
     return set(kinds), graph.tensors[convolution.outputs[0]].name.decode()
 
 
-def _frozen(graph: InferenceGraph) -> Any:
+def _frozen(graph: InferenceGraph | ScopeGraph) -> Any:
     """The graph with every variable turned into a constant.
 
     The converter's own freezing loses variables that Keras layers hold (TensorFlow 2.21, Keras

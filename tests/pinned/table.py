@@ -16,13 +16,20 @@ from cxr_edge import images, preprocess
 from cxr_edge.errors import ImageError
 from cxr_edge.intake import gates
 from cxr_edge.intake.prepare import film_of
-from cxr_edge.preprocess import Extent, to_network_input, to_view, without_border
+from cxr_edge.preprocess import (
+    Extent,
+    to_network_input,
+    to_scope_input,
+    to_view,
+    without_border,
+)
 from cxr_edge.types import DecodedImage
 from tests.intake.gate_films import PIXELS, STUDIES
 from tests.pinned.films import File, files, planes
 
 TABLE = Path(__file__).parents[1] / "data" / "pinned_behaviour.json"
 COMMAND = "python -m tests.pinned"
+_SCOPE_SIDE = 48
 _CELLS = 4  # a side, whose mean levels stand for a lossy film
 _LEVELS_APART = 0.25  # of a cell: builds of libjpeg differ by a level in single pixels
 
@@ -57,6 +64,12 @@ def stages() -> dict[str, Stage]:
             "cxr_edge/preprocess.py",
             preprocess.PREPROCESSING_VERSION,
             _preprocessing,
+        ),
+        "scope preprocessing": Stage(
+            "SCOPE_PREPROCESSING_VERSION",
+            "cxr_edge/preprocess.py",
+            preprocess.SCOPE_PREPROCESSING_VERSION,
+            _scope_preprocessing,
         ),
         "gates": Stage("GATES_VERSION", "cxr_edge/intake/gates.py", gates.GATES_VERSION, _gates),
     }
@@ -99,6 +112,13 @@ def _preprocessed(pixels: NDArray[np.uint8], extent: Extent | None) -> Results:
     film = without_border(pixels, extent)
     inputs = {str(size): _sha256(to_network_input(film, size)) for size in (50, 128)}
     return {**inputs, "view": _sha256(to_view(film))}
+
+
+def _scope_preprocessing() -> Results:
+    return {
+        name: _sha256(to_scope_input(without_border(*plane), _SCOPE_SIDE))
+        for name, plane in planes().items()
+    }
 
 
 def _gates() -> Results:

@@ -38,6 +38,7 @@ def test_whole_file() -> None:
             "sha256": "ab" * 32,
             "spec_sha256": tiny_spec().sha256(),
         },
+        "scope_gate": None,
         "operating_point": {"name": "screening", "threshold": 0.5},
         "site_profile": None,
         "thumbnails": False,

@@ -158,7 +158,7 @@ def test_bundled_models_are_not_tried(
     choice: Any, tries: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert is_bundled(choice)
-    monkeypatch.setattr(loading, "_pinned_bytes", lambda _: b"content")
+    monkeypatch.setattr(loading, "pinned_bytes", lambda *_: b"content")
     assert loading.proven(choice) == b"content"
     assert tries == []
 
