@@ -192,7 +192,7 @@ def _scored(
     scored = []
     with passing_ledger() as ledger:
         for number, pipeline in enumerate(pipelines):
-            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, "")
+            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner)
             began_on = pipeline.runner.device
             films = _films(pipeline, labelled, ledger.begin(str(number), settings_sha256))
             check_contradictions(films)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cxr_edge.intake.read import Held
@@ -42,13 +42,13 @@ class IntakeSettings:
     Attributes:
         size: S, pixels a side of the network input.
         scope: patients and views that the model knows.
-        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        identity_fields: of a header, which say whom a film is of; none unless they were asked for.
         view: whether a page will show the film.
     """
 
     size: int
     scope: Scope
-    id_tag: str = ""
+    identity_fields: tuple[str, ...] = ()
     view: bool = False
 
     def __post_init__(self) -> None:
@@ -57,9 +57,12 @@ class IntakeSettings:
             raise ValueError(f"size must be at least 1: {self.size}")
 
     @classmethod
-    def of(cls, spec: ModelSpec, id_tag: str = "", *, view: bool = False) -> IntakeSettings:
+    def of(
+        cls, spec: ModelSpec, identity_fields: tuple[str, ...] = (), *, view: bool = False
+    ) -> IntakeSettings:
         """Read what a model's spec asks for."""
-        return cls(spec.size, Scope(spec.use.age_years, spec.use.views), id_tag, view)
+        scope = Scope(spec.use.age_years, spec.use.views)
+        return cls(spec.size, scope, identity_fields, view)
 
     @property
     def at_least(self) -> int:
@@ -83,7 +86,7 @@ class Decoded:
     width: int | None = None
     height: int | None = None
     format: str = ""
-    identifier: str = ""
+    identity: dict[str, str] = field(default_factory=dict)
     pixels: NDArray[np.uint8] | None = None
     view: NDArray[np.uint8] | None = None
 
@@ -101,7 +104,7 @@ class Decoded:
             width=self.width,
             height=self.height,
             format=self.format,
-            identifier=self.identifier,
+            identity=self.identity,
             **facts,
         )
 

@@ -43,7 +43,7 @@ class Score:
         height: rows of the film.
         format: `JPEG`, `PNG`, `TIFF`, `DICOM`, or `array`.
         sha256: of the file's bytes; empty for an array.
-        identifier: text of the DICOM element that `id_tag` names, or nothing.
+        identity: whom the film is of, by field, where that was asked for.
     """
 
     probability: float
@@ -56,7 +56,7 @@ class Score:
     height: int
     format: str
     sha256: str
-    identifier: str
+    identity: dict[str, str]
 
 
 class Model:
@@ -71,12 +71,18 @@ class Model:
         threshold: films are flagged at or above it.
     """
 
-    def __init__(self, spec: ModelSpec, runner: Runner, decision: Decision, id_tag: str) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        runner: Runner,
+        decision: Decision,
+        identity_fields: tuple[str, ...],
+    ) -> None:
         """Use `cxr_edge.load_model`."""
         self.spec = spec
         self.operating_point, self.threshold = decision.name, decision.threshold
         self._runner = runner
-        self._settings = IntakeSettings.of(spec, id_tag)
+        self._settings = IntakeSettings.of(spec, identity_fields)
         decoders = Decoders()
         self._workers = Workers(1, self._settings, decoders)
         self._turn = threading.Lock()
@@ -142,7 +148,7 @@ class Model:
             height=result.height or 0,
             format=result.format,
             sha256=result.sha256,
-            identifier=result.identifier,
+            identity=result.identity,
         )
 
     def _prepared(self, film: Film) -> Prepared:

@@ -29,12 +29,12 @@ class Work:
     Attributes:
         workers: decoder processes; None for as many as there are cores.
         batch_size: films in the network at once; None for as many as suit the device.
-        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        identity_fields: of headers, which say whom films are of; none unless asked for.
     """
 
     workers: int | None = None
     batch_size: int | None = None
-    id_tag: str = ""
+    identity_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ class Pipeline:
         self._note_many_workers()
         with self._decoding(view=False) as (stop, workers):
             with self.observer.progress(total) as progress:
-                scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
+                fields = self.work.identity_fields
+                scorer = Scorer(
+                    *(self.runner, workers, run, settle, *self._batches(), stop, progress, fields)
+                )
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
@@ -101,7 +104,7 @@ class Pipeline:
 
     @contextmanager
     def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
-        settings = IntakeSettings.of(self.choice.spec, self.work.id_tag, view=view)
+        settings = IntakeSettings.of(self.choice.spec, self.work.identity_fields, view=view)
         count = self.work.workers or usable_cores()
         with (
             self.observer.stop_request() as stop,

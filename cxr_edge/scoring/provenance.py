@@ -32,12 +32,13 @@ def versions(runner: Runner) -> dict[str, str]:
     }
 
 
-def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
+def settings_hash(choice: ModelChoice, runner: Runner) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
         sha256 in hex over model, spec, preprocessing, decoding, gates, software, instruction sets
-        and execution provider, and over the identifier that is kept with a row.
+        and execution provider. Whom films are of is no part of it: asked for other fields, a run
+        reads headers again and scores nothing anew.
     """
     settings = {
         "model": choice.file.sha256,
@@ -47,6 +48,5 @@ def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str) -> str:
         "gates": GATES_VERSION,
         "versions": versions(runner),
         "device": runner.device,
-        "id_tag": id_tag,
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -77,7 +77,7 @@ def test_rows_of_an_earlier_run_are_counted(run: Run, tiny: Path, tmp_path: Path
 CHANGES = {
     "another threshold": (["--threshold", "0.9"], False),
     "other batches": (["--batch-size", "2", "--workers", "1"], False),
-    "an identifier": (["--id-tag", "PatientID"], True),
+    "other fields of the header": (["--identify", "--id-tag", "PatientID"], False),
     "another ledger": (["--state", "elsewhere"], True),
 }
 
