@@ -79,7 +79,8 @@ class Scorer:
             # They have been counted.
             self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
         self._decode_and_infer(slow, watch, self.progress.recorded)
-        self._identify(unidentified)
+        if unidentified:
+            self._identify(unidentified)
         return not self.stop()
 
     def _identify(self, files: list[FoundFile]) -> None:

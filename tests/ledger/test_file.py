@@ -210,7 +210,7 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date(
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
             assert run.recall(found("0.png")) is not None
-            assert run.connection.execute("PRAGMA user_version").fetchone() == (4,)
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (5,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
