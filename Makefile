@@ -16,7 +16,7 @@ help:
 	@echo "make lock   requirements/lock-cpu.txt anew;  make release   what docs/release.md says"
 
 demo: .venv-demo/installed
-	@# Exit code 3 is right here: four of the files are no films, and the report lists them.
+	@# Exit code 3 is right here: three of the files cannot be scored, and the report lists them.
 	.venv-demo/bin/cxr-edge score tests/data/incoming --model cnn3_128 --settle 0 \
 	  --state build/demo/state --out build/demo/$$(date -u +%Y%m%dT%H%M%SZ) || [ $$? -eq 3 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,10 @@ from cxr_edge.scoring.decision import decide
 from cxr_edge.scoring.film import Model, Score
 from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
-from cxr_edge.scoring.night import check_id_tag, run
+from cxr_edge.scoring.night import check_id_tags, run
 from cxr_edge.scoring.observer import Observer, Progress
 from cxr_edge.triage import Counts, TriageRow
-from cxr_edge.types import Band, InputWarning, Reason, Result, Status
+from cxr_edge.types import IDENTITY_FIELDS, Band, InputWarning, Reason, Result, Status
 
 __all__ = [
     "Band",
@@ -81,7 +81,8 @@ def load_model(
     operating_point: str | None = None,
     threshold: float | None = None,
     site_profile: Name | None = None,
-    id_tag: str = "",
+    identify: bool = False,
+    id_tags: Sequence[str] = (),
 ) -> Model:
     """Load a model and run its self-test, to score films one at a time.
 
@@ -91,7 +92,9 @@ def load_model(
         operating_point: one of the model's own; `screening` where nothing else is given.
         threshold: a probability, instead of an operating point.
         site_profile: file that `cxr-edge evaluate --propose-threshold` wrote, instead of either.
-        id_tag: DICOM keyword whose text each score carries, such as `AccessionNumber`.
+        identify: whether each score says whom its film is of: patient ID, accession number, UIDs
+            and time of exposure, from the header.
+        id_tags: more DICOM keywords whose texts each score carries, such as `InstitutionName`.
 
     Raises:
         ModelRefusedError: no such model, it does not match its spec, or it fails its self-test.
@@ -101,11 +104,12 @@ def load_model(
     """
     profile = None if site_profile is None else Path(site_profile)
     check_one_threshold(operating_point, threshold, profile)
-    check_id_tag(id_tag)
+    check_id_tags(id_tags)
+    fields = (*(IDENTITY_FIELDS if identify else ()), *id_tags)
     choice = choose_model(os.fspath(model))
     decision = decide(choice, operating_point, threshold, profile)
     networks = Networks(load(choice, Device.parse(device)), load_scope(choice.format, choice.spec))
-    return Model(choice.spec, networks, decision, id_tag)
+    return Model(choice.spec, networks, decision, fields)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,8 @@ def score_folder(
     workers: int | None = None,
     batch_size: int | None = None,
     settle: float = DEFAULT_SETTLE_SECONDS,
-    id_tag: str = "",
+    identify: bool = False,
+    id_tags: Sequence[str] = (),
     thumbnails: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScoredFolder:
@@ -175,7 +180,8 @@ def score_folder(
         workers: decoder processes; as many as there are usable cores where none is given.
         batch_size: films in the network at once; as many as suit the device where none is given.
         settle: seconds that a file must have been left alone to count as complete; 0 trusts all.
-        id_tag: as in `load_model`.
+        identify: as in `load_model`, for each row.
+        id_tags: as in `load_model`.
         thumbnails: whether the page shows films: pixels of patients.
         progress: called now and then with the files that have a row, and with how many there are,
             for which folders are walked twice. What it raises ends the run.
@@ -201,7 +207,8 @@ def score_folder(
         workers=workers,
         batch_size=batch_size,
         settle=settle,
-        id_tag=id_tag,
+        identify=identify,
+        id_tags=tuple(id_tags),
         thumbnails=thumbnails,
         command=("cxr_edge.score_folder", *paths),
     )

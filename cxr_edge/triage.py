@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cxr_edge.types import PROBABILITY_DECIMALS, Band, Result, Status, doubts
+from cxr_edge.types import PROBABILITY_DECIMALS, Band, Reason, Result, Status, doubts
 
 _BAND_ORDER = {band: position for position, band in enumerate(Band)}
 
@@ -25,15 +25,17 @@ class TriageRow:
         scored = self.result.status is Status.SCORED
         if scored != (self.flagged is not None):
             raise ValueError(f"{self.result.path}: flagged {self.flagged} at {self.result.status}")
-        if not scored and self.band is not Band.ATTENTION:
+        if (self.result.reason is Reason.NO_FILM) != (self.band is Band.OTHER):
+            raise ValueError(f"{self.result.path}: {self.result.reason} in band {self.band}")
+        if not scored and self.band not in (Band.ATTENTION, Band.OTHER):
             raise ValueError(f"{self.result.path}: {self.result.status} in band {self.band}")
-        if self.band is not Band.ATTENTION and self.flagged != (self.band is Band.FLAGGED):
+        if self.flagged != {Band.FLAGGED: True, Band.UNFLAGGED: False}.get(self.band, self.flagged):
             raise ValueError(f"{self.result.path}: flagged {self.flagged} in band {self.band}")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Files found, by status and by band."""
+    """Files found, by status and by band; those in `other` are no films."""
 
     found: int
     scored: int
@@ -42,22 +44,27 @@ class Counts:
     attention: int
     flagged: int
     unflagged: int
+    other: int = 0
 
     def __post_init__(self) -> None:
         """Nothing lost, nothing doubled."""
         if self.found != self.scored + self.not_scored + self.deferred:
             raise ValueError(f"files do not add up: {self}")
-        if self.found != self.attention + self.flagged + self.unflagged:
+        if self.found != self.attention + self.flagged + self.unflagged + self.other:
             raise ValueError(f"bands do not add up: {self}")
 
     @property
     def complete(self) -> bool:
-        """Every file has a score."""
-        return self.scored == self.found
+        """Every file that may be a film has a score."""
+        return self.scored + self.other == self.found
 
 
-def band(probability: float | None, doubtful: bool, threshold: float) -> Band:
-    """The band of a result: no score or a doubt first, then by the threshold."""
+def band(
+    probability: float | None, doubtful: bool, threshold: float, reason: str | None = None
+) -> Band:
+    """The band of a result: no score or a doubt first, then by the threshold; no films last."""
+    if reason == Reason.NO_FILM:
+        return Band.OTHER
     if probability is None or doubtful:
         return Band.ATTENTION
     return Band.FLAGGED if probability >= threshold else Band.UNFLAGGED
@@ -65,20 +72,23 @@ def band(probability: float | None, doubtful: bool, threshold: float) -> Band:
 
 def reading_key(
     threshold: float,
-) -> Callable[[float | None, bool, str, str], str]:
+) -> Callable[[float | None, bool, str | None, str, str], str]:
     """The key that sorts files into the order in which they should be read.
 
-    Bands come as `attention`, `flagged`, `unflagged`. In `attention`, films scored with a doubt
-    come first, highest probability first, then what has no score. `unflagged` keeps the order of
-    arrival: time of last change, then path.
+    Bands come as `attention`, `flagged`, `unflagged`, `other`. In `attention`, films scored with a
+    doubt come first, highest probability first, then what has no score. `unflagged` keeps the order
+    of arrival: time of last change, then path.
 
     Returns:
-        A function of (probability or None, has a doubt, modified_utc, path); its texts sort by
-        code point, so the ledger can sort 100,000 files without holding them in memory.
+        A function of (probability or None, has a doubt, reason or None, modified_utc, path); its
+        texts sort by code point, so the ledger can sort 100,000 files without holding them in
+        memory.
     """
 
-    def key(probability: float | None, doubtful: bool, modified: str, path: str) -> str:
-        where = band(probability, bool(doubtful), threshold)
+    def key(
+        probability: float | None, doubtful: bool, reason: str | None, modified: str, path: str
+    ) -> str:
+        where = band(probability, bool(doubtful), threshold, reason)
         urgency = "9"  # behind every score
         if probability is not None:
             urgent = where is not Band.UNFLAGGED
@@ -97,7 +107,8 @@ def place(results: Iterable[Result], threshold: float) -> Iterator[TriageRow]:
         threshold: flagged at or above it.
     """
     for rank, result in enumerate(results, start=1):
-        where = band(result.probability, bool(doubts(result.warnings)), threshold)
+        doubtful = bool(doubts(result.warnings))
+        where = band(result.probability, doubtful, threshold, result.reason)
         decision = None if result.probability is None else result.probability >= threshold
         yield TriageRow(rank, where, decision, result)
 
@@ -117,4 +128,5 @@ def count(rows: Iterable[TriageRow]) -> Counts:
         attention=bands[Band.ATTENTION],
         flagged=bands[Band.FLAGGED],
         unflagged=bands[Band.UNFLAGGED],
+        other=bands[Band.OTHER],
     )

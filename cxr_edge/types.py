@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,14 @@ if TYPE_CHECKING:  # the command line imports this module and must answer before
 PROBABILITY_DECIMALS = 6
 # Of a film, refused by its header alone: 6,000 x 6,000, above any radiography detector.
 MAX_PIXELS = 36_000_000
+
+MAX_TEXT = 64  # characters of a header's text in a row
+# Whom a film is of: the columns of `--identify`.
+PATIENT_ID, STUDY_UID, ACQUIRED = "patient_id", "study_uid", "acquired"
+IDENTITY_FIELDS = (
+    *(PATIENT_ID, "accession_number", STUDY_UID, "series_uid", "instance_uid"),
+    ACQUIRED,
+)
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST_SIDE = 2**31 - 1
@@ -37,6 +45,7 @@ class Reason(StrEnum):
     UNRECOGNISED = "unrecognised"
     UNSUPPORTED_FORMAT = "unsupported_format"
     ARCHIVE = "archive"
+    NO_FILM = "no_film"
     NOT_AN_IMAGE = "not_an_image"
     NO_PIXEL_DATA = "no_pixel_data"
     MODALITY = "modality"
@@ -77,6 +86,7 @@ DETERMINISTIC_REASONS = frozenset(
         Reason.UNRECOGNISED,
         Reason.UNSUPPORTED_FORMAT,
         Reason.ARCHIVE,
+        Reason.NO_FILM,
         Reason.NOT_AN_IMAGE,
         Reason.NO_PIXEL_DATA,
         Reason.MODALITY,
@@ -151,6 +161,7 @@ class Band(StrEnum):
     ATTENTION = "attention"
     FLAGGED = "flagged"
     UNFLAGGED = "unflagged"
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -222,7 +233,6 @@ class Study:
         body_part: (0018,0015), upper case.
         view_position: (0018,5101), upper case.
         age_years: (0010,1010), or birth date to study date; None where neither can be read.
-        identifier: the text of the tag that the user asked for by name.
         body_parts: what code sequences name, in words.
         views: what code sequences, Patient Orientation and the like say of the view, in words.
         descriptions: free texts of the series; only what contradicts the above counts.
@@ -233,7 +243,6 @@ class Study:
     body_part: str = ""
     view_position: str = ""
     age_years: float | None = None
-    identifier: str = ""
     body_parts: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
@@ -249,6 +258,7 @@ class DecodedImage:
         format: `JPEG`, `PNG`, `TIFF` or `DICOM`.
         warnings: what decoding noticed.
         study: the header's facts, where the format has any.
+        identity: whom the film is of, by field, as far as that was asked for.
         reduction: how many pixels of the film, each way, became one of these.
         stored: rows and columns of the film, where it was reduced.
     """
@@ -259,6 +269,7 @@ class DecodedImage:
     study: Study | None = None
     reduction: int = 1
     stored: tuple[int, int] | None = None
+    identity: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse anything but a non-empty uint8 plane, of the size that the reduction gives."""
@@ -331,7 +342,12 @@ class Picture:
 class Result:
     """The facts about one file, before any decision.
 
-    `device` is set for a film that was scored elsewhere than where the run began.
+    Attributes:
+        device: of a film that was scored elsewhere than where the run began.
+        features: what the film looked like, for comparing nights.
+        new: whether the last reported night of the state had neither its bytes nor, unread, its
+            path.
+        identity: whom it is of, by field, where that was asked for.
     """
 
     path: str
@@ -345,8 +361,10 @@ class Result:
     sha256: str = ""
     modified_utc: str = ""
     duplicate_of: str = ""
-    identifier: str = ""
     device: str = ""
+    features: tuple[float, ...] = ()
+    new: bool = True
+    identity: dict[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """A printable name; a score exactly when the status says so, a reason when it does not."""

@@ -38,7 +38,10 @@ def rows(*results: Result, threshold: float = 0.5) -> tuple[TriageRow, ...]:
     """Results in reading order, as the ledger gives them back."""
     key = reading_key(threshold)
     ordered = sorted(
-        results, key=lambda r: key(r.probability, bool(doubts(r.warnings)), r.modified_utc, r.path)
+        results,
+        key=lambda r: key(
+            *(r.probability, bool(doubts(r.warnings)), r.reason, r.modified_utc, r.path)
+        ),
     )
     return tuple(place(ordered, threshold))
 
@@ -48,7 +51,7 @@ def context(**fields: Any) -> RunContext:
     plain = RunContext(
         run_id="20261122T200000.000000Z",
         settings_sha256="cd" * 32,
-        id_tag="",
+        identity_fields=(),
         thumbnails=False,
         spec=tiny_spec(),
         model_file="tiny.onnx",

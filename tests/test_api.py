@@ -179,14 +179,16 @@ def test_thresholds(tiny: Path) -> None:
     with pytest.raises(cxr_edge.InputError, match="between 0 and 1"):
         cxr_edge.load_model(tiny, threshold=2.0)
     with pytest.raises(cxr_edge.InputError, match="DICOM keyword"):
-        cxr_edge.load_model(tiny, id_tag="Nonsense")
+        cxr_edge.load_model(tiny, id_tags=["Nonsense"])
     with pytest.raises(cxr_edge.ModelRefusedError, match="no model"):
         cxr_edge.load_model("cnn9_999")
 
 
 def test_an_identifier_where_asked_for(tiny: Path) -> None:
-    with cxr_edge.load_model(tiny, id_tag="AccessionNumber") as loaded:
-        assert loaded.score(dicoms.film(AccessionNumber="A-17")).identifier == "A-17"
+    with cxr_edge.load_model(tiny, id_tags=["AccessionNumber"]) as loaded:
+        assert loaded.score(dicoms.film(AccessionNumber="A-17")).identity == {
+            "AccessionNumber": "A-17"
+        }
 
 
 def test_threads_take_turns(model: cxr_edge.Model) -> None:

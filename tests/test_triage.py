@@ -23,8 +23,9 @@ def triage(results: Iterable[Result], threshold: float) -> list[TriageRow]:
     key = reading_key(threshold)
 
     def order(item: Result) -> bytes:
+        doubtful = bool(doubts(item.warnings))
         return key(
-            item.probability, bool(doubts(item.warnings)), item.modified_utc, item.path
+            *(item.probability, doubtful, item.reason, item.modified_utc, item.path)
         ).encode()
 
     return list(place(sorted(results, key=order), threshold))

@@ -108,7 +108,8 @@ def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
         if recorded.damaged:
             _warn_of_damage(len(recorded.damaged))
         context = replace(context, thumbnails=False)  # the ledger holds no pixels
-        made = Report(RecordedRows(recorded, context.threshold), context)
+        rows = RecordedRows(recorded, context.threshold, context.identity_fields)
+        made = Report(rows, context)
         write_report(made, out)
         if not quiet:
             show.print_report(made, out, verbose=False)

@@ -56,10 +56,16 @@ if TYPE_CHECKING:
     help="Seconds that a file must have been left alone to count as complete; 0 trusts all.",
 )
 @click.option(
+    "--identify",
+    is_flag=True,
+    help="Say whom each film is of: patient ID, accession number, UIDs and time, from its header.",
+)
+@click.option(
     "--id-tag",
-    default="",
+    "id_tags",
+    multiple=True,
     metavar="TAG",
-    help="DICOM keyword to show with each film, such as AccessionNumber.  [default: none]",
+    help="One more DICOM keyword to show with each film, such as InstitutionName; several times.",
 )
 @click.option(
     "--thumbnails",

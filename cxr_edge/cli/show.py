@@ -32,7 +32,7 @@ _LOG_WIDTH = 10_000  # wider than any line: names are not folded there
 
 
 def print_jsonl(report: Report, out: Path) -> None:
-    """The rows on stdout, one JSON object a line, with the columns of the CSV.
+    """The rows on stdout, one JSON object a line: the columns of the CSV, and how they came about.
 
     A film that was scored on another device than the run began on says on which.
 
@@ -40,10 +40,18 @@ def print_jsonl(report: Report, out: Path) -> None:
         ReportError: stdout takes no more; the report in `out` is complete all the same.
     """
     try:
+        context = report.context
+        how = {
+            "run": context.run_id,
+            "model": context.spec.name,
+            "model_version": context.spec.version,
+            "operating_point": context.operating_point,
+            "threshold": context.threshold,
+        }
         for row in report.rows:
-            values = row_values(row, report.context.id_tag)
+            values = row_values(row, context.identity_fields)
             elsewhere = {"device": row.result.device} if row.result.device else {}
-            click.echo(json.dumps({**values, **elsewhere}))
+            click.echo(json.dumps({**values, **how, **elsewhere}))
     except OSError as error:
         # What Python would still flush at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,7 +71,7 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     watched = is_watched()
     if not watched:  # names whole, for whoever searches a log for one
         console.width = _LOG_WIDTH
-    urgent = (row for row in report.rows if row.band is not Band.UNFLAGGED)
+    urgent = (row for row in report.rows if row.band in (Band.ATTENTION, Band.FLAGGED))
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
         console.print(_table(shown, _NAME_SHOWN if watched else _NAME_LOGGED))
@@ -140,6 +148,7 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
         yield f"left out: {context.left_out} files in system folders"
     yield (
         f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
+        + (f", {counts.other} no films" if counts.other else "")
     )
 
 

@@ -20,7 +20,7 @@ from cxr_edge.decoders.start import Decoders
 from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.support.text import display_name
-from cxr_edge.types import DEFERRED_REASONS
+from cxr_edge.types import DEFERRED_REASONS, MAX_TEXT
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,9 @@ class Decoder:
         """
         suffix = os.fsencode(film.file.path.suffix)
         held = () if film.held is None else (film.held.descriptor,)
+        request = messages.encode(messages.Request(suffix, film.header_only))
         with contextlib.suppress(OSError):
-            if not self.channel.send(messages.encode(messages.Request(suffix)), held):
+            if not self.channel.send(request, held):
                 return False
         if not self.films:
             self._heard = time.monotonic()
@@ -88,6 +89,7 @@ class Decoder:
         answer = messages.read_answer(head)
         if answer.facts.reason in DEFERRED_REASONS:
             raise ValueError("a decoder knows nothing of files on their way")
+        _check_identity(answer.facts.identity, settings)
         if answer.trouble:
             _log.error("%s", "\n".join(map(display_name, answer.trouble.splitlines())))
         if (answer.view is not None) != (settings.view and bool(pixels)):
@@ -99,6 +101,14 @@ class Decoder:
     def kill(self) -> int:
         """Kill it; returns its exit code, or 0 if it hangs in the kernel and is left there."""
         return self._decoder.end()
+
+
+def _check_identity(identity: dict[str, str], settings: IntakeSettings) -> None:
+    """Refuse fields that were not asked for, and texts that no header gives."""
+    for field, value in identity.items():
+        asked = field in settings.identity_fields
+        if not asked or len(value) > MAX_TEXT or not value.isprintable():
+            raise ValueError("an identity that no film has")
 
 
 def _planes(

@@ -23,6 +23,7 @@ class Film:
         lacking: bytes that it has, where a reader had no room for them.
         held: its bytes, once it was read.
         repeated: whether a process has died over it.
+        header_only: whom it is of, and no pixel.
     """
 
     file: FoundFile
@@ -30,11 +31,12 @@ class Film:
     lacking: int | None = None
     held: Held | None = None
     repeated: bool = False
+    header_only: bool = False
 
     @classmethod
-    def of(cls, file: FoundFile) -> Film:
+    def of(cls, file: FoundFile, *, header_only: bool = False) -> Film:
         """A film that is still to be read."""
-        return cls(file, file.size)
+        return cls(file, file.size, header_only=header_only)
 
     @property
     def room(self) -> int:

@@ -37,7 +37,7 @@ class Settings(_Message, frozen=True):
 
     size: int
     scope: ScopeMessage
-    id_tag: str
+    identity_fields: tuple[str, ...]
     view: bool
     scope_size: int
 
@@ -56,9 +56,11 @@ class Request(_Message, frozen=True):
 
     Attributes:
         suffix: of its name, as the file system has it; JSON carries it as base64.
+        header_only: whom it is of, and no pixel.
     """
 
     suffix: bytes
+    header_only: bool
 
 
 class FilmFacts(_Message, frozen=True):
@@ -69,7 +71,7 @@ class FilmFacts(_Message, frozen=True):
     width: int | None
     height: int | None
     format: str
-    identifier: str
+    identity: dict[str, str]
 
 
 class Answer(_Message, frozen=True):

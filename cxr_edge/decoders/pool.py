@@ -105,7 +105,15 @@ class Workers:
         Raises:
             DecoderError: no process can be started.
         """
-        waiting = map(Film.of, files)
+        yield from self._through(map(Film.of, files), stop)
+
+    def identify(
+        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+    ) -> Iterator[tuple[FoundFile, Prepared]]:
+        """As `prepare`, but read whom films are of and decode no pixel."""
+        yield from self._through((Film.of(each, header_only=True) for each in files), stop)
+
+    def _through(self, waiting: Iterator[Film], stop: Callable[[], bool]) -> Iterator[_Finished]:
         while not stop():
             self._ask_for(waiting)
             self._start_decoders()

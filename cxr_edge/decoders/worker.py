@@ -21,7 +21,7 @@ from PIL import Image
 
 from cxr_edge.decoders import forkserver, messages, prison
 from cxr_edge.decoders.reader import read_films
-from cxr_edge.intake.prepare import decode_film
+from cxr_edge.intake.prepare import decode_film, decode_header
 from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.intake.read import content
 
@@ -91,13 +91,16 @@ def _send(descriptor: int, answer: bytes) -> None:
 
 def _answer(request: bytes, films: list[int], settings: IntakeSettings, trouble: _Trouble) -> bytes:
     """Prepare one film; returns a line of JSON and behind it the pixels."""
-    suffix = os.fsdecode(messages.read_request(request).suffix)
+    asked = messages.read_request(request)
     (film,) = films
     try:
         data = content(film)
     finally:
         os.close(film)
-    decoded = decode_film(data, f"film{suffix}", settings)
+    if asked.header_only:
+        decoded = decode_header(data, settings)
+    else:
+        decoded = decode_film(data, f"film{os.fsdecode(asked.suffix)}", settings)
     planes = (decoded.pixels, decoded.scope_pixels, decoded.view)
     pixels = b"".join(plane.tobytes() for plane in planes if plane is not None)
     return messages.encode(_facts(decoded, trouble.taken())) + b"\n" + pixels

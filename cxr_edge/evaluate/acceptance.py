@@ -49,7 +49,7 @@ from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import reading_key
-from cxr_edge.types import FoundFile, Picture, Result
+from cxr_edge.types import PATIENT_ID, FoundFile, Picture, Result
 
 PROFILE_NAME = "site-profile.json"
 _FINEST = 0.01  # a sensitivity of 1 is asked of a hundred patients, not of infinitely many
@@ -130,7 +130,7 @@ def _pipelines(
     job: EvaluateJob, choices: Sequence[ModelChoice], observer: Observer
 ) -> list[Pipeline]:
     device = Device.parse(job.device)
-    work = Work(job.workers, job.batch_size, job.labels.id_tag)
+    work = Work(job.workers, job.batch_size, job.labels.identity_fields)
     on_cpu = telling_of_cpu(observer)
     runners = [load(choice, device, on_cpu) for choice in choices]
     return [
@@ -192,13 +192,12 @@ def _scored(
     scored = []
     with passing_ledger() as ledger:
         for number, pipeline in enumerate(pipelines):
-            settings_sha256 = settings_hash(
-                *(pipeline.choice, pipeline.runner, pipeline.work.id_tag, pipeline.scope)
-            )
+            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, pipeline.scope)
             began_on = pipeline.runner.device
             results = _results(pipeline, labelled, ledger.begin(str(number), settings_sha256))
             known = with_header_patients(
-                labelled, {path: result.identifier for path, result in results.items()}
+                labelled,
+                {path: each.identity.get(PATIENT_ID, "") for path, each in results.items()},
             )
             films = _films(known, results)
             check_contradictions(films)
@@ -228,14 +227,15 @@ def _results(pipeline: Pipeline, labelled: LabelledSet, recorded: Run) -> dict[s
         pipeline.score(files, recorded, SettleRule(0), len(files))
     except RunInterruptedError as error:
         raise _interrupted(error) from error
-    return {result.path: result for result in recorded.results(reading_key(0.5))}
+    fields = pipeline.work.identity_fields
+    return {result.path: result for result in recorded.results(reading_key(0.5), fields)}
 
 
 def _films(labelled: LabelledSet, results: Mapping[str, Result]) -> tuple[EvaluatedFilm, ...]:
     """The films in their order, each with what the model says about it, and no name of a person."""
     return tuple(
         EvaluatedFilm(
-            replace(results[film.file.display], identifier=""),
+            replace(results[film.file.display], identity={}),
             film.label,
             film.patient,
             film.file.stamp.size if film.file.stamp else 0,

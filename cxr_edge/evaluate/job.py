@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import InputError
+from cxr_edge.types import PATIENT_ID
 
 _MODELS_COMPARED = 2
 
@@ -26,9 +27,9 @@ class Labels:
     patients_from_header: bool = False
 
     @property
-    def id_tag(self) -> str:
-        """Keyword of the DICOM element that is read with each film, or nothing."""
-        return "PatientID" if self.patients_from_header else ""
+    def identity_fields(self) -> tuple[str, ...]:
+        """What headers are asked for besides."""
+        return (PATIENT_ID,) if self.patients_from_header else ()
 
 
 FOLDER_NAMES = Labels()

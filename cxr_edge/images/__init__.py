@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cxr_edge.errors import ImageError
 from cxr_edge.images import foreign
 from cxr_edge.types import DecodedImage, Reason
 
-__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "is_id_tag"]
+__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag"]
 
 DECODING_VERSION = 3  # raised when decoding changes a pixel
 
 _DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 
 
-def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> DecodedImage:
+def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0) -> DecodedImage:
     """Decode one film by what its bytes are, whatever its name says.
 
     Args:
         data: the whole file.
         name: its name; only a wrong extension is read from it.
-        id_tag: keyword of the DICOM element whose text becomes `Study.identifier`.
+        fields: of a header that says whom the film is of, see `types.IDENTITY_FIELDS`.
         at_least: pixels that suffice on the shorter side, so that a JPEG may be decoded at a half,
             a quarter or an eighth; 0 for all there are.
 
@@ -28,16 +30,35 @@ def decode(data: bytes, name: str, id_tag: str = "", at_least: int = 0) -> Decod
     """
     if not data:
         raise ImageError(Reason.EMPTY)
-    if data[128:132] == b"DICM":  # first: the 128 bytes before it may pose as something else
+    if is_dicom(data):  # first: the 128 bytes before it may pose as something else
         from cxr_edge.images import dicom
 
-        return dicom.read(data, name, id_tag)
+        return dicom.read(data, name, fields)
     from cxr_edge.images import raster
 
     for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
             return read(data, name, at_least)
     raise foreign.refusal(data)
+
+
+def is_dicom(data: bytes) -> bool:
+    """Whether a file says that it is DICOM."""
+    return data[128:132] == b"DICM"
+
+
+def identity_of(data: bytes, fields: Sequence[str]) -> dict[str, str]:
+    """Whom a film is of, whether it can be decoded or not; empty values where nothing is said.
+
+    Args:
+        data: the whole file.
+        fields: as in `decode`.
+    """
+    if not (fields and is_dicom(data)):
+        return dict.fromkeys(fields, "")
+    from cxr_edge.images import dicom_identity
+
+    return dicom_identity.identity_of(data, fields)
 
 
 def decoder_versions() -> dict[str, str]:
@@ -48,7 +69,7 @@ def decoder_versions() -> dict[str, str]:
 
 
 def is_id_tag(keyword: str) -> bool:
-    """Check that `decode` can read a film's identifier from the DICOM element of this keyword."""
+    """Check that a film's header can be asked for the text of the DICOM element of this keyword."""
     from cxr_edge.images import dicom_study
 
     return dicom_study.is_id_tag(keyword)

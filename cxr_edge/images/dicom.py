@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from cxr_edge.errors import ImageError
@@ -15,6 +16,7 @@ from cxr_edge.images import (
     dicom_frame,
     dicom_grey,
     dicom_header,
+    dicom_identity,
     dicom_orientation,
     dicom_study,
 )
@@ -25,20 +27,20 @@ _EXTENSIONS = {"", ".dcm", ".dicom", ".dic", ".ima"}
 _EXECUTABLE = (b"MZ", b"\x7fELF")
 
 
-def read(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
+def read(data: bytes, name: str, fields: Sequence[str] = ()) -> DecodedImage:
     """Decode one DICOM file.
 
     Args:
         data: the whole file.
         name: its name; only a wrong extension is read from it.
-        id_tag: keyword of the element whose text becomes `Study.identifier`; empty for none.
+        fields: of `types.IDENTITY_FIELDS`, or DICOM keywords.
 
     Raises:
         ImageError: with the reason; its detail never quotes a value of the patient's.
         ImportError: a decoder cannot be loaded, which is the machine's fault and not the file's.
     """
     try:
-        return _read(data, name, id_tag)
+        return _read(data, name, fields)
     except (ImageError, ImportError):
         raise
     # `from None`: the messages of pydicom and of the codecs quote values.
@@ -52,10 +54,11 @@ def read(data: bytes, name: str, id_tag: str = "") -> DecodedImage:
         raise ImageError(Reason.CORRUPT, type(error).__name__) from None
 
 
-def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
-    header = dicom_header.read_header(data, id_tag)
+def _read(data: bytes, name: str, fields: Sequence[str]) -> DecodedImage:
+    asked = dicom_identity.keywords(fields) if fields else ()
+    header = dicom_header.read_header(data, asked)
     orientation = dicom_orientation.orientation(header.dataset)
-    study = dicom_study.study(header.dataset, id_tag, orientation.views)
+    study = dicom_study.study(header.dataset, orientation.views)
     image = dicom_header.check_image(header, study.modality)
     ways = dicom_grey.displays(header.dataset, image)
     samples = dicom_frame.samples(data, header, image)
@@ -70,7 +73,8 @@ def _read(data: bytes, name: str, id_tag: str) -> DecodedImage:
     }
     ordered = tuple(warning for warning in InputWarning if warning in warnings)
     upright = pixels if orientation.is_usual else orientation.upright(pixels)
-    return DecodedImage(upright, "DICOM", ordered, study)
+    whose = dicom_identity.identity(header.dataset, fields)
+    return DecodedImage(upright, "DICOM", ordered, study, identity=whose)
 
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:

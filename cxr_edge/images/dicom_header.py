@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cxr_edge.errors import ImageError
@@ -33,6 +34,7 @@ _TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
 _META_START = 132
 _FIRST_GROUP = 0x0008
 _PIXEL_DATA = 0x7FE00010
+_PIXEL_DATA_BYTES = b"\xe0\x7f\x10\x00"
 _READS_PER_ELEMENT = 3
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
@@ -46,6 +48,17 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SECONDARY_CAPTURES = {
     _SECONDARY_CAPTURE,
     *(f"{_SECONDARY_CAPTURE}.{kind}" for kind in range(1, 5)),
+}
+_DIRECTORY = "DICOM directory"
+# Words in the standard's names of classes that hold no picture, and what a list calls them.
+_NO_FILMS = {
+    "Directory": _DIRECTORY,
+    " SR ": "DICOM report",
+    "Document": "DICOM key object",
+    "Presentation State": "DICOM presentation state",
+    "Encapsulated": "DICOM document",
+    "Waveform": "DICOM waveform",
+    "Log": "DICOM log",
 }
 _STATED = {"CR", "DX"}
 _MEANT = {"DR", "RX", "XR", "CRX", "RAD", "XRAY", "X-RAY"}  # by makers who mean one of the two
@@ -61,7 +74,7 @@ class Header:
     """A data set up to its pixels, and where these begin.
 
     Attributes:
-        dataset: the elements of `KEYWORDS`, and the one that identifies the film.
+        dataset: the elements of `KEYWORDS`, and those that were asked for.
         sop_class: UID, or empty where the file does not say.
         syntax: how the file is encoded.
         pixels_vr: value representation of Pixel Data; empty where it is implicit.
@@ -115,8 +128,12 @@ class _UpTo:
         return False
 
 
-def read_header(data: bytes, id_tag: str) -> Header:
+def read_header(data: bytes, asked: Sequence[str] = ()) -> Header:
     """Read a file up to its pixels; nothing is inflated, no other object is opened.
+
+    Args:
+        data: the whole file.
+        asked: keywords of elements to read besides those of `KEYWORDS`.
 
     Raises:
         ImageError: not an image, another modality by its class, a transfer syntax that is not in
@@ -126,7 +143,7 @@ def read_header(data: bytes, id_tag: str) -> Header:
     file.seek(_META_START)
     stop = _UpTo(file, 0x00020000, 0x00030000)
     meta = read_dataset(file, False, True, stop_when=stop)
-    _check_class(str(meta.get("MediaStorageSOPClassUID", "")))
+    _check_class(str(meta.get("MediaStorageSOPClassUID", "")), data)
     if stop.found is None or stop.found[0] == 0:
         raise ImageError(Reason.TRUNCATED, "the file meta information is cut off")
     uid = str(meta.get("TransferSyntaxUID", ""))
@@ -135,14 +152,37 @@ def read_header(data: bytes, id_tag: str) -> Header:
     syntax = SYNTAXES[uid]
     # Some makers put elements of groups 1 to 7, which have no place in a file, in front.
     stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
-    tags: list[BaseTag | int] = [*_TAGS, dicom_study.tag_of(id_tag or KEYWORDS[0])]
+    tags: list[BaseTag | int] = [*_TAGS, *map(dicom_study.tag_of, asked)]
     dataset = read_dataset(
         file, syntax.is_implicit_vr, syntax.is_little_endian, stop_when=stop, specific_tags=tags
     )
     sop_class = str(dataset.get("SOPClassUID", "") or meta.get("MediaStorageSOPClassUID", ""))
-    _check_class(sop_class)
+    _check_class(sop_class, data)
     vr, position, length = _pixels(stop)
     return Header(dataset, sop_class, syntax, vr, position, length, stop.is_odd)
+
+
+def read_elements(data: bytes, asked: Sequence[str]) -> Dataset:
+    """Elements of any DICOM file in front of its pixels, whatever kind of object it is.
+
+    Args:
+        data: the whole file.
+        asked: their keywords.
+
+    Raises:
+        Exception: pydicom raises anything.
+    """
+    file = _Bounded(data)
+    file.seek(_META_START)
+    meta = read_dataset(file, False, True, stop_when=_UpTo(file, 0x00020000, 0x00030000))
+    uid = UID(str(meta.get("TransferSyntaxUID", "")))
+    known = uid.is_transfer_syntax
+    is_implicit, is_little = (uid.is_implicit_VR, uid.is_little_endian) if known else (False, True)
+    if known and uid.is_deflated:
+        raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
+    tags: list[BaseTag | int] = [*map(dicom_study.tag_of, asked)]
+    stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
+    return read_dataset(file, is_implicit, is_little, stop_when=stop, specific_tags=tags)
 
 
 def check_image(header: Header, modality: str) -> ImagePixel:
@@ -204,15 +244,20 @@ def is_for_processing(header: Header) -> bool:
     return intent == "FOR PROCESSING" or header.sop_class == _FOR_PROCESSING_CLASS
 
 
-def _check_class(uid: str) -> None:
+def _check_class(uid: str, data: bytes) -> None:
     """Refuse a registered SOP class that is no radiograph; an unregistered one has a modality."""
     if not uid or uid in _RADIOGRAPHS | _SECONDARY_CAPTURES:
         return
     name = _name(uid)
     if "Image Storage" in name:
         raise ImageError(Reason.MODALITY, name)
-    if name != _UNREGISTERED:
-        raise ImageError(Reason.NOT_AN_IMAGE, name)
+    if name == _UNREGISTERED:
+        return
+    kind = next((kind for word, kind in _NO_FILMS.items() if word in name), "")
+    # One that holds pixels all the same may be a film under a wrong class; a directory has icons.
+    if kind == _DIRECTORY or (kind and _PIXEL_DATA_BYTES not in data):
+        raise ImageError(Reason.NO_FILM, name, format=kind)
+    raise ImageError(Reason.NOT_AN_IMAGE, name, format="DICOM")
 
 
 def _name(uid: str) -> str:

@@ -15,11 +15,10 @@ from cxr_edge.images.dicom_library import (
     tag_for_keyword,
 )
 from cxr_edge.support.text import display_name
-from cxr_edge.types import InputWarning, Study
+from cxr_edge.types import MAX_TEXT, InputWarning, Study
 
-MAX_TEXT = 64
 UNREADABLE = "?"
-# Elements that this module reads, besides the one that identifies the film.
+# Elements that this module reads.
 KEYWORDS = (
     *("Modality", "SpecificCharacterSet", "BodyPartExamined", "ViewPosition", "PatientPosition"),
     *("PatientAge", "PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate"),
@@ -82,12 +81,11 @@ def is_id_tag(keyword: str) -> bool:
     return dictionary_VR(tag) in _TEXT
 
 
-def study(dataset: Dataset, id_tag: str, views: tuple[str, ...] = ()) -> Study:
+def study(dataset: Dataset, views: tuple[str, ...] = ()) -> Study:
     """Read them; what is absent or cannot be read is empty.
 
     Args:
         dataset: the header.
-        id_tag: keyword of the element that identifies the film, or nothing.
         views: what others read of the view.
     """
     stated, computed = _stated_age(dataset), _age_by_dates(dataset)
@@ -96,7 +94,6 @@ def study(dataset: Dataset, id_tag: str, views: tuple[str, ...] = ()) -> Study:
         body_part=_label(dataset, "BodyPartExamined"),
         view_position=_label(dataset, "ViewPosition"),
         age_years=computed if stated is None else stated,
-        identifier=text(dataset, id_tag) if id_tag else "",
         body_parts=tuple(_body_parts(dataset)),
         views=(*_views(dataset), *views),
         descriptions=tuple(_descriptions(dataset)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cxr_edge.errors import ImageError
+from cxr_edge.images import no_film
 from cxr_edge.types import Reason
 
 _IMAGES = {
@@ -48,6 +49,9 @@ def refusal(data: bytes) -> ImageError:
     name = _image_name(data)
     if name:
         return ImageError(Reason.UNSUPPORTED_FORMAT, name, format=name)
+    name = no_film.kind_of(data)
+    if name:
+        return ImageError(Reason.NO_FILM, name, format=name)
     return ImageError(Reason.UNRECOGNISED)
 
 

@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import decode
+from cxr_edge.images import decode, identity_of
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
 from cxr_edge.intake.read import content, read_film
@@ -68,10 +68,21 @@ def decode_film(data: bytes, name: str, settings: IntakeSettings) -> Decoded:
         image, film = film_of(data, name, settings)
         return _decoded(image, film, settings)
     except ImageError as error:
-        return Decoded(error.reason, format=error.format)
+        whose = identity_of(data, settings.identity_fields)
+        return Decoded(error.reason, format=error.format, identity=whose)
     except Exception as error:
         log_defect(error)
         return Decoded()
+
+
+def decode_header(data: bytes, settings: IntakeSettings) -> Decoded:
+    """Read whom a film is of, and nothing else; for one that has its score already.
+
+    Args:
+        data: the whole file.
+        settings: which fields are asked for.
+    """
+    return Decoded(identity=identity_of(data, settings.identity_fields))
 
 
 def log_defect(error: Exception) -> None:
@@ -100,7 +111,7 @@ def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> 
         height=image.height,
         format=image.format,
         warnings=_warnings(image, film, settings),
-        identifier=image.study.identifier if image.study else "",
+        identity={**dict.fromkeys(settings.identity_fields, ""), **image.identity},
         pixels=to_network_input(film, settings.size),
         scope_pixels=to_scope_input(film, settings.scope_size) if settings.scope_size else None,
         view=to_view(film) if settings.view else None,
@@ -113,10 +124,10 @@ def film_of(data: bytes, name: str, settings: IntakeSettings) -> tuple[DecodedIm
     Raises:
         ImageError: as `decode`.
     """
-    image = decode(data, name, settings.id_tag, settings.at_least)
+    image = decode(data, name, settings.identity_fields, settings.at_least)
     film = without_border(image.pixels, image.extent)
     if image.reduction > 1 and min(film.pixels.shape) < settings.at_least:
-        image = decode(data, name, settings.id_tag)
+        image = decode(data, name, settings.identity_fields)
         film = without_border(image.pixels, image.extent)
     return image, film
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cxr_edge.intake.read import Held
@@ -42,14 +42,14 @@ class IntakeSettings:
     Attributes:
         size: S, pixels a side of the network input.
         scope: patients and views that the model knows.
-        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        identity_fields: of a header, which say whom a film is of; none unless they were asked for.
         view: whether a page will show the film.
         scope_size: pixels a side of the scope gate's input; 0 where there is no gate.
     """
 
     size: int
     scope: Scope
-    id_tag: str = ""
+    identity_fields: tuple[str, ...] = ()
     view: bool = False
     scope_size: int = 0
 
@@ -60,11 +60,16 @@ class IntakeSettings:
 
     @classmethod
     def of(
-        cls, spec: ModelSpec, id_tag: str = "", *, view: bool = False, scope_size: int = 0
+        cls,
+        spec: ModelSpec,
+        identity_fields: tuple[str, ...] = (),
+        *,
+        view: bool = False,
+        scope_size: int = 0,
     ) -> IntakeSettings:
         """Read what a model's spec asks for."""
         scope = Scope(spec.use.age_years, spec.use.views)
-        return cls(spec.size, scope, id_tag, view, scope_size)
+        return cls(spec.size, scope, identity_fields, view, scope_size)
 
     @property
     def at_least(self) -> int:
@@ -89,7 +94,7 @@ class Decoded:
     width: int | None = None
     height: int | None = None
     format: str = ""
-    identifier: str = ""
+    identity: dict[str, str] = field(default_factory=dict)
     pixels: NDArray[np.uint8] | None = None
     scope_pixels: NDArray[np.uint8] | None = None
     view: NDArray[np.uint8] | None = None
@@ -108,7 +113,7 @@ class Decoded:
             width=self.width,
             height=self.height,
             format=self.format,
-            identifier=self.identifier,
+            identity=self.identity,
             **facts,
         )
 

@@ -7,7 +7,7 @@ import hashlib
 # Columns of a file's row, in the order of its checksum: behind the run's number and settings.
 FACTS = (
     *("sha256", "display", "status", "reason", "probability", "warnings", "width", "height"),
-    *("format", "modified_utc", "identifier", "device"),
+    *("format", "modified_utc", "device", "features", "new"),
 )
 ROW = ("path", "stamp", *FACTS)
 _BYTES = 8

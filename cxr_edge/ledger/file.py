@@ -11,10 +11,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.checksums import ROW, checksum
+from cxr_edge.ledger.checksums import checksum
+from cxr_edge.ledger.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    DamagedError,
+    all_or_nothing,
+    prepare,
+    recorded_version,
+    upgrade,
+)
 from cxr_edge.ledger.state import check_file, opened_folder
 from cxr_edge.support.atomic import FILE_MODE
 from cxr_edge.support.text import display_name
@@ -22,8 +30,6 @@ from cxr_edge.support.text import display_name
 LEDGER_NAME = "ledger.sqlite3"
 _LOG = "-wal"
 _BESIDE = (_LOG, "-shm", "-journal")  # SQLite's own files beside a ledger
-_APPLICATION_ID = 0x63787265  # "cxre"
-_SCHEMA_VERSION = 4
 _OPEN_FILES = Path("/proc/self/fd")
 _MEMORY = Path("/dev/shm")
 # A bit that flips in the text of the tables makes a statement fail that is right.
@@ -33,68 +39,6 @@ _UNWRITABLE = (
     *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR),
     *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM),
 )
-
-_SCHEMA = """
-CREATE TABLE run (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    settings_sha256 TEXT NOT NULL,
-    context TEXT,           -- what the report says about the run; NULL until every file has a row
-    files INTEGER,          -- rows that the finished run has
-    checksum BLOB           -- of the finished run, see `Ledger.finished`
-);
-CREATE TABLE item (
-    run INTEGER NOT NULL REFERENCES run (number) ON DELETE CASCADE,
-    path BLOB NOT NULL,
-    stamp TEXT,             -- NULL where the bytes were not read, or may change within one stamp
-    sha256 BLOB,
-    display TEXT NOT NULL,
-    status TEXT NOT NULL,
-    reason TEXT,
-    probability REAL,
-    warnings TEXT NOT NULL,
-    width INTEGER,
-    height INTEGER,
-    format TEXT NOT NULL,
-    modified_utc TEXT NOT NULL,
-    identifier TEXT NOT NULL,
-    device TEXT NOT NULL DEFAULT '',  -- where it was scored, if not where the run began
-    checksum BLOB,          -- of the run's number and settings, and of the row
-    UNIQUE (path, run)
-);
-CREATE INDEX item_run ON item (run);
-CREATE INDEX item_sha256 ON item (sha256);
-"""
-# What makes a ledger of a version one of the next.
-_UPGRADES = {
-    1: ("ALTER TABLE item ADD COLUMN device TEXT NOT NULL DEFAULT ''",),
-    2: ("ALTER TABLE run RENAME COLUMN recipe TO settings_sha256",),
-    3: (
-        "ALTER TABLE item ADD COLUMN checksum BLOB",
-        "ALTER TABLE run ADD COLUMN files INTEGER",
-        "ALTER TABLE run ADD COLUMN checksum BLOB",
-        "UPDATE item SET checksum = checksum(run, (SELECT settings_sha256 FROM run WHERE "
-        f"number = item.run), {', '.join(ROW)})",
-        "UPDATE run SET files = (SELECT COUNT(*) FROM item WHERE run = number) "
-        "WHERE context IS NOT NULL",
-        "UPDATE run SET checksum = checksum(number, id, settings_sha256, context, files) "
-        "WHERE context IS NOT NULL",
-    ),
-}
-# Everything that statements rest on, without the texts, which upgrades leave different.
-_SHAPE = """
-SELECT m.type, m.name, c.cid, c.name, c.type, c."notnull", c.dflt_value, c.pk
-FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table'
-UNION ALL SELECT m.type, m.name, i.seqno, i.name, i.coll, i."desc", i.key, l."unique"
-FROM sqlite_master m, pragma_index_list(m.tbl_name) l, pragma_index_xinfo(m.name) i
-WHERE m.type = 'index' AND l.name = m.name
-UNION ALL SELECT m.type, m.name, k."table", k."from", k."to", k.on_update, k.on_delete, k."match"
-FROM sqlite_master m, pragma_foreign_key_list(m.name) k
-"""
-
-
-class _DamagedError(Exception):
-    """The file is no ledger, or not as one was written."""
 
 
 @contextlib.contextmanager
@@ -115,7 +59,7 @@ def opened(folder: Path) -> Iterator[tuple[sqlite3.Connection, Path | None]]:
             set_aside = None
             try:
                 connection = _sound(path, descriptor)
-            except _DamagedError:
+            except DamagedError:
                 set_aside = _set_aside(path)
                 connection = _sound(path, descriptor)
             stack.enter_context(closing(connection))
@@ -129,7 +73,7 @@ def passing() -> Iterator[sqlite3.Connection]:
         connection = _configured(sqlite3.connect(":memory:", isolation_level=None))
     with closing(connection):
         with errors_translated():
-            _prepare(connection)
+            prepare(connection)
         yield connection
 
 
@@ -155,9 +99,9 @@ def opened_for_reading(folder: Path) -> Iterator[sqlite3.Connection]:
             for name in (LEDGER_NAME, *(f"{LEDGER_NAME}{each}" for each in _BESIDE)):
                 check_file(descriptor, name, to_read=True)
             connection = stack.enter_context(closing(_readable(path)))
-            if 0 < _check_version(connection) < _SCHEMA_VERSION:
+            if 0 < recorded_version(connection) < SCHEMA_VERSION:
                 connection = stack.enter_context(closing(_copied(connection)))
-                _upgrade(connection)
+                upgrade(connection)
             connection.execute("BEGIN")  # one view: a run that begins may forget old ones
         yield connection
 
@@ -177,38 +121,26 @@ def errors_translated() -> Iterator[None]:
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All or nothing, on disk when it is left."""
-    with errors_translated(), _all_or_nothing(connection):
+    with errors_translated(), all_or_nothing(connection):
         yield connection
-
-
-@contextlib.contextmanager
-def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):  # a full disk has already rolled it back
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _sound(path: Path, folder: int) -> sqlite3.Connection:
     """A connection to a ledger that holds together, made if need be, of this version.
 
     Raises:
-        _DamagedError: it does not.
+        DamagedError: it does not.
     """
     facts = check_file(folder, path.name)
     logged = [check_file(folder, f"{path.name}{each}") for each in _BESIDE]
     if logged[0] is not None and (facts is None or not facts.st_size):
         # SQLite would delete a log without its ledger, and the scores in it.
-        raise _DamagedError
+        raise DamagedError
     with _damage_recognised():
         connection = _connect(path, folder)
         try:
             _check_whole(connection)
-            _prepare(connection)
+            prepare(connection)
         except BaseException:
             connection.close()
             raise
@@ -220,10 +152,10 @@ def _damage_recognised() -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:  # not even the name in SQLite's message can be read
-        raise _DamagedError from error
+        raise DamagedError from error
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF in _DAMAGE:
-            raise _DamagedError from error
+            raise DamagedError from error
         raise
 
 
@@ -232,8 +164,8 @@ def _check_whole(connection: sqlite3.Connection) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("PRAGMA schema_version").fetchone()[0] == 0
     checked = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if checked != "ok" or (application != _APPLICATION_ID and not empty):
-        raise _DamagedError
+    if checked != "ok" or (application != APPLICATION_ID and not empty):
+        raise DamagedError
 
 
 def _connect(path: Path, folder: int) -> sqlite3.Connection:
@@ -322,49 +254,6 @@ def _copied_files(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(Path(folder, path.name), isolation_level=None)
         with closing(connection):
             return _copied(connection)
-
-
-def _check_version(connection: sqlite3.Connection) -> int:
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > _SCHEMA_VERSION:
-        raise StateError(
-            f"the ledger is of version {version}, this is {_SCHEMA_VERSION}",
-            tip="use the newer cxr-edge again, or another --state",
-        )
-    return version
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new ledger, or bring those of an older one up to date.
-
-    Raises:
-        _DamagedError: they are not as this version makes them.
-    """
-    if _check_version(connection) == 0:
-        connection.executescript(
-            f"BEGIN; {_SCHEMA} PRAGMA application_id = {_APPLICATION_ID}; "
-            f"PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;"
-        )
-    _upgrade(connection)
-    with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(_SCHEMA)
-        if _shape(connection) != _shape(model):
-            raise _DamagedError
-
-
-def _shape(connection: sqlite3.Connection) -> set[tuple[Any, ...]]:
-    return set(connection.execute(_SHAPE).fetchall())
-
-
-def _upgrade(connection: sqlite3.Connection) -> None:
-    """Bring the tables of an older version up to date; a file without any is left alone."""
-    if not 0 < _check_version(connection) < _SCHEMA_VERSION:
-        return
-    with _all_or_nothing(connection):
-        for version in range(_check_version(connection), _SCHEMA_VERSION):
-            for statement in _UPGRADES[version]:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 def _set_aside(path: Path) -> Path:

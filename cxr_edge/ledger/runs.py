@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,28 @@ from cxr_edge.ledger.file import (
     passing,
     transaction,
 )
-from cxr_edge.support.text import display_name
-from cxr_edge.types import (
-    DETERMINISTIC_REASONS,
-    FoundFile,
-    InputWarning,
-    Reason,
-    Result,
-    Stamp,
-    Status,
-    doubts,
+from cxr_edge.ledger.identities import Identities
+from cxr_edge.ledger.rows import (
+    Entry,
+    checked_result,
+    names,
+    result_of,
+    stamp_of,
+    stamp_text,
+    values,
 )
+from cxr_edge.support.text import display_name
+from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, doubts
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
 RUNS_KEPT_IN_ALL = 120  # after a new model or library the old settings never run again
-# A file can change twice within one tick of the file system's clock and keep its stamp.
-_STAMP_TICK_NS = 2 * 10**9
-_KEPT = {"later.settings_sha256 = run.settings_sha256": RUNS_KEPT, "TRUE": RUNS_KEPT_IN_ALL}
+STUDIES_KEPT = 1000  # runs that `receive` started
+NIGHT, STUDY = "night", "study"  # kinds of runs; those of single studies do not count as nights
+_KEPT = {
+    f"later.settings_sha256 = run.settings_sha256 AND later.kind = '{NIGHT}'": RUNS_KEPT,
+    f"later.kind = '{NIGHT}'": RUNS_KEPT_IN_ALL,
+    f"later.kind = '{STUDY}' AND run.kind = '{STUDY}'": STUDIES_KEPT,
+}
 
 _FACTS = ", ".join(FACTS)
 _ROW = ", ".join(ROW)
@@ -50,15 +55,26 @@ _ROW = ", ".join(ROW)
 _RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
-
-
 _RECALL = (
     f"SELECT item.rowid, item.checksum, run, {_ROW} FROM item JOIN run ON run.number = item.run "
     f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
     "ORDER BY run DESC LIMIT 1"
 )
 _LAST_REASON = "SELECT reason FROM item WHERE path = ? AND stamp = ? ORDER BY run DESC LIMIT 1"
-_RECORD = f"INSERT OR REPLACE INTO item (checksum, run, {_ROW}) VALUES ({', '.join('?' * 16)})"
+_RECORD = "INSERT OR REPLACE INTO item (checksum, run, {}) VALUES ({})".format(
+    _ROW, ", ".join("?" * (2 + len(ROW)))
+)
+# The last night that somebody can have read: its report lies in its place.
+_LAST_REPORTED = (
+    f"SELECT number FROM run WHERE reported AND kind = '{NIGHT}' ORDER BY number DESC LIMIT 1"
+)
+_HAD_BYTES = "SELECT 1 FROM item WHERE sha256 = ? AND run = ?"
+_HAD_PATH = "SELECT 1 FROM item WHERE path = ? AND run = ?"
+_GONE = (
+    "SELECT COUNT(*) FROM item AS before WHERE run = ? AND NOT EXISTS (SELECT 1 FROM item WHERE "
+    "run = ? AND CASE WHEN before.sha256 IS NULL THEN path = before.path "
+    "ELSE sha256 = before.sha256 END)"
+)
 # Of the rows with the same bytes, SQLite takes the other columns from the one of the latest run.
 _KNOWN = (
     f"SELECT item.rowid, item.checksum, MAX(run), {_ROW} "
@@ -70,15 +86,6 @@ _FIRST_FACT, _PROBABILITY = ROW.index(FACTS[0]), ROW.index("probability")
 _DISPLAY = ROW.index("display")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One file's row as it is recorded."""
-
-    file: FoundFile
-    result: Result
-    stamp: Stamp | None = None
-
-
 class Ledger:
     """An open ledger file."""
 
@@ -87,19 +94,30 @@ class Ledger:
         self._connection = connection
         self.set_aside = set_aside
 
-    def begin(self, run_id: str, settings_sha256: str) -> Run:
-        """Start a run; forget those before the last finished ones, of these settings and in all."""
+    def begin(self, run_id: str, settings_sha256: str, kind: str = NIGHT) -> Run:
+        """Start a run; forget those before the last finished ones, of these settings and in all.
+
+        Args:
+            run_id: its name.
+            settings_sha256: rows of runs with the same are taken over.
+            kind: `NIGHT`, or `STUDY` for one that is not to count as a night.
+        """
         with transaction(self._connection) as connection:
+            forgotten = 0
             for scope, kept in _KEPT.items():
-                connection.execute(
+                forgotten += connection.execute(
                     "DELETE FROM run WHERE number < (SELECT number FROM run AS later "
                     f"WHERE {scope} AND context IS NOT NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
                     (kept - 1,),
-                )
+                ).rowcount
+            if forgotten:
+                Identities(connection).forget_orphans()
+            last = connection.execute(_LAST_REPORTED).fetchone()
             number = connection.execute(
-                "INSERT INTO run (id, settings_sha256) VALUES (?, ?)", (run_id, settings_sha256)
+                "INSERT INTO run (id, settings_sha256, kind) VALUES (?, ?, ?)",
+                (run_id, settings_sha256, kind),
             ).lastrowid
-        return Run(self._connection, int(number or 0), settings_sha256)
+        return Run(self._connection, int(number or 0), settings_sha256, last[0] if last else 0)
 
     def finished(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         """A finished run and its context; it knows which of its rows are damaged.
@@ -141,11 +159,13 @@ class Run:
         damaged: names of files by row id, for rows of a finished run that are not as they were
             recorded; reports show them as unreadable.
         not_recalled: the same for rows of earlier runs; their films are read again.
+        last_reported: number of the last night with a report in its place; 0 for none.
     """
 
     connection: sqlite3.Connection
     number: int
     settings_sha256: str
+    last_reported: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
     not_recalled: dict[int, str] = field(default_factory=dict)
 
@@ -154,11 +174,11 @@ class Run:
         if file.stamp is None:
             return None
         with errors_translated():
-            key = (os.fsencode(file.path), _stamp_text(file.stamp), self.settings_sha256)
+            key = (os.fsencode(file.path), stamp_text(file.stamp), self.settings_sha256)
             row = self.connection.execute(_RECALL, key).fetchone()
         row = row and self._checked(row, self.not_recalled)
         try:
-            return None if row is None else _result(row[_FIRST_FACT:], file.display)
+            return None if row is None else result_of(row[_FIRST_FACT:], file.display)
         except (AttributeError, TypeError, ValueError):  # as this version would not write it
             return None
 
@@ -167,7 +187,7 @@ class Run:
         if file.stamp is None:
             return False
         with errors_translated():
-            key = (os.fsencode(file.path), _stamp_text(file.stamp))
+            key = (os.fsencode(file.path), stamp_text(file.stamp))
             row = self.connection.execute(_LAST_REASON, key).fetchone()
         return row is not None and bool(row[0] == Reason.TIMEOUT.value)
 
@@ -211,10 +231,45 @@ class Run:
         """
         with transaction(self.connection) as connection:
             connection.executemany(_RECORD, map(self._recorded, entries))
+            results = (entry.result for entry in entries)
+            Identities(connection).record(
+                (each.sha256, each.identity) for each in results if each.sha256
+            )
+
+    def identify(self, results: Sequence[Result]) -> None:
+        """Commit whom films are of, all or none, whose rows are recorded already."""
+        with transaction(self.connection) as connection:
+            Identities(connection).record((each.sha256, each.identity) for each in results)
 
     def _recorded(self, entry: Entry) -> tuple[Any, ...]:
-        values = (self.number, *_values(entry))
-        return (checksum(values[0], self.settings_sha256, *values[1:]), *values)
+        row = values(entry, new=self._is_new(entry))
+        return (checksum(self.number, self.settings_sha256, *row), self.number, *row)
+
+    def _is_new(self, entry: Entry) -> bool:
+        """Whether the last night with a report had neither these bytes nor, unread, this path."""
+        if not self.last_reported:
+            return True
+        if entry.result.sha256:
+            key, statement = bytes.fromhex(entry.result.sha256), _HAD_BYTES
+        else:
+            key, statement = os.fsencode(entry.file.path), _HAD_PATH
+        return self.connection.execute(statement, (key, self.last_reported)).fetchone() is None
+
+    def gone(self) -> int:
+        """How many files the last night with a report listed, and this run does not."""
+        with errors_translated():
+            row = self.connection.execute(_GONE, (self.last_reported, self.number)).fetchone()
+        return int(row[0])
+
+    def reported(self) -> None:
+        """The report of this run lies in its place: from now on its films are not new."""
+        with transaction(self.connection) as connection:
+            connection.execute("UPDATE run SET reported = 1 WHERE number = ?", (self.number,))
+
+    @property
+    def identities(self) -> Identities:
+        """Whom the films of all runs are of."""
+        return Identities(self.connection)
 
     def unsettled(self) -> list[FoundFile]:
         """Files that were still changing, with the stamp they had when last seen."""
@@ -224,7 +279,7 @@ class Run:
                 (self.number, Reason.STILL_CHANGING.value),
             ).fetchall()
         return [
-            FoundFile(Path(os.fsdecode(path)), display, stamp=_stamp(stamp))
+            FoundFile(Path(os.fsdecode(path)), display, stamp=stamp_of(stamp))
             for path, display, stamp in rows
         ]
 
@@ -262,30 +317,39 @@ class Run:
                 (text, files, checked, self.number),
             )
 
-    def results(self, order: Callable[..., Any]) -> Iterator[Result]:
+    def results(
+        self, order: Callable[..., Any], identity_fields: Sequence[str] = ()
+    ) -> Iterator[Result]:
         """Every row, one at a time, in the order of the key that `order` makes.
 
         Damaged ones come first, as files that could not be read.
 
         Args:
-            order: `(probability or None, has a doubt, modified_utc, path) -> key`.
+            identity_fields: whom each film is of; none where the run did not ask.
+            order: `(probability or None, has a doubt, reason, modified_utc, path) -> key`.
         """
         for name in self.damaged.values():
             yield Result.without_score(display_name(name), Reason.IO_ERROR)
         with errors_translated():
-            self.connection.create_function("reading_key", 4, order, deterministic=True)
+            self.connection.create_function("reading_key", 5, order, deterministic=True)
             self.connection.create_function(
-                "has_doubt", 1, lambda names: bool(doubts(_names(names))), deterministic=True
+                "has_doubt", 1, lambda joined: bool(doubts(names(joined))), deterministic=True
             )
             cursor = self.connection.execute(
                 f"SELECT {_FACTS}, MIN(display) OVER (PARTITION BY sha256) FROM item WHERE run = ? "
                 "AND rowid NOT IN (SELECT value FROM json_each(?)) "
-                "ORDER BY reading_key(probability, has_doubt(warnings), modified_utc, display)",
+                "ORDER BY "
+                "reading_key(probability, has_doubt(warnings), reason, modified_utc, display)",
                 (self.number, json.dumps([*self.damaged])),
             )
             # Not closed by name: who stops half-way may have closed the connection before.
             for *facts, first in cursor:
-                yield _checked(tuple(facts), first)
+                result = checked_result(tuple(facts), first)
+                if identity_fields and result.sha256:
+                    known = self.identities.of(result.sha256)
+                    whose = {each: known.get(each, "") for each in identity_fields}
+                    result = replace(result, identity=whose)
+                yield result
 
 
 @contextlib.contextmanager
@@ -307,72 +371,3 @@ def read_ledger(folder: Path) -> Iterator[Ledger]:
     """A ledger that somebody else may be writing; as `ledger_file.opened_for_reading`."""
     with opened_for_reading(folder) as connection:
         yield Ledger(connection)
-
-
-def _values(entry: Entry) -> tuple[Any, ...]:
-    result = entry.result
-    return (
-        os.fsencode(entry.file.path),
-        _stamp_text(entry.stamp) if entry.stamp and _is_quiet(entry, entry.stamp) else None,
-        bytes.fromhex(result.sha256) or None,
-        result.path,
-        result.status.value,
-        result.reason and result.reason.value,
-        None if result.probability is None else float(result.probability),
-        ",".join(result.warnings),
-        result.width,
-        result.height,
-        result.format,
-        result.modified_utc,
-        result.identifier,
-        result.device,
-    )
-
-
-def _is_quiet(entry: Entry, stamp: Stamp) -> bool:
-    """A stamp that tells a later change; one that waits to settle is only compared in this run."""
-    if entry.result.reason is Reason.STILL_CHANGING:
-        return True
-    return entry.file.seen_ns - max(stamp.ctime_ns, stamp.mtime_ns) > _STAMP_TICK_NS
-
-
-def _stamp_text(stamp: Stamp) -> str:
-    return f"{stamp.size}:{stamp.mtime_ns}:{stamp.ctime_ns}:{stamp.inode}"
-
-
-def _stamp(text: str | None) -> Stamp | None:
-    return None if text is None else Stamp(*map(int, text.split(":")))
-
-
-def _names(warnings: str) -> list[str]:
-    """The warnings of a row, as `_values` joined them."""
-    return warnings.split(",") if warnings else []
-
-
-def _checked(facts: tuple[Any, ...], first: str | None) -> Result:
-    """A row for a report; one that is damaged otherwise than by its checksum cannot be in it."""
-    try:
-        return _result(facts, facts[1], first)
-    except (ValueError, TypeError, AttributeError):
-        raise StateError("a row of the ledger is damaged", tip="run score again") from None
-
-
-def _result(facts: tuple[Any, ...], display: str, first: str | None = None) -> Result:
-    """A row as a result, under the name that this run gives the file."""
-    sha256, _, status, reason, probability, warnings, *shape, kind, modified, tag, device = facts
-    width, height = shape
-    return Result(
-        display,
-        Status(status),
-        Reason(reason) if reason else None,
-        probability,
-        tuple(map(InputWarning, _names(warnings))),
-        width,
-        height,
-        kind,
-        sha256.hex() if sha256 else "",
-        modified,
-        first if sha256 and first and first != display else "",
-        tag,
-        device,
-    )

@@ -16,7 +16,11 @@ from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
 from cxr_edge.types import Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
+_ADDED_LATER = {
+    **{"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", "gone": 0},
+    "scope_gate": None,
+}
 _RENAMED = {"recipe": "settings_sha256"}  # fields of earlier contexts
 
 
@@ -27,7 +31,7 @@ class RunContext:
     Attributes:
         run_id: what `cxr-edge report` calls the run.
         settings_sha256: of everything that decides a score besides the bytes.
-        id_tag: DICOM keyword that the rows carry the text of, or nothing.
+        identity_fields: what the rows say of whom a film is; nothing unless it was asked for.
         thumbnails: whether the page shows films.
         operating_point: its name, `site` for that of a site profile, or `custom` for a threshold
             given by hand.
@@ -40,11 +44,12 @@ class RunContext:
         left_out: files in system folders, for which there is no row.
         sandbox: what protected this machine from its decoders; empty if none was needed.
         scope_gate: name, version, file and hashes of the scope gate; None where there was none.
+        gone: files that the last night with a report listed, and this run did not find.
     """
 
     run_id: str
     settings_sha256: str
-    id_tag: str
+    identity_fields: tuple[str, ...]
     thumbnails: bool
     spec: ModelSpec
     model_file: str
@@ -63,6 +68,7 @@ class RunContext:
     left_out: int = 0
     sandbox: str = ""
     scope_gate: dict[str, str] | None = None
+    gone: int = 0
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -72,8 +78,10 @@ class RunContext:
             TypeError, ValueError: another version wrote it.
         """
         # A run of before these were recorded, or had this name, can be rendered too.
-        absent = {"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", "scope_gate": None}
-        recorded = {**absent, **values}
+        recorded = {**_ADDED_LATER, **values}
+        if "id_tag" in recorded:  # there was one, or none
+            tag = recorded.pop("id_tag")
+            recorded["identity_fields"] = [tag] if tag else []
         renamed = {_RENAMED.get(name, name): value for name, value in recorded.items()}
         return read(cls, renamed, "context")
 
@@ -88,10 +96,12 @@ class RecordedRows:
 
     run: Run
     threshold: float
+    identity_fields: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[TriageRow]:
         """From the first rank to the last."""
-        return place(self.run.results(reading_key(self.threshold)), self.threshold)
+        key = reading_key(self.threshold)
+        return place(self.run.results(key, self.identity_fields), self.threshold)
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,11 @@ class Report:
     def counts(self) -> Counts:
         """Files by status and by band."""
         return count(self.rows)
+
+    @cached_property
+    def new(self) -> int:
+        """Files that the last night with a report did not have."""
+        return sum(row.result.new for row in self.rows)
 
     @cached_property
     def devices(self) -> dict[str, int]:

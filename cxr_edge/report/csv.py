@@ -18,10 +18,10 @@ _RISKY = re.compile(r"['\t\r]|[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 def render_csv(report: Report) -> Iterator[bytes]:
     """UTF-8, line feeds, one header line, one line per row; a line at a time."""
-    id_tag = report.context.id_tag
-    yield csv_line([*COLUMNS, id_tag] if id_tag else COLUMNS)
+    fields = report.context.identity_fields
+    yield csv_line([*COLUMNS, *fields])
     for row in report.rows:
-        yield csv_line([csv_cell(value) for value in row_values(row, id_tag).values()])
+        yield csv_line([csv_cell(value) for value in row_values(row, fields).values()])
 
 
 def csv_line(cells: Sequence[str]) -> bytes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # So many rows a browser shows at once; the CSV has them all. Nothing in `attention` should be
 # looked for elsewhere.
-LISTED = {Band.ATTENTION: 10_000, Band.FLAGGED: 5_000, Band.UNFLAGGED: 5_000}
+LISTED = {Band.ATTENTION: 10_000, Band.FLAGGED: 5_000, Band.UNFLAGGED: 5_000, Band.OTHER: 1_000}
 
 _CHUNK = 200  # pieces of a template that are encoded together
 
@@ -33,6 +33,7 @@ _BAND_TITLES = {
     ),
     Band.FLAGGED: ("Flagged", "At or above the operating point, highest probability first."),
     Band.UNFLAGGED: ("Unflagged", "Below the operating point, in the order they arrived."),
+    Band.OTHER: ("No films", "Reports, directories, programs, texts: told by what they hold."),
 }
 
 
@@ -120,6 +121,8 @@ def _sections(report: Report) -> Iterator[_Section]:
     rows = iter(report.rows)
     for band, (title, meaning) in _BAND_TITLES.items():
         size = getattr(report.counts, band.value)
+        if band is Band.OTHER and not size:
+            return
         listed = min(size, LISTED[band])
         yield _Section(band, title, meaning, size, itertools.islice(rows, listed), listed)
         deque(itertools.islice(rows, size - listed), maxlen=0)

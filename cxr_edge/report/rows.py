@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cxr_edge.triage import TriageRow
@@ -21,18 +22,19 @@ COLUMNS = (
     "sha256",
     "modified_utc",
     "duplicate_of",
+    "new",
 )
 
 
-def row_values(row: TriageRow, id_tag: str = "") -> dict[str, Any]:
+def row_values(row: TriageRow, identity_fields: Sequence[str] = ()) -> dict[str, Any]:
     """Values in column order, typed as JSON types; None where there is nothing to say.
 
     Args:
         row: one file's place in the list.
-        id_tag: the identifier that was asked for; it becomes the last column.
+        identity_fields: whom the film is of, where that was asked for: the last columns.
     """
     result = row.result
-    values = {
+    return {
         "rank": row.rank,
         "band": row.band.value,
         "path": result.path,
@@ -47,5 +49,6 @@ def row_values(row: TriageRow, id_tag: str = "") -> dict[str, Any]:
         "sha256": result.sha256 or None,
         "modified_utc": result.modified_utc or None,
         "duplicate_of": result.duplicate_of or None,
+        "new": result.new,
+        **{name: result.identity.get(name) or None for name in identity_fields},
     }
-    return {**values, id_tag: result.identifier or None} if id_tag else values

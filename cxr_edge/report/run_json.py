@@ -17,8 +17,13 @@ def run_values(report: Report) -> dict[str, Any]:
         "banner": BANNER,
         "run": context.run_id,
         "settings_sha256": context.settings_sha256,
-        "id_tag": context.id_tag or None,
-        "counts": {**asdict(report.counts), "left_out": context.left_out},
+        "identity_fields": list(context.identity_fields),
+        "counts": {
+            **asdict(report.counts),
+            "new": report.new,
+            "gone": context.gone,
+            "left_out": context.left_out,
+        },
         "model": {
             "name": context.spec.name,
             "version": context.spec.version,

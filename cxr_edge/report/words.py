@@ -40,7 +40,11 @@ REASONS = {
         "Have it unpacked into the folder that is scored. Until then read its films as usual.",
     ),
     Reason.NOT_AN_IMAGE: Explanation(
-        "DICOM, but no image: a report, a key object, a display state.",
+        "DICOM of a kind that has no picture, with a picture in it or of a rare kind.",
+        "Look at it in the viewer; make sure that the film of this study is in the list.",
+    ),
+    Reason.NO_FILM: Explanation(
+        "No film: a report or directory of DICOM, a program, a text.",
         "Nothing to read here; make sure that the film of this study is in the list.",
     ),
     Reason.NO_PIXEL_DATA: Explanation(

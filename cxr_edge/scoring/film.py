@@ -51,7 +51,7 @@ class Score:
         height: rows of the film.
         format: `JPEG`, `PNG`, `TIFF`, `DICOM`, or `array`.
         sha256: of the file's bytes; empty for an array.
-        identifier: text of the DICOM element that `id_tag` names, or nothing.
+        identity: whom the film is of, by field, where that was asked for.
     """
 
     probability: float
@@ -64,7 +64,7 @@ class Score:
     height: int
     format: str
     sha256: str
-    identifier: str
+    identity: dict[str, str]
 
 
 class Model:
@@ -80,14 +80,18 @@ class Model:
     """
 
     def __init__(
-        self, spec: ModelSpec, networks: Networks, decision: Decision, id_tag: str
+        self,
+        spec: ModelSpec,
+        networks: Networks,
+        decision: Decision,
+        identity_fields: tuple[str, ...],
     ) -> None:
         """Use `cxr_edge.load_model`."""
         self.spec = spec
         self.operating_point, self.threshold = decision.name, decision.threshold
         self._networks = networks
         scope_size = networks.scope.size if networks.scope else 0
-        self._settings = IntakeSettings.of(spec, id_tag, scope_size=scope_size)
+        self._settings = IntakeSettings.of(spec, identity_fields, scope_size=scope_size)
         decoders = Decoders()
         self._workers = Workers(1, self._settings, decoders)
         self._turn = threading.Lock()
@@ -154,7 +158,7 @@ class Model:
             height=result.height or 0,
             format=result.format,
             sha256=result.sha256,
-            identifier=result.identifier,
+            identity=result.identity,
         )
 
     def _warnings(self, prepared: Prepared) -> tuple[InputWarning, ...]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake.prepared import Prepared
-from cxr_edge.ledger.runs import Entry, Run
+from cxr_edge.ledger.rows import Entry
+from cxr_edge.ledger.runs import Run
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.runtime.scope import ScopeGate

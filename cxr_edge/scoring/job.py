@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxr_edge.errors import InputError
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
-from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_edge.types import IDENTITY_FIELDS, PROBABILITY_DECIMALS
 
 DEFAULT_MODEL = "cnn3_128"
 
@@ -29,7 +29,8 @@ class ScoreJob:
         workers: decoder processes; None for as many as there are usable cores.
         batch_size: films in the network at once; None for as many as suit the device.
         settle: seconds that a file must have been left alone; 0 trusts all.
-        id_tag: DICOM keyword whose text is shown with each film, or nothing.
+        identify: whether rows say whom each film is of: `types.IDENTITY_FIELDS`.
+        id_tags: DICOM keywords whose texts are shown with each film besides.
         thumbnails: whether the page shows films.
         files_from: file with a list of paths, instead of `inputs`; `-` is stdin.
         command: how the run was started, for its report.
@@ -46,7 +47,8 @@ class ScoreJob:
     workers: int | None = None
     batch_size: int | None = None
     settle: float = DEFAULT_SETTLE_SECONDS
-    id_tag: str = ""
+    identify: bool = False
+    id_tags: tuple[str, ...] = ()
     thumbnails: bool = False
     files_from: str | None = None
     command: tuple[str, ...] = ()
@@ -64,6 +66,11 @@ class ScoreJob:
                 raise InputError(f"{name} must be at least 1: {number}")
         if not 0 <= self.settle < math.inf:
             raise InputError(f"settle must be a number of seconds: {self.settle}")
+
+    @property
+    def identity_fields(self) -> tuple[str, ...]:
+        """What rows say of whom a film is, each once."""
+        return tuple(dict.fromkeys((*(IDENTITY_FIELDS if self.identify else ()), *self.id_tags)))
 
 
 def check_one_threshold(

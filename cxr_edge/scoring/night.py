@@ -76,14 +76,14 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     out = job.out or Path("reports", clock.run_id)
     check_target(out)
     _check_outside(out, "report", "--out", job.inputs)
-    check_id_tag(job.id_tag)
+    check_id_tags(job.id_tags)
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
     files, left_out = _files(job)
     state = _state(job)
     with held(state, job.command):
-        work = Work(job.workers, job.batch_size, job.id_tag)
+        work = Work(job.workers, job.batch_size, job.identity_fields)
         content = proven(choice)
         with observer.signals_held():
             runner = load(choice, device, telling_of_cpu(observer), content)
@@ -97,23 +97,25 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
+            recorded.reported()
             if not report.counts.found:
                 observer.warn("no file was found", "is the folder mounted, and the right one?")
             observer.finished(report, out)
             return Night(report, out, state)
 
 
-def check_id_tag(keyword: str) -> None:
-    """Refuse what is no DICOM keyword of a text; nothing is no tag.
+def check_id_tags(keywords: Iterable[str]) -> None:
+    """Refuse what is no DICOM keyword of a text.
 
     Raises:
         InputError: as said.
     """
-    if keyword and not is_id_tag(keyword):
-        raise InputError(
-            f"--id-tag {keyword}: no DICOM keyword of a text",
-            tip="use one such as AccessionNumber or StudyInstanceUID",
-        )
+    for keyword in keywords:
+        if not is_id_tag(keyword):
+            raise InputError(
+                f"--id-tag {keyword}: no DICOM keyword of a text",
+                tip="use one such as AccessionNumber or StudyInstanceUID",
+            )
 
 
 def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
@@ -150,9 +152,7 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
             "check the disk; this run goes on",
         )
     pipeline = setup.pipeline
-    settings_sha256 = settings_hash(
-        pipeline.choice, pipeline.runner, setup.job.id_tag, pipeline.scope
-    )
+    settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, pipeline.scope)
     return ledger.begin(setup.clock.run_id, settings_sha256)
 
 
@@ -176,7 +176,7 @@ def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
     """Finish the run, then look for what its page shows besides."""
     context = _context(setup, recorded, recalled)
     recorded.finish(context.to_dict())
-    rows = RecordedRows(recorded, context.threshold)
+    rows = RecordedRows(recorded, context.threshold, context.identity_fields)
     if not context.thumbnails:
         return Report(rows, context)
     try:
@@ -203,7 +203,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
     return RunContext(
         run_id=clock.run_id,
         settings_sha256=recorded.settings_sha256,
-        id_tag=job.id_tag,
+        identity_fields=job.identity_fields,
         thumbnails=job.thumbnails,
         spec=choice.spec,
         model_file=display_name(choice.path.name),
@@ -220,6 +220,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         directory=_working_folder(),
         recalled=recalled,
         left_out=setup.left_out.files,
+        gone=recorded.gone(),
         sandbox=setup.decoders.sandbox,
         scope_gate=setup.pipeline.scope.facts() if setup.pipeline.scope else None,
     )

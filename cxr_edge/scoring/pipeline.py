@@ -31,12 +31,12 @@ class Work:
     Attributes:
         workers: decoder processes; None for as many as there are cores.
         batch_size: films in the network at once; None for as many as suit the device.
-        id_tag: DICOM keyword whose text goes into the report, or nothing.
+        identity_fields: of headers, which say whom films are of; none unless asked for.
     """
 
     workers: int | None = None
     batch_size: int | None = None
-    id_tag: str = ""
+    identity_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ class Pipeline:
         self._note_many_workers()
         with self._decoding(view=False) as (stop, workers):
             with self.observer.progress(total) as progress:
-                networks = Networks(self.runner, self.scope)
-                scorer = Scorer(networks, workers, run, settle, *self._batches(), stop, progress)
+                networks, fields = Networks(self.runner, self.scope), self.work.identity_fields
+                scorer = Scorer(
+                    *(networks, workers, run, settle, *self._batches(), stop, progress, fields)
+                )
                 complete = scorer.score(files)
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
@@ -110,9 +112,8 @@ class Pipeline:
     @contextmanager
     def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
         scope_size = self.scope.size if self.scope and not view else 0
-        settings = IntakeSettings.of(
-            self.choice.spec, self.work.id_tag, view=view, scope_size=scope_size
-        )
+        fields = self.work.identity_fields
+        settings = IntakeSettings.of(self.choice.spec, fields, view=view, scope_size=scope_size)
         count = self.work.workers or usable_cores()
         with (
             self.observer.stop_request() as stop,

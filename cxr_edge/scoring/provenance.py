@@ -33,12 +33,13 @@ def versions(runner: Runner) -> dict[str, str]:
     }
 
 
-def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str, scope: ScopeGate | None) -> str:
+def settings_hash(choice: ModelChoice, runner: Runner, scope: ScopeGate | None) -> str:
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
         sha256 in hex over model, spec, scope gate, preprocessing, decoding, gates, software,
-        instruction sets and execution provider, and over the identifier that is kept with a row.
+        instruction sets and execution provider. Whom films are of is no part of it: asked for other
+        fields, a run reads headers again and scores nothing anew.
     """
     settings = {
         "model": choice.file.sha256,
@@ -48,7 +49,6 @@ def settings_hash(choice: ModelChoice, runner: Runner, id_tag: str, scope: Scope
         "gates": GATES_VERSION,
         "versions": versions(runner),
         "device": runner.device,
-        "id_tag": id_tag,
         "scope": scope and {**scope.facts(), "preprocessing": SCOPE_PREPROCESSING_VERSION},
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,8 @@ from pathlib import Path
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Entry, Run
+from cxr_edge.ledger.rows import Entry
+from cxr_edge.ledger.runs import Run
 from cxr_edge.scoring.forward_passes import Item, Networks, Passes
 from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Reason, Result, Root, Stamp
@@ -34,6 +35,7 @@ class Scorer:
         ahead: forward passes under way while the films of the next one are collected, see `Passes`.
         stop: asked between files; when it says so, the last batch is finished and recorded.
         progress: told what has been done.
+        identity_fields: whom films are of; headers are read again where an earlier run did not ask.
     """
 
     networks: Networks
@@ -44,6 +46,7 @@ class Scorer:
     ahead: int
     stop: Callable[[], bool]
     progress: Progress
+    identity_fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """At least one film, and one pass."""
@@ -67,19 +70,36 @@ class Scorer:
         """
         watch = _Watch(self.settle)
         slow: list[FoundFile] = []
-        unknown = self._unknown(files, watch, slow)
+        unidentified: list[FoundFile] = []
+        unknown = self._unknown(files, watch, slow, unidentified)
         self._decode_and_infer(unknown, watch, self.progress.recorded)
         changing = self.run.unsettled()
         if changing and self._waited_until(watch.quiet_at, len(changing)):
             # They have been counted.
             self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
         self._decode_and_infer(slow, watch, self.progress.recorded)
+        if unidentified:
+            self._identify(unidentified)
         return not self.stop()
 
+    def _identify(self, files: list[FoundFile]) -> None:
+        """Read headers of films whose scores are known; one that cannot be read stays unnamed."""
+        with_bytes = (
+            prepared.result
+            for _, prepared in self.workers.identify(files, self.stop)
+            if prepared.result.sha256
+        )
+        while results := list(itertools.islice(with_bytes, _ROWS_PER_COMMIT)):
+            self.run.identify(results)
+
     def _unknown(
-        self, files: Iterable[FoundFile], watch: _Watch, slow: list[FoundFile]
+        self,
+        files: Iterable[FoundFile],
+        watch: _Watch,
+        slow: list[FoundFile],
+        unidentified: list[FoundFile],
     ) -> Iterator[FoundFile]:
-        """Files that must be read; rows for the others are recorded on the way, `slow` is filled.
+        """Files that must be read; rows for the others are recorded on the way, lists are filled.
 
         Two that hold a decoder for a minute each would keep a hundred others waiting.
         """
@@ -95,11 +115,20 @@ class Scorer:
                 else:
                     yield unread
                 continue
+            if self._lacks_identity(result):
+                unidentified.append(file)
             rows.append(Entry(file, result, file.stamp))
             if len(rows) == _ROWS_PER_COMMIT:
                 self._record(rows, self.progress.recorded)
                 rows.clear()
         self._record(rows, self.progress.recorded)
+
+    def _lacks_identity(self, result: Result) -> bool:
+        """Whether an earlier run has read these bytes and not everything that is asked for now."""
+        if not (self.identity_fields and result.sha256):
+            return False
+        known = self.run.identities.of(result.sha256)
+        return any(field not in known for field in self.identity_fields)
 
     def _result_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
         if file.problem is None and (recalled := self.run.recall(file)) is not None:

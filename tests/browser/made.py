@@ -45,7 +45,13 @@ def night() -> Report:
         for number, warning in enumerate(InputWarning)
     ]
     hostile = [
-        film(name, 0.05 + 0.1 * number, duplicate_of=name, identifier=name, modified_utc="")
+        film(
+            name,
+            0.05 + 0.1 * number,
+            duplicate_of=name,
+            identity={"AccessionNumber": name},
+            modified_utc="",
+        )
         for number, name in enumerate(HOSTILE)
     ]
     plain = [
@@ -64,7 +70,7 @@ def night() -> Report:
     )
     spec = replace(tiny_spec(), evaluations=(tested,))
     rows = (*refused, *warned, *hostile, *plain, both)
-    return report(*rows, id_tag="AccessionNumber", spec=spec)
+    return report(*rows, identity_fields=("AccessionNumber",), spec=spec)
 
 
 def night_with_films() -> Report:

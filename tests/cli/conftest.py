@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cxr_edge.cli.boundary import run_command
 from cxr_edge.cli.commands import cli
+from cxr_edge.runtime.onnx import OnnxRunner
 from tests.factories import (
     chest,
     in_12_bits,
@@ -70,4 +72,17 @@ def films(tmp_path: Path) -> Path:
 @pytest.fixture
 def mixed(films: Path) -> Path:
     """And three files that cannot."""
-    return write_tree(films, {"cut.jpg": jpeg()[:500], "empty.png": b"", "notes.txt": b"hello"})
+    return write_tree(films, {"cut.jpg": jpeg()[:500], "empty.png": b"", "notes.txt": b"\0hello"})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that the network was asked; the first is the self-test."""
+    real, sizes = OnnxRunner.predict, []
+
+    def predict(self: OnnxRunner, images: Any) -> Any:
+        sizes.append(len(images))
+        return real(self, images)
+
+    monkeypatch.setattr(OnnxRunner, "predict", predict)
+    return sizes

@@ -23,7 +23,7 @@ from tests.ledger.files import as_version
 @pytest.fixture
 def scored(run: Run, tiny: Path, tmp_path: Path) -> Path:
     """The report of a run over two films and one file that is none."""
-    films = {"a.png": png(chest()), "b.png": png(chest(tilt=-110)), "notes.txt": b"hello"}
+    films = {"a.png": png(chest()), "b.png": png(chest(tilt=-110)), "notes.txt": b"\0hello"}
     write_tree(tmp_path / "in", films)
     out = tmp_path / "first"
     assert run("score", tmp_path / "in", "--model", tiny, "--out", out, "-q").code == 3

@@ -131,7 +131,12 @@ def test_jsonl_is_the_csv_on_stdout(run: Run, mixed: Path, tiny: Path, tmp_path:
             return str(value).lower()
         return ";".join(value) if isinstance(value, list) else str("" if value is None else value)
 
-    assert [{key: as_cell(value) for key, value in row.items()} for row in rows] == csv_rows(out)
+    how = {"run", "model", "model_version", "operating_point", "threshold"}
+    cells = [{key: as_cell(value) for key, value in row.items() if key not in how} for row in rows]
+    assert cells == csv_rows(out)
+    assert {(row["run"], row["model"], row["threshold"]) for row in rows} == {
+        (run_values(out)["run"], "tiny", 0.25)
+    }
     assert {type(row["probability"]) for row in rows} == {float, type(None)}
 
 
@@ -209,7 +214,7 @@ def test_what_a_file_says_about_the_patient_goes_nowhere(
 
 
 def test_names_are_no_markup(run: Run, tiny: Path, tmp_path: Path) -> None:
-    write_tree(tmp_path / "in", {"[red]x[bold].jpg": png(), "a\x1b[31mb.txt": b"hello"})
+    write_tree(tmp_path / "in", {"[red]x[bold].jpg": png(), "a\x1b[31mb.txt": b"\0hello"})
     made = run("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "out")
     assert "[red]x[bold].jpg" in made.err
     assert r"a\x1b[31mb.txt" in made.err
@@ -276,7 +281,7 @@ def test_the_sample_has_four_files_that_are_no_films(run: Run, tmp_path: Path, t
         "empty.png": "empty",
         "half-copied.jpeg": "truncated",
         "preallocated.jpeg": "truncated",
-        "worklist.txt": "unrecognised",
+        "worklist.txt": "no_film",
     }
 
 

@@ -35,7 +35,7 @@ FACTS: dict[str, Any] = {
     "width": 64,
     "height": None,
     "format": "PNG",
-    "identifier": "Müller €",
+    "identity": {"AccessionNumber": "Müller €"},
 }
 ANSWER = {"facts": FACTS, "view": [2, 3], "trouble": ""}
 
@@ -51,8 +51,8 @@ BAD: dict[str, dict[str, Any]] = {
     "NaN": facts(width=float("nan")),
     "infinity": facts(width=float("inf")),
     "a number for a text": facts(format=1),
-    "nothing": facts(identifier=None),
-    "half a character": facts(identifier="\ud800"),
+    "nothing": facts(identity=None),
+    "half a character": facts(identity={"AccessionNumber": "\ud800"}),
     "a reason that is not in the list": facts(reason="fine"),
     "no reason": facts(reason=None),
     "a warning that is not in the list": facts(warnings=["fine"]),
@@ -76,7 +76,7 @@ def test_an_answer_as_it_is() -> None:
         warnings=(InputWarning.BLANK, InputWarning.COLOUR),
         width=64,
         format="PNG",
-        identifier="Müller €",
+        identity={"AccessionNumber": "Müller €"},
     )
     sent = msgspec.convert(decoded, FilmFacts, from_attributes=True)
     assert answer == Answer(sent, (2, 3), "")
@@ -116,12 +116,12 @@ def test_a_stamp_travels(stamp: Stamp | None) -> None:
 
 
 def test_no_more_of_a_name_travels_than_its_end() -> None:
-    assert read_request(encode(Request(b".\xff"))).suffix == b".\xff"
+    assert read_request(encode(Request(b".\xff", header_only=False))).suffix == b".\xff"
     with pytest.raises(ValueError, match="unknown field"):
-        read_request(b'{"suffix": "", "path": ""}')
+        read_request(b'{"suffix": "", "header_only": false, "path": ""}')
 
 
 def test_settings_travel() -> None:
-    tagged = replace(SETTINGS, id_tag="AccessionNumber")
+    tagged = replace(SETTINGS, identity_fields=("AccessionNumber",))
     message = encode(msgspec.convert(tagged, Settings, from_attributes=True))
     assert msgspec.convert(read_settings(message), IntakeSettings, from_attributes=True) == tagged

@@ -35,7 +35,8 @@ FACTS = {
     "sha256": st.sampled_from(["", "ab" * 32]),
     "modified_utc": st.sampled_from(["", "2026-11-22T01:00:00Z"]),
     "duplicate_of": st.just("") | NAMES,
-    "identifier": st.just("") | NAMES,
+    "new": st.booleans(),
+    "identity": (st.just("") | NAMES).map(lambda text: {"AccessionNumber": text}),
 }
 SCORES = st.floats(0, 1).map(lambda score: round(score, PROBABILITY_DECIMALS))
 RESULTS = st.builds(Result, NAMES, st.just(Status.SCORED), st.none(), SCORES, **FACTS) | st.builds(
@@ -56,7 +57,7 @@ def cell(value: object) -> str:
 @settings(max_examples=EXAMPLES)
 @given(LISTS)
 def test_csv_reads_back_row_for_row(results: list[Result]) -> None:
-    made = report(*results, id_tag="AccessionNumber")
+    made = report(*results, identity_fields=("AccessionNumber",))
     text = b"".join(render_csv(made)).decode("utf-8")
     read = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert text.count("\n") == len(results) + 1
@@ -67,7 +68,8 @@ def test_csv_reads_back_row_for_row(results: list[Result]) -> None:
             *map(cell, (number, row.band, result.path, result.status, result.reason)),
             *(cell(result.probability), flagged, ";".join(result.warnings)),
             *map(cell, (result.width, result.height, result.format, result.sha256)),
-            *(result.modified_utc, result.duplicate_of, result.identifier),
+            *(result.modified_utc, result.duplicate_of, "true" if result.new else "false"),
+            result.identity["AccessionNumber"],
         ]
         assert not any(value.lstrip().startswith(FORMULA_STARTS) for value in said.values())
 
@@ -77,7 +79,7 @@ def plain(result: Result, number: int) -> Result:
     texts = {
         "path": f"film{number}",
         "duplicate_of": result.duplicate_of and "twin",
-        "identifier": result.identifier and "number",
+        "identity": {name: text and "number" for name, text in result.identity.items()},
     }
     return Result(**{**vars(result), **texts})
 
@@ -87,11 +89,11 @@ def plain(result: Result, number: int) -> Result:
 @settings(max_examples=EXAMPLES)
 @given(LISTS)
 def test_html_has_the_elements_of_its_template_and_no_other(results: list[Result]) -> None:
-    made = report(*results, id_tag="AccessionNumber")
+    made = report(*results, identity_fields=("AccessionNumber",))
     page = Page(render_html(made).decode("utf-8"))
     harmless = [plain(row.result, number) for number, row in enumerate(made.rows, start=100)]
     assert page.foreign == []
-    again = render_html(report(*harmless, id_tag="AccessionNumber"))
+    again = render_html(report(*harmless, identity_fields=("AccessionNumber",)))
     assert page.tags == Page(again.decode("utf-8")).tags
     names = [row.texts["name"].removesuffix(row.texts.get("tag", "")) for row in page.rows()]
     assert names == [row.result.path for row in made.rows]

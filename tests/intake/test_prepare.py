@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ FILMS: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
 NO_FILMS = {
     "cut.jpg": (jpeg(chest())[:-2], Reason.TRUNCATED),
     "empty.png": (b"", Reason.EMPTY),
-    "notes.txt": (b"hello", Reason.UNRECOGNISED),
+    "notes.bin": (b"\0hello", Reason.UNRECOGNISED),
     "pages.tif": (pages("TIFF"), Reason.MULTI_FRAME),
 }
 
@@ -119,7 +120,7 @@ def test_facts_of_a_film(film: FoundFile) -> None:
     film = replace(film, stamp=Stamp.of(film.path.stat()))
     made = prepare(film, SETTINGS)
     facts = made.result
-    assert (facts.width, facts.height, facts.identifier) == (64, 48, "")
+    assert (facts.width, facts.height, facts.identity) == (64, 48, {})
     assert facts.sha256 == hashlib.sha256(film.path.read_bytes()).hexdigest()
     assert facts.modified_utc == "2026-11-18T11:06:40Z"
     assert made.stamp == film.stamp
@@ -144,16 +145,16 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
 ) -> None:
     """All warnings once, in the order of the vocabulary, whoever noticed."""
     noticed = (InputWarning.FOR_PROCESSING, InputWarning.MODALITY, InputWarning.LOW_RESOLUTION)
-    study = Study("DX", "HAND", "LL", 70.0, identifier="A1")
-    small = DecodedImage(chest(6, 8), "DICOM", noticed, study)
+    study = Study("DX", "HAND", "LL", 70.0)
+    small = DecodedImage(chest(6, 8), "DICOM", noticed, study, identity={"AccessionNumber": "A1"})
     asked = []
 
-    def decode(data: bytes, name: str, id_tag: str, at_least: int) -> DecodedImage:
-        asked.append((name, id_tag, at_least))
+    def decode(data: bytes, name: str, fields: Sequence[str], at_least: int) -> DecodedImage:
+        asked.append((name, fields, at_least))
         return small
 
     monkeypatch.setattr(prepare_module, "decode", decode)
-    result = prepare(film, replace(SETTINGS, id_tag="AccessionNumber")).result
+    result = prepare(film, replace(SETTINGS, identity_fields=("AccessionNumber",))).result
     assert result.warnings == (
         InputWarning.LOW_RESOLUTION,
         InputWarning.MODALITY,
@@ -162,7 +163,8 @@ def test_the_header_says_what_is_outside_of_the_model_s_scope(
         InputWarning.PATIENT_AGE,
         InputWarning.FOR_PROCESSING,
     )
-    assert (result.identifier, asked) == ("A1", [("a.jpg", "AccessionNumber", SETTINGS.at_least)])
+    assert result.identity == {"AccessionNumber": "A1"}
+    assert asked == [("a.jpg", ("AccessionNumber",), SETTINGS.at_least)]
 
 
 SECRET = "DOE^JANE"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.runs import open_ledger
 from tests.factories import names_in
@@ -36,7 +37,8 @@ def filled(folder: Path) -> Path:
 def as_version(version: int, path: Path) -> None:
     """A ledger as an earlier release left it behind."""
     with closing(sqlite3.connect(path)) as connection:
-        for number in range(4, version, -1):
+        connection.create_function("checksum", -1, checksum)
+        for number in range(5, version, -1):
             connection.executescript(DOWNGRADES[number])
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -45,6 +47,14 @@ def as_version(version: int, path: Path) -> None:
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
+    5: "DROP TABLE identity; DROP TABLE night; ALTER TABLE run DROP COLUMN reported; "
+    "ALTER TABLE run DROP COLUMN kind; DROP INDEX item_bytes; "
+    "ALTER TABLE item DROP COLUMN new; ALTER TABLE item DROP COLUMN features; "
+    "ALTER TABLE item ADD COLUMN identifier TEXT NOT NULL DEFAULT ''; "
+    "CREATE INDEX item_sha256 ON item (sha256); "
+    "UPDATE item SET checksum = checksum(run, (SELECT settings_sha256 FROM run WHERE number = run),"
+    " path, stamp, sha256, display, status, reason, probability, warnings, width, height, format,"
+    " modified_utc, identifier, device)",
     4: "ALTER TABLE item DROP COLUMN checksum; ALTER TABLE run DROP COLUMN checksum; "
     "ALTER TABLE run DROP COLUMN files",
     3: "ALTER TABLE run RENAME COLUMN settings_sha256 TO recipe",
@@ -67,8 +77,8 @@ with open_ledger(Path(sys.argv[1])) as ledger:
         connection.execute("PRAGMA cache_size = 1")  # so that pages of the open one are written
         for number in range(5000):
             connection.execute("INSERT INTO item SELECT run, ?, stamp, sha256, display, status, "
-                "reason, probability, warnings, width, height, format, modified_utc, identifier, "
-                "device, checksum "
+                "reason, probability, warnings, width, height, format, modified_utc, "
+                "device, features, new, checksum "
                 "FROM item LIMIT 1", (b"%d" % number,))
         print("writing", flush=True)
         sys.stdin.read()

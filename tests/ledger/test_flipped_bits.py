@@ -82,7 +82,7 @@ SCHEMAS = {
     "another column": "UPDATE sqlite_master SET sql = replace(sql, 'probability', 'probabilitx')",
     "another type": "UPDATE sqlite_master SET sql = replace(sql, 'status TEXT', 'status TEYT')",
     "no text": "UPDATE sqlite_master SET sql = replace(sql, 'CREATE TABLE item', 'CREATE itemm')",
-    "another index": "UPDATE sqlite_master SET sql = replace(sql, '(sha256)', '(reason)')",
+    "another index": "UPDATE sqlite_master SET sql = replace(sql, '(sha256, ', '(reason, ')",
     "another reference": "UPDATE sqlite_master SET sql = replace(sql, 'CASCADE', 'SET NULL')",
 }
 

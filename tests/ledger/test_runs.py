@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.runs import Entry, Ledger, Run, open_ledger
+from cxr_edge.ledger.rows import Entry
+from cxr_edge.ledger.runs import Ledger, Run, open_ledger
 from cxr_edge.types import DETERMINISTIC_REASONS, InputWarning, Reason, Stamp
 from tests.factories import result
 from tests.ledger.entries import (
@@ -55,7 +56,7 @@ EVERY_FACT = Entry(
         format="DICOM",
         sha256=SHA256,
         modified_utc="2026-11-22T01:00:00Z",
-        identifier="Zürich 007",
+        features=(0.5, 12.0),
     ),
     STAMP,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger import file
+from cxr_edge.ledger import schema
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests import factories
@@ -51,7 +51,7 @@ PRAGMA user_version = 1;
 PRAGMA journal_mode = WAL;
 """
 FILM = Path(__file__).parents[1] / "data/incoming/person1053_bacteria_2987.jpeg"
-NOW = file._SCHEMA_VERSION
+NOW = schema.SCHEMA_VERSION
 RUN = "20261123T004300.000000Z"
 
 
@@ -114,8 +114,8 @@ def test_an_older_version_refuses_an_upgraded_ledger(
     with open_ledger(state):
         pass
     before = (state / LEDGER_NAME).read_bytes()
-    newer = file._SCHEMA_VERSION
-    monkeypatch.setattr(file, "_SCHEMA_VERSION", 1)
+    newer = schema.SCHEMA_VERSION
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 1)
     with (
         pytest.raises(StateError, match=f"the ledger is of version {newer}, this is 1"),
         open_ledger(state),

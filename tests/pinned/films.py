@@ -192,7 +192,7 @@ def _dicoms() -> dict[str, File]:
         "JPEG-LS": dicoms.JPEG_LS,
         "JPEG 2000 lossless": dicoms.J2K_LOSSLESS,
     }
-    tagged = IntakeSettings(50, _ANYONE, id_tag="AccessionNumber")
+    tagged = IntakeSettings(50, _ANYONE, identity_fields=("AccessionNumber",))
     signed = film(levels_of(12, signed=True))
     return {
         **{f"dicom {name}": File(film(syntax=syntax)) for name, syntax in lossless.items()},

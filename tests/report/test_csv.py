@@ -21,7 +21,7 @@ from tests.factories import ANY_TEXT, context, report, result, rows, undefused
 
 HEADER = (
     "rank,band,path,status,reason,probability,flagged,warnings,width,height,format,sha256,"
-    "modified_utc,duplicate_of"
+    "modified_utc,duplicate_of,new"
 )
 
 
@@ -62,12 +62,12 @@ def test_whole_file() -> None:
     )
     assert made.decode("utf-8").split("\n") == [
         HEADER,
-        "1,attention,e.png,scored,,0.500000,true,low_resolution;orientation_applied,,,,,,",
-        "2,attention,d.tif,not_scored,truncated,,,,,,,,,",
-        "3,attention,f.png,deferred,still_changing,,,,,,,,,",
-        f"4,flagged,copy.png,scored,,0.900000,true,,,,,{SHA256},,",
-        f"5,flagged,in/a.png,scored,,0.900000,true,,64,48,PNG,{SHA256},2026-11-22T01:00:00Z,copy.png",
-        '6,unflagged,"in/b,c.jpg",scored,,0.250000,false,,,,,,,',
+        "1,attention,e.png,scored,,0.500000,true,low_resolution;orientation_applied,,,,,,,true",
+        "2,attention,d.tif,not_scored,truncated,,,,,,,,,,true",
+        "3,attention,f.png,deferred,still_changing,,,,,,,,,,true",
+        f"4,flagged,copy.png,scored,,0.900000,true,,,,,{SHA256},,,true",
+        f"5,flagged,in/a.png,scored,,0.900000,true,,64,48,PNG,{SHA256},2026-11-22T01:00:00Z,copy.png,true",
+        '6,unflagged,"in/b,c.jpg",scored,,0.250000,false,,,,,,,,true',
         "",
     ]
 
@@ -95,17 +95,19 @@ def test_a_line_at_a_time() -> None:
 
 def test_the_identifier_that_was_asked_for_is_the_last_column() -> None:
     made = written(
-        result("a.dcm", 0.9, identifier="=A1"), result("b.png"), id_tag="AccessionNumber"
+        result("a.dcm", 0.9, identity={"AccessionNumber": "=A1"}),
+        result("b.png"),
+        identity_fields=("AccessionNumber",),
     )
     assert made.decode().splitlines() == [
         f"{HEADER},AccessionNumber",
-        "1,flagged,a.dcm,scored,,0.900000,true,,,,,,,,'=A1",
-        "2,flagged,b.png,scored,,0.500000,true,,,,,,,,",
+        "1,flagged,a.dcm,scored,,0.900000,true,,,,,,,,true,'=A1",
+        "2,flagged,b.png,scored,,0.500000,true,,,,,,,,true,",
     ]
 
 
 def test_an_identifier_that_was_not_asked_for_stays_out() -> None:
-    made = written(result("a.dcm", 0.9, identifier="A1"))
+    made = written(result("a.dcm", 0.9, identity={"AccessionNumber": "A1"}))
     assert b"A1" not in made
     assert made.startswith(HEADER.encode() + b"\n")
 
@@ -173,4 +175,4 @@ def test_any_names_read_back_row_for_row(names: list[str]) -> None:
 def test_values_have_the_columns_in_order() -> None:
     (row,) = rows(result())
     assert tuple(row_values(row)) == COLUMNS == tuple(HEADER.split(","))
-    assert tuple(row_values(row, "PatientID")) == (*COLUMNS, "PatientID")
+    assert tuple(row_values(row, ["PatientID"])) == (*COLUMNS, "PatientID")

@@ -192,9 +192,11 @@ def test_no_row_of_attention_is_left_out_of_an_ordinary_night() -> None:
 
 
 def test_the_identifier_that_was_asked_for_stands_under_the_name() -> None:
-    (row,) = page(report(result("a.dcm", identifier="A1"), id_tag="PatientID")).bands["flagged"]
+    (row,) = page(
+        report(result("a.dcm", identity={"PatientID": "A1"}), identity_fields=("PatientID",))
+    ).bands["flagged"]
     assert (row.texts["name"], row.texts["tag"]) == ("a.dcmPatientID A1", "PatientID A1")
-    (bare,) = page(report(result("a.png"), id_tag="PatientID")).bands["flagged"]
+    (bare,) = page(report(result("a.png"), identity_fields=("PatientID",))).bands["flagged"]
     assert "tag" not in bare.texts
 
 

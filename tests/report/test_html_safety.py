@@ -101,8 +101,8 @@ HOSTILE = [
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_name_is_text(name: str) -> None:
     def named(text: str) -> Page:
-        odd = result(text, duplicate_of=text, identifier=text)
-        return page(report(odd, id_tag="AccessionNumber", command=(text,)))
+        odd = result(text, duplicate_of=text, identity={"AccessionNumber": text})
+        return page(report(odd, identity_fields=("AccessionNumber",), command=(text,)))
 
     made = named(name)
     assert made.tags == named("name").tags

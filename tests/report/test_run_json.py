@@ -16,11 +16,11 @@ from tests.tiny import tiny_spec
 def test_whole_file() -> None:
     made = report(result("a", 0.9), result("b", 0.1), result("c", None), command=("x", "ü\udcff"))
     assert json.loads(render_run_json(made)) == {
-        "schema_version": 5,
+        "schema_version": 6,
         "banner": BANNER,
         "run": "20261122T200000.000000Z",
         "settings_sha256": "cd" * 32,
-        "id_tag": None,
+        "identity_fields": [],
         "counts": {
             "found": 3,
             "scored": 2,
@@ -29,6 +29,9 @@ def test_whole_file() -> None:
             "attention": 1,
             "flagged": 1,
             "unflagged": 1,
+            "other": 0,
+            "new": 3,
+            "gone": 0,
             "left_out": 0,
         },
         "model": {
@@ -70,8 +73,8 @@ def test_films_are_counted_by_device(films: list[Result], counted: dict[str, int
 
 
 def test_the_identifier_that_was_asked_for_is_named() -> None:
-    made = report(result(identifier="A1"), id_tag="AccessionNumber")
-    assert json.loads(render_run_json(made))["id_tag"] == "AccessionNumber"
+    made = report(result(identity={"AccessionNumber": "A1"}), identity_fields=("AccessionNumber",))
+    assert json.loads(render_run_json(made))["identity_fields"] == ["AccessionNumber"]
     assert b"A1" not in render_run_json(made)
 
 

@@ -26,26 +26,26 @@ def runner() -> FakeRunner:
 
 
 def test_a_sha256_that_stays_the_same(choice: ModelChoice, runner: FakeRunner) -> None:
-    digest = settings_hash(choice, runner, "", None)
+    digest = settings_hash(choice, runner, None)
     assert re.fullmatch("[0-9a-f]{64}", digest)
-    assert settings_hash(choice, FakeRunner(0.25), "", None) == digest
+    assert settings_hash(choice, FakeRunner(0.25), None) == digest
 
 
 def test_where_the_model_lies_does_not_matter(choice: ModelChoice, runner: FakeRunner) -> None:
     moved = replace(choice, path=Path("elsewhere/tiny.onnx"))
-    assert settings_hash(moved, runner, "", None) == settings_hash(choice, runner, "", None)
+    assert settings_hash(moved, runner, None) == settings_hash(choice, runner, None)
 
 
 def test_the_models_bytes_decide(choice: ModelChoice, runner: FakeRunner) -> None:
     file = replace(choice.file, sha256="0" * 64)
     other = replace(choice, spec=replace(choice.spec, files={choice.format: file}))
-    assert settings_hash(other, runner, "", None) != settings_hash(choice, runner, "", None)
+    assert settings_hash(other, runner, None) != settings_hash(choice, runner, None)
 
 
 def test_the_spec_decides(choice: ModelChoice, runner: FakeRunner) -> None:
     other = replace(choice, spec=replace(choice.spec, version="9.9.9"))
     assert other.file == choice.file
-    assert settings_hash(other, runner, "", None) != settings_hash(choice, runner, "", None)
+    assert settings_hash(other, runner, None) != settings_hash(choice, runner, None)
 
 
 RUNNERS = {"device": "cuda:0", "backend": "fake 1.0.1"}
@@ -55,7 +55,7 @@ RUNNERS = {"device": "cuda:0", "backend": "fake 1.0.1"}
 def test_the_runner_decides(name: str, value: str, choice: ModelChoice, runner: FakeRunner) -> None:
     other = FakeRunner()
     setattr(other, name, value)
-    assert settings_hash(choice, other, "", None) != settings_hash(choice, runner, "", None)
+    assert settings_hash(choice, other, None) != settings_hash(choice, runner, None)
 
 
 SOFTWARE = {
@@ -77,14 +77,9 @@ def test_the_software_decides(
     runner: FakeRunner,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = settings_hash(choice, runner, "", None)
+    before = settings_hash(choice, runner, None)
     monkeypatch.setattr(provenance, name, value)
-    assert settings_hash(choice, runner, "", None) != before
-
-
-def test_the_identifier_that_is_kept_decides(choice: ModelChoice, runner: FakeRunner) -> None:
-    tags = ("", "AccessionNumber", "PatientID")
-    assert len({settings_hash(choice, runner, tag, None) for tag in tags}) == 3
+    assert settings_hash(choice, runner, None) != before
 
 
 def test_versions_name_what_could_change_a_number(runner: FakeRunner) -> None:

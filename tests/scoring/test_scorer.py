@@ -14,7 +14,7 @@ from cxr_edge.errors import DeviceError
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepare import refused
 from cxr_edge.intake.prepared import Prepared
-from cxr_edge.ledger import runs as ledger_module
+from cxr_edge.ledger import rows as ledger_module
 from cxr_edge.runtime import Runner
 from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, Stamp, Status
 from tests.factories import FakeRunner, InThisProcess, chest, in_12_bits, write_tree
@@ -28,7 +28,7 @@ FILES = {
     "cut.jpg": jpeg(chest())[:-2],
     "empty.png": b"",
     "misnamed.png": jpeg(chest(tilt=50)),
-    "notes.txt": b"hello",
+    "notes.txt": b"\0hello",
     "pages.tif": pages("TIFF"),
     "same-as-a.jpg": jpeg(chest()),
     "small.png": png(chest(6, 8)),

@@ -15,7 +15,7 @@ from cxr_edge.errors import DataError
 from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.support.text import display_name
-from cxr_edge.types import doubts
+from cxr_edge.types import PATIENT_ID, doubts
 from cxr_training.films.data import CLASSES, LabelledFile, find_labelled, with_header_patients
 from cxr_training.films.reading import read_films as read_each
 
@@ -198,13 +198,13 @@ def read_films(
     films: list[Film] = []
     identifiers: list[str] = []
     unreadable: list[Unreadable] = []
-    for one, prepared in read_each(found, _ANY_SIZE, labels.id_tag):
+    for one, prepared in read_each(found, _ANY_SIZE, labels.identity_fields):
         advance()
         if prepared.pixels is None:
             unreadable.append(Unreadable(one.set_name, one.file, f"{prepared.result.reason}"))
         else:
             films.append(_film(one, prepared))
-            identifiers.append(prepared.result.identifier)
+            identifiers.append(prepared.result.identity.get(PATIENT_ID, ""))
     if not films:
         raise DataError(
             f"none of the {len(unreadable)} files could be read; the first: "

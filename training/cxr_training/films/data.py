@@ -26,7 +26,7 @@ from cxr_edge.statistics.patients import (
     patient_of,
 )
 from cxr_edge.support.text import display_name
-from cxr_edge.types import Reason, doubts
+from cxr_edge.types import PATIENT_ID, Reason, doubts
 from cxr_training.films.reading import read_films
 
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -214,7 +214,7 @@ def load_images(
     """
     kept: list[tuple[LabelledFile, Prepared]] = []
     skipped: list[Skipped] = []
-    for file, film in read_films(files, size, labels.id_tag):
+    for file, film in read_films(files, size, labels.identity_fields):
         advance()
         if film.pixels is None:
             skipped.append(Skipped(file.name, f"{film.result.reason}"))
@@ -238,7 +238,7 @@ def _image_set(films: Sequence[tuple[LabelledFile, Prepared]]) -> ImageSet:
         for reason in doubts(result.warnings)
     )
     return ImageSet(
-        files=with_header_patients(files, [result.identifier for result in results]),
+        files=with_header_patients(files, [each.identity.get(PATIENT_ID, "") for each in results]),
         pixels=np.stack([film.pixels for _, film in films if film.pixels is not None]),
         labels=np.array([file.label for file in files], dtype=np.float32),
         sha256=hashlib.sha256(lines.encode()).hexdigest(),

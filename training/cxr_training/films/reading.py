@@ -44,16 +44,16 @@ class _WholeFilms(IntakeSettings):
 
 
 def read_films(
-    files: Iterable[AnyFile], size: int, id_tag: str = ""
+    files: Iterable[AnyFile], size: int, identity_fields: tuple[str, ...] = ()
 ) -> Iterator[tuple[AnyFile, Prepared]]:
     """Read files side by side; each comes in its turn, with pixels or with a reason.
 
     Args:
         files: what to read.
         size: S, pixels a side of the network input.
-        id_tag: keyword of the DICOM element that becomes `Result.identifier`.
+        identity_fields: what headers are asked for besides.
     """
-    settings = _WholeFilms(size, SCOPE, id_tag)
+    settings = _WholeFilms(size, SCOPE, identity_fields)
 
     def read(file: AnyFile) -> tuple[AnyFile, Prepared]:
         return file, prepare(FoundFile(file.path, file.name), settings)

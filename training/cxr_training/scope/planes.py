@@ -18,12 +18,12 @@ from PIL import Image
 from cxr_edge.errors import DataError
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input, to_scope_input, without_border
-from cxr_training.films.data import SUFFIXES
 
 SIZE = 48  # pixels a side of the gate's input
 SIDE = 96  # pixels a side of the planes that training changes: twice the input's
 _SQUASHED = 224
 _QUALITIES = (50, 96)
+_SUFFIXES = {".jpeg", ".jpg", ".png", ".tif", ".tiff"}
 
 Planes = NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ def picture_files(folder: Path) -> list[Path]:
     Raises:
         DataError: there is none.
     """
-    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:
         raise DataError(f"{folder} holds no image")
     return files
