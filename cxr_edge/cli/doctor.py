@@ -57,7 +57,6 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     """
     from cxr_edge.decoders.pool import sandbox
     from cxr_edge.images import decoder_versions
-    from cxr_edge.model.catalog import SUFFIXES
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
 
@@ -70,14 +69,14 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     _check_one_onnxruntime()
     echo(f"cores {usable_cores()}")
     echo(f"decoders: {sandbox()}")
+    gate_passes = _check_scope()
     _try_state(state)
     checks = {choice.path.name: _check(choice, chosen_device) for choice in _choices(model)}
     usable = [name for name, passed in checks.items() if passed]
-    checks |= {f"scope gate {kind}": _check_scope(kind) for kind in SUFFIXES}
     if not usable:
         what = "no bundled model could" if model is None else f"{model} could not"
         raise ModelRefusedError(f"{what} be run here", tip="see the lines above")
-    if False in checks.values():
+    if False in (gate_passes, *checks.values()):
         return ModelRefusedError.exit_code
     # Not tested: no library here runs what `score` takes where nobody says.
     is_usual = checks.get(f"{DEFAULT_MODEL}.onnx", True) is not None
@@ -196,8 +195,22 @@ def _self_test(choice: ModelChoice, device: Device) -> str:
     return passed if runner.device == "cpu" else f"{passed}, {_compared(runner, choice)}"
 
 
-def _check_scope(kind: str) -> bool | None:
-    """Self-test one file of the scope gate: True, False, or None where there is none to test."""
+def _check_scope() -> bool:
+    """Self-test the files of the scope gate; whether none is refused."""
+    from cxr_edge.model.catalog import SCOPE_NAME, bundled_scope_spec
+
+    try:
+        spec = bundled_scope_spec()
+    except ModelRefusedError as error:
+        echo(f"{SCOPE_NAME}: REFUSED, {error}", colour="red")
+        return False
+    if spec is None:
+        echo(f"{SCOPE_NAME}: not there, films are scored without a scope gate")
+        return True
+    return all([_check_scope_file(kind) for kind in spec.files])
+
+
+def _check_scope_file(kind: str) -> bool:
     from cxr_edge.model.catalog import SCOPE_NAME, SUFFIXES, bundled_scope
     from cxr_edge.runtime.loading import pinned_bytes
     from cxr_edge.runtime.scope import self_test_scope, start_scope
@@ -205,13 +218,12 @@ def _check_scope(kind: str) -> bool | None:
     name = SCOPE_NAME + SUFFIXES[kind]
     try:
         if (choice := bundled_scope(kind)) is None:
-            echo(f"{name}: not there, films are scored without a scope gate")
-            return None
+            return True
         runner = start_scope(pinned_bytes(choice.path, choice.file), kind, choice.spec)
         difference = self_test_scope(runner, choice.spec)
     except MissingExtraError as error:
         echo(f"{name}: not tested, {error}")
-        return None
+        return True
     except CxrEdgeError as error:
         echo(f"{name}: REFUSED, {error}", colour="red")
         return False

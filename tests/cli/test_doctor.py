@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.errors import ModelRefusedError
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.ledger.state import held
+from cxr_edge.model import catalog
 from tests.cli.conftest import Run
-from tests.factories import names_in
+from tests.factories import names_in, raising
 
 HEAD = re.compile(
     r"cxr-edge \S+, Python 3\.\S+\n"
@@ -29,6 +31,7 @@ HEAD = re.compile(
     r"ai-edge-litert (\S+|not installed)\n"
     r"cores \d+\n"
     r"decoders: .*seccomp.*, .*no new privileges.*\n"
+    r"(scope_48.*\n)+"
     r"state (?P<state>\S+), [\d.]+ GB free\n"
 )
 
@@ -217,3 +220,28 @@ def test_the_bundled_models_of_this_checkout_pass(run: Run) -> None:
     *lines, last = models(made.out)
     assert last == "ready"
     assert all("self-test passed on cpu" in line for line in lines)
+
+
+@pytest.mark.usefixtures("scope_gate")
+def test_the_scope_gate_is_tested(run: Run) -> None:
+    outcome = run("doctor", "--model", "cnn3_50")
+    assert outcome.code == 0
+    for kind in ("onnx", "tflite"):
+        assert re.search(
+            rf"^scope_48\.{kind}: self-test passed, off by \S+; scope gate \d.*, sha256 ",
+            outcome.out,
+            re.M,
+        )
+
+
+def test_a_gate_that_is_refused_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "bundled_scope_spec", raising(ModelRefusedError("torn")))
+    outcome = run("doctor", "--model", "cnn3_50")
+    assert outcome.code == 4
+    assert "scope_48: REFUSED, torn" in outcome.out
+
+
+def test_no_gate_is_said(run: Run) -> None:
+    outcome = run("doctor", "--model", "cnn3_50")
+    assert outcome.code == 0
+    assert "scope_48: not there, films are scored without a scope gate" in outcome.out

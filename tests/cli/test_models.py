@@ -118,3 +118,13 @@ def test_bundled_model_is_listed_and_shown(spec: ModelSpec, run: Run) -> None:
     assert f"{spec.name}  {spec.size}x{spec.size}  " in run("models", "list").out
     assert run("models", "show", spec.name).out == describe(spec) + "\n"
     assert ModelSpec.from_dict(json.loads(run("models", "show", spec.name, "--json").out)) == spec
+
+
+@pytest.mark.usefixtures("scope_gate")
+def test_the_scope_gate_is_listed_and_shown(run: Run) -> None:
+    assert run("models", "list").out.splitlines()[-1].startswith("scope_48  48x48  scope_48.onnx")
+    shown = run("models", "show", "scope_48").out
+    assert "out_of_scope: limit 0." in shown
+    assert "changed copies of these films" in shown
+    spec = json.loads(run("models", "show", "scope_48", "--json").out)
+    assert spec["kind"] == "scope"
