@@ -79,7 +79,7 @@ def test_the_examples_of_the_page_run(
     printed = capsys.readouterr().out.splitlines()
     assert len(EXAMPLES) == 6
     assert printed[0].startswith(f"{names['score'].probability:.6f} ")
-    assert "not scored: unrecognised" in printed
+    assert "not scored: no_film" in printed
     assert "3 of 3" in printed
     assert names_in(tmp_path / "report") == ["run.json", "triage.csv", "triage.html"]
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_scored_says_why(model: cxr_edge.Model, tmp_path: Path) -
     write_tree(tmp_path, {"empty": b"", "text": b"hello"})
     for film, reason in (
         (tmp_path / "empty", "empty"),
-        (tmp_path / "text", "unrecognised"),
+        (tmp_path / "text", "no_film"),
         (tmp_path / "none", "missing"),
         (tmp_path, "not_a_file"),
         (b"", "empty"),
