@@ -171,28 +171,32 @@ def _pinned_bytes(choice: ModelChoice) -> bytes:
 
 def _create(content: bytes, kind: str, spec: ModelSpec, device: Device) -> Runner:
     """The backend for the file's format, imported only now."""
+    runner: Runner
     try:
         if kind == "tflite":
             from cxr_edge.runtime.tflite import TfliteRunner
 
-            return TfliteRunner(content, device)
+            runner = TfliteRunner(content, device)
+            if runner.embedded_spec():  # files of before 0.3 carry none
+                _check_embedded(runner.embedded_spec(), spec, "TFLite")
+            return runner
         from cxr_edge.runtime.onnx import OnnxRunner
     except ImportError as error:
         extra = "tflite" if kind == "tflite" else "cpu"
         raise MissingExtraError(f"the library that runs .{kind} models", extra) from error
     runner = OnnxRunner(content, device)
-    _check_embedded(runner.embedded_spec(), spec)
+    _check_embedded(runner.embedded_spec(), spec, "ONNX")
     return runner
 
 
-def _check_embedded(embedded: str, spec: ModelSpec) -> None:
-    """An ONNX file carries its spec; the two must say the same."""
+def _check_embedded(embedded: str, spec: ModelSpec, kind: str) -> None:
+    """A file carries its spec; the two must say the same."""
     try:
         same = parse(embedded) == parse(spec.embedded_json())
     except (ValueError, RecursionError):
         same = False
     if not same:
-        raise ModelRefusedError(f"{spec.name}: the spec and what the ONNX file says differ")
+        raise ModelRefusedError(f"{spec.name}: the spec and what the {kind} file says differ")
 
 
 def _check_signature(found: TensorShapes, spec: ModelSpec) -> None:

@@ -8,11 +8,18 @@ from contextlib import contextmanager
 from importlib.metadata import version
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, INPUT_NAME, PROBABILITY_NAME
+from cxr_edge.model.spec import (
+    BIAS_NAME,
+    EVIDENCE_NAME,
+    INPUT_NAME,
+    METADATA_KEY,
+    PROBABILITY_NAME,
+)
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import TensorShapes
 from cxr_edge.types import Predictions
@@ -71,6 +78,16 @@ class TfliteRunner:
             )
             for name, tensor in details.items()
         }
+
+    def embedded_spec(self) -> str:
+        """The spec that the file carries about itself, or an empty string."""
+        model = schema.Model.GetRootAs(self._content, 0)
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == METADATA_KEY.encode():
+                text = model.Buffers(entry.Buffer()).DataAsNumpy()
+                return bytes(text).decode(errors="replace")
+        return ""
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
