@@ -25,6 +25,4 @@ def test_one_grey_level_has_no_sharpness() -> None:
 
 
 def test_the_order_in_which_they_are_kept() -> None:
-    assert FEATURES == (
-        *("mean", "spread", "sharpness", "border_share", "size", "scope", "logit"),
-    )
+    assert (*("mean", "spread", "sharpness", "border_share", "size", "scope", "logit"),) == FEATURES

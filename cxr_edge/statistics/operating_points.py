@@ -197,9 +197,10 @@ def choose(
 ) -> dict[str, OperatingPoint]:
     """Operating points from scores of films as they are, as `--out-of-fold` has them.
 
-    `screening` is the highest threshold whose sensitivity is at least 0.98. `balanced` is the threshold nearest to 0.5 whose sensitivity + specificity (Youden,
-    Cancer 3:32, 1950) is within one standard error of the best: on a nearly separable validation
-    set the exact maximum is noise, and training with class weights aims at 0.5.
+    `screening` is the highest threshold whose sensitivity is at least 0.98. `balanced` is the
+    threshold nearest to 0.5 whose sensitivity + specificity (Youden, Cancer 3:32, 1950) is within
+    one standard error of the best: on a nearly separable set the exact maximum is noise, and
+    training with class weights aims at 0.5.
 
     Args:
         labels: [N], 1 for pneumonia, 0 for normal.

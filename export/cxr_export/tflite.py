@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cxr_edge.model.spec import METADATA_KEY, ModelSpec
 from cxr_export.graph import InferenceGraph
 
 SCHEMA = 3
@@ -73,6 +75,34 @@ def _operators(content: bytes) -> tuple[set[str], str]:
     ]
     convolution = graph.operators[kinds.index("CONV_2D")]
     return set(kinds), graph.tensors[convolution.outputs[0]].name.decode()
+
+
+class _Aligned(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers is untyped here
+    """The Python of the schema forgets that it asks for buffers on 16 bytes."""
+
+    def StartVector(self, size: int, count: int, alignment: int) -> Any:
+        return super().StartVector(size, count, 16 if size == 1 else alignment)
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """The file of an unpacked model."""
+    builder = _Aligned(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def with_spec(content: bytes, spec: ModelSpec) -> bytes:
+    """The file with the spec (without `files`) in a metadata buffer, in place of one there was."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    entries = list(model.metadata or ())
+    entry = next((each for each in entries if each.name == METADATA_KEY.encode()), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
+        model.metadata = [*entries, entry]
+        model.buffers = [*model.buffers, schema.BufferT()]
+    model.buffers[entry.buffer].data = np.frombuffer(spec.embedded_json().encode(), np.uint8)
+    return packed(model)
 
 
 def _frozen(graph: InferenceGraph) -> Any:

@@ -12,7 +12,9 @@ from cxr_training.films import copies
 from cxr_training.films.copies import COPIES_VERSION, DRAWS, changed_copies, scores_of_copies
 
 SIZE = 16
-PINNED = {1: "a4ecb5fb5dff796c3a2216ac53724ddae3392b7a7ebe80eac980a3cadf93268a"}  # by version, of all draws
+PINNED = {
+    1: "a4ecb5fb5dff796c3a2216ac53724ddae3392b7a7ebe80eac980a3cadf93268a"
+}  # by version, of all draws
 
 
 def films() -> NDArray[np.uint8]:

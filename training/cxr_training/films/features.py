@@ -13,9 +13,7 @@ from cxr_edge.preprocess import to_network_input, without_border
 from cxr_training.films.data import LabelledFile
 
 
-def image_features_of(
-    files: Sequence[LabelledFile], size: int
-) -> dict[str, NDArray[np.float64]]:
+def image_features_of(files: Sequence[LabelledFile], size: int) -> dict[str, NDArray[np.float64]]:
     """Each feature that needs no network, [N].
 
     Args:

@@ -3,9 +3,10 @@
 The work behind `cxr-edge runs compare DATA RUN...`.
 
 Films as they are saturate, and one copy of each leaves an area to the luck of its draw. So areas
-are means over the draws of `films.copies`, at each network's own size. A run is held against the first one film by film, so a small difference shows; intervals are by patient. Copies
-of the training films, one each, tell a network that has no room left from one that learns by
-heart. Nothing is chosen here.
+are means over the draws of `films.copies`, at each network's own size. A run is held against the
+first one film by film, so a small difference shows; intervals are by patient. Copies of the
+training films, one each, tell a network that has no room left from one that learns by heart.
+Nothing is chosen here.
 """
 
 from __future__ import annotations
