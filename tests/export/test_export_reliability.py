@@ -64,13 +64,6 @@ def test_out_of_fold_scores_need_a_run(job: ExportJob, tmp_path: Path) -> None:
         export(elsewhere(job, tmp_path, source=bare, out_of_fold=tmp_path))
 
 
-@pytest.fixture
-def few_patients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals from the few films of the checkout; and three changes of them, not thirty."""
-    monkeypatch.setattr("cxr_edge.statistics.auc.LEAST_PATIENTS", 2)
-    monkeypatch.setattr("cxr_export.robustness.robustness.__defaults__", (CHANGES[:3],))
-
-
 @pytest.mark.usefixtures("conversions", "few_patients")
 def test_reliability_is_that_of_the_file_on_the_validation_films(
     job: ExportJob, exported: ModelSpec, tmp_path: Path
