@@ -175,7 +175,7 @@ def remeasured(
             sensitivity=sensitivity,
             specificity=specificity,
             data=data if point.data == data else f"{data}; threshold from {point.data}",
-            copies=copies and copies.measure(images.labels, point.threshold),
+            copies=copies.measure(images.labels, point.threshold) if copies else None,
         )
     return measured
 

@@ -92,9 +92,13 @@ def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
         training=read(Training, training, "training"),
         operating_points=points,
         validation_scores=scores,
-        validation_features=read(FeatureDistribution | None, values.get("features"), "features"),
+        validation_features=_features(values.get("features")),
         validation_films=_validation_films(predictions),
     )
+
+
+def _features(values: dict[str, Any] | None) -> FeatureDistribution | None:
+    return None if values is None else read(FeatureDistribution, values, "features")
 
 
 def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:

@@ -117,6 +117,18 @@ def test_a_file_that_says_something_else_is_refused(
         start(content, "tflite", tiny_spec(), Device("cpu"))
 
 
+def test_metadata_that_point_nowhere_are_refused(
+    converted: Callable[[str], Converted],
+) -> None:
+    content = with_spec(converted("cnn3_50").tflite, tiny_spec())
+    runner = TfliteRunner(content, Device("cpu"))
+    text = tiny_spec().embedded_json().encode()
+    assert content.count(text) == 1
+    runner._content = content.replace(text, b"\xff" * len(text))
+    with pytest.raises(ModelRefusedError, match="the metadata of the TFLite file cannot be read"):
+        runner.embedded_spec()
+
+
 def test_buffers_lie_where_the_schema_wants_them(converted: Callable[[str], Converted]) -> None:
     content = with_spec(converted("cnn3_50").tflite, tiny_spec())
     first = np.frombuffer(content, np.uint8).ctypes.data
