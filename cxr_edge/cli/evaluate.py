@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra
-from cxr_edge.cli.options import EXIT_INCOMPLETE, runtime_options
+from cxr_edge.cli.options import EXIT_INCOMPLETE, label_options, runtime_options
 from cxr_edge.cli.terminal import Terminal
 from cxr_edge.evaluate.job import EvaluateJob
 from cxr_edge.scoring.job import DEFAULT_MODEL
@@ -25,17 +25,7 @@ from cxr_edge.scoring.job import DEFAULT_MODEL
     show_default=True,
     help="As in score; give it twice to compare two models.",
 )
-@click.option(
-    "--labels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV with path, label and perhaps patient.  [default: folder names]",
-)
-@click.option(
-    "--positive",
-    multiple=True,
-    metavar="NAME",
-    help="Class to find, folder or label; can be given again.  [default: PNEUMONIA]",
-)
+@label_options
 @click.option(
     "--prevalence", type=float, help="Share of positives at your site, for predictive values."
 )

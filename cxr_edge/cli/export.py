@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
+from cxr_edge.cli.options import label_options
 from cxr_edge.model.files import FIRST_VERSION, PRECISIONS
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -26,8 +27,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--calibration",
     required=True,
     type=_FOLDER,
-    help="Folder with NORMAL and PNEUMONIA; its x-rays go through the parity gate.",
+    help="Folder with NORMAL and PNEUMONIA, or with the films that --labels names; its x-rays go "
+    "through the parity gate.",
 )
+@label_options
 @click.option(
     "--out",
     required=True,
@@ -68,6 +71,11 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "[default: not stated]",
 )
 @click.option("--test", type=_FOLDER, help="Labelled folder to measure the finished model on.")
+@click.option(
+    "--test-labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV as --labels, of the films in --test.  [default: folder names]",
+)
 @click.option(
     "--out-of-fold",
     type=_FOLDER,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+
+from cxr_edge.evaluate.job import Labels
 
 EXIT_INCOMPLETE = 3  # the report is complete, some films have no score
 
@@ -32,3 +36,34 @@ def runtime_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def label_options(command: Command) -> Command:
+    """Findings and patients of films; the command gets them as one argument, `labels`."""
+
+    @functools.wraps(command)
+    def with_labels(
+        labels: Path | None, positive: tuple[str, ...], patients_from_header: bool, **options: Any
+    ) -> Any:
+        return command(labels=Labels(labels, positive, patients_from_header), **options)
+
+    for option in (
+        click.option(
+            "--patients-from-header",
+            is_flag=True,
+            help="Take patients from Patient ID in DICOM headers, where --labels names none.",
+        ),
+        click.option(
+            "--positive",
+            multiple=True,
+            metavar="NAME",
+            help="Class to find, folder or label; can be given again.  [default: PNEUMONIA]",
+        ),
+        click.option(
+            "--labels",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="CSV with path, label and perhaps patient.  [default: folder names]",
+        ),
+    ):
+        with_labels = option(with_labels)
+    return with_labels

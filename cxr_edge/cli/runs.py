@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
+from cxr_edge.cli.options import label_options
+from cxr_edge.evaluate.job import Labels
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -27,7 +29,8 @@ def runs() -> None:
 @runs.command("judge-again")
 @click.argument("run", type=_FOLDER)
 @click.argument("data", type=_FOLDER)
-def judge_run_again(run: Path, data: Path) -> None:
+@label_options
+def judge_run_again(run: Path, data: Path, labels: Labels) -> None:
     """Judge a run again, with the current preprocessing.
 
     Scores the validation films of RUN anew, chooses its operating points on them, rewrites what RUN
@@ -43,13 +46,14 @@ def judge_run_again(run: Path, data: Path) -> None:
         from cxr_training.judge.judge_again import judge_again
     except ImportError as error:
         raise missing_extra(error, "training") from error
-    click.echo(json.dumps(judge_again(run, data)["operating_points"], indent=2))
+    click.echo(json.dumps(judge_again(run, data, labels)["operating_points"], indent=2))
 
 
 @runs.command("compare")
 @click.argument("data", type=_FOLDER)
 @click.argument("run", nargs=-1, required=True, type=_FOLDER)
-def compare(data: Path, run: tuple[Path, ...]) -> None:
+@label_options
+def compare(data: Path, run: tuple[Path, ...], labels: Labels) -> None:
     """Compare runs on changed copies of the validation films that they share.
 
     Prints a table in Markdown: each RUN on the films and on eight changed copies of each, and its
@@ -65,18 +69,19 @@ def compare(data: Path, run: tuple[Path, ...]) -> None:
         from cxr_training.judge import changed_copies
     except ImportError as error:
         raise missing_extra(error, "training") from error
-    for line in changed_copies.rows(data, run):
+    for line in changed_copies.rows(data, run, labels):
         echo(line)
 
 
 @runs.command("reproduce")
 @click.argument("test", type=_FOLDER)
 @click.argument("run", nargs=-1, required=True, type=_FOLDER)
-def reproduce(test: Path, run: tuple[Path, ...]) -> None:
+@label_options
+def reproduce(test: Path, run: tuple[Path, ...], labels: Labels) -> None:
     """Measure runs as the source report did, at a threshold of 0.5.
 
     Prints a table in Markdown: accuracy, the share of each class that is recognised, and the area
-    under the ROC curve, with intervals by patient. TEST holds NORMAL and PNEUMONIA.
+    under the ROC curve, with intervals by patient. TEST is a labelled folder.
 
     \b
     Example:
@@ -87,5 +92,5 @@ def reproduce(test: Path, run: tuple[Path, ...]) -> None:
         from cxr_training.judge import reproduction
     except ImportError as error:
         raise missing_extra(error, "training") from error
-    for line in reproduction.rows(test, run):
+    for line in reproduction.rows(test, run, labels):
         echo(line)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
+from cxr_edge.cli.options import label_options
 
 
 @click.command()
@@ -17,8 +18,9 @@ from cxr_edge.cli.boundary import missing_extra, quiet_tensorflow
     "--data",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that holds NORMAL and PNEUMONIA.",
+    help="Folder that holds NORMAL and PNEUMONIA, or the films that --labels names.",
 )
+@label_options
 @click.option(
     "--study",
     required=True,

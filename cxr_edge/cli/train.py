@@ -9,6 +9,8 @@ from typing import Any, Literal
 import click
 
 from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
+from cxr_edge.cli.options import label_options
+from cxr_edge.evaluate.job import Labels
 
 
 class _Train(click.Command):
@@ -29,8 +31,9 @@ class _Train(click.Command):
     "--data",
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that holds NORMAL and PNEUMONIA.",
+    help="Folder that holds NORMAL and PNEUMONIA, or the films that --labels names.",
 )
+@label_options
 @click.option(
     "--recipe",
     "which",
@@ -106,7 +109,9 @@ def train(name: str, which: str, weights: str | None, **options: Any) -> None:
     if weights is not None:
         recipe = recipe.with_weights(weights)
     request = TrainRequest(**options)
-    job = training.TrainingJob(recipe, request.data, request.out, teachers=request.teachers)
+    job = training.TrainingJob(
+        recipe, request.data, request.out, teachers=request.teachers, labels=request.labels
+    )
     if request.folds is None:
         echo(f"run complete: {training.train(job).path}", err=True)
     else:
@@ -123,6 +128,7 @@ class TrainRequest:
     seeds: int
     scheme: Literal["patients", "style"]
     teachers: tuple[Path, ...]
+    labels: Labels
 
     def __post_init__(self) -> None:
         """Refuse options that would be ignored."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,8 +27,8 @@ from cxr_edge.evaluate.labels import (
     LabelledFilm,
     LabelledSet,
     check_contradictions,
-    from_csv,
-    from_folders,
+    read_labels,
+    with_header_patients,
 )
 from cxr_edge.evaluate.limitations import CHANCE
 from cxr_edge.evaluate.metrics import MeasuredModel, measure, propose, set_figures
@@ -48,7 +48,7 @@ from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import reading_key
-from cxr_edge.types import FoundFile, Picture
+from cxr_edge.types import FoundFile, Picture, Result
 
 PROFILE_NAME = "site-profile.json"
 _FINEST = 0.01  # a sensitivity of 1 is asked of a hundred patients, not of infinitely many
@@ -56,10 +56,11 @@ _FINEST = 0.01  # a sensitivity of 1 is asked of a hundred patients, not of infi
 
 @dataclass(frozen=True)
 class _Scored:
-    """A model and what it says about every labelled film."""
+    """A model and what it says about every labelled film; `labelled` knows whom headers name."""
 
     pipeline: Pipeline
     model: MeasuredModel
+    labelled: LabelledSet
     films: tuple[EvaluatedFilm, ...]
 
 
@@ -105,15 +106,16 @@ def run(job: EvaluateJob, observer: Observer) -> Acceptance:
     out = job.out or Path("evaluations", clock.run_id)
     check_target(out)
     _check_outside(out, job.labelled)
-    labelled = _labelled(job)
-    _check_enough(labelled.films, labelled.classes, job.least_sensitivity())
+    labelled = read_labels(job.labelled, job.labels)
+    if not job.labels.patients_from_header:  # else it is checked with the films that were read
+        _check_enough(labelled.films, labelled.classes, job.least_sensitivity())
     choices = _choices(job.models)
     profile = None if job.site_profile is None else load_profile(job.site_profile)
     if profile is not None:
         profile.check(choices[0].file.sha256)  # with a profile there is one model
     pipelines = _pipelines(job, choices, observer)
     scored = _scored(pipelines, profile, labelled)
-    evaluation = _evaluation(job, clock, labelled, scored)
+    evaluation = _evaluation(job, clock, scored)
     _check_other_films(profile, evaluation.films)
     evaluation, refusal = _with_profile(evaluation, scored[0], job.least_sensitivity())
     pictures = _pictures(evaluation.models, scored, labelled) if job.thumbnails else {}
@@ -127,7 +129,7 @@ def _pipelines(
     job: EvaluateJob, choices: Sequence[ModelChoice], observer: Observer
 ) -> list[Pipeline]:
     device = Device.parse(job.device)
-    work = Work(job.workers, job.batch_size)
+    work = Work(job.workers, job.batch_size, job.labels.id_tag)
     on_cpu = telling_of_cpu(observer)
     runners = [load(choice, device, on_cpu) for choice in choices]
     return [Pipeline(*each, work, observer) for each in zip(choices, runners, strict=True)]
@@ -170,12 +172,6 @@ def _check_enough(
         )
 
 
-def _labelled(job: EvaluateJob) -> LabelledSet:
-    if job.labels is not None:
-        return from_csv(job.labelled, job.labels, job.positive)
-    return from_folders(job.labelled, job.positive)
-
-
 def _check_other_films(profile: SiteProfile | None, films: SetFigures) -> None:
     """On the films that chose it, a threshold is no better than it promised to be."""
     if profile is not None and profile.data_sha256 == films.sha256:
@@ -192,14 +188,19 @@ def _scored(
     scored = []
     with passing_ledger() as ledger:
         for number, pipeline in enumerate(pipelines):
-            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, "")
+            id_tag = pipeline.work.id_tag
+            settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, id_tag)
             began_on = pipeline.runner.device
-            films = _films(pipeline, labelled, ledger.begin(str(number), settings_sha256))
+            results = _results(pipeline, labelled, ledger.begin(str(number), settings_sha256))
+            known = with_header_patients(
+                labelled, {path: result.identifier for path, result in results.items()}
+            )
+            films = _films(known, results)
             check_contradictions(films)
             used = {film.result.device or began_on for film in films}
             devices = " and ".join(sorted(used, key=lambda device: device != began_on))
             model = _model(pipeline, profile, devices)
-            scored.append(_Scored(pipeline, model, films))
+            scored.append(_Scored(pipeline, model, known, films))
     return scored
 
 
@@ -215,17 +216,21 @@ def _model(pipeline: Pipeline, profile: SiteProfile | None, device: str) -> Meas
     )
 
 
-def _films(pipeline: Pipeline, labelled: LabelledSet, recorded: Run) -> tuple[EvaluatedFilm, ...]:
-    """The films in their order, each with what the model says about it."""
+def _results(pipeline: Pipeline, labelled: LabelledSet, recorded: Run) -> dict[str, Result]:
+    """Rows of the films by name."""
     files = [film.file for film in labelled.films]
     try:
         pipeline.score(files, recorded, SettleRule(0), len(files))
     except RunInterruptedError as error:
         raise _interrupted(error) from error
-    results = {result.path: result for result in recorded.results(reading_key(0.5))}
+    return {result.path: result for result in recorded.results(reading_key(0.5))}
+
+
+def _films(labelled: LabelledSet, results: Mapping[str, Result]) -> tuple[EvaluatedFilm, ...]:
+    """The films in their order, each with what the model says about it, and no name of a person."""
     return tuple(
         EvaluatedFilm(
-            results[film.file.display],
+            replace(results[film.file.display], identifier=""),
             film.label,
             film.patient,
             film.file.stamp.size if film.file.stamp else 0,
@@ -241,11 +246,9 @@ def _interrupted(error: RunInterruptedError) -> CxrEdgeError:
     return stopped
 
 
-def _evaluation(
-    job: EvaluateJob, clock: Clock, labelled: LabelledSet, scored: Sequence[_Scored]
-) -> Evaluation:
+def _evaluation(job: EvaluateJob, clock: Clock, scored: Sequence[_Scored]) -> Evaluation:
     first = scored[0]
-    data = set_figures(labelled, first.films)
+    data = set_figures(first.labelled, first.films)
     models = tuple(measure(each.films, each.model, job.prevalence, data) for each in scored)
     return Evaluation(
         created_utc=clock.started_utc,

@@ -11,14 +11,37 @@ _MODELS_COMPARED = 2
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Sources of the findings on films, and of who is on them; training takes the same.
+
+    Attributes:
+        table: CSV with path, label and perhaps patient; None for folder names.
+        positive: classes to find; none for PNEUMONIA.
+        patients_from_header: whether the Patient ID of a DICOM header names the patient of a film
+            for which the table names none.
+    """
+
+    table: Path | None = None
+    positive: tuple[str, ...] = ()
+    patients_from_header: bool = False
+
+    @property
+    def id_tag(self) -> str:
+        """Keyword of the DICOM element that is read with each film, or nothing."""
+        return "PatientID" if self.patients_from_header else ""
+
+
+FOLDER_NAMES = Labels()
+
+
+@dataclass(frozen=True)
 class EvaluateJob:
     """One site acceptance test, as asked for on the command line.
 
     Attributes:
-        labelled: folder with a folder for each class, or with the films that `labels` names.
+        labelled: folder with a folder for each class, or with the films that a table names.
         models: as in `ScoreJob`; one is evaluated, two are compared.
-        labels: CSV with path, label and perhaps patient; None for folder names.
-        positive: classes to find; none for PNEUMONIA.
+        labels: where findings and patients stand.
         prevalence: share of positives at the site, for predictive values.
         propose_threshold: `sensitivity=S`, to choose a threshold.
         site_profile: threshold to judge besides the model's own.
@@ -29,8 +52,7 @@ class EvaluateJob:
 
     labelled: Path
     models: tuple[str, ...]
-    labels: Path | None
-    positive: tuple[str, ...]
+    labels: Labels
     prevalence: float | None
     propose_threshold: str | None
     site_profile: Path | None

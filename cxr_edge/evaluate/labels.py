@@ -5,15 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr_edge.errors import DataError
+from cxr_edge.evaluate.job import Labels
 from cxr_edge.evaluate.label_table import first_few, read_table
 from cxr_edge.evaluate.results import EvaluatedFilm
 from cxr_edge.intake.discover import discover
-from cxr_edge.statistics.patients import Person, numbered, person_of, told_by
+from cxr_edge.statistics.patients import (
+    ALONE,
+    Person,
+    numbered,
+    person_of,
+    told_by,
+    with_header,
+)
 from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Reason
 
@@ -25,11 +33,19 @@ _Named = tuple[FoundFile, int, Person]  # a film, its class, and who is on it by
 
 @dataclass(frozen=True)
 class LabelledFilm:
-    """One file, its class (0 negative, 1 positive) and the number of the patient it shows."""
+    """One file, its class and who is on it.
+
+    Attributes:
+        file: where it is.
+        label: 0 for the negative class, 1 for the positive one.
+        patient: number of the patient, for outputs.
+        person: the same patient by name, and who says so.
+    """
 
     file: FoundFile
     label: int
     patient: str
+    person: Person = (ALONE, "")
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,17 @@ class LabelledSet:
     films: tuple[LabelledFilm, ...]
     unlabelled: tuple[str, ...]
     patients_from: str
+
+
+def read_labels(folder: Path, labels: Labels) -> LabelledSet:
+    """The films of a folder, with labels from a table if there is one, else from folder names.
+
+    Raises:
+        DataError: as `from_csv` and `from_folders`.
+    """
+    if labels.table is not None:
+        return from_csv(folder, labels.table, labels.positive)
+    return from_folders(folder, labels.positive)
 
 
 def from_folders(folder: Path, positive: tuple[str, ...] = ()) -> LabelledSet:
@@ -121,6 +148,30 @@ def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> Label
     loose = (file for path, file in by_path.items() if path not in named)
     unlabelled = [file.display for file in loose if file.path != table.resolve()]
     return _set(f"{root.name} ({table.name})", classes, films, unlabelled)
+
+
+def with_header_patients(labelled: LabelledSet, identifiers: Mapping[str, str]) -> LabelledSet:
+    """The same films, with the patients that their headers name.
+
+    Args:
+        labelled: the films.
+        identifiers: Patient ID by name of a film; missing or empty where none is known.
+    """
+    people = [
+        with_header(film.person, identifiers.get(film.file.display, "")) for film in labelled.films
+    ]
+    films = tuple(
+        replace(film, patient=number, person=person)
+        for film, number, person in zip(labelled.films, numbered(people), people, strict=True)
+    )
+    return replace(labelled, films=films, patients_from=told_by(people))
+
+
+def hash_line(path: str, sha256: str, class_name: str) -> str:
+    """One film's line of a set's hash; the class stands in it unless it is the first folder."""
+    folder, _, _ = path.partition("/")
+    label = "" if folder == class_name else f"\0{class_name}"
+    return f"{path}\0{sha256}{label}\n"
 
 
 def check_contradictions(films: Sequence[EvaluatedFilm]) -> None:
@@ -218,8 +269,8 @@ def _set(
         )
     people = [person for _, _, person in ordered]
     members = tuple(
-        LabelledFilm(file, label, number)
-        for (file, label, _), number in zip(ordered, numbered(people), strict=True)
+        LabelledFilm(file, label, number, person)
+        for (file, label, person), number in zip(ordered, numbered(people), strict=True)
     )
     return LabelledSet(display_name(name), classes, members, tuple(unlabelled), told_by(people))
 

@@ -15,7 +15,7 @@ from cxr_edge.evaluate.baseline import baseline
 from cxr_edge.evaluate.confusion import point_figures
 from cxr_edge.evaluate.curves import calibration, precision_recall, roc
 from cxr_edge.evaluate.films import Scored
-from cxr_edge.evaluate.labels import LabelledSet
+from cxr_edge.evaluate.labels import LabelledSet, hash_line
 from cxr_edge.evaluate.results import EvaluatedFilm, ModelFigures, SetFigures
 from cxr_edge.images import DECODING_VERSION
 from cxr_edge.model.site_profile import SITE_POINT, SiteProfile
@@ -127,19 +127,14 @@ def set_figures(labelled: LabelledSet, films: Sequence[EvaluatedFilm]) -> SetFig
 def _sha256(films: Sequence[EvaluatedFilm], classes: tuple[str, str]) -> str:
     """Over names, contents and classes of the scored films.
 
-    Training's hash of the same class folders, where the name holds the class; a class that is not
-    the first folder of the name stands beside it.
+    Training has the same hash of the same films.
     """
     scored = (film for film in films if film.result.probability is not None)
     ordered = sorted(scored, key=lambda film: (film.label, film.result.path))
-    lines = "".join(_hash_line(film, classes[film.label]) for film in ordered)
+    lines = "".join(
+        hash_line(film.result.path, film.result.sha256, classes[film.label]) for film in ordered
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _hash_line(film: EvaluatedFilm, name: str) -> str:
-    folder, _, _ = film.result.path.partition("/")
-    label = "" if folder == name else f"\0{name}"
-    return f"{film.result.path}\0{film.result.sha256}{label}\n"
 
 
 def propose(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DataError, ExportError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.model.files import FIRST_VERSION, ModelFile
 from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
@@ -60,6 +61,8 @@ class ExportJob:
         source: a RUN folder or a `.keras` file.
         name: of the model, and of its files.
         calibration: labelled folder whose x-rays the parity gate uses.
+        labels: where findings and patients of the calibration films stand.
+        test_labels: table of the test films, if they have one; all else is as for calibration.
         out: folder for model files, spec and card.
         precision: a value of `PRECISIONS`; all but `float32` are measured on all films that the run
             validated on, which the calibration folder has to hold, each of them readable.
@@ -87,6 +90,8 @@ class ExportJob:
     population: str = ""
     ages: tuple[float, float] | None = None
     views: tuple[str, ...] = ()
+    labels: Labels = FOLDER_NAMES
+    test_labels: Path | None = None
 
     def __post_init__(self) -> None:
         """A name becomes file names, and a version is told from others by people."""
@@ -98,6 +103,8 @@ class ExportJob:
             raise ExportError("population must be one line of printable text")
         if self.ages and not 0 <= self.ages[0] <= self.ages[1] <= _OLDEST:
             raise ExportError(f"ages must be two numbers from 0 to {_OLDEST}, the lower one first")
+        if self.test_labels and self.test is None:
+            raise ExportError("--test-labels is about the films of --test", tip="give --test")
         if self.measure_speed and self.precision == "float32":
             raise ExportError("a float32 file has no other to measure its speed beside")
 
@@ -142,8 +149,8 @@ def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, Opera
 def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     """A sample of the folder; all films that the run validated on, where fewer bits may lose."""
     if job.precision == "float32":
-        return labelled_images(job.calibration, source.size, CALIBRATION_IMAGES)
-    images = labelled_images(job.calibration, source.size, None)
+        return labelled_images(job.calibration, source.size, CALIBRATION_IMAGES, job.labels)
+    images = labelled_images(job.calibration, source.size, None, job.labels)
     if source.run is None:
         return images
     validated = validated_among(images, source.run)
@@ -186,7 +193,8 @@ def _tests(job: ExportJob, source: Source) -> dict[str, ImageSet]:
     """The set that chose nothing, by its name, where one was given."""
     if job.test is None:
         return {}
-    held_back = labelled_images(job.test, source.size, None)
+    test_labels = replace(job.labels, table=job.test_labels)
+    held_back = labelled_images(job.test, source.size, None, test_labels)
     if source.run and held_back.sha256 == source.run.training.data_sha256:
         raise DataError(
             f"{job.test} is what {job.source} was trained with; it tests nothing",
@@ -207,7 +215,7 @@ def _reliability(
         return None
     if source.run is None:
         raise ExportError(f"{job.source} is no run folder, which --measure-reliability needs")
-    images = labelled_images(job.calibration, source.size, None)
+    images = labelled_images(job.calibration, source.size, None, job.labels)
     if images.sha256 != source.run.training.data_sha256:
         raise DataError(
             f"{job.calibration} holds other films than {job.source} was trained with, which "
@@ -229,14 +237,16 @@ def _reliability(
     )
 
 
-def labelled_images(folder: Path, size: int, most: int | None) -> ImageSet:
+def labelled_images(
+    folder: Path, size: int, most: int | None, labels: Labels = FOLDER_NAMES
+) -> ImageSet:
     """A labelled folder's images, at most `most` of them, spread evenly.
 
     A sample may lack what cannot be read; a figure about the whole folder may not.
     """
-    files = find_labelled(folder)
+    files = find_labelled(folder, labels)
     chosen = sample_evenly(len(files), most or len(files))
-    images, skipped = load_images([files[i] for i in chosen], size)
+    images, skipped = load_images([files[i] for i in chosen], size, labels=labels)
     if skipped and most is None:
         names = ", ".join(item.name for item in skipped[:5])
         raise DataError(f"{len(skipped)} films of {folder} cannot be read: {names}")

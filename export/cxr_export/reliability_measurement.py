@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from cxr_edge.images import decode
 from cxr_edge.model.reliability import Calibration, Reliability
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.operating_points import OperatingPoint
@@ -78,6 +78,6 @@ def _usual_size(films: ImageSet) -> tuple[int, int]:
     """Width and height that most films have."""
     sizes: Counter[tuple[int, int]] = Counter()
     for file in films.files:
-        with Image.open(file.path) as image:
-            sizes[image.size] += 1
+        film = decode(file.path.read_bytes(), file.path.name)
+        sizes[film.width, film.height] += 1
     return sizes.most_common(1)[0][0]

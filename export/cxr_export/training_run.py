@@ -15,7 +15,13 @@ from cxr_edge.statistics.measurements import FeatureDistribution, ScoreDistribut
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import read
 from cxr_training.films.data import CLASSES
-from cxr_training.fit.run import PREDICTIONS_FILE, RUN_FILE, SCHEMA_VERSION, preprocessing
+from cxr_training.fit.run import (
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    SCHEMA_VERSION,
+    preprocessing,
+    validated_on,
+)
 from cxr_training.recipe.removed import without_removed
 
 SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
@@ -93,7 +99,7 @@ def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
         operating_points=points,
         validation_scores=scores,
         validation_features=_features(values.get("features")),
-        validation_films=_validation_films(predictions),
+        validation_films=validated_on(folder),
     )
 
 
@@ -138,9 +144,3 @@ def _validation_scores(path: Path, data: str, counts: dict[str, int]) -> ScoreDi
     if films != {name: counts[name] for name in CLASSES}:
         raise ExportError(f"{path} holds other films than {RUN_FILE} counts: {films}")
     return distribution
-
-
-def _validation_films(path: Path) -> frozenset[str]:
-    """Class folder and file name of every film that training kept back."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return frozenset(row["name"] for row in csv.DictReader(stream))

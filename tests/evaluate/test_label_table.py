@@ -87,8 +87,7 @@ def test_patients_by_the_table_or_by_name(folder: Path) -> None:
         "person7_virus_2.jpeg": "2",
     }
     assert found.patients_from == (
-        "every film counted as a patient of its own (1), file names of the public set (1), "
-        "the table (2)"
+        "every film counted as a patient of its own (1), file names (1), the table (2)"
     )
 
 

@@ -43,9 +43,7 @@ def test_every_file_below_a_class_folder(tmp_path: Path) -> None:
         ("PNEUMONIA/person7_virus_2.jpeg", 1),
     ]
     assert [film.patient for film in found.films] == ["1", "2", "3", "4", "5"]
-    assert found.patients_from == (
-        "every film counted as a patient of its own (4), file names of the public set (1)"
-    )
+    assert found.patients_from == ("every film counted as a patient of its own (4), file names (1)")
     assert found.films[0].file.problem is Reason.TEMPORARY_NAME
     assert all(film.file.path.read_bytes() == b"film" for film in found.films)
 

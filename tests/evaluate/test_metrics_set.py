@@ -113,7 +113,7 @@ def test_counts_and_patients(folder: Path) -> None:
     assert list(found.counts) == ["NORMAL", "PNEUMONIA"]
     assert (found.patients, found.patients_from) == (
         6,
-        "every film counted as a patient of its own (1), file names of the public set (6)",
+        "every film counted as a patient of its own (1), file names (6)",
     )
     assert (found.missing_class, found.repeated) == ("", 0)
 

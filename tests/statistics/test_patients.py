@@ -6,6 +6,7 @@ import pytest
 
 from cxr_edge.statistics.patients import (
     ALONE,
+    BY_HEADER,
     BY_NAME,
     BY_TABLE,
     Person,
@@ -13,6 +14,7 @@ from cxr_edge.statistics.patients import (
     patient_of,
     person_of,
     told_by,
+    with_header,
 )
 
 
@@ -32,6 +34,18 @@ from cxr_edge.statistics.patients import (
         ("BACTERIA-1008087-0001.jpeg", "1008087"),
         ("VIRUS-1008087-0002.jpeg", "1008087"),
         ("NORMAL-1003233-0001.jpeg", "1003233"),
+        ("00000013_005.png", "00000013"),
+        ("P0012_1.dcm", "P0012"),
+        ("PAT-7_0012", "PAT-7"),
+        ("2023_0001.png", "2023_0001.png"),
+        ("0001_0002.dcm", "0001_0002.dcm"),
+        ("chest_0001.png", "chest_0001.png"),
+        ("00000013_005_001.png", "00000013_005_001.png"),
+        ("00000013_20230101.png", "00000013_20230101.png"),
+        ("2023/00000013_005.png", "00000013"),
+        ("2023/person7_virus_2.jpeg", "person7"),
+        ("anna/IM-0001-0001.dcm", "anna/IM-0001"),
+        ("anna/film.dcm", "anna/film.dcm"),
         ("NORMAL-2023-0001.png", "NORMAL-2023-0001.png"),
         ("NORMAL-7-0001.jpeg", "NORMAL-7-0001.jpeg"),
         ("VIRUS-1234-1.jpeg", "VIRUS-1234-1.jpeg"),
@@ -56,10 +70,25 @@ def test_patient_of(name: str, patient: str) -> None:
         ("NORMAL/anna/IM-0001-0002.dcm", "", (BY_NAME, "NORMAL/anna/IM-0001")),
         ("PNEUMONIA/person7_virus_2.jpeg", "", (BY_NAME, "PNEUMONIA/person7")),
         ("PNEUMONIA/person7_virus_2.jpeg", "P 1", (BY_TABLE, "P 1")),
+        ("NORMAL/00000013_005.png", "", (BY_NAME, "00000013")),
+        ("PNEUMONIA/00000013_006.png", "", (BY_NAME, "00000013")),
     ],
 )
 def test_person_of(path: str, told: str, person: Person) -> None:
     assert person_of(path, told) == person
+
+
+@pytest.mark.parametrize(
+    ("person", "identifier", "named"),
+    [
+        ((BY_NAME, "person7"), "ID 1", (BY_HEADER, "ID 1")),
+        ((ALONE, "a.dcm"), "ID 1", (BY_HEADER, "ID 1")),
+        ((BY_TABLE, "P 1"), "ID 1", (BY_TABLE, "P 1")),
+        ((ALONE, "a.dcm"), "", (ALONE, "a.dcm")),
+    ],
+)
+def test_a_header_knows_better_than_a_name(person: Person, identifier: str, named: Person) -> None:
+    assert with_header(person, identifier) == named
 
 
 def test_strangers_are_never_joined() -> None:
@@ -80,7 +109,7 @@ def test_numbers_are_in_the_order_of_names() -> None:
 @pytest.mark.parametrize(
     ("people", "said"),
     [
-        ([(BY_NAME, "a"), (BY_NAME, "b")], "file names of the public set"),
+        ([(BY_NAME, "a"), (BY_NAME, "b")], "file names"),
         ([(ALONE, "a")], "every film counted as a patient of its own"),
         (
             [(BY_TABLE, "a"), (ALONE, "b"), (BY_TABLE, "c")],

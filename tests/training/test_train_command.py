@@ -33,7 +33,7 @@ def test_a_finished_run_is_refused(
     ("arguments", "says"),
     [
         (["cnn3_50", "--data", "nowhere", "--out", "run"], "'nowhere' does not exist"),
-        (["cnn3_50", "--data", "empty", "--out", "run"], "empty has no folder NORMAL"),
+        (["cnn3_50", "--data", "empty", "--out", "run"], "no labelled film in empty"),
         (["cnn3_50", "--data", "empty"], "Missing option '--out'"),
         (
             ["vgg", "--data", "empty", "--out", "run"],

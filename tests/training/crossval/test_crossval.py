@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 
 from cxr_edge.errors import DataError, InputError, StateBusyError
+from cxr_edge.statistics.patients import ALONE
 from cxr_training.crossval import crossval
 from cxr_training.crossval.crossval import CrossValidation, cross_validate
 from cxr_training.films import folds
@@ -143,7 +144,7 @@ def test_points_say_of_how_many_films_no_patient_is_known(
 ) -> None:
     images, _ = load_images(find_labelled(films), 8)
     assert "unknown" not in crossval.describe(asked, images)
-    strange = tuple(replace(f, patient=f.path.name) for f in images.files[:7])
+    strange = tuple(replace(f, patient_from=ALONE) for f in images.files[:7])
     some = replace(images, files=strange + images.files[7:])
     said = f"; patients of 7 of {len(images.files)} films unknown"
     assert crossval.describe(asked, some).endswith(said)

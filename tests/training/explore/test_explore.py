@@ -100,7 +100,7 @@ def test_totals(page: Page) -> None:
     assert [tile for tile in tiles if tile[:1].isdigit()] == [
         "62files found",
         "60films readable",
-        "38patients by name",
+        "38patients",
         "3groups of equal files",
         "2unreadable files",
     ]
@@ -116,8 +116,10 @@ def test_counts_per_set_and_class(page: Page) -> None:
 
 def test_checks(page: Page) -> None:
     start = next(i for i, row in enumerate(page.rows) if row[0] == "check")
-    assert {title: count for title, count, _ in page.rows[start + 1 : start + 8]} == {
+    assert {title: count for title, count, _ in page.rows[start + 1 : start + 10]} == {
         "unreadable files": "2",
+        "films with doubts": "45",
+        "films of unknown patients": "18",
         "equal files in both classes": "1",
         "equal files in several sets": "1",
         "equal files of several patients": "1",

@@ -51,27 +51,31 @@ def test_find_labelled_is_ordered_and_labelled(labelled: Path) -> None:
     assert names[0] == "NORMAL/IM-0000-0000.png"
 
 
-def test_find_labelled_takes_images_only(folder: Path) -> None:
-    for name in ("notes.txt", ".DS_Store", "film.dcm"):
+def test_every_file_of_a_class_may_be_a_film_but_hidden_ones(folder: Path) -> None:
+    (folder / "NORMAL" / "2026").mkdir()
+    for name in (".DS_Store", "2026/film.dcm", "1.2.840.101"):
         (folder / "NORMAL" / name).touch()
-    Image.new("L", (9, 9)).save(folder / "NORMAL" / "UPPER.PNG")
-    names = {file.path.name for file in find_labelled(folder)}
-    assert len(names) == 2 * FILMS_PER_CLASS + 1
-    assert "UPPER.PNG" in names
+    names = {file.name for file in find_labelled(folder)}
+    assert len(names) == 2 * FILMS_PER_CLASS + 2
+    assert {"NORMAL/2026/film.dcm", "NORMAL/1.2.840.101"} <= names
 
 
-def test_find_labelled_names_the_missing_folder(folder: Path) -> None:
+def test_a_film_may_be_a_link_to_an_archive(folder: Path, tmp_path: Path) -> None:
+    film = folder / "NORMAL" / "IM-0000-0000.png"
+    before, _ = load_images(find_labelled(folder), 50)
+    film.rename(tmp_path / "archived.png")
+    film.symlink_to(tmp_path / "archived.png")
+    assert load_images(find_labelled(folder), 50)[0].sha256 == before.sha256
+
+
+@pytest.mark.parametrize("is_left", [True, False], ids=["empty folder", "no folder"])
+def test_find_labelled_names_the_class_without_films(is_left: bool, folder: Path) -> None:
     shutil.rmtree(folder / "PNEUMONIA")
-    with pytest.raises(DataError, match="has no folder PNEUMONIA") as refused:
+    if is_left:
+        (folder / "PNEUMONIA").mkdir()
+    with pytest.raises(DataError, match="holds no film of the class PNEUMONIA") as refused:
         find_labelled(folder)
-    assert refused.value.tip == "a labelled folder holds the folders NORMAL and PNEUMONIA"
-
-
-def test_find_labelled_names_the_empty_folder(folder: Path) -> None:
-    for path in (folder / "NORMAL").iterdir():
-        path.unlink()
-    with pytest.raises(DataError, match="NORMAL holds no image"):
-        find_labelled(folder)
+    assert refused.value.tip.startswith("a labelled folder holds the folders NORMAL and PNEUMONIA")
 
 
 @pytest.mark.parametrize("size", [50, 128])
@@ -95,7 +99,6 @@ def test_pixels_stay_with_their_file(folder: Path) -> None:
 
 def test_unreadable_files_are_listed_and_left_out(folder: Path) -> None:
     (folder / "NORMAL" / "empty.png").touch()
-    (folder / "NORMAL" / "folder.png").mkdir()
     (folder / "PNEUMONIA" / "text.jpeg").write_text("no film")
     whole = (folder / "PNEUMONIA" / "person0_virus_1.jpeg").read_bytes()
     (folder / "PNEUMONIA" / "cut.jpeg").write_bytes(whole[:-500])
@@ -104,7 +107,6 @@ def test_unreadable_files_are_listed_and_left_out(folder: Path) -> None:
     reasons = {item.name: item.reason.partition(":")[0] for item in skipped}
     assert reasons == {
         "NORMAL/empty.png": "empty",
-        "NORMAL/folder.png": "[Errno 21] Is a directory",
         "PNEUMONIA/cut.jpeg": "truncated",
         "PNEUMONIA/text.jpeg": "unrecognised",
     }

@@ -157,7 +157,7 @@ def test_films_whose_names_tell_no_patient_are_told(
         training.TrainingJob(replace(recipe, epochs=1), renamed, tmp_path / "run")
     ).path
     assert (
-        f"the names of {FILMS_PER_CLASS} of {2 * FILMS_PER_CLASS} films" in capsys.readouterr().err
+        f"is known of {FILMS_PER_CLASS} of {2 * FILMS_PER_CLASS} films" in capsys.readouterr().err
     )
     described = json.loads((out / "run.json").read_text())
     validation = described["data"]["validation"]

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import ExportError, InputError
+from cxr_edge.evaluate.job import Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_export.source import load_source
+from cxr_training.films.data import LabelledFile, find_labelled
 from cxr_training.fit.run import PREDICTIONS_FILE
 from cxr_training.fit.teachers import load_teachers
 from cxr_training.judge.judge_again import judge_again
@@ -66,6 +68,19 @@ def test_other_films_judge_nothing(old: Path, films: Path, tmp_path: Path) -> No
     with pytest.raises(InputError, match="fewer holds other films than"):
         judge_again(old, fewer)
     assert kept == {name: (old / name).read_bytes() for name in kept}
+
+
+def test_other_patients_judge_nothing(old: Path, films: Path, tmp_path: Path) -> None:
+    """Whom a table joins may have been on both sides of the run's split."""
+    lines = [f"{f.name},{f.label},{f.path.suffix}{i % 20}" for i, f in enumerate(labelled(films))]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,patient", *lines]))
+    with pytest.raises(InputError, match="was validated on other films") as refused:
+        judge_again(old, films, Labels(tmp_path / "labels.csv"))
+    assert "--patients-from-header" in refused.value.tip
+
+
+def labelled(films: Path) -> list[LabelledFile]:
+    return [file for file in find_labelled(films) if "broken" not in file.name]
 
 
 def test_the_command_prints_the_operating_points(

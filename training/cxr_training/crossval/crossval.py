@@ -70,18 +70,20 @@ class CrossValidation:
         folders = [out / f"seed-{seed}" / f"fold-{fold}" for out in self.job.teachers]
         return load_teachers(folders, self.job.recipe.distillation)
 
-    def plan(self, data_sha256: str) -> dict[str, Any]:
+    def plan(self, images: data.ImageSet) -> dict[str, Any]:
         """Contents of plan.json: OUT goes on where they are the same, with more seeds if asked."""
+        patients = {"patients_sha256": images.patients_sha256}
         taught = {"teachers": [_plan(out)["recipe_sha256"] for out in self.job.teachers]}
         return {
             "schema_version": run.SCHEMA_VERSION,
             "recipe": self.job.recipe.to_dict(),
             "recipe_sha256": self.job.recipe.sha256(),
-            "data_sha256": data_sha256,
+            "data_sha256": images.sha256,
             "preprocessing_version": PREPROCESSING_VERSION,
             "folds": self.folds,
             "scheme": self.scheme,
             **(taught if self.job.teachers else {}),
+            **(patients if images.patients_sha256 else {}),
         }
 
 
@@ -102,8 +104,7 @@ def cross_validate(crossval: CrossValidation) -> str:
         StateBusyError: another process works on OUT.
     """
     images, skipped = training.read_images(crossval.job)
-    training.say_skipped(skipped)
-    training.say_alone(images)
+    training.say_about(images, skipped)
     crossval.job.out.mkdir(parents=True, exist_ok=True)
     with locked(crossval.job.out, str(crossval.job.out)):
         _check_teachers(crossval, images)
@@ -120,7 +121,7 @@ def cross_validate(crossval: CrossValidation) -> str:
 
 def _claim(crossval: CrossValidation, images: data.ImageSet) -> folds.Folds:
     """Make OUT this plan's own, or recognise it; its folds."""
-    out, plan = crossval.job.out, crossval.plan(images.sha256)
+    out, plan = crossval.job.out, crossval.plan(images)
     if (out / PLAN_FILE).exists():
         if _about(json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))) != _about(plan):
             raise InputError(
@@ -144,7 +145,7 @@ def _claim(crossval: CrossValidation, images: data.ImageSet) -> folds.Folds:
 def _check_teachers(crossval: CrossValidation, images: data.ImageSet) -> None:
     """Before OUT is claimed or hours are spent: they have the same folds, all of them finished."""
     check_weight(len(crossval.job.teachers), crossval.job.recipe.distillation)
-    mine = _folds_of(crossval.plan(images.sha256))
+    mine = _folds_of(crossval.plan(images))
     for out in crossval.job.teachers:
         if _folds_of(_plan(out)) != mine:
             raise InputError(
@@ -235,7 +236,7 @@ def _write_summary(
 ) -> str:
     points = pooled_points(scores.images.labels, scores.logits, describe(crossval, scores.images))
     summary = {
-        **crossval.plan(scores.images.sha256),
+        **crossval.plan(scores.images),
         "seeds": crossval.all_seeds(),
         "temperatures": temperatures.round(4).tolist(),
         **summarize(scores),

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cxr_edge import __version__
 from cxr_edge.errors import InputError, ReportError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.report.environment import policy
 from cxr_edge.support.atomic import write_atomically
 from cxr_edge.support.text import display_name
@@ -48,6 +49,11 @@ _MODES = {
     "I;16B": "16-bit grey",
 }
 _UNREADABLE = "training leaves them out"
+_DOUBTED = "training uses them; take out what is no film to learn from"
+_ALONE = (
+    "each counts as a patient of its own, so a split leaks where one has several; name patients in "
+    "a table (--labels), or take them from DICOM (--patients-from-header)"
+)
 _SEVERAL_SETS = "the sets are not independent, unless each numbers its patients anew"
 _BOTH_CLASSES = "a patient can have both films; if not, a label is wrong"
 _EQUAL = {
@@ -101,8 +107,13 @@ class Check:
     section: str
 
 
-def explore(folder: Path, out: Path) -> None:
+def explore(folder: Path, out: Path, labels: Labels = FOLDER_NAMES) -> None:
     """Write one self-contained page about a labelled folder, or about a folder of such sets.
+
+    Args:
+        folder: the films.
+        out: the page.
+        labels: where findings and patients of the films stand.
 
     Raises:
         InputError: something of that name exists.
@@ -111,9 +122,9 @@ def explore(folder: Path, out: Path) -> None:
     """
     if os.path.lexists(out):
         raise InputError(f"{out} already exists", tip="a page is never overwritten: new --out")
-    image_files = find_sets(folder)
-    with item_bar("reading films", len(image_files)) as advance:
-        survey = read_films(image_files, advance)
+    found = find_sets(folder, labels)
+    with item_bar("reading films", len(found)) as advance:
+        survey = read_films(found, advance, labels)
     page = render(display_name(folder.resolve().name), survey)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -150,9 +161,11 @@ def _findings(survey: Survey) -> dict[str, Any]:
     equal, everyone = duplicates(survey.films), patients(survey.films)
     in_several_sets = [patient for patient in everyone if len(patient.sets) > 1]
     in_both_classes = [patient for patient in everyone if len(patient.classes) > 1]
+    alone = sum(film.file.alone for film in survey.films)
     overlaps = Counter(kind for duplicate in equal for kind in duplicate.overlaps)
     return {
         "duplicates": equal,
+        "doubts": Counter(doubt for film in survey.films for doubt in film.doubts),
         "patients": everyone,
         "patient_lists": (
             ("Most films", everyone[:LARGEST_SHOWN]),
@@ -161,6 +174,8 @@ def _findings(survey: Survey) -> dict[str, Any]:
         ),
         "checks": (
             Check("unreadable files", len(survey.unreadable), _UNREADABLE, "unreadable"),
+            Check("films with doubts", len(survey.doubted), _DOUBTED, "doubts"),
+            Check("films of unknown patients", alone, _ALONE, "patients"),
             *(Check(f"equal files {k}", overlaps[k], _EQUAL[k], "duplicates") for k in Overlap),
             Check("patients in several sets", len(in_several_sets), _SEVERAL_SETS, "patients"),
             Check("patients in both classes", len(in_both_classes), _BOTH_CLASSES, "patients"),

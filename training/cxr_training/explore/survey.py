@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from cxr_edge.errors import DataError, ImageError
-from cxr_edge.images import decode
+from cxr_edge.errors import DataError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
+from cxr_edge.intake.prepared import Prepared
 from cxr_edge.support.text import display_name
-from cxr_training.films.data import CLASSES, LabelledFile, find_labelled
+from cxr_edge.types import doubts
+from cxr_training.films.data import CLASSES, LabelledFile, find_labelled, with_header_patients
+from cxr_training.films.reading import read_films as read_each
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
+
+_ANY_SIZE = 50  # pixels a side, of the smallest network: fewer are a doubt for all of them
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Found:
 
     @property
     def class_name(self) -> str:
-        """The class folder it lies in."""
+        """The class that it is labelled with."""
         return CLASSES[self.file.label]
 
     @property
@@ -42,8 +44,13 @@ class Found:
 
     @property
     def name(self) -> str:
-        """Set, class folder and file name."""
-        return f"{self.set_name}/{self.class_name}/{self.file_name}"
+        """Set, and the path in it."""
+        return f"{self.set_name}/{self.file.name}"
+
+    @property
+    def path(self) -> Path:
+        """What opens."""
+        return self.file.path
 
 
 @dataclass(frozen=True)
@@ -53,9 +60,10 @@ class Film(Found):
     Attributes:
         width: columns, upright.
         height: rows, upright.
-        format: `JPEG`, `PNG` or `TIFF`.
-        mode: Pillow's pixel mode, such as `L`, `RGB` or `I;16`.
+        format: `JPEG`, `PNG`, `TIFF` or `DICOM`.
+        mode: Pillow's pixel mode, such as `L`, `RGB` or `I;16`; `-` for DICOM.
         sha256: of the whole file.
+        doubts: reasons for which a night would move it to `attention`.
     """
 
     width: int
@@ -63,6 +71,7 @@ class Film(Found):
     format: str
     mode: str
     sha256: str
+    doubts: tuple[str, ...] = ()
 
     @property
     def aspect(self) -> float:
@@ -88,6 +97,11 @@ class Survey:
     def found(self) -> tuple[Found, ...]:
         """Readable or not."""
         return (*self.films, *self.unreadable)
+
+    @property
+    def doubted(self) -> tuple[Film, ...]:
+        """Films with doubts."""
+        return tuple(film for film in self.films if film.doubts)
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -123,7 +137,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Patient:
-    """The films of one patient, as file names tell."""
+    """The films of one patient."""
 
     name: str
     films: tuple[Film, ...]
@@ -139,22 +153,26 @@ class Patient:
         return dict(Counter(film.class_name for film in self.films))
 
 
-def find_sets(folder: Path) -> tuple[Found, ...]:
-    """The image files of a labelled folder, or of a folder of labelled folders.
+def find_sets(folder: Path, labels: Labels = FOLDER_NAMES) -> tuple[Found, ...]:
+    """The files of a labelled folder, or of a folder of labelled folders.
+
+    A table, or names of classes, are about the folder itself.
 
     Raises:
         DataError: neither; or a set lacks a class folder or holds no image.
     """
-    sets = (
-        [folder] if _has_class(folder) else [p for p in sorted(folder.iterdir()) if _has_class(p)]
-    )
+    named = labels.table is not None or bool(labels.positive)
+    is_set = named or _has_class(folder)
+    sets = [folder] if is_set else [p for p in sorted(folder.iterdir()) if _has_class(p)]
     if not sets:
         raise DataError(
             f"{folder} has no folders {' and '.join(CLASSES)}, and no folder in it has",
             tip="give a labelled folder, or a folder of labelled folders such as train and test",
         )
     return tuple(
-        Found(display_name(one.resolve().name), file) for one in sets for file in find_labelled(one)
+        Found(display_name(one.resolve().name), file)
+        for one in sets
+        for file in find_labelled(one, labels)
     )
 
 
@@ -162,52 +180,63 @@ def _has_class(folder: Path) -> bool:
     return any((folder / name).is_dir() for name in CLASSES)
 
 
-def read_films(found: Iterable[Found], advance: Callable[[], object] = lambda: None) -> Survey:
+def read_films(
+    found: Iterable[Found],
+    advance: Callable[[], object] = lambda: None,
+    labels: Labels = FOLDER_NAMES,
+) -> Survey:
     """Decode every file once and keep its facts, not its pixels.
 
     Args:
         found: what to read.
         advance: called once per file, for a progress bar.
+        labels: whether headers name patients.
 
     Raises:
         DataError: nothing could be read.
     """
     films: list[Film] = []
+    identifiers: list[str] = []
     unreadable: list[Unreadable] = []
-    with ThreadPoolExecutor() as pool:
-        for outcome in pool.map(_read, found):
-            advance()
-            if isinstance(outcome, Film):
-                films.append(outcome)
-            else:
-                unreadable.append(outcome)
+    for one, prepared in read_each(found, _ANY_SIZE, labels.id_tag):
+        advance()
+        if prepared.pixels is None:
+            unreadable.append(Unreadable(one.set_name, one.file, f"{prepared.result.reason}"))
+        else:
+            films.append(_film(one, prepared))
+            identifiers.append(prepared.result.identifier)
     if not films:
         raise DataError(
             f"none of the {len(unreadable)} files could be read; the first: "
             f"{unreadable[0].name}: {unreadable[0].reason}"
         )
-    return Survey(tuple(films), tuple(unreadable))
+    files = with_header_patients([film.file for film in films], identifiers)
+    named = (replace(film, file=file) for film, file in zip(films, files, strict=True))
+    return Survey(tuple(named), tuple(unreadable))
 
 
-def _read(found: Found) -> Film | Unreadable:
-    path = found.file.path
-    try:
-        data = path.read_bytes()
-        image = decode(data, path.name)
-    except (OSError, ImageError) as error:
-        return Unreadable(found.set_name, found.file, display_name(str(error)))
-    digest = hashlib.sha256(data).hexdigest()
+def _film(found: Found, prepared: Prepared) -> Film:
+    facts = prepared.result
+    if facts.width is None or facts.height is None:
+        raise ValueError(f"{found.name} was read and has no size")
     return Film(
-        found.set_name, found.file, image.width, image.height, image.format, _mode(data), digest
+        found.set_name,
+        found.file,
+        facts.width,
+        facts.height,
+        facts.format,
+        _mode(found.path),
+        facts.sha256,
+        tuple(doubts(facts.warnings)),
     )
 
 
-def _mode(data: bytes) -> str:
+def _mode(path: Path) -> str:
     """Pixel mode from the header of a file that has just been decoded."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(path) as image:
             return image.mode
-    except UnidentifiedImageError:  # a format that cxr-edge reads without Pillow
+    except OSError:  # a format that cxr-edge reads without Pillow, or the file has gone
         return "-"
 
 
@@ -230,5 +259,5 @@ def duplicates(films: Iterable[Film]) -> list[Duplicate]:
 def patients(films: Iterable[Film]) -> list[Patient]:
     """Films by patient, most films first."""
     groups = grouped(films, lambda film: film.file.patient)
-    everyone = [Patient(display_name(name), tuple(group)) for name, group in groups.items()]
+    everyone = [Patient(name, tuple(group)) for name, group in groups.items()]
     return sorted(everyone, key=lambda patient: (-len(patient.films), patient.name))

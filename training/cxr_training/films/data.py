@@ -1,57 +1,82 @@
-"""Labelled folders, the patients in them, and images cached as uint8."""
+"""Labelled films, the patients on them, and images cached as uint8."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr_edge.errors import DataError, ImageError
-from cxr_edge.images import decode
-from cxr_edge.preprocess import to_network_input, without_border
-from cxr_edge.statistics.patients import patient_of
+from cxr_edge.errors import DataError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
+from cxr_edge.evaluate.labels import LabelledFilm, LabelledSet, hash_line, read_labels
+from cxr_edge.intake.prepared import Prepared
+from cxr_edge.statistics.patients import (
+    ALONE,
+    BY_HEADER,
+    BY_NAME,
+    BY_TABLE,
+    numbered,
+    patient_of,
+)
 from cxr_edge.support.text import display_name
+from cxr_edge.types import Reason, doubts
+from cxr_training.films.reading import read_films
 
 CLASSES = ("NORMAL", "PNEUMONIA")
-SUFFIXES = {".jpeg", ".jpg", ".png", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """One image file: its class (0 NORMAL, 1 PNEUMONIA) and the patient it shows."""
+    """One file: its class and the patient it shows.
+
+    Attributes:
+        path: what opens.
+        label: 0 NORMAL, 1 PNEUMONIA, whatever a site calls them.
+        patient: a name from the file's, or a number; never what a table or a header says.
+        shown: path below the labelled folder; empty for a file in its class folder.
+        class_name: what the site calls the class; empty for that of `CLASSES`.
+        patient_from: what says so, as `cxr_edge.statistics.patients` has it.
+    """
 
     path: Path
     label: int
     patient: str
+    shown: str = ""
+    class_name: str = ""
+    patient_from: str = BY_NAME
 
     @property
     def name(self) -> str:
-        """Class folder and file name: unique inside one labelled folder."""
-        return f"{CLASSES[self.label]}/{self.path.name}"
+        """Path below the labelled folder: unique there, and printable."""
+        return self.shown or f"{CLASSES[self.label]}/{self.path.name}"
 
     @property
     def alone(self) -> bool:
-        """The name tells no patient, so the film counts as one of its own."""
-        return self.patient == self.path.name
+        """Nothing tells the patient, so the film counts as one of its own."""
+        return self.patient_from == ALONE
+
+    def hash_line(self, sha256: str) -> str:
+        """The film's line of a set's hash."""
+        return hash_line(self.name, sha256, self.class_name or CLASSES[self.label])
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is in the folder and not in the data, and why."""
+    """A file that is not in the data, or is doubted, and why."""
 
     name: str
     reason: str
 
     def __str__(self) -> str:
         """For a message."""
-        return f"{display_name(self.name)}: {self.reason}"
+        return f"{self.name}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -63,23 +88,37 @@ class ImageSet:
         pixels: uint8 [N, S, S, 1].
         labels: float32 [N], 1 for pneumonia.
         sha256: over names and contents of all N files.
+        doubted: films that are used although a night would move them to `attention`; like the hash,
+            those of the whole.
     """
 
     files: tuple[LabelledFile, ...]
     pixels: NDArray[np.uint8]
     labels: NDArray[np.float32]
     sha256: str
+    doubted: tuple[Skipped, ...] = ()
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> ImageSet:
         """Some of the images; the hash stays that of the whole."""
         rows = np.asarray(indices, dtype=np.int64)
         files = tuple(self.files[i] for i in rows)
-        return ImageSet(files, self.pixels[rows], self.labels[rows], self.sha256)
+        return replace(self, files=files, pixels=self.pixels[rows], labels=self.labels[rows])
 
     @property
     def unknown_patients(self) -> int:
-        """Films whose names tell no patient."""
+        """Films of which nothing tells the patient."""
         return sum(file.alone for file in self.files)
+
+    @property
+    def patients_sha256(self) -> str:
+        """Hash over who is on each film; empty where names of the public set say so.
+
+        The same films with other patients are split otherwise: no run goes on after that.
+        """
+        if all(f.patient_from in (BY_NAME, ALONE) for f in self.files):
+            return ""
+        lines = "".join(f"{f.name}\0{f.patient}\n" for f in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def counts(self) -> dict[str, int]:
         """Images per class, and patients."""
@@ -104,28 +143,60 @@ class Split:
                 raise DataError(f"the {side} side holds one class only; more patients are needed")
 
 
-def find_labelled(folder: Path) -> tuple[LabelledFile, ...]:
-    """The image files of a folder that holds NORMAL and PNEUMONIA, in a fixed order.
+def find_labelled(folder: Path, labels: Labels = FOLDER_NAMES) -> tuple[LabelledFile, ...]:
+    """The labelled files of a folder, by class and name, as `cxr-edge evaluate` finds them.
 
     Raises:
-        DataError: a class folder is missing, or holds no image.
+        DataError: the labels cannot be read, or a class has no film.
     """
-    files: list[LabelledFile] = []
-    for label, name in enumerate(CLASSES):
-        if not (folder / name).is_dir():
+    return labelled_files(labelled_set(folder, labels), labels)
+
+
+def labelled_set(folder: Path, labels: Labels = FOLDER_NAMES) -> LabelledSet:
+    """The same as the acceptance test has it, with what lies there without a label.
+
+    Raises:
+        DataError: as `find_labelled`.
+    """
+    found = read_labels(folder, labels)
+    for label, name in enumerate(found.classes):
+        if not any(film.label == label for film in found.films):
             raise DataError(
-                f"{folder} has no folder {name}",
-                tip="a labelled folder holds the folders NORMAL and PNEUMONIA",
+                f"{display_name(folder)} holds no film of the class {name}",
+                tip="a labelled folder holds the folders NORMAL and PNEUMONIA, or --labels and "
+                "--positive say what is what",
             )
-        inside = sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in SUFFIXES)
-        if not inside:
-            raise DataError(f"{folder / name} holds no image")
-        files += [LabelledFile(path, label, patient_of(path.name)) for path in inside]
-    return tuple(files)
+    return found
+
+
+def labelled_files(found: LabelledSet, labels: Labels) -> tuple[LabelledFile, ...]:
+    """The files of a set, ordered by class and name: rows and hashes rest on the order."""
+    files = [
+        _labelled_file(film, found.classes[film.label], in_class_folder=labels.table is None)
+        for film in found.films
+        if film.file.problem is not Reason.TEMPORARY_NAME  # what file managers leave in a folder
+    ]
+    return tuple(sorted(files, key=lambda file: (file.label, file.name)))
+
+
+def _labelled_file(film: LabelledFilm, class_name: str, *, in_class_folder: bool) -> LabelledFile:
+    shown = film.file.display
+    source, _ = film.person
+    patient = f"table {film.patient}"
+    if source != BY_TABLE:
+        inside = shown.partition("/")[2] if in_class_folder else shown
+        patient = patient_of(inside)
+        source = ALONE if patient == inside else BY_NAME
+    # A training set is often made of links to the films of an archive.
+    path = film.file.path.resolve() if film.file.problem is Reason.SYMLINK else film.file.path
+    return LabelledFile(path, film.label, patient, shown, class_name, source)
 
 
 def load_images(
-    files: Iterable[LabelledFile], size: int, advance: Callable[[], object] = lambda: None
+    files: Iterable[LabelledFile],
+    size: int,
+    advance: Callable[[], object] = lambda: None,
+    labels: Labels = FOLDER_NAMES,
 ) -> tuple[ImageSet, tuple[Skipped, ...]]:
     """Decode every file once, at one size.
 
@@ -133,6 +204,7 @@ def load_images(
         files: what to read.
         size: S, pixels a side.
         advance: called once per file, for a progress bar.
+        labels: whether headers name patients.
 
     Returns:
         The images, and the files that could not be read, each with its reason.
@@ -140,36 +212,57 @@ def load_images(
     Raises:
         DataError: nothing, or only one class, could be read.
     """
-    kept: list[tuple[LabelledFile, str, NDArray[np.uint8]]] = []
+    kept: list[tuple[LabelledFile, Prepared]] = []
     skipped: list[Skipped] = []
-    with ThreadPoolExecutor() as pool:
-        for file, outcome in pool.map(lambda f: (f, _load(f, size)), files):
-            advance()
-            if isinstance(outcome, str):
-                skipped.append(Skipped(file.name, outcome))
-            else:
-                kept.append((file, *outcome))
-    labels = np.array([file.label for file, _, _ in kept], dtype=np.float32)
-    if len(np.unique(labels)) != len(CLASSES):
+    for file, film in read_films(files, size, labels.id_tag):
+        advance()
+        if film.pixels is None:
+            skipped.append(Skipped(file.name, f"{film.result.reason}"))
+        else:
+            kept.append((file, film))
+    if len({file.label for file, _ in kept}) != len(CLASSES):
         raise DataError(
             f"readable images of both classes are needed; {len(kept)} of {len(kept) + len(skipped)}"
             " files could be read"
         )
-    lines = "".join(f"{file.name}\0{sha}\n" for file, sha, _ in kept)
-    digest = hashlib.sha256(lines.encode("utf-8", "surrogateescape"))  # names need not be UTF-8
-    pixels = np.stack([plane for _, _, plane in kept])
-    images = ImageSet(tuple(f for f, _, _ in kept), pixels, labels, digest.hexdigest())
-    return images, tuple(skipped)
+    return _image_set(kept), tuple(skipped)
 
 
-def _load(file: LabelledFile, size: int) -> tuple[str, NDArray[np.uint8]] | str:
-    """Content hash and network input, or the reason why not."""
-    try:
-        data = file.path.read_bytes()
-        pixels = decode(data, file.path.name).pixels
-    except (OSError, ImageError) as error:
-        return str(error)
-    return hashlib.sha256(data).hexdigest(), to_network_input(without_border(pixels), size)
+def _image_set(films: Sequence[tuple[LabelledFile, Prepared]]) -> ImageSet:
+    """Films that could be read, as arrays."""
+    files, results = [file for file, _ in films], [film.result for _, film in films]
+    lines = "".join(f.hash_line(r.sha256) for f, r in zip(files, results, strict=True))
+    doubted = (
+        Skipped(file.name, reason)
+        for file, result in zip(files, results, strict=True)
+        for reason in doubts(result.warnings)
+    )
+    return ImageSet(
+        files=with_header_patients(files, [result.identifier for result in results]),
+        pixels=np.stack([film.pixels for _, film in films if film.pixels is not None]),
+        labels=np.array([file.label for file in files], dtype=np.float32),
+        sha256=hashlib.sha256(lines.encode()).hexdigest(),
+        doubted=tuple(doubted),
+    )
+
+
+def with_header_patients(
+    files: Sequence[LabelledFile], identifiers: Sequence[str]
+) -> tuple[LabelledFile, ...]:
+    """The same files, numbered by the patients that their headers name; a table knows better."""
+    numbers = numbered([(BY_HEADER, identifier) for identifier in identifiers])
+    return tuple(
+        replace(file, patient=f"header {number}", patient_from=BY_HEADER)
+        if identifier and file.patient_from != BY_TABLE
+        else file
+        for file, identifier, number in zip(files, identifiers, numbers, strict=True)
+    )
+
+
+def tally(doubted: Iterable[Skipped]) -> str:
+    """Doubts by reason, the most frequent first."""
+    counts = Counter(item.reason for item in doubted)
+    return ", ".join(f"{reason} {count}" for reason, count in counts.most_common())
 
 
 def split_by_patient(images: ImageSet, validation_tenths: int, seed: int) -> Split:

@@ -11,6 +11,7 @@ RUN holds:
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from dataclasses import dataclass
@@ -137,6 +138,20 @@ def read_run(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{folder} holds no finished run: {error}") from error
     return described
+
+
+def validated_on(folder: Path) -> frozenset[str]:
+    """Names of the films that a finished run kept back.
+
+    Raises:
+        InputError: its table of scores cannot be read.
+    """
+    path = folder / PREDICTIONS_FILE
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return frozenset(row["name"] for row in csv.DictReader(stream))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read: {error!r}") from error
 
 
 _READ = {"net", "recipe", "data", "epochs", "seed", "metrics", "operating_points"}

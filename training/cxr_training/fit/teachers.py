@@ -9,7 +9,6 @@ read at 50.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable
@@ -164,8 +163,7 @@ def check_weight(teachers: int, weight: float) -> None:
 def _load(folder: Path) -> Teacher:
     try:
         described: dict[str, Any] = json.loads((folder / run.RUN_FILE).read_text(encoding="utf-8"))
-        with (folder / run.PREDICTIONS_FILE).open(newline="", encoding="utf-8") as stream:
-            names = frozenset(row["name"] for row in csv.DictReader(stream))
+        names = run.validated_on(folder)
         content = (folder / run.MODEL_FILE).read_bytes()
         model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
         about = {
@@ -175,7 +173,7 @@ def _load(folder: Path) -> Teacher:
             "data_sha256": str(described["data"]["sha256"]),
             "model_sha256": hashlib.sha256(content).hexdigest(),
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InputError, OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"teacher {folder} is no finished run: {error}") from error
     model.trainable = False
     return Teacher(model, names, about, run.trained_preprocessing(described))

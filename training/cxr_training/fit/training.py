@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge import __version__
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.measurements import FeatureDistribution
 from cxr_edge.support.utc import utc_text
@@ -44,10 +45,11 @@ class TrainingJob:
 
     Attributes:
         recipe: how.
-        data: folder with NORMAL and PNEUMONIA.
+        data: labelled folder.
         out: the RUN folder.
         without: what of the data neither trains nor validates, in words, or an empty string.
         teachers: folders of finished runs that the recipe learns from besides the labels.
+        labels: where findings and patients of the films stand.
     """
 
     recipe: Recipe
@@ -55,6 +57,7 @@ class TrainingJob:
     out: Path
     without: str = ""
     teachers: tuple[Path, ...] = ()
+    labels: Labels = FOLDER_NAMES
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
         "data_sha256": loaded.split.train.sha256,
         "preprocessing_version": PREPROCESSING_VERSION,
     }
-    optional = {"without": job.without, "teachers": loaded.teachers.about()}
+    optional = {
+        "without": job.without,
+        "teachers": loaded.teachers.about(),
+        "patients_sha256": loaded.split.train.patients_sha256,
+    }
     return {**claim, **{key: value for key, value in optional.items() if value}}
 
 
@@ -104,35 +111,44 @@ def load(job: TrainingJob) -> LoadedData:
     """Read every image once and split by patient."""
     teachers = load_teachers(job.teachers, job.recipe.distillation)
     images, skipped = read_images(job)
-    say_skipped(skipped)
-    say_alone(images)
+    say_about(images, skipped)
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
     return LoadedData(split, skipped, teachers)
 
 
 def read_images(job: TrainingJob) -> tuple[data.ImageSet, tuple[data.Skipped, ...]]:
     """Read every image once, at the network's size."""
-    files = data.find_labelled(job.data)
+    found = data.labelled_set(job.data, job.labels)
+    if found.unlabelled:
+        _say(f"left out, no label: {len(found.unlabelled)} (first {found.unlabelled[0]})")
+    files = data.labelled_files(found, job.labels)
     with item_bar("reading images", len(files)) as advance:
-        return data.load_images(files, NETS[job.recipe.net].size, advance)
+        return data.load_images(files, NETS[job.recipe.net].size, advance, job.labels)
 
 
-def say_skipped(skipped: tuple[data.Skipped, ...]) -> None:
-    """Print the films that are left out at once, and not only into a file after hours."""
+def say_about(images: data.ImageSet, skipped: tuple[data.Skipped, ...]) -> None:
+    """Print at once, and not only into a file after hours, what is odd about the films.
+
+    Films of one patient on both sides of a split make validation look better than it is.
+    """
     if skipped:
-        text = f"left out, unreadable: {len(skipped)} (first {skipped[0]})"
-        console().print(text, markup=False, soft_wrap=True)
-
-
-def say_alone(images: data.ImageSet) -> None:
-    """Films of one patient on both sides of a split make validation look better than it is."""
-    films, unknown = len(images.files), images.unknown_patients
-    if unknown:
-        text = (
-            f"no patient in the names of {unknown} of {films} films: each counts as one of its "
-            "own, so validation is too good where a patient has several"
+        _say(f"left out, unreadable: {len(skipped)} (first {skipped[0]})")
+    if images.doubted:
+        films = len({item.name for item in images.doubted})
+        _say(
+            f"used, but doubted: {films} films ({data.tally(images.doubted)}; first "
+            f"{images.doubted[0]}); cxr-edge explore lists them"
         )
-        console().print(text, markup=False, soft_wrap=True)
+    if unknown := images.unknown_patients:
+        _say(
+            f"no patient is known of {unknown} of {len(images.files)} films: each counts as one "
+            "of its own, so validation is too good where a patient has several. Name patients in "
+            "the table of --labels, or take them from DICOM with --patients-from-header"
+        )
+
+
+def _say(text: str) -> None:
+    console().print(text, markup=False, soft_wrap=True)
 
 
 def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
@@ -237,18 +253,24 @@ def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
     if unknown:
         grouped = f"validation, patients of {unknown} of {films} films unknown"
     share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
-    return f"{grouped}, {share}, seed {job.recipe.seed}"
+    return f"{grouped}, {share}, seed {job.recipe.seed}{_classes(job)}"
+
+
+def _classes(job: TrainingJob) -> str:
+    """The site's own classes in words, because a network's output is called pneumonia."""
+    return f", {'+'.join(job.labels.positive)} as PNEUMONIA" if job.labels.positive else ""
 
 
 def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
     split = loaded.split
     return {
-        "name": "/".join(job.data.resolve().parts[-2:]),
+        "name": "/".join(job.data.resolve().parts[-2:]) + _classes(job),
         "sha256": split.train.sha256,
         "train": split.train.counts(),
         "validation": split.validation.counts(),
         "unknown_patients": sum(s.unknown_patients for s in (split.train, split.validation)),
         "skipped": [asdict(item) for item in loaded.skipped],
+        "doubted": [asdict(item) for item in split.train.doubted],
     }
 
 

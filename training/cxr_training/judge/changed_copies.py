@@ -22,6 +22,7 @@ from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from cxr_edge.errors import InputError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.auc import Counts, estimate, resampled_auc
 from cxr_edge.statistics.measurements import Estimate
@@ -56,12 +57,13 @@ class _Judged:
     threshold: float
 
 
-def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
+def rows(labelled: Path, runs: Sequence[Path], labels: Labels = FOLDER_NAMES) -> Iterator[str]:
     """The table, line by line: a run takes a minute.
 
     Args:
         labelled: the folder that all runs were trained with.
         runs: RUN folders of `cxr-edge train`; the others are held against the first.
+        labels: those that all were trained with.
 
     Raises:
         DataError: the films cannot be read.
@@ -69,13 +71,13 @@ def rows(labelled: Path, runs: Sequence[Path]) -> Iterator[str]:
     """
     yield _HEADER
     yield "|---" * _HEADER.count(" | ") + "|---|"
-    job, split = job_of(runs[0], labelled)
+    job, split = job_of(runs[0], labelled, labels)
     validation = split.validation
     patients = [file.patient for file in validation.files]
     first: Areas | None = None
     for folder in runs:
         if first:  # the films of the first run are read already
-            job, split = job_of(folder, labelled)
+            job, split = job_of(folder, labelled, labels)
         if split.validation.files != validation.files:
             raise InputError(f"{folder} was validated on other films than {runs[0]}")
         judged = _judge(folder, split)

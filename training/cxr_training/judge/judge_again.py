@@ -17,25 +17,27 @@ from typing import Any
 import keras
 
 from cxr_edge.errors import InputError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_training.films import data
 from cxr_training.fit import run, training
 from cxr_training.recipe.recipe import recorded_recipe
 from cxr_training.support.writing import write_json
 
 
-def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
+def judge_again(folder: Path, labelled: Path, labels: Labels = FOLDER_NAMES) -> dict[str, Any]:
     """Rewrite the scores of the validation films in a RUN folder; returns its new run.json.
 
     Args:
         folder: RUN of a finished `cxr-edge train`.
         labelled: the folder that it was trained with.
+        labels: those that it was trained with.
 
     Raises:
         DataError: the films cannot be read.
         InputError: RUN is not finished, or was trained with other films.
     """
     described = run.read_run(folder)
-    job, split = job_of(folder, labelled)
+    job, split = job_of(folder, labelled, labels)
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
     trained = run.trained_preprocessing(described)
     judged = training.judge(job, split.validation, model, run.RunFolder(folder))
@@ -44,21 +46,31 @@ def judge_again(folder: Path, labelled: Path) -> dict[str, Any]:
     return described
 
 
-def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Split]:
+def job_of(
+    folder: Path, labelled: Path, labels: Labels = FOLDER_NAMES
+) -> tuple[training.TrainingJob, data.Split]:
     """The job of a finished run, and its films as it split them.
 
     Args:
         folder: RUN.
         labelled: the folder that it was trained with.
+        labels: those that it was trained with.
 
     Raises:
         DataError: the films cannot be read.
-        InputError: RUN is not finished, or was trained with other films.
+        InputError: RUN is not finished, or was trained with other films, or with other patients
+            on them.
     """
     described = run.read_run(folder)
-    job = training.TrainingJob(recorded_recipe(described["recipe"], str(folder)), labelled, folder)
+    recipe = recorded_recipe(described["recipe"], str(folder))
+    job = training.TrainingJob(recipe, labelled, folder, labels=labels)
     images, _ = training.read_images(job)
     if images.sha256 != described["data"]["sha256"]:
         raise InputError(f"{labelled} holds other films than {folder} was trained with")
     split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    if {file.name for file in split.validation.files} != run.validated_on(folder):
+        raise InputError(
+            f"{folder} was validated on other films of {labelled}: patients were told otherwise",
+            tip="give the --labels and --patients-from-header that it was trained with",
+        )
     return job, split

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge.errors import DataError, InputError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.auc import auc_estimate, estimate
 from cxr_edge.statistics.measurements import Estimate
@@ -35,12 +36,13 @@ _HEADER = (
 )
 
 
-def rows(test: Path, runs: Iterable[Path]) -> Iterator[str]:
+def rows(test: Path, runs: Iterable[Path], labels: Labels = FOLDER_NAMES) -> Iterator[str]:
     """The table, line by line: a run takes a while.
 
     Args:
-        test: folder with NORMAL and PNEUMONIA.
+        test: labelled folder.
         runs: RUN folders of `cxr-edge train`.
+        labels: where findings and patients of its films stand.
 
     Raises:
         DataError: the films cannot be read, or are the run's own.
@@ -55,7 +57,7 @@ def rows(test: Path, runs: Iterable[Path]) -> Iterator[str]:
             raise InputError(f"{folder} was trained through another preprocessing")
         size = NETS[described["net"]].size
         if size not in sets:
-            sets[size] = _all_films(test, size)
+            sets[size] = _all_films(test, size, labels)
         if sets[size].sha256 == described["data"]["sha256"]:
             raise DataError(f"{test} is what {folder} was trained with; it tests nothing")
         model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
@@ -105,9 +107,9 @@ def _cell(figure: Estimate | None) -> str:
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
 
 
-def _all_films(test: Path, size: int) -> data.ImageSet:
+def _all_films(test: Path, size: int, labels: Labels) -> data.ImageSet:
     """A figure about a folder is about all of it."""
-    images, skipped = data.load_images(data.find_labelled(test), size)
+    images, skipped = data.load_images(data.find_labelled(test, labels), size, labels=labels)
     if skipped:
         raise DataError(f"{len(skipped)} films of {test} cannot be read (first {skipped[0]})")
     return images

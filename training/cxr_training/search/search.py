@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import DatabaseError
 
 from cxr_edge.errors import CxrEdgeError, InputError
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.support.cores import usable_cores
 from cxr_training.films import data, folds
@@ -50,13 +51,14 @@ class SearchJob:
 
     Attributes:
         recipe: TOML file with a section `search`.
-        data: folder with NORMAL and PNEUMONIA.
+        data: labelled folder.
         study: SQLite file; an unfinished search in it goes on.
         trials: how many in all, those of earlier runs included.
         folds: networks per trial.
         scheme: which folds.
         objective: mean over folds of the AUC, or of the specificity at a sensitivity of 0.98.
         jobs: processes.
+        labels: where findings and patients of the films stand.
     """
 
     recipe: Path
@@ -67,6 +69,7 @@ class SearchJob:
     scheme: Scheme = "style"
     objective: Objective = "auc"
     jobs: int = 1
+    labels: Labels = FOLDER_NAMES
 
     def beside(self, suffix: str) -> Path:
         """STUDY with something appended to its name."""
@@ -87,8 +90,7 @@ def search(job: SearchJob) -> dict[str, Any]:
     # Two searches in one study would take each other's running trials for cut off.
     with locked(job.beside("lock"), str(job.study)):
         images, skipped = _images(job, space)
-        training.say_skipped(skipped)
-        training.say_alone(images)
+        training.say_about(images, skipped)
         study = _claim(job, space, images)
         _run_again_what_was_cut_off(study)
         missing = job.trials - len(study.get_trials(deepcopy=False, states=_COUNTED))
@@ -113,7 +115,10 @@ def _space(job: SearchJob) -> Space:
 
 
 def _images(job: SearchJob, space: Space) -> tuple[data.ImageSet, tuple[data.Skipped, ...]]:
-    return training.read_images(training.TrainingJob(space.recipe({}), job.data, job.study))
+    recipe = space.recipe({})
+    return training.read_images(
+        training.TrainingJob(recipe, job.data, job.study, labels=job.labels)
+    )
 
 
 def _claim(job: SearchJob, space: Space, images: data.ImageSet) -> optuna.Study:
@@ -121,6 +126,7 @@ def _claim(job: SearchJob, space: Space, images: data.ImageSet) -> optuna.Study:
     plan = {
         "table": space.table,
         "data_sha256": images.sha256,
+        **({"patients_sha256": images.patients_sha256} if images.patients_sha256 else {}),
         "preprocessing_version": PREPROCESSING_VERSION,
         "folds": job.folds,
         "scheme": job.scheme,
