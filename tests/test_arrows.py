@@ -16,7 +16,8 @@ FLOORS = {
     "cxr_edge": [
         *("__main__", "cli", "__init__", "api", "evaluate", "hospital", "watch", "scoring"),
         *("engines", "decoders", "intake", "runtime", "report", "ledger", "model", "images"),
-        *("statistics", "support", "triage", "preprocess", "errors", "types"),
+        *("statistics", "support", "triage", "features", "preprocess", "errors"),
+        "types",
     ],
     "cxr_training": [
         *(

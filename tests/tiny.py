@@ -141,9 +141,13 @@ def _film_change(name: str, value: float, turned: tuple[int, int, int], warned: 
     }
 
 
+def _calibration(data: str, films: int, error: float) -> dict[str, Any]:
+    figures = {"mean_probability": 0.712, "share": 0.743, "log_loss": 0.1234, "brier": 0.0345}
+    return {"data": data, "films": films, **figures, "calibration_error": error}
+
+
 def reliability_values() -> dict[str, Any]:
     """What a spec may say about how far its scores can be trusted, as `json.loads` gives it."""
-    scaling = {"slope": 1.0, "offset": 0.0, "log_loss": 0.1234, "brier": 0.0345}
     return {
         "data": "some films",
         "counts": {"NORMAL": 269, "PNEUMONIA": 775, "patients": 527},
@@ -156,22 +160,11 @@ def reliability_values() -> dict[str, Any]:
             "metadata": {"figures": ["width", "bytes"], "fitted_on": "these", "auc": None},
             "style": {"figures": ["top"], "fitted_on": "those", "auc": _estimate(0.876)},
         },
-        "calibration": {
-            "fitted_on": "other patients",
-            "scalings": {
-                "none": {**scaling, "calibration_error": 0.0567},
-                "temperature": {**scaling, "slope": 0.789, "calibration_error": 0.0432},
-                "platt": {**scaling, "offset": -0.246, "calibration_error": 0.0321},
-            },
-            "bins": [
-                {
-                    "low": 0.9,
-                    "high": 1.0,
-                    "mean_probability": 0.968,
-                    "observed": {"value": 0.951, "low": 0.948, "high": 0.953, "n": 741},
-                }
-            ],
-        },
+        "calibration": [
+            _calibration("some films", 1044, 0.0567),
+            _calibration("their changed copies (version 1, 6 draws)", 6264, 0.0432),
+            _calibration("test_x", 312, 0.0321),
+        ],
     }
 
 

@@ -6,6 +6,7 @@ from cxr_edge.model.files import Speed
 from cxr_edge.model.scope_spec import ScopeSpec
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.statistics.operating_points import OnCopies
 
 
 def describe(spec: ModelSpec) -> str:
@@ -87,9 +88,18 @@ def _operating_points(spec: ModelSpec) -> list[str]:
     return [heading] * fewer_bits + [
         f"  {name}: threshold {point.threshold:.6f} ({point.chosen_by}), sensitivity "
         f"{with_interval(point.sensitivity)}, specificity {with_interval(point.specificity)}, "
-        f"{point.data}"
+        f"{point.data}" + _on_copies(point.copies)
         for name, point in spec.operating_points.items()
     ]
+
+
+def _on_copies(copies: OnCopies | None) -> str:
+    if copies is None:
+        return ""
+    return (
+        f"; on their changed copies sensitivity {with_interval(copies.sensitivity)}, specificity "
+        f"{with_interval(copies.specificity)}"
+    )
 
 
 def _evaluations(spec: ModelSpec) -> list[str]:
@@ -98,7 +108,7 @@ def _evaluations(spec: ModelSpec) -> list[str]:
         counts = ", ".join(f"{count} {name}" for name, count in test.counts.items())
         lines.append(
             f"  {test.data}, not used to set a threshold ({counts}): "
-            f"AUC {with_interval(test.auc)}, bootstrap of {test.auc.replicates} by patient"
+            f"AUC {with_interval(test.auc)} by patient"
         )
         lines += [
             f"    {name}: accuracy {with_interval(shares.accuracy)}, sensitivity "

@@ -88,41 +88,32 @@ class Shortcut:
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """Probability sigmoid(slope * logit + offset), and what it is worth on other films.
+class Calibration:
+    """Calibration of the probabilities as they ship on one set of films; no scale is fitted.
 
     Attributes:
+        data: what these films are.
+        films: how many, or how many copies of films.
+        mean_probability: over all of them.
+        share: of them with pneumonia.
         log_loss: mean over films, in nats.
         brier: mean squared error of the probability.
         calibration_error: expected calibration error over `CalibrationBin`s. Source: Guo et al.,
             ICML 2017, equation 3.
     """
 
-    slope: float
-    offset: float
+    data: str
+    films: int
+    mean_probability: float
+    share: float
     log_loss: float
     brier: float
     calibration_error: float
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Calibration of the probabilities as they are, and with a scale of two numbers.
-
-    Attributes:
-        fitted_on: scores that chose the scales, in words.
-        scalings: `none`, `temperature` and `platt`.
-        bins: of the probabilities as they are.
-    """
-
-    fitted_on: str
-    scalings: dict[str, Scaling]
-    bins: tuple[CalibrationBin, ...]
-
-
-@dataclass(frozen=True)
 class Reliability:
-    """Reliability of the scores, measured on the validation films.
+    """Reliability of the scores, measured on the validation films where nothing else is said.
 
     Attributes:
         data: what these films are.
@@ -130,6 +121,7 @@ class Reliability:
         film_size: width and height of most of them, in pixels.
         changes: of the films; the first is none.
         shortcuts: `metadata` and `style`.
+        calibration: on these films, on their changed copies, and on sets that chose nothing.
     """
 
     data: str
@@ -137,7 +129,7 @@ class Reliability:
     film_size: tuple[int, int]
     changes: tuple[FilmChange, ...]
     shortcuts: dict[str, Shortcut]
-    calibration: Calibration
+    calibration: tuple[Calibration, ...]
 
     def __post_init__(self) -> None:
         """Everything is measured beside the films as they are."""

@@ -11,7 +11,7 @@ from typing import Any
 from cxr_edge.errors import InputError, ModelRefusedError
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.files import read_plain
-from cxr_edge.support.strict_json import parse, read
+from cxr_edge.support.strict_json import leave_out_defaults, parse, read
 from cxr_edge.support.text import display_name
 
 SCHEMA_VERSION = 1
@@ -47,19 +47,22 @@ class SiteProfile:
         """Refuse what was edited, and what another version wrote."""
         if self.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema {self.schema_version}, this is {SCHEMA_VERSION}")
-        if self.digest != _digest({**asdict(self), "digest": ""}):
+        if self.digest != _digest({**self._values(), "digest": ""}):
             raise ValueError("it was changed after it was written")
 
     @classmethod
     def of(cls, **facts: Any) -> SiteProfile:
         """A new profile from everything but version and digest."""
         values = {"schema_version": SCHEMA_VERSION, **facts, "digest": ""}
-        plain = {**values, "point": asdict(values["point"])}
+        plain = {**values, "point": _point_values(values["point"])}
         return cls(**{**values, "digest": _digest(plain)})
 
     def to_json(self) -> str:
         """The text of `site-profile.json`."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        return json.dumps(self._values(), indent=2) + "\n"
+
+    def _values(self) -> dict[str, Any]:
+        return {**asdict(self), "point": _point_values(self.point)}
 
     def check(self, model_sha256: str) -> None:
         """Refuse a model or a preprocessing that the threshold was not chosen with.
@@ -104,6 +107,13 @@ def load_profile(path: Path) -> SiteProfile:
             f"site profile {display_name(path)} cannot be used: {why}",
             tip="cxr-edge evaluate --propose-threshold writes one",
         ) from error
+
+
+def _point_values(point: OperatingPoint) -> dict[str, Any]:
+    """Without what a site's point has not, so that profiles of older versions keep their digest."""
+    values = asdict(point)
+    leave_out_defaults(values, OperatingPoint)
+    return values
 
 
 def _digest(values: dict[str, Any]) -> str:

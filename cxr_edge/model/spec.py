@@ -15,7 +15,7 @@ from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.files import Golden, ModelFile, Parity
-from cxr_edge.statistics.measurements import MeasuredSet, ScoreDistribution
+from cxr_edge.statistics.measurements import FeatureDistribution, MeasuredSet, ScoreDistribution
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import OMITTABLE, leave_out_defaults, read
 
@@ -146,6 +146,7 @@ class ModelSpec:
 
     Attributes:
         reliability: for `model.reliability.Reliability.from_dict`; nothing here rests on it.
+        validation_features: how the validation films look, where a run measured it.
     """
 
     schema_version: int
@@ -167,6 +168,7 @@ class ModelSpec:
     data_source: str
     files: dict[str, ModelFile] = field(default_factory=dict)
     reliability: dict[str, Any] | None = field(default=None, metadata=OMITTABLE)
+    validation_features: FeatureDistribution | None = field(default=None, metadata=OMITTABLE)
 
     def __post_init__(self) -> None:
         """Refuse a spec this version cannot honour."""
@@ -230,6 +232,8 @@ class ModelSpec:
         leave_out_defaults(values, ModelSpec)
         if self.training:
             leave_out_defaults(values["training"], Training)
+        for point in values["operating_points"].values():
+            leave_out_defaults(point, OperatingPoint)
         for file in values["files"].values():
             leave_out_defaults(file, ModelFile)
             leave_out_defaults(file["parity"], Parity)

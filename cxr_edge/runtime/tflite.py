@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -80,14 +81,15 @@ class TfliteRunner:
         }
 
     def embedded_spec(self) -> str:
-        """The spec that the file carries about itself, or an empty string."""
-        model = schema.Model.GetRootAs(self._content, 0)
-        for index in range(model.MetadataLength()):
-            entry = model.Metadata(index)
-            if entry.Name() == METADATA_KEY.encode():
-                text = model.Buffers(entry.Buffer()).DataAsNumpy()
-                return bytes(text).decode(errors="replace")
-        return ""
+        """The spec that the file carries about itself, or an empty string.
+
+        Raises:
+            ModelRefusedError: its metadata point nowhere.
+        """
+        try:
+            return _metadata(self._content, METADATA_KEY)
+        except (struct.error, IndexError, TypeError, ValueError) as error:
+            raise ModelRefusedError("the metadata of the TFLite file cannot be read") from error
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
@@ -110,3 +112,13 @@ class TfliteRunner:
         interpreter = Interpreter(model_content=self._content, num_threads=1)
         interpreter.allocate_tensors()
         return interpreter.get_signature_runner()
+
+
+def _metadata(content: bytes, name: str) -> str:
+    """One entry's text, or an empty string."""
+    model = schema.Model.GetRootAs(content, 0)
+    for index in range(model.MetadataLength()):
+        entry = model.Metadata(index)
+        if entry.Name() == name.encode():
+            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy()).decode()
+    return ""

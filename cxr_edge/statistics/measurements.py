@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cxr_edge.features import FEATURES, FEATURES_VERSION
 from cxr_edge.statistics.operating_points import Proportion
 
 SCORE_BINS = 20
+FEATURE_STEPS = 20  # shares of the films between two quantiles: a twentieth each
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,49 @@ class ScoreDistribution:
             for name, probabilities in scores.items()
         }
         return cls(data, counts)
+
+
+@dataclass(frozen=True)
+class FeatureDistribution:
+    """Distribution of the films' features on a set, to hold the films of a site against.
+
+    Attributes:
+        version: of the features.
+        data: what these films are.
+        films: how many.
+        quantiles: by feature, those at 0, 1/20, ... 1; a feature that was not measured is left out.
+    """
+
+    version: int
+    data: str
+    films: int
+    quantiles: dict[str, tuple[float, ...]]
+
+    def __post_init__(self) -> None:
+        """Quantiles ascend, and are of something."""
+        if self.films < 1 or not self.quantiles:
+            raise ValueError("a distribution of no films, or of no feature")
+        for name, values in self.quantiles.items():
+            if len(values) != FEATURE_STEPS + 1 or list(values) != sorted(values):
+                raise ValueError(f"{name}: not {FEATURE_STEPS + 1} ascending quantiles")
+
+    @classmethod
+    def of(cls, data: str, features: Mapping[str, ArrayLike]) -> FeatureDistribution:
+        """From the features of each film, by name; all of `FEATURES` but those not measured."""
+        columns = {name: np.asarray(features[name], float) for name in FEATURES if name in features}
+        (films,) = {len(column) for column in columns.values()}
+        shares = np.linspace(0, 1, FEATURE_STEPS + 1)
+        quantiles = {
+            # Six digits: processors differ in the last ones, and the same films give the same spec.
+            name: tuple(float(f"{value:.6g}") for value in np.quantile(column, shares))
+            for name, column in columns.items()
+        }
+        return cls(FEATURES_VERSION, data, films, quantiles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `json.loads` gives them."""
+        quantiles = {name: list(values) for name, values in self.quantiles.items()}
+        return {**asdict(self), "quantiles": quantiles}
 
 
 def with_interval(figure: Proportion | Estimate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -9,12 +10,14 @@ import jinja2
 from cxr_edge.errors import ExportError
 from cxr_edge.evaluate.words import predictive_text
 from cxr_edge.model.describe import speed_in_words
-from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.reliability import FilmChange, Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import with_interval
 from cxr_export.goals import reached
 from cxr_export.intended_use import KERMANY, REPORT_ACCURACY
 from cxr_export.prevalence import at_prevalences
+
+MOST_CHANGES = 6  # rows of changed films; the spec has all
 
 
 def render_card(spec: ModelSpec) -> str:
@@ -36,18 +39,26 @@ def render_card(spec: ModelSpec) -> str:
     environment.filters["speed"] = speed_in_words
     environment.globals["reached"] = reached
     kermany = spec.data_source == KERMANY
-    reported = spec.architecture.name in REPORT_ACCURACY
     mark = REPORT_ACCURACY.get(spec.architecture.name) if kermany else None
     others = at_prevalences(spec)
     reliability = Reliability.from_dict(spec.reliability) if spec.reliability else None
     try:
         return environment.get_template("card.md.j2").render(
             spec=spec,
-            reported=reported,
             mark=mark,
             kermany=kermany,
             others=others,
             reliability=reliability,
+            worst=_worst(reliability.changes[1:]) if reliability else (),
         )
     except jinja2.UndefinedError as error:
         raise ExportError(f"the card of {spec.name} lacks a figure: {error}") from error
+
+
+def _worst(changes: Sequence[FilmChange]) -> list[FilmChange]:
+    """The changes that turn most decisions into wrong ones, at any operating point, worst first."""
+
+    def wrong(change: FilmChange) -> int:
+        return max(turned.missed + turned.alarms for turned in change.turned.values())
+
+    return sorted(changes, key=wrong, reverse=True)[:MOST_CHANGES]

@@ -17,7 +17,7 @@ from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.atomic import sync_folder, write_atomically
-from cxr_export import onnx, weight_quantisation
+from cxr_export import onnx, tflite, weight_quantisation
 from cxr_export.card import render_card
 from cxr_export.graph import InferenceGraph
 from cxr_export.intended_use import with_stated
@@ -133,7 +133,7 @@ def export(job: ExportJob) -> ModelSpec:
     if job.measure_speed:
         files = _with_speed(files, contents, graph, images)
     spec = replace(spec, files=files)
-    _write(job.out, spec, contents)
+    write_model(job.out, spec, contents)
     return spec
 
 
@@ -149,11 +149,11 @@ def _points(job: ExportJob, source: Source, images: ImageSet) -> dict[str, Opera
 def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     """A sample of the folder; all films that the run validated on, where fewer bits may lose."""
     if job.precision == "float32":
-        return _labelled(job.calibration, source.size, CALIBRATION_IMAGES, job.labels)
-    images = _labelled(job.calibration, source.size, None, job.labels)
+        return labelled_images(job.calibration, source.size, CALIBRATION_IMAGES, job.labels)
+    images = labelled_images(job.calibration, source.size, None, job.labels)
     if source.run is None:
         return images
-    validated = _validated(images, source.run)
+    validated = validated_among(images, source.run)
     if missing := len(source.run.validation_films) - sum(validated):
         raise DataError(
             f"{job.calibration} lacks {missing} of {len(source.run.validation_films)} films that "
@@ -163,7 +163,7 @@ def _gate_images(job: ExportJob, source: Source) -> ImageSet:
     return images.subset(np.flatnonzero(validated))
 
 
-def _validated(images: ImageSet, run: TrainingRun) -> NDArray[np.bool_]:
+def validated_among(images: ImageSet, run: TrainingRun) -> NDArray[np.bool_]:
     """Mask of the films that the run validated on: [N]."""
     return np.array([file.name in run.validation_films for file in images.files])
 
@@ -175,40 +175,54 @@ def _measured(job: ExportJob, trained: Trained, networks: Networks) -> Measured:
     score: Score = trained.source.score
     if job.precision != "float32":
         score = score_with(runner_of(networks.onnx.SerializeToString(), "onnx"))
-        probability = score(images.pixels)
         data = spread_of_scores.data if spread_of_scores else points["screening"].data
-        points = remeasured(points, images, probability, data)
-        spread_of_scores = spread(data, images, probability)
-    tests = []
-    if job.test is not None:
-        test_labels = replace(job.labels, table=job.test_labels)
-        held_back = _labelled(job.test, trained.source.size, None, test_labels)
-        if run and held_back.sha256 == run.training.data_sha256:
-            raise DataError(
-                f"{job.test} is what {job.source} was trained with; it tests nothing",
-                tip="give a folder that was held back, or leave --test out",
-            )
-        tests.append(evaluate(score, held_back, job.test.resolve().name, points))
-    reliability = _reliability(job, trained.source, networks, points)
-    return Measured(points, tuple(tests), spread_of_scores, job.precision, reliability)
+        points = remeasured(points, images, score, data)
+        spread_of_scores = spread(data, images, score(images.pixels))
+    tests = _tests(job, trained.source)
+    return Measured(
+        operating_points=points,
+        evaluations=tuple(evaluate(score, test, name, points) for name, test in tests.items()),
+        validation_scores=spread_of_scores,
+        validation_features=run.validation_features if run else None,
+        precision=job.precision,
+        reliability=_reliability(job, trained.source, networks, points, tests),
+    )
+
+
+def _tests(job: ExportJob, source: Source) -> dict[str, ImageSet]:
+    """The set that chose nothing, by its name, where one was given."""
+    if job.test is None:
+        return {}
+    test_labels = replace(job.labels, table=job.test_labels)
+    held_back = labelled_images(job.test, source.size, None, test_labels)
+    if source.run and held_back.sha256 == source.run.training.data_sha256:
+        raise DataError(
+            f"{job.test} is what {job.source} was trained with; it tests nothing",
+            tip="give a folder that was held back, or leave --test out",
+        )
+    return {job.test.resolve().name: held_back}
 
 
 def _reliability(
-    job: ExportJob, source: Source, networks: Networks, points: dict[str, OperatingPoint]
+    job: ExportJob,
+    source: Source,
+    networks: Networks,
+    points: dict[str, OperatingPoint],
+    tests: dict[str, ImageSet],
 ) -> Reliability | None:
     """Reliability of the scores of the ONNX file, if that was asked for."""
     if not job.measure_reliability:
         return None
     if source.run is None:
         raise ExportError(f"{job.source} is no run folder, which --measure-reliability needs")
-    images = _labelled(job.calibration, source.size, None, job.labels)
+    images = labelled_images(job.calibration, source.size, None, job.labels)
     if images.sha256 != source.run.training.data_sha256:
         raise DataError(
             f"{job.calibration} holds other films than {job.source} was trained with, which "
             "--measure-reliability needs",
             tip=_WHOLE_FOLDER,
         )
-    validated = _validated(images, source.run)
+    validated = validated_among(images, source.run)
     return measure_reliability(
         Judged(
             runner=runner_of(networks.onnx.SerializeToString(), "onnx"),
@@ -218,12 +232,14 @@ def _reliability(
                 validation=images.subset(np.flatnonzero(validated)),
             ),
             data=source.run.validation_scores.data,
-            out_of_fold=job.out_of_fold,
+            tests=tests,
         )
     )
 
 
-def _labelled(folder: Path, size: int, most: int | None, labels: Labels) -> ImageSet:
+def labelled_images(
+    folder: Path, size: int, most: int | None, labels: Labels = FOLDER_NAMES
+) -> ImageSet:
     """A labelled folder's images, at most `most` of them, spread evenly.
 
     A sample may lack what cannot be read; a figure about the whole folder may not.
@@ -240,7 +256,9 @@ def _labelled(folder: Path, size: int, most: int | None, labels: Labels) -> Imag
 def _contents(networks: Networks, spec: ModelSpec) -> dict[str, bytes]:
     """Each format's bytes."""
     contents = {"onnx": onnx.with_spec(networks.onnx, spec)}
-    return contents if networks.tflite is None else {**contents, "tflite": networks.tflite}
+    if networks.tflite is not None:
+        contents["tflite"] = tflite.with_spec(networks.tflite, spec)
+    return contents
 
 
 def _with_speed(
@@ -258,8 +276,8 @@ def _with_speed(
     return timed
 
 
-def _write(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:
-    """All files beside their targets first, then over them; the spec last, as it pins the rest."""
+def write_model(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:
+    """Write all beside their targets first, then over them; the spec last, as it pins the rest."""
     files = {spec.files[kind].name: content for kind, content in contents.items()}
     files[f"{spec.name}.md"] = render_card(spec).encode()
     files[f"{spec.name}.json"] = spec.to_json().encode()

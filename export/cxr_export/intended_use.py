@@ -31,14 +31,11 @@ _EXCLUSIONS = (
     "use as a diagnosis, or to leave a study unread",
 )
 _FAILURE_MODES = (
-    "films from another scanner or another series can score higher or lower than in validation",
-    "inverted and blank films are scored; those that are recognised stand in the attention band "
-    "with a warning",
-    "a picture of something else than a chest is scored; it stands in the attention band where a "
-    "DICOM header names the body part, and as a rule without a warning where none does",
-    "burned-in letters, collimation, margins on some sides and borders with text in them can move "
-    "a score, as far as the card's changed films say; a plain border all around a film is taken "
-    "off",
+    "films of another scanner or series can score higher or lower than in validation",
+    "inverted, blank and clipped films and pictures of something else are scored; those that are "
+    "recognised stand in the attention band",
+    "letters, collimation, margins and borders with text can move a score; a plain border all "
+    "around a film is taken off",
     "the aspect ratio is not kept, and small opacities can vanish at this resolution",
 )
 
@@ -52,11 +49,11 @@ KERMANY_USE = Use(
     views=VIEWS,
     exclusions=("adults and older children", "infants under one year", *_EXCLUSIONS),
     known_failure_modes=(
-        "normal films from another series of the same hospital score higher than in validation",
-        "a film cropped closer than usual scores higher: a large share of the normal films is "
-        "flagged when 10 % of each side are missing, how large stands under changed films",
+        "normal films of another series of the same hospital score higher than in validation",
+        "a film cropped closer than usual scores higher: cut by 10 % a side, a large share of the "
+        "normal films is flagged",
         "people of another age and other views are scored; they stand in the attention band where "
-        "a DICOM header states age or view, and without a warning where none does",
+        "a DICOM header says so, and without a warning where none does",
         *_FAILURE_MODES,
     ),
 )

@@ -1,4 +1,4 @@
-"""Predictive values where pneumonia is rarer than among labelled films."""
+"""What an operating point costs a site where pneumonia is rarer than among labelled films."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ from dataclasses import dataclass
 from cxr_edge.evaluate.confusion import predictive_values
 from cxr_edge.evaluate.results import PredictiveValues
 from cxr_edge.model.spec import ModelSpec
-from cxr_edge.statistics.measurements import Decisions
-from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
+from cxr_edge.statistics.operating_points import Proportion
 
 PREVALENCES = (0.05, 0.1, 0.2)
-
-
-@dataclass(frozen=True)
-class FlaggedFilms:
-    """Films of a hundred that would be flagged; `at_prevalences` explains the interval."""
-
-    value: float
-    low: float
-    high: float
+PER = 1000  # films
 
 
 @dataclass(frozen=True)
 class AtPrevalence:
-    """One operating point at one share of pneumonia films."""
+    """One operating point at one share of pneumonia films.
+
+    Attributes:
+        missed: pneumonia films of `PER` films that are not flagged.
+        alarms: normal films of them that are flagged.
+    """
 
     point: str
     values: PredictiveValues
-    flagged: FlaggedFilms
+    missed: float
+    alarms: float
 
 
 @dataclass(frozen=True)
@@ -40,21 +37,35 @@ class OtherPrevalences:
 
 
 def at_prevalences(spec: ModelSpec) -> OtherPrevalences:
-    """Every operating point at `PREVALENCES`: from the first test set, or else from validation.
+    """Every operating point at `PREVALENCES`, from the first test set, copies or validation.
 
     The ends of an interval take sensitivity and specificity at the ends of their own that lie
     furthest that way, both at once.
     """
-    measured: dict[str, Decisions] | dict[str, OperatingPoint] = spec.operating_points
-    data = "the films that chose the thresholds"
-    if spec.evaluations:
-        measured, data = spec.evaluations[0].operating_points, f"`{spec.evaluations[0].data}`"
+    data, shares = _shares(spec)
     rows = [
-        _row(name, found.sensitivity, found.specificity, prevalence)
-        for name, found in measured.items()
+        _row(name, *found, prevalence)
+        for name, found in shares.items()
         for prevalence in PREVALENCES
     ]
     return OtherPrevalences(data, tuple(rows))
+
+
+def _shares(spec: ModelSpec) -> tuple[str, dict[str, tuple[Proportion, Proportion]]]:
+    """Sensitivity and specificity by operating point, and what they were measured on."""
+    points = spec.operating_points
+    if spec.evaluations:
+        test = spec.evaluations[0]
+        of_test = test.operating_points.items()
+        return f"`{test.data}`", {name: (d.sensitivity, d.specificity) for name, d in of_test}
+    if all(point.copies for point in points.values()):
+        of_copies = {name: p.copies for name, p in points.items() if p.copies}
+        return "changed copies of the films that chose the thresholds", {
+            name: (copies.sensitivity, copies.specificity) for name, copies in of_copies.items()
+        }
+    return "the films that chose the thresholds", {
+        name: (point.sensitivity, point.specificity) for name, point in points.items()
+    }
 
 
 def _row(
@@ -63,16 +74,9 @@ def _row(
     values = predictive_values(sensitivity, specificity, prevalence)
     if values is None:  # only where no prevalence is asked for
         raise ValueError("no prevalence")
-
-    def flagged(of_ill: float, passing: float) -> float:
-        return 100 * (of_ill * prevalence + (1 - passing) * (1 - prevalence))
-
     return AtPrevalence(
         point,
         values,
-        FlaggedFilms(
-            flagged(sensitivity.value, specificity.value),
-            flagged(sensitivity.low, specificity.high),
-            flagged(sensitivity.high, specificity.low),
-        ),
+        missed=PER * prevalence * (1 - sensitivity.value),
+        alarms=PER * (1 - prevalence) * (1 - specificity.value),
     )

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from cxr_edge.images import decode
-from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.reliability import Calibration, Reliability
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.types import PROBABILITY_DECIMALS
-from cxr_export.calibration import Scores, calibrate, read_pooled
-from cxr_export.precision import logits_with, score_with
+from cxr_export.calibration import calibration_on
+from cxr_export.precision import score_with
 from cxr_export.robustness import robustness
 from cxr_export.shortcuts import shortcuts
-from cxr_training.crossval.crossval import SCORES_FILE
+from cxr_export.spec_draft import Score
+from cxr_training.films.copies import COPIES_VERSION, scores_of_copies
 from cxr_training.films.data import ImageSet, Split
 
 
@@ -31,14 +31,14 @@ class Judged:
         points: operating points that it decides by.
         films: those that the run was trained and validated on.
         data: what the validation films are called.
-        out_of_fold: OUT of `cxr-edge train --folds` of the same recipe, if there is one.
+        tests: sets that chose nothing, by name.
     """
 
     runner: Runner
     points: Mapping[str, OperatingPoint]
     films: Split
     data: str
-    out_of_fold: Path | None
+    tests: Mapping[str, ImageSet]
 
 
 def measure_reliability(judged: Judged) -> Reliability:
@@ -46,23 +46,32 @@ def measure_reliability(judged: Judged) -> Reliability:
 
     Raises:
         DataError: too few patients of a class.
-        InputError: the out-of-fold scores cannot be read.
     """
     films = judged.films.validation
     score = score_with(judged.runner)
-    logits = logits_with(judged.runner)(films.pixels)
     probability = score(films.pixels).round(PROBABILITY_DECIMALS)
-    patients = np.array([file.patient for file in films.files])
-    folds = judged.out_of_fold
-    pooled = None if folds is None else read_pooled(folds / SCORES_FILE)
     return Reliability(
         data=judged.data,
         counts=films.counts(),
         film_size=_usual_size(films),
         changes=robustness(films, score, judged.points),
         shortcuts=shortcuts(judged.films, probability),
-        calibration=calibrate(Scores(films.labels, logits, patients), pooled),
+        calibration=tuple(_calibration(judged, score)),
     )
+
+
+def _calibration(judged: Judged, score: Score) -> Iterator[Calibration]:
+    """On validation, on its changed copies, and on every test set."""
+    films = judged.films.validation
+    patients = [file.patient for file in films.files]
+    yield calibration_on(judged.data, films.labels, score(films.pixels), patients)
+    copies = scores_of_copies(score, films.pixels)
+    labels = np.tile(films.labels, len(copies))
+    named = f"their changed copies (version {COPIES_VERSION}, {len(copies)} draws)"
+    yield calibration_on(named, labels, copies.ravel(), patients * len(copies))
+    for name, test in judged.tests.items():
+        people = [file.patient for file in test.files]
+        yield calibration_on(name, test.labels, score(test.pixels), people)
 
 
 def _usual_size(films: ImageSet) -> tuple[int, int]:

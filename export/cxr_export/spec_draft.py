@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import DataError
+from cxr_edge.errors import DataError, ExportError
 from cxr_edge.model.files import FIRST_VERSION, Golden, GoldenCase
 from cxr_edge.model.reliability import Reliability
 from cxr_edge.model.self_test import RULES, golden_image
@@ -23,8 +23,20 @@ from cxr_edge.model.spec import (
 )
 from cxr_edge.preprocess import PREPROCESSING_VERSION, RESIZE_FILTER
 from cxr_edge.statistics.auc import auc_estimate
-from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet, ScoreDistribution
-from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose, measure
+from cxr_edge.statistics.measurements import (
+    Decisions,
+    Estimate,
+    FeatureDistribution,
+    MeasuredSet,
+    ScoreDistribution,
+)
+from cxr_edge.statistics.operating_points import (
+    CopyScores,
+    OperatingPoint,
+    Proportion,
+    choose_on_copies,
+    measure,
+)
 from cxr_edge.support.utc import utc_text
 from cxr_edge.types import PROBABILITY_DECIMALS
 from cxr_export.intended_use import (
@@ -38,6 +50,7 @@ from cxr_export.intended_use import (
 )
 from cxr_export.receptive_field import receptive_field, steps_to
 from cxr_export.source import Source, sigmoid
+from cxr_training.films.copies import COPIES_VERSION, scores_of_copies
 from cxr_training.films.data import CLASSES, ImageSet
 from cxr_training.nets.blocks import FEATURES_LAYER
 
@@ -59,6 +72,7 @@ class Measured:
 
     Attributes:
         validation_scores: how the scores of the validation films spread, if there is a run.
+        validation_features: and how these films look.
         precision: of the files; decides how closely a self-test has to agree.
         reliability: how far the scores can be trusted, where it was asked for.
     """
@@ -66,6 +80,7 @@ class Measured:
     operating_points: dict[str, OperatingPoint]
     evaluations: tuple[MeasuredSet, ...]
     validation_scores: ScoreDistribution | None = None
+    validation_features: FeatureDistribution | None = None
     precision: str = "float32"
     reliability: Reliability | None = None
 
@@ -100,31 +115,58 @@ def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Meas
         license=LICENSE if kermany else NOT_STATED,
         data_source=KERMANY if kermany else NOT_STATED,
         reliability=measured.reliability.to_dict() if measured.reliability else None,
+        validation_features=measured.validation_features,
     )
 
 
 def operating_points(source: Source, labelled: ImageSet) -> dict[str, OperatingPoint]:
-    """Operating points of the run; without a run, chosen on the calibration images."""
+    """Operating points of the run; without a run, from copies of the calibration images.
+
+    Raises:
+        ExportError: the run chose them by another rule.
+    """
     if source.run is None:
-        probability = source.score(labelled.pixels)
-        return choose(labelled.labels, probability, f"calibration, {len(labelled.labels)} images")
-    return source.run.operating_points
+        data = f"calibration, {len(labelled.labels)} images"
+        return points_on_copies(source.score, labelled, data)
+    points = source.run.operating_points
+    if any(point.copies is None for point in points.values()):
+        raise ExportError(
+            "the run chose its operating points on films as they are, not on changed copies",
+            tip="cxr-edge runs judge-again RUN DATA chooses them anew",
+        )
+    return points
+
+
+def points_on_copies(score: Score, images: ImageSet, data: str) -> dict[str, OperatingPoint]:
+    """Operating points chosen on changed copies of labelled films.
+
+    Args:
+        score: the network, uint8 [N, S, S, 1] to float64 [N].
+        images: the films.
+        data: what they are called.
+    """
+    copies = _copy_scores(score, images)
+    return choose_on_copies(images.labels, score(images.pixels), copies, data)
+
+
+def _copy_scores(score: Score, images: ImageSet) -> CopyScores:
+    return CopyScores(COPIES_VERSION, scores_of_copies(score, images.pixels))
 
 
 def remeasured(
-    points: Mapping[str, OperatingPoint],
-    images: ImageSet,
-    probability: NDArray[np.float64],
-    data: str,
+    points: Mapping[str, OperatingPoint], images: ImageSet, score: Score, data: str
 ) -> dict[str, OperatingPoint]:
     """The same thresholds, with what a file in fewer bits measures there.
 
     Args:
         points: operating points by name.
         images: the films that the run validated on.
-        probability: [N], what the file says of them.
-        data: what they are called.
+        score: the file, uint8 [N, S, S, 1] to float64 [N].
+        data: what the films are called.
     """
+    probability = score(images.pixels)
+    chosen_on_copies = any(point.copies for point in points.values())
+    copies = _copy_scores(score, images) if chosen_on_copies else None
     measured = {}
     for name, point in points.items():
         sensitivity, specificity = measure(images.labels, probability, point.threshold)
@@ -133,6 +175,7 @@ def remeasured(
             sensitivity=sensitivity,
             specificity=specificity,
             data=data if point.data == data else f"{data}; threshold from {point.data}",
+            copies=copies.measure(images.labels, point.threshold) if copies else None,
         )
     return measured
 

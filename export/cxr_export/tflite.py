@@ -36,19 +36,6 @@ def convert(graph: InferenceGraph | ScopeGraph) -> bytes:
     return content
 
 
-def with_spec(content: bytes, spec: ModelSpec | ScopeSpec) -> bytes:
-    """The file's bytes, with the spec (without `files`) in its metadata."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(spec.embedded_json().encode(), np.uint8)
-    entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*(model.metadata or []), entry]
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
 def convert_int8(graph: InferenceGraph, pixels: NDArray[np.uint8]) -> bytes:
     """Convert with all convolutions but the first, and the pooling, in int8.
 
@@ -90,6 +77,34 @@ def _operators(content: bytes) -> tuple[set[str], str]:
     ]
     convolution = graph.operators[kinds.index("CONV_2D")]
     return set(kinds), graph.tensors[convolution.outputs[0]].name.decode()
+
+
+class _Aligned(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers is untyped here
+    """The Python of the schema forgets that it asks for buffers on 16 bytes."""
+
+    def StartVector(self, size: int, count: int, alignment: int) -> Any:
+        return super().StartVector(size, count, 16 if size == 1 else alignment)
+
+
+def packed(model: schema.ModelT) -> bytes:
+    """The file of an unpacked model."""
+    builder = _Aligned(0)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def with_spec(content: bytes, spec: ModelSpec | ScopeSpec) -> bytes:
+    """The file with the spec (without `files`) in a metadata buffer, in place of one there was."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    entries = list(model.metadata or ())
+    entry = next((each for each in entries if each.name == METADATA_KEY.encode()), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = METADATA_KEY, len(model.buffers)
+        model.metadata = [*entries, entry]
+        model.buffers = [*model.buffers, schema.BufferT()]
+    model.buffers[entry.buffer].data = np.frombuffer(spec.embedded_json().encode(), np.uint8)
+    return packed(model)
 
 
 def _frozen(graph: InferenceGraph | ScopeGraph) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from cxr_edge.errors import ExportError
 from cxr_edge.model.spec import Training
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from cxr_edge.statistics.measurements import ScoreDistribution
+from cxr_edge.statistics.measurements import FeatureDistribution, ScoreDistribution
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import read
 from cxr_training.films.data import CLASSES
@@ -29,12 +29,17 @@ SOURCE_TIP = "give the --out folder of cxr-edge train, or a .keras file"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Parts of run.json and predictions.csv of `cxr-edge train` that enter a spec."""
+    """Parts of run.json and predictions.csv of `cxr-edge train` that enter a spec.
+
+    Attributes:
+        validation_features: None in runs of before they were measured.
+    """
 
     net: str
     training: Training
     operating_points: dict[str, OperatingPoint]
     validation_scores: ScoreDistribution
+    validation_features: FeatureDistribution | None
     validation_films: frozenset[str]
 
 
@@ -88,8 +93,18 @@ def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
         raise ValueError(f"no operating point {', '.join(sorted(missing))}")
     predictions = folder / PREDICTIONS_FILE
     scores = _validation_scores(predictions, points["screening"].data, data["validation"])
-    films = validated_on(folder)
-    return TrainingRun(values["net"], read(Training, training, "training"), points, scores, films)
+    return TrainingRun(
+        net=values["net"],
+        training=read(Training, training, "training"),
+        operating_points=points,
+        validation_scores=scores,
+        validation_features=_features(values.get("features")),
+        validation_films=validated_on(folder),
+    )
+
+
+def _features(values: dict[str, Any] | None) -> FeatureDistribution | None:
+    return None if values is None else read(FeatureDistribution, values, "features")
 
 
 def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers
 import keras
 import numpy as np
 import onnx
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from cxr_export.graph import affine
+from cxr_export.tflite import packed
 from cxr_training.nets.blocks import HEAD_BATCHNORM_LAYER, HEAD_DENSE_LAYER
 
 LEVELS = 127
@@ -135,9 +135,7 @@ def pack_tflite(content: bytes) -> bytes:
     if not expanding:
         return content
     graph.operators = [*expanding, *graph.operators]
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _add_dequantize(model: schema.ModelT) -> int:

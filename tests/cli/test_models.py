@@ -12,7 +12,7 @@ from cxr_edge.model.catalog import bundled_specs
 from cxr_edge.model.describe import describe
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
-from cxr_edge.statistics.operating_points import Proportion
+from cxr_edge.statistics.operating_points import OnCopies, Proportion
 from tests.cli.conftest import Run
 from tests.factories import changed, set_value
 from tests.tiny import tiny_spec, tiny_values
@@ -98,8 +98,7 @@ def test_a_model_that_cannot_point_says_so() -> None:
 
 EVALUATED = """\
   set A, not used to set a threshold (80 NORMAL, 20 PNEUMONIA, 90 patients): \
-AUC 0.876 (0.812 to 0.923), \
-bootstrap of 1999 by patient
+AUC 0.876 (0.812 to 0.923) by patient
     screening: accuracy 0.750 (0.657 to 0.825), sensitivity 0.950 (0.764 to 0.991), \
 specificity 0.700 (0.592 to 0.789)
 """
@@ -111,6 +110,16 @@ def test_what_was_measured_is_shown() -> None:
     auc = Estimate(0.876, 0.812, 0.923, 90, 1999)
     test = MeasuredSet("set A", "ab" * 32, counts, auc, {"screening": decisions})
     assert EVALUATED in describe(replace(tiny_spec(), evaluations=(test,)))
+
+
+def test_figures_on_copies_are_shown() -> None:
+    point = tiny_spec().operating_points["screening"]
+    copies = OnCopies(1, 6, Proportion.of(19, 20), Proportion.of(56, 80))
+    shown = replace(tiny_spec(), operating_points={"screening": replace(point, copies=copies)})
+    assert (
+        "nothing real; on their changed copies sensitivity 0.950 (0.764 to 0.991), specificity "
+        "0.700 (0.592 to 0.789)\n"
+    ) in describe(shown)
 
 
 @pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)

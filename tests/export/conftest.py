@@ -142,3 +142,12 @@ def conversions(exported: ModelSpec, job: ExportJob, monkeypatch: pytest.MonkeyP
     model, tflite = onnx.load(job.out / "mine.onnx"), (job.out / "mine.tflite").read_bytes()
     monkeypatch.setattr(driver, "convert", lambda *_: Networks(model, tflite))
     return exported
+
+
+@pytest.fixture
+def few_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals from the few films of the checkout; and three changes of them, not thirty."""
+    from cxr_export.film_changes import CHANGES
+
+    monkeypatch.setattr("cxr_edge.statistics.auc.LEAST_PATIENTS", 2)
+    monkeypatch.setattr("cxr_export.robustness.robustness.__defaults__", (CHANGES[:3],))

@@ -22,6 +22,7 @@ from cxr_export import export as driver
 from cxr_export.export import ExportJob, export
 from cxr_export.film_changes import CHANGES
 from cxr_export.source import load_source
+from cxr_training.films.copies import DRAWS
 from tests.export.exports import elsewhere
 from tests.export.networks import reads_keras_variables
 
@@ -63,13 +64,6 @@ def test_out_of_fold_scores_need_a_run(job: ExportJob, tmp_path: Path) -> None:
         export(elsewhere(job, tmp_path, source=bare, out_of_fold=tmp_path))
 
 
-@pytest.fixture
-def few_patients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals from the few films of the checkout; and three changes of them, not thirty."""
-    monkeypatch.setattr("cxr_edge.statistics.auc.LEAST_PATIENTS", 2)
-    monkeypatch.setattr("cxr_export.robustness.robustness.__defaults__", (CHANGES[:3],))
-
-
 @pytest.mark.usefixtures("conversions", "few_patients")
 def test_reliability_is_that_of_the_file_on_the_validation_films(
     job: ExportJob, exported: ModelSpec, tmp_path: Path
@@ -86,8 +80,11 @@ def test_reliability_is_that_of_the_file_on_the_validation_films(
     probability, labels = _validation(job)
     said = metrics.roc_auc_score(labels, probability.round(6))
     assert found.changes[0].auc.value == pytest.approx(said, abs=1e-6)
-    brier = found.calibration.scalings["none"].brier
-    assert brier == pytest.approx(((probability - labels) ** 2).mean(), abs=1e-5)
+    on_validation, on_copies, on_test = found.calibration
+    squares = ((probability - labels) ** 2).mean()
+    assert on_validation.brier == pytest.approx(squares, abs=1e-5)
+    assert on_copies.films == DRAWS * on_validation.films
+    assert on_test.data == "held_back"
     card = (tmp_path / "out" / "mine.md").read_text()
     assert "## Changed films" in card
     assert json.loads((tmp_path / "out" / "mine.json").read_text()) == spec.to_dict()
@@ -100,22 +97,6 @@ def _validation(job: ExportJob) -> tuple[Any, Any]:
     with (job.source / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return tuple(np.array([float(row[key]) for row in rows]) for key in ("probability", "label"))
-
-
-@pytest.mark.usefixtures("conversions", "few_patients")
-def test_reliability_is_fitted_on_out_of_fold_scores_where_there_are_some(
-    job: ExportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = load_source(job.source).run
-    assert run is not None
-    monkeypatch.setattr(driver, "out_of_fold_points", lambda *_: run.operating_points)
-    rows = [f"42,1,x,stranger{n},{n % 2},{n % 2 - 0.5}" for n in range(40)]
-    (tmp_path / "out_of_fold.csv").write_text(
-        "\n".join(["seed,fold,name,patient,label,logit", *rows, ""])
-    )
-    spec = export(elsewhere(job, tmp_path, measure_reliability=True, out_of_fold=tmp_path))
-    fitted_on = Reliability.from_dict(spec.reliability).calibration.fitted_on
-    assert fitted_on.startswith("out-of-fold scores")
 
 
 def test_reliability_needs_a_run(job: ExportJob, tmp_path: Path) -> None:

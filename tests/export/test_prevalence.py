@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
+from cxr_edge.statistics.operating_points import OnCopies, OperatingPoint, Proportion
 from cxr_export.prevalence import PREVALENCES, at_prevalences
 from tests.export.specs import evaluation, spec
 
@@ -17,14 +17,16 @@ POINT = OperatingPoint(
 
 
 @pytest.mark.parametrize(
-    ("prevalence", "positive", "negative", "flagged"),
+    ("prevalence", "positive", "negative", "missed", "alarms"),
     [
-        (0.05, 45 / 235, 760 / 765, 23.5),
-        (0.1, 90 / 270, 720 / 730, 27.0),
-        (0.2, 180 / 340, 640 / 660, 34.0),
+        (0.05, 45 / 235, 760 / 765, 5, 190),
+        (0.1, 90 / 270, 720 / 730, 10, 180),
+        (0.2, 180 / 340, 640 / 660, 20, 160),
     ],
 )
-def test_by_hand(prevalence: float, positive: float, negative: float, flagged: float) -> None:
+def test_by_hand(
+    prevalence: float, positive: float, negative: float, missed: float, alarms: float
+) -> None:
     shown = spec(evaluations=(), operating_points={"screening": POINT})
     row = at_prevalences(shown).rows[PREVALENCES.index(prevalence)]
     assert row.values.positive is not None
@@ -32,27 +34,23 @@ def test_by_hand(prevalence: float, positive: float, negative: float, flagged: f
     assert row.values.prevalence == prevalence
     assert row.values.positive.value == pytest.approx(positive)
     assert row.values.negative.value == pytest.approx(negative)
-    assert row.flagged.value == pytest.approx(flagged)
+    assert (row.missed, row.alarms) == pytest.approx((missed, alarms))
 
 
-def test_the_ends_of_flagged_films_are_the_furthest() -> None:
-    shown = spec(evaluations=(), operating_points={"screening": POINT})
-    flagged = at_prevalences(shown).rows[1].flagged
-    # 8 + 9 of 100: sensitivity 0.8, specificity 0.9; 9.5 + 27: 0.95 and 0.7.
-    assert (flagged.low, flagged.high) == pytest.approx((17.0, 36.5))
-
-
-def test_a_test_set_comes_before_validation() -> None:
-    both = spec(evaluations=(evaluation(), replace(evaluation(), data="test_y")))
-    found, without = at_prevalences(both), at_prevalences(spec(evaluations=()))
-    assert found.data == "`test_x`"
-    assert without.data == "the films that chose the thresholds"
-    assert [row.point for row in found.rows] == ["screening"] * 3 + ["balanced"] * 3
-    (screening, *_), (other, *_) = found.rows, without.rows
-    decisions = both.evaluations[0].operating_points["screening"]
-    sensitivity, specificity = decisions.sensitivity.value, decisions.specificity.value
-    assert screening.flagged.value == pytest.approx(5 * sensitivity + 95 * (1 - specificity))
-    assert screening.flagged.value != other.flagged.value
+def test_a_test_set_comes_before_copies_and_those_before_validation() -> None:
+    copies = OnCopies(1, 6, Proportion.of(9, 10), Proportion.of(8, 10))
+    point = replace(POINT, sensitivity=Proportion.of(9, 9), copies=copies)
+    tested = spec(evaluations=(evaluation(), replace(evaluation(), data="test_y")))
+    both = at_prevalences(tested)
+    assert both.data == "`test_x`"
+    assert [row.point for row in both.rows] == ["screening"] * 3 + ["balanced"] * 3
+    decisions = tested.evaluations[0].operating_points["screening"]
+    assert both.rows[0].missed == pytest.approx(50 * (1 - decisions.sensitivity.value))
+    on_copies = at_prevalences(spec(evaluations=(), operating_points={"screening": point}))
+    assert on_copies.data == "changed copies of the films that chose the thresholds"
+    assert on_copies.rows[1].missed == pytest.approx(10)
+    as_they_are = at_prevalences(spec(evaluations=(), operating_points={"screening": POINT}))
+    assert as_they_are.data == "the films that chose the thresholds"
 
 
 def test_nobody_flagged_has_no_positive_predictive_value() -> None:
@@ -61,4 +59,4 @@ def test_nobody_flagged_has_no_positive_predictive_value() -> None:
     )
     row = at_prevalences(spec(evaluations=(), operating_points={"screening": none})).rows[0]
     assert row.values.positive is None
-    assert row.flagged.value == 0
+    assert row.alarms == 0

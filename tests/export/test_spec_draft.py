@@ -12,10 +12,17 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 
+from cxr_edge.errors import ExportError
 from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.auc import auc_estimate
-from cxr_edge.statistics.operating_points import OperatingPoint, Proportion, choose
+from cxr_edge.statistics.operating_points import (
+    CopyScores,
+    OnCopies,
+    OperatingPoint,
+    Proportion,
+    choose_on_copies,
+)
 from cxr_export.source import Source, load_source
 from cxr_export.spec_draft import (
     GOLDEN_TOLERANCE,
@@ -26,6 +33,7 @@ from cxr_export.spec_draft import (
     remeasured,
     spread,
 )
+from cxr_training.films.copies import COPIES_VERSION, DRAWS, scores_of_copies
 from cxr_training.films.data import ImageSet, find_labelled, load_images
 from tests.export.networks import (
     CELLS,
@@ -121,9 +129,11 @@ def test_operating_points_of_a_run_are_its_own(run_folder: Path, images: ImageSe
 def test_operating_points_without_a_run_come_from_calibration(
     source: Source, images: ImageSet
 ) -> None:
-    expected = choose(
+    copies = scores_of_copies(lambda pixels: probability(source.model, pixels), images.pixels)
+    expected = choose_on_copies(
         images.labels,
         probability(source.model, images.pixels),
+        CopyScores(COPIES_VERSION, copies),
         f"calibration, {len(images.labels)} images",
     )
     points = operating_points(source, images)
@@ -131,7 +141,31 @@ def test_operating_points_without_a_run_come_from_calibration(
     for name, point in points.items():
         assert point.threshold == pytest.approx(expected[name].threshold, abs=2e-6)
         assert point.data == expected[name].data
+        assert point.chosen_by == expected[name].chosen_by
         assert point.sensitivity.n == int(images.labels.sum())
+        assert point.copies is not None
+        assert point.copies.sensitivity.n == DRAWS * point.sensitivity.n
+
+
+def test_points_of_a_run_that_knew_no_copies_are_refused(
+    run_folder: Path, images: ImageSet
+) -> None:
+    source = load_source(run_folder)
+    assert source.run is not None
+    run = replace(source.run, operating_points=POINTS)
+    with pytest.raises(ExportError, match="on films as they are, not on changed copies") as caught:
+        operating_points(replace(source, run=run), images)
+    assert "judge-again" in caught.value.tip
+
+
+def test_how_the_validation_films_look_is_that_of_the_run(run_folder: Path) -> None:
+    source = load_source(run_folder)
+    assert source.run is not None
+    features = source.run.validation_features
+    assert features is not None
+    measured = Measured(POINTS, (), validation_features=features)
+    spec = draft_spec("mine", source, (4, 4), measured)
+    assert ModelSpec.from_dict(json.loads(spec.to_json())).validation_features == features
 
 
 def test_validation_scores_are_those_of_the_run(run_folder: Path) -> None:
@@ -187,9 +221,14 @@ def test_evaluation_at_the_ends(
 
 
 def test_a_variant_keeps_the_thresholds_and_measures_anew(images: ImageSet) -> None:
-    probability = np.where(images.labels == 1, 0.5, 0.3)
-    assert remeasured(POINTS, images, probability, "nothing")["screening"].data == "nothing"
-    found = remeasured(POINTS, images, probability, "validation")
+    def score(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        as_they_are = np.array_equal(pixels, images.pixels)
+        return np.where(images.labels == 1, 0.5, 0.3 if as_they_are else 0.45)
+
+    assert remeasured(POINTS, images, score, "nothing")["screening"].data == "nothing"
+    share = Proportion.of(1, 2)
+    chosen = replace(POINTS["screening"], copies=OnCopies(COPIES_VERSION, DRAWS, share, share))
+    found = remeasured({**POINTS, "screening": chosen}, images, score, "validation")
     for name, (threshold, sensitivity) in {
         "screening": (0.4, 1.0),
         "balanced": (0.55, 0.0),
@@ -198,6 +237,9 @@ def test_a_variant_keeps_the_thresholds_and_measures_anew(images: ImageSet) -> N
         assert found[name].data == "validation; threshold from nothing", "who chose is kept"
         assert (found[name].sensitivity.value, found[name].specificity.value) == (sensitivity, 1.0)
         assert found[name].sensitivity.n == int(images.labels.sum())
+    on_copies = found["screening"].copies
+    assert on_copies is not None
+    assert (on_copies.sensitivity.value, on_copies.specificity.value) == (1, 0)
 
 
 def test_the_spread_of_a_variant_is_by_class(images: ImageSet) -> None:

@@ -36,9 +36,8 @@ REFUSED: dict[str, Change] = {
     "half a film": set_value(f"{TURNED}.films", 47.5),
     "missing calibration": drop("calibration"),
     "missing field": drop("counts"),
-    "unknown field": set_value("calibration.comment", "hello"),
+    "unknown field": set_value("calibration.0.comment", "hello"),
     "an area without an interval": set_value("shortcuts.style.auc", 0.9),
-    "an interval beside its share": set_value("calibration.bins.0.observed.low", 0.99),
     "three sides": set_value("film_size", [1, 2, 3]),
 }
 

@@ -133,6 +133,19 @@ def test_what_a_spec_does_not_say_is_not_written() -> None:
     assert "reliability" not in json.loads(tiny_spec().embedded_json())
 
 
+def test_points_on_copies_and_features_are_younger_than_specs() -> None:
+    """A spec without them keeps its text, and so its hash."""
+    plain = json.loads(tiny_spec().embedded_json())
+    assert "validation_features" not in plain
+    assert all("copies" not in point for point in plain["operating_points"].values())
+    share = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 600}
+    copies = {"version": 1, "draws": 6, "sensitivity": share, "specificity": share}
+    features = {"version": 1, "data": "x", "films": 9, "quantiles": {"mean": [0.0] * 21}}
+    values = changed(tiny_values(), set_value("operating_points.screening.copies", copies))
+    values["validation_features"] = features
+    assert ModelSpec.from_dict(values).to_dict() == values
+
+
 def test_the_self_test_of_a_file_is_its_own_where_it_has_one() -> None:
     own = {"tolerance": 5e-3, "cases": [{"rule": "ramp", "probability": 0.5, "logit": 0.0}]}
     spec = ModelSpec.from_dict(changed(whole(), set_value("files.onnx.golden", own)))

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from cxr_edge.statistics.operating_points import (
     SCREENING_SENSITIVITY,
+    CopyScores,
+    OnCopies,
     OperatingPoint,
     Proportion,
     candidates,
     choose,
+    choose_on_copies,
+    equal_error,
     measure,
 )
 
@@ -222,3 +226,60 @@ def test_pneumonia_scored_zero_is_no_crash() -> None:
     point = choose(labels, scores, "x")["screening"]
     assert point.threshold == 1e-6
     assert point.sensitivity.value == 0.5
+
+
+@given(scored())
+def test_the_equal_error_rate_by_brute_force(
+    drawn: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
+) -> None:
+    labels, scores = drawn
+
+    def gap(threshold: float) -> float:
+        sensitivity, specificity = sensitivity_and_specificity(labels, scores, threshold)
+        return abs(sensitivity - specificity)
+
+    found = equal_error(labels, scores)
+    gaps = {float(threshold): gap(threshold) for threshold in candidates(scores)}
+    assert gaps[found] == pytest.approx(min(gaps.values()), abs=1e-12)
+
+
+def test_copies_alone_choose() -> None:
+    """Normals score higher on copies: both thresholds rise, films as they are keep their say."""
+    copies = CopyScores(7, np.stack([SCORES + 0.05, SCORES + 0.01]))
+    plain = np.where(LABELS == 1, 0.99, 0.01)
+    points = choose_on_copies(LABELS, plain, copies, "eight films")
+    assert points["screening"].threshold == pytest.approx(0.36, abs=0.051)
+    for point in points.values():
+        assert point.data == "eight films"
+        assert (point.sensitivity.value, point.specificity.value) == (1, 1)
+        assert (point.sensitivity.n, point.specificity.n) == (4, 4)
+        assert "on changed copies (version 7, 2 draws)" in point.chosen_by
+        assert point.copies == copies.measure(LABELS, point.threshold)
+    screening, balanced = (points[name].copies for name in ("screening", "balanced"))
+    assert screening is not None
+    assert screening.sensitivity.value == 1
+    assert balanced is not None
+    assert balanced.sensitivity.value == balanced.specificity.value
+
+
+def test_all_draws_are_pooled_and_the_interval_counts_films() -> None:
+    copies = CopyScores(1, np.stack([SCORES, 1 - SCORES]))
+    found = copies.measure(LABELS, 0.5)
+    assert (found.version, found.draws) == (1, 2)
+    assert (found.sensitivity.value, found.sensitivity.n) == ((3 + 1) / 8, 8)
+    assert found.specificity.value == (3 + 1) / 8
+    four = Proportion.of(2, 4)
+    assert (found.sensitivity.low, found.sensitivity.high) == (four.low, four.high)
+
+
+def test_a_single_film_of_each_class_is_enough() -> None:
+    labels, scores = np.array([0, 1]), np.array([0.2, 0.9])
+    points = choose_on_copies(labels, scores, CopyScores(1, scores[np.newaxis]), "two films")
+    assert {point.sensitivity.value for point in points.values()} == {1.0}
+
+
+@pytest.mark.parametrize(("version", "draws"), [(0, 6), (1, 0)])
+def test_figures_of_no_draw_are_refused(version: int, draws: int) -> None:
+    share = Proportion.of(1, 2)
+    with pytest.raises(ValueError, match="not a list of changes and its draws"):
+        OnCopies(version, draws, share, share)

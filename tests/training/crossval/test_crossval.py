@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from cxr_edge.errors import DataError, InputError, StateBusyError
 from cxr_edge.statistics.patients import ALONE
@@ -350,3 +351,12 @@ def test_options_of_folds_need_folds(
     common = ("cnn3_50", "--data", many, "--out", "x")
     assert command_line(monkeypatch, "train", *common, *option) == 2
     assert "--seeds and --scheme are for --folds" in capsys.readouterr().err
+
+
+def test_a_fold_has_its_threshold_from_films_as_they_are() -> None:
+    """A network's own operating points are chosen on copies; folds keep their rule."""
+    labels = np.array([0] * 50 + [1] * 50)
+    logits = np.linspace(-5, 5, 100)
+    threshold = crossval.screening_threshold(labels, logits)
+    flagged = expit(logits).round(6) >= threshold
+    assert flagged[labels == 1].mean() == 0.98

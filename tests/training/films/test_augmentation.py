@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from cxr_training.films import augmentation
-from cxr_training.films.augmentation import as_rgb, changed_copies
+from cxr_training.films.augmentation import as_rgb
 from cxr_training.recipe.sections import Augmentation
-from tests.training.films.made import EVERYTHING, SIZE, film, image_set
+from tests.training.films.made import EVERYTHING, SIZE, film
 
 ONE_BY_ONE = {
     item.name: Augmentation(**{item.name: getattr(EVERYTHING, item.name)})
@@ -214,19 +214,3 @@ def test_as_rgb_repeats_the_plane() -> None:
     assert rgb.dtype == np.float32
     for channel in range(3):
         np.testing.assert_array_equal(rgb[..., channel], grey[..., 0])
-
-
-def test_changed_copies_are_what_training_makes_of_the_films() -> None:
-    films = image_set(4).pixels
-    copies = changed_copies(films, EVERYTHING, 3)
-    assert (copies.shape, copies.dtype) == (films.shape, np.float32)
-    rng = np.random.default_rng(3)
-    expected = [augmentation.augment(f, films[..., 0], EVERYTHING, rng) for f in films[..., 0]]
-    np.testing.assert_array_equal(copies[..., 0], np.stack(expected))
-    np.testing.assert_array_equal(changed_copies(films, EVERYTHING, 3), copies)
-    assert (changed_copies(films, EVERYTHING, 4) != copies).any()
-
-
-def test_a_recipe_that_changes_nothing_copies_the_films() -> None:
-    films = image_set(4).pixels
-    np.testing.assert_array_equal(changed_copies(films, Augmentation(), 0), films)

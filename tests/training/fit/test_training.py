@@ -17,12 +17,14 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from cxr_edge import __version__
-from cxr_edge.statistics.operating_points import choose
+from cxr_edge.features import FEATURES
+from cxr_edge.statistics.operating_points import CopyScores, choose_on_copies
+from cxr_training.films.copies import COPIES_VERSION, DRAWS
 from cxr_training.films.data import find_labelled, load_images, split_by_patient
 from cxr_training.fit import run, training
 from cxr_training.fit.build import build
 from cxr_training.recipe.recipe import Recipe, load_recipe
-from cxr_training.recipe.sections import Augmentation, Optimizer
+from cxr_training.recipe.sections import Optimizer
 from tests.training.helpers import (
     EPOCHS,
     FILMS_PER_CLASS,
@@ -108,27 +110,33 @@ def test_run_json_holds_the_metrics_of_the_predictions(
     _, labels, probability = predictions(finished)
     metrics = run_json["metrics"]
     assert metrics["auc"] == pytest.approx(roc_auc_score(labels, probability), abs=1e-3)
-    assert metrics["changed_films"]["auc"] == pytest.approx(
-        roc_auc_score(labels, changed(finished)), abs=1e-3
-    )
+    areas = [roc_auc_score(labels, draw) for draw in of_copies(finished)]
+    assert metrics["copies"] == {
+        "version": COPIES_VERSION,
+        "auc": pytest.approx(np.mean(areas), abs=1e-3),
+    }
     accuracy = accuracy_score(labels, probability > 0.5)
     assert metrics["accuracy_at_0.5"] == pytest.approx(accuracy, abs=1e-6)
     assert np.sum(metrics["confusion_at_0.5"]) == len(labels)
 
 
-def changed(folder: Path) -> np.ndarray[Any, Any]:
-    """Probabilities of the changed copies in predictions.csv."""
+def of_copies(folder: Path) -> np.ndarray[Any, Any]:
+    """Probabilities of the changed copies in predictions.csv, [draws, N]."""
     rows = table(folder / "predictions.csv")
-    return np.asarray(expit([float(row["changed_logit"]) for row in rows]))
+    columns = [f"copy_{draw}_logit" for draw in range(1, DRAWS + 1)]
+    return np.array([[expit(float(row[name])) for row in rows] for name in columns])
 
 
 def test_run_json_holds_both_operating_points(finished: Path, run_json: dict[str, Any]) -> None:
     _, labels, probability = predictions(finished)
     points = run_json["operating_points"]
     assert set(points) == {"screening", "balanced"}
-    for name, expected in choose(labels, probability, "").items():
+    scores = CopyScores(COPIES_VERSION, of_copies(finished))
+    for name, expected in choose_on_copies(labels, probability, scores, "").items():
         found = points[name]
-        assert found["threshold"] == expected.threshold
+        assert found["threshold"] == pytest.approx(expected.threshold, abs=2e-6)
+        assert found["chosen_by"] == expected.chosen_by
+        assert found["copies"]["draws"] == DRAWS
         assert found["sensitivity"]["value"] == expected.sensitivity.value
         assert found["specificity"]["n"] == expected.specificity.n
         assert found["data"] == "patient-grouped validation, 30 % of films, seed 1"
@@ -265,12 +273,13 @@ def test_the_frozen_resnet_trains_65_parameters() -> None:
     assert trainable == 65
 
 
-@pytest.mark.slow
-def test_a_recipe_that_changes_no_film_is_judged_on_films_as_they_are_alone(
-    films: Path, tmp_path: Path, recipe: Recipe
+def test_run_json_holds_how_the_validation_films_look(
+    finished: Path, run_json: dict[str, Any]
 ) -> None:
-    plain = replace(recipe, epochs=1, augmentation=Augmentation())
-    folder = training.train(training.TrainingJob(plain, films, tmp_path / "run")).path
-    described = json.loads((folder / "run.json").read_text())
-    assert "changed_films" not in described["metrics"]
-    assert "changed_logit" not in table(folder / "predictions.csv")[0]
+    found = run_json["features"]
+    rows = table(finished / "predictions.csv")
+    assert found["films"] == len(rows)
+    assert set(found["quantiles"]) == set(FEATURES) - {"scope"}
+    logits = sorted(float(row["logit"]) for row in rows)
+    assert found["quantiles"]["logit"][0] == pytest.approx(logits[0], rel=1e-4)
+    assert found["quantiles"]["logit"][-1] == pytest.approx(logits[-1], rel=1e-4)

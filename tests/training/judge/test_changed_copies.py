@@ -16,7 +16,7 @@ from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
 from cxr_edge.errors import InputError
-from cxr_training.films import augmentation
+from cxr_training.films import copies
 from cxr_training.films.data import find_labelled, load_images, split_by_patient
 from cxr_training.fit import training
 from cxr_training.fit.predictions import logits_of
@@ -32,7 +32,7 @@ pytestmark = [saves_keras_variables, pytest.mark.slow]
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """Copies of each film: enough to tell a mean from one of them."""
-    monkeypatch.setattr(changed_copies, "COPIES", 3)
+    monkeypatch.setattr(copies, "DRAWS", 3)
     return 3
 
 
@@ -62,11 +62,9 @@ def test_a_row_is_what_scikit_learn_says(
     split = split_by_patient(images, recipe.validation_tenths, recipe.seed)
     model = keras.models.load_model(finished / "model.keras", compile=False)
     labels = split.validation.labels
-    copies = [
-        augmentation.changed_copies(split.validation.pixels, recipe.augmentation, draw)
-        for draw in range(few)
-    ]
-    logits = np.stack([unsure(model, films_changed) for films_changed in copies])
+    logits = np.stack(
+        [unsure(model, copies.changed_copies(split.validation.pixels, n)) for n in range(few)]
+    )
     areas = [roc_auc_score(labels, scores) for scores in logits]
     assert np.ptp(areas) > 0
     value, low, high = numbers(found["AUC of copies"])
@@ -84,7 +82,7 @@ def test_a_row_is_what_scikit_learn_says(
     assert numbers(found["sensitivity, specificity of copies at `screening`"]) == pytest.approx(
         shares, abs=1e-3
     )
-    learnt = augmentation.changed_copies(split.train.pixels, recipe.augmentation, 0)
+    learnt = copies.changed_copies(split.train.pixels, 0)
     assert numbers(found["AUC of copies of training films"]) == [
         pytest.approx(roc_auc_score(split.train.labels, unsure(model, learnt)), abs=1e-3)
     ]

@@ -97,20 +97,6 @@ def _grey_levels(image: FloatImage, ranges: Augmentation, rng: np.random.Generat
     return image
 
 
-def changed_copies(
-    pixels: NDArray[np.uint8], ranges: Augmentation, seed: int
-) -> NDArray[np.float32]:
-    """Each film once, as it might come from elsewhere: uint8 [N, S, S, 1] to float32.
-
-    Args:
-        pixels: N films; those that one is made to resemble are among them.
-        ranges: the largest changes.
-        seed: of all chance.
-    """
-    films, rng = pixels[..., 0], np.random.default_rng(seed)
-    return np.stack([augment(film, films, ranges, rng) for film in films])[..., np.newaxis]
-
-
 def as_rgb(grey: NDArray[Any]) -> NDArray[np.float32]:
     """Grey [N, S, S, 1] as the three equal channels that the networks take."""
     return np.repeat(grey.astype(np.float32), 3, axis=-1)

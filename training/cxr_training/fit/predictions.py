@@ -28,16 +28,16 @@ def write_scores(
     path: Path,
     images: ImageSet,
     raw: NDArray[np.float64],
-    changed: NDArray[np.float64] | None = None,
+    copies: NDArray[np.float64] | None = None,
 ) -> None:
-    """One row per film, from its logit, and from that of its changed copy if there is one."""
+    """One row per film: its logit, [N], and those of its changed copies, [draws, N], if any."""
     rows = [
         {"name": f.name, "label": f.label, "probability": f"{expit(z):.6f}", "logit": f"{z:.5f}"}
         for f, z in zip(images.files, raw, strict=True)
     ]
-    if changed is not None:
-        for row, z in zip(rows, changed, strict=True):
-            row["changed_logit"] = f"{z:.5f}"
+    for draw, logits in enumerate(() if copies is None else copies, start=1):
+        for row, z in zip(rows, logits, strict=True):
+            row[f"copy_{draw}_logit"] = f"{z:.5f}"
     write_table(path, rows)
 
 

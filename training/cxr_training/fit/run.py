@@ -4,7 +4,7 @@ RUN holds:
     run.json                    recipe, data, seed, versions, metrics, operating points
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
-    predictions.csv             validation images: label, probability, logit, changed_logit
+    predictions.csv             validation images: label, probability, logits of film and copies
     curves.png  confusion_matrix.png  classification_report.txt
     checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """

@@ -18,9 +18,12 @@ from scipy.special import expit
 from cxr_edge import __version__
 from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.preprocess import PREPROCESSING_VERSION
+from cxr_edge.statistics.measurements import FeatureDistribution
 from cxr_edge.support.utc import utc_text
 from cxr_training.films import data
-from cxr_training.films.augmentation import as_rgb, changed_copies
+from cxr_training.films.augmentation import as_rgb
+from cxr_training.films.copies import scores_of_copies
+from cxr_training.films.features import image_features_of
 from cxr_training.fit import run, run_pictures
 from cxr_training.fit.build import build
 from cxr_training.fit.callbacks import Checkpoint, Masks
@@ -32,7 +35,6 @@ from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
-from cxr_training.recipe.sections import Augmentation
 from cxr_training.support.progress import console, item_bar
 from cxr_training.support.writing import write_table
 
@@ -223,28 +225,19 @@ def judge(
 ) -> dict[str, Any]:
     """Score the validation films; what run.json says of them, and through what they were seen."""
     raw = logits_of(model, validation.pixels)
-    changed = _logits_changed(job.recipe, validation, model)
+    copies = scores_of_copies(lambda pixels: logits_of(model, pixels), validation.pixels)
     named = _data_name(job, validation)
-    metrics = validation_metrics(
-        validation.labels, expit(raw), named, None if changed is None else expit(changed)
-    )
-    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, changed)
+    metrics = validation_metrics(validation.labels, expit(raw), expit(copies), named)
+    features = image_features_of(validation.files, validation.pixels.shape[1])
+    write_scores(folder.path / run.PREDICTIONS_FILE, validation, raw, copies)
     run_pictures.draw_confusion(metrics.confusion, folder.path / "confusion_matrix.png")
     (folder.path / "classification_report.txt").write_text(metrics.report, encoding="utf-8")
     return {
         "preprocessing_version": PREPROCESSING_VERSION,
         "metrics": metrics.to_dict(),
         "operating_points": {k: asdict(v) for k, v in metrics.operating_points.items()},
+        "features": FeatureDistribution.of(named, {**features, "logit": raw}).to_dict(),
     }
-
-
-def _logits_changed(
-    recipe: Recipe, validation: data.ImageSet, model: keras.Model
-) -> NDArray[np.float64] | None:
-    """Of a copy of each film, changed as in training, [N]; None where training changes nothing."""
-    if recipe.augmentation == Augmentation():
-        return None
-    return logits_of(model, changed_copies(validation.pixels, recipe.augmentation, recipe.seed))
 
 
 def _bare(recipe: Recipe, model: keras.Model) -> keras.Model:

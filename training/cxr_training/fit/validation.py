@@ -15,7 +15,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from cxr_edge.statistics.operating_points import OperatingPoint, choose, measure
+from cxr_edge.statistics.operating_points import CopyScores, OperatingPoint, choose_on_copies
+from cxr_training.films.copies import COPIES_VERSION
 from cxr_training.films.data import CLASSES
 
 REPORT_THRESHOLD = 0.5  # the source report calls pneumonia above 0.5
@@ -26,9 +27,7 @@ class ValidationMetrics:
     """Measured on validation; `confusion` is int [2, 2], rows true, columns predicted, at 0.5.
 
     Attributes:
-        changed: of the same films, each changed as in training: AUC, and sensitivity and
-            specificity at the operating points, which they have no part in choosing. None where
-            the recipe changes no film.
+        auc_of_copies: mean over the draws of changed copies, which chose the operating points.
     """
 
     auc: float
@@ -37,7 +36,7 @@ class ValidationMetrics:
     confusion: NDArray[np.int64]
     report: str
     operating_points: dict[str, OperatingPoint]
-    changed: dict[str, Any] | None
+    auc_of_copies: float
 
     def to_dict(self) -> dict[str, Any]:
         """The plain figures, for run.json."""
@@ -46,26 +45,26 @@ class ValidationMetrics:
             "accuracy_at_0.5": round(self.accuracy, 6),
             "log_loss": round(self.log_loss, 6),
             "confusion_at_0.5": self.confusion.tolist(),
-            **({"changed_films": self.changed} if self.changed else {}),
+            "copies": {"version": COPIES_VERSION, "auc": round(self.auc_of_copies, 6)},
         }
 
 
 def validation_metrics(
     labels: NDArray[np.float32],
     probability: NDArray[np.float64],
+    copies: NDArray[np.float64],
     data_name: str,
-    changed: NDArray[np.float64] | None = None,
 ) -> ValidationMetrics:
     """Judge scores.
 
     Args:
         labels: [N], 1 for pneumonia.
         probability: [N] of pneumonia.
+        copies: [draws, N], of their changed copies; these choose the operating points.
         data_name: what these images are, recorded with each operating point.
-        changed: [N], of the same films changed as in training, if it changes films.
     """
     predicted = probability > REPORT_THRESHOLD
-    points = choose(labels, probability, data_name)
+    scores = CopyScores(COPIES_VERSION, copies)
     return ValidationMetrics(
         auc=float(roc_auc_score(labels, probability)),
         accuracy=float(accuracy_score(labels, predicted)),
@@ -74,22 +73,6 @@ def validation_metrics(
         report=classification_report(
             labels, predicted, labels=[0, 1], target_names=CLASSES, digits=3, zero_division=0
         ),
-        operating_points=points,
-        changed=None if changed is None else _of_changed(labels, changed, points),
+        operating_points=choose_on_copies(labels, probability, scores, data_name),
+        auc_of_copies=float(np.mean([roc_auc_score(labels, draw) for draw in copies])),
     )
-
-
-def _of_changed(
-    labels: NDArray[np.float32],
-    probability: NDArray[np.float64],
-    points: dict[str, OperatingPoint],
-) -> dict[str, Any]:
-    """Figures of the thresholds on changed films."""
-    reached: dict[str, Any] = {"auc": round(float(roc_auc_score(labels, probability)), 6)}
-    for name, point in points.items():
-        sensitivity, specificity = measure(labels, probability, point.threshold)
-        reached[name] = {
-            "sensitivity": round(sensitivity.value, 6),
-            "specificity": round(specificity.value, 6),
-        }
-    return reached

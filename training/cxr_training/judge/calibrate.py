@@ -1,46 +1,20 @@
-"""Logits of differently confident networks on one scale: temperature and Platt scaling.
+"""Logits of differently confident networks on one scale: temperature scaling.
 
-Both draw the labels in from 0 and 1, as if there were one more film of each class on either side:
+It draws the labels in from 0 and 1, as if there were one more film of each class on either side:
 classes that are fully apart on a few films would else ask for an infinite slope. Source: Platt,
 Advances in Large Margin Classifiers (1999), 61-74.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit
+from scipy.optimize import minimize_scalar
 
 Logits = NDArray[np.float64]
 Labels = NDArray[np.generic]
 
 _RANGE = (0.05, 20.0)  # with labels at random the best temperature is infinite
-
-
-@dataclass(frozen=True)
-class Platt:
-    """Probability sigmoid(slope * logit + offset)."""
-
-    slope: float
-    offset: float
-
-    def __call__(self, logits: Logits) -> NDArray[np.float64]:
-        """Calibrated probability of each logit."""
-        return np.asarray(expit(self.slope * logits + self.offset), np.float64)
-
-
-def negative_log_likelihood(labels: Labels, logits: Logits) -> float:
-    """Mean over films, in nats.
-
-    Args:
-        labels: [N], 1 for pneumonia, 0 for normal.
-        logits: [N].
-    """
-    signed = np.where(np.asarray(labels) == 1, logits, -logits)
-    return float(np.logaddexp(0, -signed).mean())
 
 
 def fit_temperature(labels: Labels, logits: Logits) -> float:
@@ -60,24 +34,6 @@ def fit_temperature(labels: Labels, logits: Logits) -> float:
 
     minimum = minimize_scalar(loss, bounds=np.log(_RANGE), method="bounded")
     return float(np.exp(minimum.x))
-
-
-def fit_platt(labels: Labels, logits: Logits) -> Platt:
-    """Slope and offset that make sigmoid(slope * logit + offset) most likely.
-
-    Args:
-        labels: [N], 1 for pneumonia, 0 for normal; both occur.
-        logits: [N], of films that the network was not trained on.
-    """
-    target = _drawn_in(labels)
-
-    def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = line[0] * logits + line[1]
-        error = expit(z) - target
-        return _cross_entropy(target, z), np.array([(error * logits).mean(), error.mean()])
-
-    slope, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
-    return Platt(float(slope), float(offset))
 
 
 def _drawn_in(labels: Labels) -> NDArray[np.float64]:

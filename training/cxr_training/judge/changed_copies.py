@@ -2,12 +2,11 @@
 
 The work behind `cxr-edge runs compare DATA RUN...`.
 
-Films as they are saturate, and one copy of each (`changed_films` in run.json) leaves an area to the
-luck of its draw. So each validation film is changed eight times as the first run's recipe changes
-training films, at each network's own size, and areas are means over the draws. A run is held
-against the first one film by film, so a small difference shows; intervals are by patient. Copies
-of the training films, one each, tell a network that has no room left from one that learns by
-heart. Nothing is chosen here.
+Films as they are saturate, and one copy of each leaves an area to the luck of its draw. So areas
+are means over the draws of `films.copies`, at each network's own size. A run is held against the
+first one film by film, so a small difference shows; intervals are by patient. Copies of the
+training films, one each, tell a network that has no room left from one that learns by heart.
+Nothing is chosen here.
 """
 
 from __future__ import annotations
@@ -28,13 +27,11 @@ from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.auc import Counts, estimate, resampled_auc
 from cxr_edge.statistics.measurements import Estimate
 from cxr_training.films import data
-from cxr_training.films.augmentation import changed_copies
+from cxr_training.films.copies import changed_copies, scores_of_copies
 from cxr_training.fit import run
 from cxr_training.fit.predictions import logits_of
 from cxr_training.judge.judge_again import job_of
-from cxr_training.recipe.sections import Augmentation
 
-COPIES = 8
 _HEADER = (
     "| run | network | AUC | AUC of copies | difference to the first | sensitivity, specificity of "
     "copies at `screening` | AUC of copies of training films |"
@@ -49,7 +46,7 @@ class _Judged:
 
     Attributes:
         plain: logits of N films, [N].
-        copies: and of their copies, [COPIES, N].
+        copies: and of their copies, [draws, N].
         training: area of the copies of its training films.
         threshold: of `screening`, a logit.
     """
@@ -75,7 +72,7 @@ def rows(labelled: Path, runs: Sequence[Path], labels: Labels = FOLDER_NAMES) ->
     yield _HEADER
     yield "|---" * _HEADER.count(" | ") + "|---|"
     job, split = job_of(runs[0], labelled, labels)
-    ranges, validation = job.recipe.augmentation, split.validation
+    validation = split.validation
     patients = [file.patient for file in validation.files]
     first: Areas | None = None
     for folder in runs:
@@ -83,7 +80,7 @@ def rows(labelled: Path, runs: Sequence[Path], labels: Labels = FOLDER_NAMES) ->
             job, split = job_of(folder, labelled, labels)
         if split.validation.files != validation.files:
             raise InputError(f"{folder} was validated on other films than {runs[0]}")
-        judged = _judge(folder, split, ranges)
+        judged = _judge(folder, split)
         mean = _mean_area(validation.labels, judged.copies)
         first = first or mean
         cells = [
@@ -98,7 +95,7 @@ def rows(labelled: Path, runs: Sequence[Path], labels: Labels = FOLDER_NAMES) ->
         yield f"| {' | '.join(cells)} |"
 
 
-def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
+def _judge(folder: Path, split: data.Split) -> _Judged:
     described = run.read_run(folder)
     if run.preprocessing(described) != PREPROCESSING_VERSION:
         raise InputError(
@@ -106,14 +103,15 @@ def _judge(folder: Path, split: data.Split, ranges: Augmentation) -> _Judged:
             tip="cxr-edge runs judge-again judges it through this one",
         )
     model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
+    learnt = split.train
 
-    def logits_of_copies(images: data.ImageSet, draw: int) -> NDArray[np.float64]:
-        return logits_of(model, changed_copies(images.pixels, ranges, draw))
+    def score(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return logits_of(model, pixels)
 
     return _Judged(
-        plain=logits_of(model, split.validation.pixels),
-        copies=np.stack([logits_of_copies(split.validation, draw) for draw in range(COPIES)]),
-        training=float(roc_auc_score(split.train.labels, logits_of_copies(split.train, 0))),
+        plain=score(split.validation.pixels),
+        copies=scores_of_copies(score, split.validation.pixels),
+        training=float(roc_auc_score(learnt.labels, score(changed_copies(learnt.pixels, 0)))),
         threshold=float(logit(described["operating_points"]["screening"]["threshold"])),
     )
 
