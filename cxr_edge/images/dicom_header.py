@@ -36,6 +36,8 @@ _PIXEL_DATA = 0x7FE00010
 _READS_PER_ELEMENT = 3
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
+# Of a film that does not say: implicit representations are told from explicit ones as they are met.
+_NOT_STATED_SYNTAX = "1.2.840.10008.1.2.1"
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPHS = {
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
@@ -129,7 +131,8 @@ def read_header(data: bytes, id_tag: str) -> Header:
     _check_class(str(meta.get("MediaStorageSOPClassUID", "")))
     if stop.found is None or stop.found[0] == 0:
         raise ImageError(Reason.TRUNCATED, "the file meta information is cut off")
-    uid = str(meta.get("TransferSyntaxUID", ""))
+    stated = str(meta.get("TransferSyntaxUID", ""))
+    uid = stated or _NOT_STATED_SYNTAX
     if uid not in SYNTAXES:
         raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
     syntax = SYNTAXES[uid]
@@ -142,7 +145,10 @@ def read_header(data: bytes, id_tag: str) -> Header:
     sop_class = str(dataset.get("SOPClassUID", "") or meta.get("MediaStorageSOPClassUID", ""))
     _check_class(sop_class)
     vr, position, length = _pixels(stop)
-    return Header(dataset, sop_class, syntax, vr, position, length, stop.is_odd)
+    if not stated and length == UNDEFINED_LENGTH:
+        raise ImageError(Reason.TRANSFER_SYNTAX, "not stated")
+    is_odd = stop.is_odd or not stated or dataset.original_encoding[0] != syntax.is_implicit_vr
+    return Header(dataset, sop_class, syntax, vr, position, length, is_odd)
 
 
 def check_image(header: Header, modality: str) -> ImagePixel:
@@ -164,7 +170,6 @@ def check_image(header: Header, modality: str) -> ImagePixel:
         is_signed=_whole(header, "PixelRepresentation") == 1,
         photometric=photometric,
         samples=samples,
-        is_planar=header.dataset.get("PlanarConfiguration") == 1,
     )
     _check_samples(image)
     return image
