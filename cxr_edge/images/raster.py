@@ -175,7 +175,8 @@ def _check_header(image: Image.Image, image_format: str, data: bytes) -> None:
 
 def _layout(image: Image.Image) -> str:
     """Pillow's name for how the samples lie in the file; known until they are loaded."""
-    arguments = image.tile[0].args if image.tile else ""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    arguments = tiles[0].args if tiles else ""
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 

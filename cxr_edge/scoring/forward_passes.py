@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import CxrEdgeError
+from cxr_edge.errors import CxrEdgeError, ThreadError
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.runs import Entry, Run
 from cxr_edge.runtime.batches import predict
@@ -112,11 +112,8 @@ class Passes:
     def _submitted(self, films: list[NDArray[np.uint8]]) -> Future[Predictions | None]:
         try:
             return self._threads.submit(self._predict, films)
-        except RuntimeError as error:  # a limit on processes counts threads as well
-            raise CxrEdgeError(
-                f"the network cannot have a thread here: {error}",
-                tip="raise the limit on processes (ulimit -u, pids of the container)",
-            ) from error
+        except RuntimeError as error:
+            raise ThreadError(error) from error
 
     def _predict(self, films: list[NDArray[np.uint8]]) -> Predictions | None:
         return predict(self._runner, np.stack(films)) if films else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import RunInterruptedError
+from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Run
@@ -68,7 +69,7 @@ class Pipeline:
         with self._decoding(view=False) as (stop, workers):
             with self.observer.progress(total) as progress:
                 scorer = Scorer(self.runner, workers, run, settle, *self._batches(), stop, progress)
-                complete = scorer.score(files)
+                complete = scorer.score(ahead(files, stop))
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
             return progress.known
