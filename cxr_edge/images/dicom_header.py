@@ -10,6 +10,7 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import dicom_orientation, dicom_study
 from cxr_edge.images.dicom_codecs import ImagePixel
 from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, Tag, read_dataset
+from cxr_edge.images.dicom_study import has, items
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
 from cxr_edge.images.tail import MAX_PARTS
 from cxr_edge.types import MAX_PIXELS, InputWarning, Reason
@@ -25,7 +26,13 @@ KEYWORDS = (
     *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+# What newer objects put into groups of functions (PS3.3 C.7.6.16): macro, and its elements.
+_MACROS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
@@ -148,7 +155,24 @@ def read_header(data: bytes, id_tag: str) -> Header:
     if not stated and length == UNDEFINED_LENGTH:
         raise ImageError(Reason.TRANSFER_SYNTAX, "not stated")
     is_odd = stop.is_odd or not stated or dataset.original_encoding[0] != syntax.is_implicit_vr
+    is_odd |= _take_out_of_groups(dataset)
     return Header(dataset, sop_class, syntax, vr, position, length, is_odd)
+
+
+def _take_out_of_groups(dataset: Dataset) -> bool:
+    """Put what groups of functions say of the one frame beside the rest; whether they say any."""
+    found = [
+        (macro, keyword)
+        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        for group in items(dataset, groups)
+        for name, keywords in _MACROS.items()
+        for macro in items(group, name)
+        for keyword in keywords
+        if has(macro, keyword) and not has(dataset, keyword)
+    ]
+    for macro, keyword in found:
+        dataset[dicom_study.tag_of(keyword)] = macro.get_item(keyword)
+    return bool(found)
 
 
 def check_image(header: Header, modality: str) -> ImagePixel:

@@ -56,6 +56,16 @@ def patched(old: bytes, new: bytes, **elements: Any) -> bytes:
     return data.replace(old, new)
 
 
+def in_groups() -> list[Dataset]:
+    """Groups of functions that hold the window and the rescaling."""
+    window, rescale, group = Dataset(), Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = 2048, 4096
+    rescale.RescaleSlope, rescale.RescaleIntercept = -1, 4095
+    group.FrameVOILUTSequence, group.PixelValueTransformationSequence = [window], [rescale]
+    return [group]
+
+
+NO_WINDOW = {"WindowCenter": None, "WindowWidth": None}
 DECIMALS = {"WindowCenter": "2048.00", "WindowWidth": "4096.00"}
 # Every one is the scene.
 READ: dict[str, Callable[[], bytes]] = {
@@ -87,6 +97,12 @@ READ: dict[str, Callable[[], bytes]] = {
         encode(scene(), "JPEG2000", irreversible=False), levels_of(8), 8, dicoms.J2K_LOSSLESS
     ),
     "two offsets for one frame": lambda: with_offsets(2),
+    "window and slope in shared groups": lambda: film(
+        levels_of(12, inverted=True), SharedFunctionalGroupsSequence=in_groups(), **NO_WINDOW
+    ),
+    "window and slope in the group of a frame": lambda: film(
+        levels_of(12, inverted=True), PerFrameFunctionalGroupsSequence=in_groups(), **NO_WINDOW
+    ),
     "no transfer syntax": lambda: without_syntax(film()),
     "no transfer syntax, implicit": lambda: without_syntax(film(syntax=dicoms.IMPLICIT)),
     "implicit said to be explicit": lambda: said_to_be(
