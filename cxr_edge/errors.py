@@ -10,6 +10,7 @@
     ├── ModelRefusedError        exit 4   a model does not match its spec or fails its self-test
     ├── DeviceError              exit 4   the device asked for is not there
     ├── DecoderError             exit 1   no process that decodes films can be started
+    ├── ThreadError              exit 1   no thread can be started
     ├── ReportError              exit 1   the report could not be written
     ├── StateError               exit 1   the ledger cannot be read or written
     │   └── StateBusyError       exit 75  another run holds this state folder
@@ -103,6 +104,17 @@ class DeviceError(CxrEdgeError):
 
 class DecoderError(CxrEdgeError):
     """A process that decodes films cannot be started."""
+
+
+class ThreadError(CxrEdgeError):
+    """A thread cannot be started: limits on processes count them as well."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        """Say what Python says."""
+        super().__init__(
+            f"this process cannot have another thread here: {error}",
+            tip="raise the limit on processes (ulimit -u, pids of the container)",
+        )
 
 
 class ReportError(CxrEdgeError):

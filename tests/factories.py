@@ -217,10 +217,10 @@ class InThisProcess:
         self.asked: list[str] = []
 
     def prepare(
-        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+        self, files: Iterable[FoundFile | None], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
         """One after the other."""
-        for file in files:
+        for file in filter(None, files):
             if stop():
                 return
             self.asked.append(file.display)

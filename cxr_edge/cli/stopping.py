@@ -45,6 +45,24 @@ def graceful_stop() -> Iterator[StopRequest]:
 
 
 @contextmanager
+def signals_end() -> Iterator[None]:
+    """While a model loads: a library that never returns would never let a handler run.
+
+    The system ends the program, without a word. Nothing is written at that time, and decoders end
+    with the connection to it.
+    """
+    former = {number: signal.getsignal(number) for number in _signals()}
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def signals_wait() -> Iterator[None]:
     """While native libraries are imported: those take what a handler raises for their own failure.
 

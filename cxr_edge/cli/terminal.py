@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from cxr_edge.cli.boundary import echo, say_warning
-from cxr_edge.cli.stopping import graceful_stop, signals_wait
+from cxr_edge.cli.stopping import graceful_stop, signals_end
 from cxr_edge.scoring.observer import Observer, Progress, StopRequest
 
 FILES_PER_LINE = 500
@@ -84,9 +84,9 @@ class Terminal(Observer):
         """Listen to SIGTERM, SIGINT and SIGHUP."""
         return graceful_stop()
 
-    def signals_held(self) -> AbstractContextManager[None]:
-        """Hold the same back."""
-        return signals_wait()
+    def signals_at_once(self) -> AbstractContextManager[None]:
+        """Let the same end the program, wherever it is."""
+        return signals_end()
 
     def note(self, message: str) -> None:
         """Print a line, unless quiet."""

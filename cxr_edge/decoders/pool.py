@@ -90,12 +90,12 @@ class Workers:
             self._decoders.end()
 
     def prepare(
-        self, files: Iterable[FoundFile], stop: Callable[[], bool]
+        self, files: Iterable[FoundFile | None], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
         """Read and decode files, in any order, a bounded number ahead of the caller.
 
         Args:
-            files: read lazily.
+            files: read lazily; None where there is none yet.
             stop: called often; once it returns true, no further file is begun or waited for.
 
         Yields:
@@ -105,7 +105,8 @@ class Workers:
         Raises:
             DecoderError: no process can be started.
         """
-        yield from self._through(map(Film.of, files), stop)
+        waiting = (None if file is None else Film.of(file) for file in files)
+        yield from self._through(waiting, stop)
 
     def identify(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
@@ -113,13 +114,17 @@ class Workers:
         """As `prepare`, but read whom films are of and decode no pixel."""
         yield from self._through((Film.of(each, header_only=True) for each in files), stop)
 
-    def _through(self, waiting: Iterator[Film], stop: Callable[[], bool]) -> Iterator[_Finished]:
+    def _through(
+        self, waiting: Iterator[Film | None], stop: Callable[[], bool]
+    ) -> Iterator[_Finished]:
         while not stop():
-            self._ask_for(waiting)
+            more = self._ask_for(waiting)
             self._start_decoders()
             self._hand_out()
             if not self._room.films:
-                return
+                if not more:
+                    return
+                continue
             yield from self._look()
 
     def prepare_bytes(self, data: bytes, name: str) -> Prepared:
@@ -132,20 +137,34 @@ class Workers:
         file = FoundFile(Path(name), name)
         if len(data) > MAX_BYTES:
             return refused(file, Reason.TOO_LARGE)
-        film = replace(Film.of(file), size=len(data), held=hold([data]))
+        try:
+            held = hold([data])
+        except OSError:  # a limit on the size of files counts sealed memory as well
+            return refused(file, Reason.IO_ERROR)
+        film = replace(Film.of(file), size=len(data), held=held)
         self._room.take(film)
         self._ready.append(film)
         ((_, prepared),) = self.prepare([], lambda: False)
         return prepared
 
-    def _ask_for(self, waiting: Iterator[Film]) -> None:
-        """Have as many films read as there is room for, several at once: a reader wakes up once."""
+    def _ask_for(self, waiting: Iterator[Film | None]) -> bool:
+        """Have as many films read as there is room for, several at once: a reader wakes up once.
+
+        Returns:
+            whether there may be more.
+        """
         if self._room.films > DEPTH * self._count - _FILMS_PER_WAKE:
-            return
-        while film := self._unread.popleft() if self._unread else next(waiting, None):
+            return True
+        while True:
+            try:
+                film = self._unread.popleft() if self._unread else next(waiting)
+            except StopIteration:
+                return False
+            if film is None:
+                return True
             if not (self._room.has_place(film) and self._is_asked_for(film)):
                 self._unread.appendleft(film)
-                return
+                return True
             self._room.take(film)
 
     def _is_asked_for(self, film: Film) -> bool:

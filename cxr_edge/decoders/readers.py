@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
+import resource
 import time
 from collections import deque
 from dataclasses import replace
@@ -15,12 +17,14 @@ from cxr_edge.decoders.films import Film
 from cxr_edge.decoders.messages import MAX_SECONDS, MOST_READ_BYTES
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
-from cxr_edge.intake.read import Held
+from cxr_edge.intake.read import MAX_BYTES, Held
 from cxr_edge.types import Reason, Root
 
 DEPTH = 8  # requests that wait in a reader's socket: it goes on while the network computes
 _STARTS_TRIED = 3
 _SECONDS_BETWEEN_STARTS = 0.2
+
+_log = logging.getLogger(__name__)
 
 # A film and why it cannot be read. Without a reason it has its bytes, or is to be asked for again.
 Outcome = tuple[Film, Reason | None]
@@ -100,6 +104,7 @@ class Readers:
         self._decoders = decoders
         self._readers: list[Reader] = []
         self._deaths_at_start = 0
+        self._is_warned = False
 
     def send(self, film: Film) -> bool:
         """Ask for a film; False if every reader has enough to do.
@@ -108,6 +113,7 @@ class Readers:
             DecoderError: none can be started.
         """
         if not self._readers:
+            self._warn_of_limit()
             self._start()
         reader = min(self._readers, key=lambda each: len(each.films))
         return len(reader.films) < DEPTH and reader.send(film)
@@ -148,6 +154,17 @@ class Readers:
         for reader in self._readers:
             reader.kill()
         self._readers.clear()
+
+    def _warn_of_limit(self) -> None:
+        """Say once that larger films will be refused, which no copying again mends."""
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if not self._is_warned and hard != resource.RLIM_INFINITY and hard < MAX_BYTES:
+            self._is_warned = True
+            _log.warning(
+                "warning: no file may be larger than %d bytes here (ulimit -f): larger films "
+                "are io_error",
+                hard,
+            )
 
     def _start(self) -> None:
         self._readers.append(Reader(self._decoders))

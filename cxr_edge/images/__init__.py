@@ -10,7 +10,7 @@ from cxr_edge.types import DecodedImage, Reason
 
 __all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag"]
 
-DECODING_VERSION = 3  # raised when decoding changes a pixel
+DECODING_VERSION = 4  # raised when decoding changes a pixel
 
 _DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
 

@@ -46,7 +46,6 @@ class ImagePixel:
     Attributes:
         photometric: without its spaces and underscores.
         samples: per pixel; 3 of a grey image that is stored as colours.
-        is_planar: whether these follow one another plane by plane, where they are plain.
     """
 
     rows: int
@@ -57,7 +56,6 @@ class ImagePixel:
     is_signed: bool
     photometric: str
     samples: int = 1
-    is_planar: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,7 @@ def openjpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Wor
     """JPEG 2000 and High-Throughput JPEG 2000 through OpenJPEG."""
     from openjpeg.utils import decode_pixel_data
 
+    stream = _up_to_end(stream)
     precision = _checked(_jpeg2000_frame(stream), stream, image)
     _check_tiles(stream)
     with _heeding_complaints():
@@ -194,6 +193,12 @@ def _has_end(stream: bytes) -> bool:
 def _without_surplus(stream: bytes) -> bytes:
     """A JPEG without what a maker put behind its end."""
     return stream if _has_end(stream) else stream[: end_of_image(stream) or None]
+
+
+def _up_to_end(stream: bytes) -> bytes:
+    """The same of JPEG 2000, whose packets hold no marker (ITU-T T.800 B.10.1)."""
+    end = stream.rfind(_END)
+    return stream if end < 0 or _has_end(stream) else stream[: end + len(_END)]
 
 
 def _jpeg_frame(stream: bytes) -> _CodeStream:

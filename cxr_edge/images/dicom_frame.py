@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ _CODE_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 _JP2 = b"\x00\x00\x00\x0cjP  "
 _RLE_SEGMENTS, _RLE_FIRST = 15, 64
 _PIXELS_AT_ONCE = 2**20  # they are widened while they are compared
-_COLOUR_NOISE = 2  # levels of 8 bits: what a conversion to YBR and back adds
+_COLOUR_NOISE = 8  # levels of 8 bits: what conversion to YBR and lossy compression add
 
 
 @dataclass(frozen=True)
@@ -60,23 +61,34 @@ def _grey(words: Words, image: ImagePixel, *, may_be_ybr: bool) -> Words:
     """The one channel of an image whose three are the same, or whose two for colour say of none.
 
     A decoder may give out planes, or YBR whatever the header says: neither matters to a grey image.
+    Of a smooth film even neighbours are much the same; those that belong together are more so.
     """
     noise = _COLOUR_NOISE << (image.bits_stored - 8)
-    neutral = 1 << (image.bits_stored - 1)
-    for colours in (words.reshape(-1, 3), words.reshape(3, -1).T):
-        if _is_grey(colours, noise) or (may_be_ybr and _is_grey(colours, noise, neutral)):
-            return np.ascontiguousarray(colours[:, 0])
-    raise ImageError(Reason.COLOUR_SPACE, "coloured")
+    neutrals = (None, 1 << (image.bits_stored - 1)) if may_be_ybr else (None,)
+    readings = [
+        (_colour(colours, neutral, noise), colours)
+        for neutral in neutrals
+        for colours in (words.reshape(-1, 3), words.reshape(3, -1).T)
+    ]
+    least, colours = min(readings, key=lambda reading: reading[0])
+    if least == math.inf:
+        raise ImageError(Reason.COLOUR_SPACE, "coloured")
+    return np.ascontiguousarray(colours[:, 0])
 
 
-def _is_grey(colours: Words, noise: int, neutral: int | None = None) -> bool:
-    """Whether two channels are as the first one, or neutral, everywhere."""
+def _colour(colours: Words, neutral: int | None, noise: int) -> float:
+    """The sum by which two channels differ from the first one, or from neutral.
+
+    Infinite where a pixel does by more than the noise.
+    """
+    total = 0
     for start in range(0, len(colours), _PIXELS_AT_ONCE):
         levels = colours[start : start + _PIXELS_AT_ONCE].astype(np.int32)
-        grey = levels[:, :1] if neutral is None else neutral
-        if np.abs(levels[:, 1:] - grey).max() > noise:
-            return False
-    return True
+        differences = np.abs(levels[:, 1:] - (levels[:, :1] if neutral is None else neutral))
+        if differences.max() > noise:
+            return math.inf
+        total += int(differences.sum())
+    return total
 
 
 def _native_grey(data: bytes, header: Header, image: ImagePixel) -> Samples:

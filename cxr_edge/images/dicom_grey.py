@@ -73,10 +73,12 @@ def shown(ways: list[Display], words: Words) -> tuple[NDArray[np.uint8], list[In
 
 
 def is_nonconforming(dataset: Dataset) -> bool:
-    """Empty items of LUT sequences, which other readers skip, and decimal commas."""
+    """Empty items of LUT sequences and windows of no width, which are skipped; decimal commas."""
     for keyword in ("ModalityLUTSequence", "VOILUTSequence"):
         if not all(map(_is_lut, items(dataset, keyword))):
             return True
+    if any(None in window or window[1] == 0 for window in _stated_windows(dataset)):
+        return True
     numbers = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth")
     return any("," in part for keyword in numbers for part in texts(dataset, keyword))
 
@@ -210,21 +212,26 @@ def _luts(dataset: Dataset, values: Values, lowest: float) -> Iterator[Way]:
 
 
 def _windows(dataset: Dataset, values: Values) -> Iterator[Way]:
-    """The same by windows, in their order."""
+    """The same by windows, in their order; half a window or one of no width says nothing."""
     function = _code(dataset, "VOILUTFunction") or "LINEAR"
+    for centre, width in _stated_windows(dataset):
+        if centre is not None and width:
+            yield partial(_window, function, values, centre, width)
+
+
+def _stated_windows(dataset: Dataset) -> list[tuple[float | None, float | None]]:
+    """Centres and widths, of which one may be missing."""
     try:
         centres, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
     except ValueError:
         raise ImageError(Reason.VOI_UNSUPPORTED, "window is no number") from None
-    for centre, width in itertools.zip_longest(centres, widths):
-        if centre is not None or width is not None:
-            yield partial(_window, function, values, centre, width)
+    return [pair for pair in itertools.zip_longest(centres, widths) if pair != (None, None)]
 
 
-def _window(function: str, values: Values, centre: float | None, width: float | None) -> Values:
+def _window(function: str, values: Values, centre: float, width: float) -> Values:
     """PS3.3 C.11.2.1.2.1 (LINEAR), C.11.2.1.3.1 (SIGMOID) and C.11.2.1.3.2 (LINEAR_EXACT)."""
-    if centre is None or width is None or not np.isfinite([centre, width]).all():
-        raise ImageError(Reason.VOI_UNSUPPORTED, "half a window")
+    if not np.isfinite([centre, width]).all():
+        raise ImageError(Reason.VOI_UNSUPPORTED, "window is not finite")
     if width < 1 if function == "LINEAR" else width <= 0:
         raise ImageError(Reason.VOI_UNSUPPORTED, "window width")
     if function == "LINEAR" and width == 1:

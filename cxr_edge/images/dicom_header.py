@@ -11,6 +11,7 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import dicom_orientation, dicom_study
 from cxr_edge.images.dicom_codecs import ImagePixel
 from cxr_edge.images.dicom_library import UID, BaseTag, Dataset, Tag, read_dataset
+from cxr_edge.images.dicom_study import has, items
 from cxr_edge.images.dicom_syntax import SYNTAXES, Syntax
 from cxr_edge.images.tail import MAX_PARTS
 from cxr_edge.types import MAX_PIXELS, InputWarning, Reason
@@ -26,7 +27,13 @@ KEYWORDS = (
     *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+# What newer objects put into groups of functions (PS3.3 C.7.6.16): macro, and its elements.
+_MACROS = {
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+}
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _TAGS = [Tag(dicom_study.tag_of(keyword)) for keyword in KEYWORDS]
@@ -38,6 +45,8 @@ _PIXEL_DATA_BYTES = b"\xe0\x7f\x10\x00"
 _READS_PER_ELEMENT = 3
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
+# Of a film that does not say: implicit representations are told from explicit ones as they are met.
+_NOT_STATED_SYNTAX = "1.2.840.10008.1.2.1"
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _RADIOGRAPHS = {
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
@@ -146,7 +155,8 @@ def read_header(data: bytes, asked: Sequence[str] = ()) -> Header:
     _check_class(str(meta.get("MediaStorageSOPClassUID", "")), data)
     if stop.found is None or stop.found[0] == 0:
         raise ImageError(Reason.TRUNCATED, "the file meta information is cut off")
-    uid = str(meta.get("TransferSyntaxUID", ""))
+    stated = str(meta.get("TransferSyntaxUID", ""))
+    uid = stated or _NOT_STATED_SYNTAX
     if uid not in SYNTAXES:
         raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
     syntax = SYNTAXES[uid]
@@ -159,7 +169,27 @@ def read_header(data: bytes, asked: Sequence[str] = ()) -> Header:
     sop_class = str(dataset.get("SOPClassUID", "") or meta.get("MediaStorageSOPClassUID", ""))
     _check_class(sop_class, data)
     vr, position, length = _pixels(stop)
-    return Header(dataset, sop_class, syntax, vr, position, length, stop.is_odd)
+    if not stated and length == UNDEFINED_LENGTH:
+        raise ImageError(Reason.TRANSFER_SYNTAX, "not stated")
+    is_odd = stop.is_odd or not stated or dataset.original_encoding[0] != syntax.is_implicit_vr
+    is_odd |= _take_out_of_groups(dataset)
+    return Header(dataset, sop_class, syntax, vr, position, length, is_odd)
+
+
+def _take_out_of_groups(dataset: Dataset) -> bool:
+    """Put what groups of functions say of the one frame beside the rest; whether they say any."""
+    found = [
+        (macro, keyword)
+        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+        for group in items(dataset, groups)
+        for name, keywords in _MACROS.items()
+        for macro in items(group, name)
+        for keyword in keywords
+        if has(macro, keyword) and not has(dataset, keyword)
+    ]
+    for macro, keyword in found:
+        dataset[dicom_study.tag_of(keyword)] = macro.get_item(keyword)
+    return bool(found)
 
 
 def read_elements(data: bytes, asked: Sequence[str]) -> Dataset:
@@ -204,7 +234,6 @@ def check_image(header: Header, modality: str) -> ImagePixel:
         is_signed=_whole(header, "PixelRepresentation") == 1,
         photometric=photometric,
         samples=samples,
-        is_planar=header.dataset.get("PlanarConfiguration") == 1,
     )
     _check_samples(image)
     return image

@@ -25,9 +25,13 @@ KEYWORDS = (
     *("ContentDate", "AcquisitionDateTime", "AnatomicRegionSequence", "ViewCodeSequence"),
     *("ImageLaterality", "Laterality"),
     *("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription"),
+    *("StudyDescription", "PerformedProcedureStepDescription", "RequestedProcedureDescription"),
+    *("ProjectionEponymousNameCodeSequence", "PatientOrientationCodeSequence"),
     *("PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription"),
     *("PatientBreedCodeSequence", "PatientSexNeutered", "AnatomicalOrientationType"),
+    "ResponsiblePersonRole",
     *("QualityControlImage", "QualityControlSubject", "ImageType", "DerivationDescription"),
+    "DerivationCodeSequence",
 )
 
 _MAX_AGE = 130
@@ -65,6 +69,8 @@ _MADE = re.compile(
     r"|COLLAGE|REPORT|HISTOGRAM|HEAT|RECON|MIP\b|MPR\b|CAD\b|DOSE\b|GRAPH\b)"
 )
 _TAKEN_APART = re.compile(r"\b(SUPPRESS|SUBTRACT|SOFT ?TISSUE|BONE ?(IMAGE|ONLY)|DUAL ?ENERGY)")
+_TEST_PICTURE = re.compile(r"\b(SMPTE|TEST ?(PATTERN|IMAGE)|FLAT ?FIELD|Q[AC]\b|QUALITY (CON|ASS))")
+_ANIMAL = re.compile(r"\b(CANINE|FELINE|EQUINE|VETERINARY|VET|DOG|HUND|CHIEN|PERRO|CANE|KATZE)\b")
 _TEXT = (
     *("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT"),
     *("PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"),
@@ -106,8 +112,7 @@ def noticed(dataset: Dataset) -> list[InputWarning]:
     warnings = {
         InputWarning.UNREADABLE_AGE: _is_age_unreadable(dataset),
         InputWarning.SPECIES: _is_animal(dataset),
-        InputWarning.QUALITY_CONTROL: "YES"
-        in {_label(dataset, word) for word in ("QualityControlImage", "QualityControlSubject")},
+        InputWarning.QUALITY_CONTROL: _is_for_quality_control(dataset),
         InputWarning.IMAGE_TYPE: _is_made(dataset),
     }
     return [warning for warning, holds in warnings.items() if holds]
@@ -215,10 +220,34 @@ def _views(dataset: Dataset) -> Iterator[str]:
         yield "lateral"
 
 
-def _descriptions(dataset: Dataset) -> Iterator[str]:
-    """Free texts of the series, which people or devices write."""
+def _descriptions(dataset: Dataset) -> list[str]:
+    """Free texts of the series, which people or devices write, and modifiers of view and posture.
+
+    Those of a study, which may be of several parts, count where nothing else names the part.
+    """
     keywords = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
-    yield from filter(None, (_label(dataset, keyword) for keyword in keywords))
+    of_series = [_label(dataset, keyword) for keyword in keywords]
+    if not (any(of_series) or _label(dataset, "BodyPartExamined") or any(_body_parts(dataset))):
+        keywords = (
+            *("StudyDescription", "PerformedProcedureStepDescription"),
+            "RequestedProcedureDescription",
+        )
+        of_series = [_label(dataset, keyword) for keyword in keywords]
+    return [*filter(None, of_series), *_modifiers(dataset)]
+
+
+def _modifiers(dataset: Dataset) -> Iterator[str]:
+    """Meanings of the codes that say more of a view: `lordotic`, `lateral decubitus`."""
+    codes = [
+        *items(dataset, "ProjectionEponymousNameCodeSequence"),
+        *(
+            modifier
+            for word in ("View", "PatientOrientation")
+            for item in items(dataset, f"{word}CodeSequence")
+            for modifier in items(item, f"{word}ModifierCodeSequence")
+        ),
+    ]
+    yield from filter(None, (_code(item)[1] for item in codes))
 
 
 def _stated_age(dataset: Dataset) -> float | None:
@@ -270,11 +299,15 @@ def _is_age_unreadable(dataset: Dataset) -> bool:
 
 
 def _is_animal(dataset: Dataset) -> bool:
-    """Species, breed, neutering or the axes of a quadruped: only of animals, but for `human`."""
+    """Species, breed, neutering, an owner or a quadruped's axes: of animals, but for `human`."""
     animals = ("PatientBreedDescription", "PatientSexNeutered")
     if any(_label(dataset, word) for word in animals) or items(dataset, "PatientBreedCodeSequence"):
         return True
     if _label(dataset, "AnatomicalOrientationType") == "QUADRUPED":
+        return True
+    if _label(dataset, "ResponsiblePersonRole") == "OWNER":
+        return True
+    if any(map(_ANIMAL.search, (_label(dataset, "BodyPartExamined"), *_descriptions(dataset)))):
         return True
     species = _label(dataset, "PatientSpeciesDescription")
     codes = [_code(item) for item in items(dataset, "PatientSpeciesCodeSequence")]
@@ -283,9 +316,17 @@ def _is_animal(dataset: Dataset) -> bool:
     return any(value not in _HUMAN_CODES and meaning not in _HUMAN for value, meaning in codes)
 
 
+def _is_for_quality_control(dataset: Dataset) -> bool:
+    """Stated, but for a plain no; or a test picture by what is said of the series."""
+    words = ("QualityControlImage", "QualityControlSubject")
+    stated = {_label(dataset, word) for word in words} - {"", "NO", "N"}
+    return bool(stated) or any(map(_TEST_PICTURE.search, _descriptions(dataset)))
+
+
 def _is_made(dataset: Dataset) -> bool:
     """A derived picture of bone or soft tissue alone, a screen save and the like."""
     kind = re.sub("[^A-Z]+", " ", " ".join(values(dataset, "ImageType")).upper())
-    texts = (_label(dataset, "DerivationDescription"), *_descriptions(dataset))
+    meanings = (_code(item)[1] for item in items(dataset, "DerivationCodeSequence"))
+    texts = (_label(dataset, "DerivationDescription"), *meanings, *_descriptions(dataset))
     apart = (re.sub("[^A-Z]+", " ", words) for words in texts)
     return bool(_MADE.search(kind)) or any(map(_TAKEN_APART.search, apart))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import struct
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,6 +39,12 @@ _MOST_PREVIEWS = 4
 _EXIF_ORIENTATION = 0x0112
 _STORED_BITS = (8, 10, 12, 14, 16)
 _TOO_LARGE = (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339
+_SIGNED = 2
+# Films have 256 greys at least, as in DICOM; a palette's index may be shorter than its colours.
+_FEW_BITS = re.compile("^L;[24]")
+_SIXTEEN_BITS = ";16"
+_DARK = 64  # of 256: 14 of 16 bits
 _COLOUR_CELLS = 64  # a side
 _COLOUR_SPREAD = 24  # levels between the channels of a cell; JPEG noise of a grey film: below 20
 _LEVELS_AT_ONCE = 2**20  # an index array of NumPy takes eight bytes a level
@@ -61,6 +68,7 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
                 image.verify()  # the checksums, which loading the pixels does not look at
         with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
             _check_header(image, image_format, data)
+            layout = _layout(image)  # asking for an orientation may load a PNG
             ending: tuple[InputWarning, ...] = ()
             if isinstance(image, TiffImagePlugin.TiffImageFile):
                 ending = check_complete(image, data)
@@ -70,6 +78,7 @@ def _read(data: bytes, name: str, image_format: str, at_least: int = 0) -> Decod
             # What an orientation turns would lie at another corner of the reduced film.
             reduction = 1 if oriented else _drafted(image, at_least)
             image.load()
+            _check_range(image, layout)
             upright = _opaque(ImageOps.exif_transpose(image) if oriented else image)
             coloured = upright.mode == "RGB" and _is_coloured(upright)
             pixels = _grey(upright, inverted=_is_white_zero_16bit(image))
@@ -158,6 +167,34 @@ def _check_header(image: Image.Image, image_format: str, data: bytes) -> None:
         raise ImageError(Reason.MULTI_FRAME, f"{image.format} with several frames")
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(Reason.TOO_LARGE, f"{image.width} x {image.height} pixels")
+    if _FEW_BITS.search(_layout(image)):
+        raise ImageError(Reason.PIXEL_TYPE, f"layout {_layout(image)}")
+    if _bits_and_format(image) == (8, _SIGNED):
+        raise ImageError(Reason.PIXEL_TYPE, "signed samples of 8 bits")
+
+
+def _layout(image: Image.Image) -> str:
+    """Pillow's name for how the samples lie in the file; known until they are loaded."""
+    tiles = image.tile if isinstance(image, ImageFile.ImageFile) else []
+    arguments = tiles[0].args if tiles else ""
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _bits_and_format(image: Image.Image) -> tuple[int, int]:
+    """Of the first sample of a TIFF's pixels; zeros in other formats."""
+    tags = getattr(image, "tag_v2", {})
+    keys = (_BITS_PER_SAMPLE, _SAMPLE_FORMAT)
+    bits, kind = (tags.get(key, (0,))[0] for key in keys)
+    return int(bits), int(kind)
+
+
+def _check_range(image: Image.Image, layout: str) -> None:
+    """Refuse 16-bit channels that use 14 bits or fewer: Pillow keeps the upper eight of each."""
+    if _SIXTEEN_BITS not in layout or image.mode not in ("RGB", "RGBA", "LA"):
+        return
+    extrema = image.convert("RGB").getextrema()
+    if max(highest for _, highest in extrema) < _DARK:  # type: ignore[misc]
+        raise ImageError(Reason.PIXEL_TYPE, "channels of 16 bits that use fewer")
 
 
 def _others_are_previews(image: Image.Image, data: bytes) -> bool:

@@ -12,7 +12,7 @@ from cxr_edge.intake.terms import View, is_chest, is_other_part, side_view_only,
 from cxr_edge.preprocess import BORDER_RANGE, CLIPPED_SHARE, InnerFilm
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
-GATES_VERSION = 2  # raised when a film gets other warnings
+GATES_VERSION = 3  # raised when a film gets other warnings
 # Pillow is imported where it works: a process that only needs the version starts without.
 VIEW_NOT_STATED = "not stated"
 

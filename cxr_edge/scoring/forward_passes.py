@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import CxrEdgeError
+from cxr_edge.errors import CxrEdgeError, ThreadError
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.runs import Run
@@ -149,11 +149,8 @@ class Passes:
     ) -> Future[tuple[Predictions | None, Doubts]]:
         try:
             return self._threads.submit(self._networks.answer, films, seen)
-        except RuntimeError as error:  # a limit on processes counts threads as well
-            raise CxrEdgeError(
-                f"the network cannot have a thread here: {error}",
-                tip="raise the limit on processes (ulimit -u, pids of the container)",
-            ) from error
+        except RuntimeError as error:
+            raise ThreadError(error) from error
 
 
 @dataclass(frozen=True)

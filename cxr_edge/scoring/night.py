@@ -10,6 +10,7 @@ from pathlib import Path
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import CxrEdgeError, InputError, ReportError
 from cxr_edge.images import is_id_tag
+from cxr_edge.intake.ahead import ahead, wait_for
 from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
@@ -73,6 +74,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         CxrEdgeError: as the tree in `errors` says; the exit codes of the command line are theirs.
     """
     clock = Clock()
+    wait_for(job.inputs)
     out = job.out or Path("reports", clock.run_id)
     check_target(out)
     _check_outside(out, "report", "--out", job.inputs)
@@ -85,7 +87,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     with held(state, job.command):
         work = Work(job.workers, job.batch_size, job.identity_fields)
         content = proven(choice)
-        with observer.signals_held():
+        with observer.signals_at_once():
             runner = load(choice, device, telling_of_cpu(observer), content)
             scope = load_scope(choice.format, choice.spec)
         pipeline = Pipeline(choice, runner, work, observer, decoders, scope)
@@ -169,7 +171,9 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
     """Count the files, where somebody watches: folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
-    return sum(1 for _ in discover(map(Path, job.inputs))) if observer.wants_total else None
+    if not observer.wants_total:
+        return None
+    return sum(map(bool, ahead(discover(map(Path, job.inputs)), lambda: False)))
 
 
 def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:

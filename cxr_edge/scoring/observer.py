@@ -76,8 +76,8 @@ class Observer:
         """Listen for a wish to stop, as long as the context lasts."""
         return nullcontext(StopRequest())
 
-    def signals_held(self) -> AbstractContextManager[None]:
-        """Hold signals back while a native library is imported, if handlers could raise there."""
+    def signals_at_once(self) -> AbstractContextManager[None]:
+        """Let signals end the program while a native library loads, which no handler interrupts."""
         return nullcontext()
 
     def note(self, message: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import RunInterruptedError
+from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Run
@@ -78,7 +79,7 @@ class Pipeline:
                 scorer = Scorer(
                     *(networks, workers, run, settle, *self._batches(), stop, progress, fields)
                 )
-                complete = scorer.score(files)
+                complete = scorer.score(ahead(files, stop))
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
             return progress.known

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr_edge.decoders.pool import Workers
+from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.rows import Entry
@@ -55,7 +56,7 @@ class Scorer:
         if self.ahead < 1:
             raise ValueError(f"passes ahead must be at least 1: {self.ahead}")
 
-    def score(self, files: Iterable[FoundFile]) -> bool:
+    def score(self, files: Iterable[FoundFile | None]) -> bool:
         """Score files and commit a row for each.
 
         A file that was still changing is looked at again at the end, once it has had time to
@@ -63,7 +64,8 @@ class Scorer:
         last.
 
         Args:
-            files: what discovery found; read lazily, so memory does not grow with the folder.
+            files: what discovery found; read lazily, so memory does not grow with the folder. None
+                while it finds nothing.
 
         Returns:
             Whether every file has its row; False after a stop, with what is scored recorded.
@@ -76,7 +78,8 @@ class Scorer:
         changing = self.run.unsettled()
         if changing and self._waited_until(watch.quiet_at, len(changing)):
             # They have been counted.
-            self._decode_and_infer(map(watch.look_again, changing), watch, lambda _: None)
+            again = ahead(map(watch.look_again, changing), self.stop)
+            self._decode_and_infer(again, watch, lambda _: None)
         self._decode_and_infer(slow, watch, self.progress.recorded)
         if unidentified:
             self._identify(unidentified)
@@ -94,17 +97,20 @@ class Scorer:
 
     def _unknown(
         self,
-        files: Iterable[FoundFile],
+        files: Iterable[FoundFile | None],
         watch: _Watch,
         slow: list[FoundFile],
         unidentified: list[FoundFile],
-    ) -> Iterator[FoundFile]:
+    ) -> Iterator[FoundFile | None]:
         """Files that must be read; rows for the others are recorded on the way, lists are filled.
 
         Two that hold a decoder for a minute each would keep a hundred others waiting.
         """
         rows: list[Entry] = []
         for file in itertools.takewhile(lambda _: not self.stop(), files):
+            if file is None:
+                yield None
+                continue
             result = self._result_without_reading(file, watch)
             if result is None:
                 watch.remember(file)
@@ -138,7 +144,7 @@ class Scorer:
         return Result.without_score(file.display, problem) if problem else None
 
     def _decode_and_infer(
-        self, files: Iterable[FoundFile], watch: _Watch, recorded: Callable[[int], None]
+        self, files: Iterable[FoundFile | None], watch: _Watch, recorded: Callable[[int], None]
     ) -> None:
         """In batches; while some are in the network, the films of the next one are collected."""
         batch: list[Item] = []

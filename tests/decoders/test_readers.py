@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.decoders import films as films_module
+from cxr_edge.decoders import pool as pool_module
 from cxr_edge.decoders import readers as readers_module
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.discover import discover
@@ -19,7 +21,7 @@ from cxr_edge.intake.prepared import Prepared
 from cxr_edge.types import FoundFile, Reason
 from tests.decoders.conftest import Evil, Start
 from tests.decoders.harness import BAD, descendants, never, prepared, same, server_of
-from tests.factories import chest, names_in, write_tree
+from tests.factories import chest, names_in, raising, write_tree
 from tests.images.films import png
 from tests.nights import SETTINGS
 
@@ -170,5 +172,8 @@ def test_bytes_of_this_process(films: list[FoundFile]) -> None:
     with Workers(1, SETTINGS) as pool:
         made = pool.prepare_bytes(data, "a0.png")
         assert pool.prepare_bytes(b"", "nothing").result.reason is Reason.EMPTY
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(pool_module, "hold", raising(OSError(errno.EFBIG, "File too large")))
+            assert pool.prepare_bytes(data, "a0.png").result.reason is Reason.IO_ERROR
     expected = prepare(films[0], SETTINGS)
     assert same(made, Prepared(replace(expected.result, modified_utc=""), expected.pixels))

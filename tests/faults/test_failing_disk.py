@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.installed import BINARY, installed
-from tests.factories import names_in
+from tests.factories import names_in, write_tree
 from tests.faults import shim
 from tests.faults.conftest import Figures
 from tests.faults.night import (
@@ -26,12 +27,15 @@ from tests.faults.night import (
     check_tidy,
     check_whole_or_absent,
     cxr_edge,
+    film,
     in_pairs,
     reference,
+    rows_of,
     spread,
     write_films,
 )
 from tests.faults.tiers import LONG, tier
+from tests.images.films import png
 
 # Whole runs, one for each call that fails.
 pytestmark = [installed, pytest.mark.slow]
@@ -156,9 +160,23 @@ def _empty(disk: Path) -> None:
     subprocess.run(["find", str(disk), "-mindepth", "1", "-delete"], check=True)
 
 
-def limited(size: int) -> Callable[[], None]:
+def limited(size: int, most: int | None = None) -> Callable[[], None]:
     """No file may grow beyond so many bytes; Python ignores the signal, the write fails."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    limits = (size, size if most is None else most)
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("most", [300_000, resource.RLIM_INFINITY], ids=["hard", "soft"])
+def test_a_film_larger_than_a_file_may_be(most: int, plan: Plan, tmp_path: Path) -> None:
+    """Sealed memory counts as a file: a reader takes what the hard limit allows, or says so."""
+    noise = np.random.default_rng(7).integers(0, 256, (700, 700), np.uint8)
+    films = {"large.png": png(noise), "small.png": film(1)}
+    ward = Ward(write_tree(tmp_path / "in", films), plan.ward.model)
+    ended = cxr_edge(ward.score(tmp_path), preexec_fn=limited(300_000, most))
+    reasons = {row["path"]: row["reason"] for row in rows_of(tmp_path / "out")}
+    is_hard = most == 300_000
+    assert reasons == {"large.png": "io_error" if is_hard else "", "small.png": ""}
+    assert (b"ulimit -f" in ended.stderr) is is_hard
 
 
 def test_files_that_may_not_grow(plan: Plan, tmp_path: Path, figures: Figures) -> None:

@@ -30,6 +30,41 @@ def colours(photometric: str, *, planar: int = 0, tint: int = 0) -> bytes:
     return written(dataset)
 
 
+def of_noise(levels: Levels, noise: int) -> bytes:
+    """The same three channels, with noise of so many levels in each."""
+    made = np.random.default_rng(4).integers(-noise, noise + 1, (*levels.shape, 3))
+    dataset = of_colours("RGB")
+    dataset.PixelData = (levels[..., np.newaxis] + made).astype(np.uint8).tobytes()
+    dataset["PixelData"].VR = "OB"
+    return written(dataset)
+
+
+def smooth_in_planes() -> tuple[bytes, Levels]:
+    """A film whose neighbours are nearly the same, and its levels; plane by plane."""
+    grey = np.add.outer(np.arange(200), np.arange(300)).astype(np.uint16) // 2
+    levels = np.clip(grey, 0, 255).astype(np.uint8)
+    dataset = header(levels, 8)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
+    dataset.PlanarConfiguration = 1
+    dataset.PixelData = np.stack([levels] * 3).tobytes()
+    dataset["PixelData"].VR = "OB"
+    return written(dataset), levels
+
+
+def without_syntax(data: bytes) -> bytes:
+    """The same film without its Transfer Syntax UID."""
+    start = data.index(b"\x02\0\x10\0UI")
+    return data[:start] + data[start + 8 + data[start + 6] :]
+
+
+def said_to_be(data: bytes, uid: bytes) -> bytes:
+    """The same film with another Transfer Syntax UID."""
+    start = data.index(b"\x02\0\x10\0UI")
+    padded = uid + bytes(len(uid) % 2)
+    stated = struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(padded)) + padded
+    return data[:start] + stated + data[start + 8 + data[start + 6] :]
+
+
 def of_colours(photometric: str) -> Dataset:
     dataset = header(levels_of(8), 8)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, photometric

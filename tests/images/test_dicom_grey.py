@@ -238,15 +238,33 @@ def without(item: Dataset, keyword: str) -> Dataset:
     return item
 
 
-WINDOW_REFUSED: dict[str, dict[str, Any]] = {
-    "unknown function": {"VOILUTFunction": "LOG"},
-    "linear below 1": {"WindowWidth": 0.5},
+# Which say nothing: the film is shown as without any, and the row says so.
+NO_WINDOW_AT_ALL: dict[str, dict[str, Any]] = {
     "linear 0": {"WindowWidth": 0},
-    "negative": {"WindowWidth": -4096},
+    "zeros": {"WindowCenter": 0, "WindowWidth": 0},
     "exact 0": {"VOILUTFunction": "LINEAR_EXACT", "WindowWidth": 0},
     "sigmoid 0": {"VOILUTFunction": "SIGMOID", "WindowWidth": 0},
     "centre without width": {"WindowWidth": None},
     "width without centre": {"WindowCenter": None},
+}
+
+
+@pytest.mark.parametrize("elements", NO_WINDOW_AT_ALL.values(), ids=NO_WINDOW_AT_ALL)
+def test_half_a_window_is_none(elements: dict[str, Any]) -> None:
+    image = decode(film(**elements), "film.dcm")
+    assert np.abs(image.pixels.astype(int) - scene()).max() <= 1
+    assert image.warnings == (InputWarning.NO_WINDOW, InputWarning.NONCONFORMING)
+
+
+def test_a_window_behind_half_a_one_is_used() -> None:
+    elements = {"WindowCenter": [0, 1500], "WindowWidth": [0, 900]}
+    assert np.array_equal(grey_of(**elements), grey_of(WindowCenter=1500, WindowWidth=900))
+
+
+WINDOW_REFUSED: dict[str, dict[str, Any]] = {
+    "unknown function": {"VOILUTFunction": "LOG"},
+    "linear below 1": {"WindowWidth": 0.5},
+    "negative": {"WindowWidth": -4096},
     "far from every sample": {"WindowCenter": 100000, "WindowWidth": 100},
     "LUT of one grey": {"VOILUTSequence": [lut(np.full(4096, 7), 0, 12)]},
     "LUT without data": {"VOILUTSequence": [without(lut(RAMP, 0, 12), "LUTData")]},

@@ -28,13 +28,19 @@ BODY_PART, VIEW, AGE = (
 UNREADABLE_VIEW, UNREADABLE_AGE = InputWarning.UNREADABLE_VIEW, InputWarning.UNREADABLE_AGE
 
 
-def code(value: str = "", scheme: str = "SCT", meaning: str = "") -> list[Dataset]:
+def code(
+    value: str = "", scheme: str = "SCT", meaning: str = "", modifier: str = ""
+) -> list[Dataset]:
     """A code sequence of one item."""
     item = Dataset()
     if value:
         item.CodeValue, item.CodingSchemeDesignator = value, scheme
     if meaning:
         item.CodeMeaning = meaning
+    if modifier:
+        item.ViewModifierCodeSequence = item.PatientOrientationModifierCodeSequence = code(
+            meaning=modifier
+        )
     return [item]
 
 
@@ -79,6 +85,18 @@ STATED: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     "series of both": ({"SeriesDescription": "Chest PA/LAT"}, set()),
     "body part with its view": ({"BodyPartExamined": "CHEST LAT"}, {VIEW}),
     "PA along a row": ({"PatientOrientation": ["P", "F"]}, {VIEW}),
+    "lordotic by its modifier": (
+        {"ViewCodeSequence": code("R-10206", "SRT", modifier="Lordotic")},
+        {VIEW},
+    ),
+    "decubitus by the posture": (
+        {"PatientOrientationCodeSequence": code("102538003", modifier="Lateral decubitus")},
+        {VIEW},
+    ),
+    "supine by the posture": (
+        {"PatientOrientationCodeSequence": code("102538003", modifier="supine")},
+        set(),
+    ),
     # Body part
     "knee by its code": (
         {"AnatomicRegionSequence": code("72696002", meaning="Knee")},
@@ -100,6 +118,16 @@ STATED: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     ),
     "series of knees": ({"BodyPartExamined": "CHEST", "SeriesDescription": "Knie re"}, {BODY_PART}),
     "series of a chest": ({"SeriesDescription": "Routine chest, ward 7"}, set()),
+    "study of knees": ({"StudyDescription": "XR Knee left"}, {BODY_PART}),
+    "study of more than a chest": (
+        {"BodyPartExamined": "CHEST", "StudyDescription": "Shoulder, knee"},
+        set(),
+    ),
+    "step of laterals": ({"PerformedProcedureStepDescription": "Thorax seitlich"}, {VIEW}),
+    "series of a whole infant": (
+        {"BodyPartExamined": "CHEST", "SeriesDescription": "Chest/Abd portable"},
+        {BODY_PART},
+    ),
     # Age
     "grown up by dates": (
         {"PatientAge": "004Y", "PatientBirthDate": "19500101", "StudyDate": "20200101"},
@@ -114,6 +142,9 @@ STATED: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     ),
     "breed": ({"PatientBreedDescription": "Beagle"}, {InputWarning.SPECIES}),
     "neutered": ({"PatientSexNeutered": "ALTERED"}, {InputWarning.SPECIES}),
+    "owner": ({"ResponsiblePersonRole": "OWNER"}, {InputWarning.SPECIES}),
+    "parent": ({"ResponsiblePersonRole": "PARENT"}, set()),
+    "dog by its series": ({"SeriesDescription": "Canine thorax"}, {InputWarning.SPECIES}),
     "quadruped": ({"AnatomicalOrientationType": "QUADRUPED"}, {InputWarning.SPECIES}),
     "human": (
         {
@@ -126,6 +157,14 @@ STATED: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     # Kind of picture
     "quality control": ({"QualityControlImage": "YES"}, {InputWarning.QUALITY_CONTROL}),
     "phantom": ({"QualityControlSubject": "YES"}, {InputWarning.QUALITY_CONTROL}),
+    "quality control in one letter": (
+        {"QualityControlImage": "Y"},
+        {InputWarning.QUALITY_CONTROL},
+    ),
+    "quality control by the series": (
+        {"SeriesDescription": "SMPTE test"},
+        {InputWarning.QUALITY_CONTROL},
+    ),
     "no quality control": ({"QualityControlImage": "NO"}, set()),
     "bone image": (
         {"ImageType": ["DERIVED", "PRIMARY", "BONE"]},
@@ -145,6 +184,10 @@ STATED: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     ),
     "bone suppressed by its derivation": (
         {"DerivationDescription": "Bone suppression applied"},
+        {InputWarning.IMAGE_TYPE},
+    ),
+    "subtraction by its code": (
+        {"DerivationCodeSequence": code("113062", "DCM", "Pixel by pixel subtraction")},
         {InputWarning.IMAGE_TYPE},
     ),
     "bone suppressed by its series": (

@@ -155,7 +155,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "modality": {"Modality": "CT"},
     "class": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"},
     "colour": {"PhotometricInterpretation": "PLANTED"},
-    "window": {"WindowWidth": 0},
+    "window": {"WindowWidth": -1},
     "size": {"Rows": 999},
     "syntax": {"syntax": DEFLATED},
 }

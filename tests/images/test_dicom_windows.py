@@ -39,7 +39,7 @@ CASES: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     "the third of three": (windows(BONE, WHITE, LUNG), {CHOSEN}),
     "one that hides it": (windows(BONE), {CLIPPED}),
     "one that hides it the other way": (windows(WHITE), {InputWarning.BLANK}),
-    "a second one that is none": (windows(LUNG, (0, 0)), set()),
+    "a second one that is none": (windows(LUNG, (0, 0)), {InputWarning.NONCONFORMING}),
     "a LUT that hides it, then a window": (
         {"VOILUTSequence": [lut(np.clip(RAMP * 8 - 28000, 0, 4095), 0, 12)], **windows(LUNG)},
         {CHOSEN},

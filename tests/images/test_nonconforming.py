@@ -22,7 +22,16 @@ from cxr_edge.types import InputWarning, Reason
 from tests.images import dicoms
 from tests.images.dicoms import film, levels_of, lut
 from tests.images.films import encode, scene
-from tests.images.odd_dicoms import colours, packed, palette, with_offsets
+from tests.images.odd_dicoms import (
+    colours,
+    of_noise,
+    packed,
+    palette,
+    said_to_be,
+    smooth_in_planes,
+    with_offsets,
+    without_syntax,
+)
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")
 
@@ -47,6 +56,16 @@ def patched(old: bytes, new: bytes, **elements: Any) -> bytes:
     return data.replace(old, new)
 
 
+def in_groups() -> list[Dataset]:
+    """Groups of functions that hold the window and the rescaling."""
+    window, rescale, group = Dataset(), Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = 2048, 4096
+    rescale.RescaleSlope, rescale.RescaleIntercept = -1, 4095
+    group.FrameVOILUTSequence, group.PixelValueTransformationSequence = [window], [rescale]
+    return [group]
+
+
+NO_WINDOW = {"WindowCenter": None, "WindowWidth": None}
 DECIMALS = {"WindowCenter": "2048.00", "WindowWidth": "4096.00"}
 # Every one is the scene.
 READ: dict[str, Callable[[], bytes]] = {
@@ -78,6 +97,18 @@ READ: dict[str, Callable[[], bytes]] = {
         encode(scene(), "JPEG2000", irreversible=False), levels_of(8), 8, dicoms.J2K_LOSSLESS
     ),
     "two offsets for one frame": lambda: with_offsets(2),
+    "window and slope in shared groups": lambda: film(
+        levels_of(12, inverted=True), SharedFunctionalGroupsSequence=in_groups(), **NO_WINDOW
+    ),
+    "window and slope in the group of a frame": lambda: film(
+        levels_of(12, inverted=True), PerFrameFunctionalGroupsSequence=in_groups(), **NO_WINDOW
+    ),
+    "no transfer syntax": lambda: without_syntax(film()),
+    "no transfer syntax, implicit": lambda: without_syntax(film(syntax=dicoms.IMPLICIT)),
+    "implicit said to be explicit": lambda: said_to_be(
+        film(syntax=dicoms.IMPLICIT), dicoms.EXPLICIT.encode()
+    ),
+    "explicit said to be implicit": lambda: said_to_be(film(), dicoms.IMPLICIT.encode()),
 }
 
 
@@ -86,6 +117,25 @@ def test_is_read_with_a_note(make: Callable[[], bytes]) -> None:
     image = decode(make(), "film.dcm")
     assert np.abs(image.pixels.astype(int) - scene()).max() <= 1
     assert image.warnings == NOTE
+
+
+def test_grey_with_some_noise_in_its_colours() -> None:
+    image = decode(of_noise(scene(), 4), "film.dcm")
+    assert np.abs(image.pixels.astype(int) - scene()).max() <= 4
+    assert image.warnings == NOTE
+
+
+def test_planes_of_a_smooth_film_are_not_taken_for_pixels() -> None:
+    data, levels = smooth_in_planes()
+    assert np.array_equal(decode(data, "film.dcm").pixels, levels)
+
+
+@pytest.mark.parametrize("syntax", [dicoms.J2K_LOSSLESS, dicoms.JPEG_LS])
+@pytest.mark.parametrize("surplus", [bytes(100), b"    ", b"made by"])
+def test_bytes_behind_the_end_of_a_code_stream(syntax: str, surplus: bytes) -> None:
+    stream = dicoms.ENCODERS[syntax](levels_of(12), 12) + surplus
+    data = dicoms.with_code_stream(stream, levels_of(12), 12, syntax)
+    assert np.abs(decode(data, "film.dcm").pixels.astype(int) - scene()).max() <= 1
 
 
 PACKED = {
@@ -136,6 +186,10 @@ REFUSED = {
             [dicoms.rle_stream(levels_of(12), 12)] * 2, levels_of(12), 12, dicoms.RLE
         ),
         Reason.MULTI_FRAME,
+    ),
+    "compressed in no stated way": (
+        without_syntax(film(syntax=dicoms.JPEG_LS)),
+        Reason.TRANSFER_SYNTAX,
     ),
     "zeros in place of the header": (
         film()[: film().index(FIRST)] + bytes(7000),

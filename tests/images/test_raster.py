@@ -36,9 +36,9 @@ def rgb(plane: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(plane).convert("RGB")
 
 
-def samples_16(channels: int) -> NDArray[np.uint16]:
+def samples_16(channels: int, bits: int = 16) -> NDArray[np.uint16]:
     """The scene in every channel of 16 bits, opaque where there is an even number of them."""
-    planes = [in_16_bits()] * channels
+    planes = [in_16_bits(bits)] * channels
     if channels % 2 == 0:
         planes[-1] = np.full_like(planes[0], 0xFFFF)
     return np.stack(planes, axis=2).reshape(HEIGHT, WIDTH * channels)
@@ -101,6 +101,18 @@ REFUSED = {
     "tiff cmyk": (tiff(rgb(scene()).convert("CMYK")), Reason.COLOUR_SPACE),
     "tiff lab": (tiff(rgb(scene()).convert("LAB")), Reason.COLOUR_SPACE),
     "png 1 bit": (png(Image.fromarray(scene()).convert("1")), Reason.PIXEL_TYPE),
+    "png 2 bit": (raw_png(WIDTH, HEIGHT, (2, 0), unfiltered(scene()[:, ::4])), Reason.PIXEL_TYPE),
+    "png 4 bit": (raw_png(WIDTH, HEIGHT, (4, 0), unfiltered(scene()[:, ::2])), Reason.PIXEL_TYPE),
+    # Pillow would leave a nearly black film of these.
+    "png 12 in 16 bit rgb": (
+        raw_png(WIDTH, HEIGHT, (16, 2), unfiltered(samples_16(3, 12))),
+        Reason.PIXEL_TYPE,
+    ),
+    "png 12 in 16 bit with alpha": (
+        raw_png(WIDTH, HEIGHT, (16, 4), unfiltered(samples_16(2, 12))),
+        Reason.PIXEL_TYPE,
+    ),
+    "tiff 8 bit signed": (tiff(tiffinfo={339: 2}), Reason.PIXEL_TYPE),
     "tiff 1 bit": (tiff(Image.fromarray(scene()).convert("1")), Reason.PIXEL_TYPE),
     "tiff floats": (tiff(scene().astype(np.float32)), Reason.PIXEL_TYPE),
     "tiff above 16 bit": (tiff(scene().astype(np.int32) * 1000), Reason.PIXEL_TYPE),
