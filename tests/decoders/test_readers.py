@@ -135,7 +135,7 @@ def test_bytes_in_flight_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """A film as large as all that there is room for still passes, alone."""
     monkeypatch.setattr(films_module, "MAX_BYTES", 100_000)
     monkeypatch.setattr(films_module, "_USUAL_BYTES", 10_000)
-    tree = {f"{number}.txt": b"x" * 30_000 for number in range(9)} | {"large.txt": b"x" * 100_000}
+    tree = {f"{number}.txt": b"\0" * 30_000 for number in range(9)} | {"large.txt": b"\0" * 100_000}
     most = 0
     with Workers(1, SETTINGS) as pool:
         for known in (False, True):
