@@ -259,6 +259,15 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
         assert (kept.numpy() != raw.numpy()).any(), kept.path
 
 
+def test_runs_of_two_seeds_may_share_a_split(films: Path, recipe: Recipe, tmp_path: Path) -> None:
+    other = replace(recipe, seed=2)
+    splits = [
+        training.load(training.TrainingJob(it, films, tmp_path)).split.validation.files
+        for it in (recipe, other, replace(other, split_seed=recipe.seed))
+    ]
+    assert splits[0] == splits[2] != splits[1]
+
+
 def test_the_frozen_resnet_trains_65_parameters() -> None:
     model = build(load_recipe("resnet50v2_50", "report").with_weights("none"), 10)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)

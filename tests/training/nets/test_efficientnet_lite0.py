@@ -16,8 +16,6 @@ from cxr_training.nets import efficientnet_lite0_weights as weights
 from cxr_training.nets.efficientnet_lite0_160 import build_base
 from tests.training.nets.lite0 import REFERENCE, images, reference_shapes, rule_made
 
-pytestmark = pytest.mark.keras
-
 WITH_PACKAGE = pytest.mark.skipif(
     find_spec(weights.PACKAGE) is None, reason=f"{weights.PACKAGE} is not installed"
 )

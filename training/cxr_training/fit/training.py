@@ -104,7 +104,7 @@ def load(job: TrainingJob) -> LoadedData:
     images, skipped = read_images(job)
     say_skipped(skipped)
     say_alone(images)
-    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.patients_seed)
     return LoadedData(split, skipped, teachers)
 
 
@@ -244,7 +244,7 @@ def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
     if unknown:
         grouped = f"validation, patients of {unknown} of {films} films unknown"
     share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
-    return f"{grouped}, {share}, seed {job.recipe.seed}"
+    return f"{grouped}, {share}, seed {job.recipe.patients_seed}"
 
 
 def _describe(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:

@@ -60,5 +60,5 @@ def job_of(folder: Path, labelled: Path) -> tuple[training.TrainingJob, data.Spl
     images, _ = training.read_images(job)
     if images.sha256 != described["data"]["sha256"]:
         raise InputError(f"{labelled} holds other films than {folder} was trained with")
-    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.patients_seed)
     return job, split
