@@ -257,6 +257,11 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
         np.testing.assert_array_equal(kept.numpy(), mean, err_msg=kept.path)
         np.testing.assert_array_equal(resumed.numpy(), mean, err_msg=kept.path)
         assert (kept.numpy() != raw.numpy()).any(), kept.path
+    for kept, resumed, raw in zip(
+        *(it.non_trainable_weights for it in (model, again, last)), strict=True
+    ):
+        np.testing.assert_array_equal(kept.numpy(), resumed.numpy(), err_msg=kept.path)
+        assert (kept.numpy() != raw.numpy()).any(), kept.path  # measured anew for the average
 
 
 def test_runs_of_two_seeds_may_share_a_split(films: Path, recipe: Recipe, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
+from cxr_training.fit.weight_average import refresh_statistics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
@@ -146,8 +147,9 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
         model = folder.model_after(done.epochs_done)
     else:
         model = build(recipe, len(batches))
+    masks = Masks(recipe.seed)
     callbacks = [
-        Masks(recipe.seed),
+        masks,
         Checkpoint(folder, done),
         EpochProgress(recipe.epochs, len(batches)),
     ]
@@ -160,6 +162,10 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
         validation_batch_size=128,
         **fit_options(recipe, split.train),
     )
+    if recipe.optimizer.weight_average:
+        masks.on_epoch_begin(recipe.epochs)
+        films = teachers.films(split.train)
+        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, teachers))
     return model
 
 
