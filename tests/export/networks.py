@@ -38,12 +38,13 @@ FIELDS = {
 NAMES = tuple(CELLS)
 SMALL_NAMES = NAMES[:3]
 RESNET, LITE = NAMES[3], NAMES[5]
+LARGE = (RESNET, LITE)  # shipped with weights in int8
 
 
 def slow_where_large(name: str, *more: str) -> Any:
-    """A parameter; these two take longer to build and convert than all others together."""
+    """A parameter; the large take longer to build and convert than all others together."""
     value = (name, *more) if more else name
-    return pytest.param(value, marks=pytest.mark.slow) if name in (RESNET, LITE) else value
+    return pytest.param(value, marks=pytest.mark.slow) if name in LARGE else value
 
 
 EACH = [slow_where_large(name) for name in NAMES]

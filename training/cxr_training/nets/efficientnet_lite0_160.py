@@ -70,12 +70,12 @@ def build_base(options: NetOptions) -> keras.Model:
     """The convolutions: normalised [N, 160, 160, channels] to [N, 5, 5, 1280]."""
     pretrained = read_weights(options.weights)  # a refusal before the work
     image = keras.Input((SIZE, SIZE, options.channels), name="normalized")
-    x = _convolution(image, "stem", (STEM_FILTERS, 3, 2), options)
+    x = _activated(image, "stem", (STEM_FILTERS, 3, 2), options)
     for number, stage in enumerate(STAGES, start=1):
         for block in range(stage.blocks):
             stride = stage.stride if block == 0 else 1
             x = _block(x, f"block{number}{'abcd'[block]}", stage, stride, options)
-    x = _convolution(x, "top", (TOP_FILTERS, 1, 1), options)
+    x = _activated(x, "top", (TOP_FILTERS, 1, 1), options)
     base = keras.Model(image, x, name=BASE_LAYER)
     if pretrained is not None:
         set_weights(base, pretrained)
@@ -87,26 +87,48 @@ def _block(x: Any, name: str, stage: Stage, stride: int, options: NetOptions) ->
     y = x
     if stage.expansion > 1:
         filters = x.shape[-1] * stage.expansion
-        y = _convolution(y, f"{name}_expand", (filters, 1, 1), options)
+        y = _activated(y, f"{name}_expand", (filters, 1, 1), options)
     y = layers.DepthwiseConv2D(
-        stage.kernel, stride, "same", use_bias=False, name=f"{name}_depthwise_conv"
+        stage.kernel,
+        stride,
+        "same",
+        use_bias=False,
+        depthwise_initializer=_initializer(),
+        name=f"{name}_depthwise_conv",
     )(y)
     y = _normalized(y, f"{name}_depthwise", options)
     y = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(y)
-    y = layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}_project_conv")(y)
-    y = _normalized(y, f"{name}_project", options)
+    y = _convolution(y, f"{name}_project", (stage.filters, 1, 1), options)
     if stride == 1 and x.shape[-1] == stage.filters:
         y = layers.Add(name=f"{name}_add")([x, y])
     return y
 
 
+def _activated(x: Any, name: str, shape: tuple[int, int, int], options: NetOptions) -> Any:
+    """A convolution with ReLU6 behind it."""
+    return layers.ReLU(6.0, name=f"{name}_relu")(_convolution(x, name, shape, options))
+
+
 def _convolution(x: Any, name: str, shape: tuple[int, int, int], options: NetOptions) -> Any:
-    """Filters, kernel size and stride; batch normalisation and ReLU6 behind it."""
+    """Filters, kernel size and stride; batch normalisation behind it."""
     filters, size, stride = shape
-    x = layers.Conv2D(filters, size, stride, "same", use_bias=False, name=f"{name}_conv")(x)
-    return layers.ReLU(6.0, name=f"{name}_relu")(_normalized(x, name, options))
+    x = layers.Conv2D(
+        filters,
+        size,
+        stride,
+        "same",
+        use_bias=False,
+        kernel_initializer=_initializer(),
+        name=f"{name}_conv",
+    )(x)
+    return _normalized(x, name, options)
 
 
 def _normalized(x: Any, name: str, options: NetOptions) -> Any:
     momentum = options.batchnorm_momentum
     return layers.BatchNormalization(momentum=momentum, epsilon=_EPSILON, name=f"{name}_bn")(x)
+
+
+def _initializer() -> Any:
+    """The TensorFlow models' own; Keras's default leaves depthwise kernels next to nothing."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
