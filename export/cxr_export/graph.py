@@ -15,7 +15,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from cxr_training.nets import NETS, NetOptions, resnet18_96, resnet50v2_50
+from cxr_training.nets import (
+    NETS,
+    NetOptions,
+    efficientnet_lite0_160,
+    resnet18_96,
+    resnet50v2_50,
+)
 from cxr_training.nets.blocks import (
     FEATURES_LAYER,
     HEAD_BATCHNORM_LAYER,
@@ -28,7 +34,10 @@ Weights = NDArray[np.float32]
 Layers = dict[str, Any]
 
 # The networks with another network inside, by its name there.
-BASES = {module.BASE_LAYER: module.build_base for module in (resnet50v2_50, resnet18_96)}
+BASES = {
+    module.BASE_LAYER: module.build_base
+    for module in (resnet50v2_50, resnet18_96, efficientnet_lite0_160)
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class InferenceGraph(tf.Module):  # type: ignore[misc]  # tensorflow is untyped 
         self.size = NETS[model.name].size
         self._per_image = isinstance(layers[NORMALIZATION_LAYER], keras.layers.LayerNormalization)
         base = BASES.keys() & layers.keys()
-        self._features = ResNetFeatures(layers, base.pop()) if base else ConvolutionFeatures(layers)
+        self._features = BaseFeatures(layers, base.pop()) if base else ConvolutionFeatures(layers)
         self.head = _head(layers)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -164,18 +173,19 @@ class ConvolutionFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is unt
         return tf.nn.max_pool2d(x, 2, 2, "VALID")
 
 
-class ResNetFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is untyped here
+class BaseFeatures(tf.Module):  # type: ignore[misc]  # tensorflow is untyped here
     """Normalised grey [N, S, S, 1] to [N, h, w, C] through the network that is called `base`."""
 
     def __init__(self, layers: Layers, base: str) -> None:
         """Rebuild the Keras base for one channel; the converters fold its inner layers."""
         super().__init__()
         self._base = BASES[base](NetOptions(channels=1))
+        stem = next(it for it in layers[base].layers if isinstance(it, keras.layers.Conv2D))
         for layer, source in zip(self._base.layers, layers[base].layers, strict=True):
             # Keras numbers unnamed layers over the whole process, and TFLite files carry the names.
             layer.name = source.name
             weights = source.get_weights()
-            if source.name == "conv1_conv":
+            if source is stem:
                 weights[0] = _grey_kernel(weights[0], layers)
             layer.set_weights(weights)
 

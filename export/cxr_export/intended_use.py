@@ -53,7 +53,7 @@ KERMANY_USE = Use(
         "a film cropped closer than usual scores higher: cut by 10 % a side, a large share of the "
         "normal films is flagged",
         "people of another age and other views are scored; they stand in the attention band where "
-        "a DICOM header says so, and without a warning where none does",
+        "a DICOM header says so or the scope gate doubts them, which misses some",
         *_FAILURE_MODES,
     ),
 )

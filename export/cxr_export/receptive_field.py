@@ -10,6 +10,8 @@ from keras import layers
 
 from cxr_edge.model.spec import ReceptiveField
 
+_CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D)
+
 
 def receptive_field(steps: Iterable[Any]) -> ReceptiveField:
     """Part of the input that a cell behind these layers sees, if the borders were far away.
@@ -56,10 +58,10 @@ def _geometry(layer: Any) -> tuple[int, int, int]:
     """
     if isinstance(layer, layers.ZeroPadding2D):
         return 1, 1, layer.padding[0][0]
-    if isinstance(layer, layers.AveragePooling2D | layers.DepthwiseConv2D):
+    if isinstance(layer, layers.AveragePooling2D):
         raise ValueError(f"what {layer.name} sees is not known here")
     _check_plain(layer)
-    if isinstance(layer, layers.Conv2D) and layer.kernel_size[0] > 1:
+    if isinstance(layer, _CONVOLUTIONS) and layer.kernel_size[0] > 1:
         return layer.kernel_size[0], layer.strides[0], _padding(layer)
     if isinstance(layer, layers.MaxPooling2D) and layer.pool_size[0] > 1:
         return layer.pool_size[0], layer.strides[0], 0
@@ -84,7 +86,7 @@ def _padding(layer: Any) -> int:
 
 def _check_plain(layer: Any) -> None:
     """Square and without holes, and pooling without padding: what the networks here are made of."""
-    if isinstance(layer, layers.Conv2D | layers.MaxPooling2D):
+    if isinstance(layer, (*_CONVOLUTIONS, layers.MaxPooling2D)):
         square = getattr(layer, "kernel_size", None) or layer.pool_size
         padded = isinstance(layer, layers.MaxPooling2D) and layer.padding != "valid"
         if len({*square}) > 1 or len({*layer.strides}) > 1 or (padded and max(square) > 1):

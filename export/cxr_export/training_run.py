@@ -82,7 +82,7 @@ def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
         "data_sha256": data["sha256"],
         "train_counts": data["train"],
         "validation_counts": data["validation"],
-        "split": _split(recipe["validation_tenths"], values, data),
+        "split": _split(recipe, values, data),
         "recipe": recipe["name"],
         "pretrained_weights": recipe["model"]["weights"],
         "teachers": [_teacher(about) for about in values.get("teachers", [])],
@@ -107,8 +107,10 @@ def _features(values: dict[str, Any] | None) -> FeatureDistribution | None:
     return None if values is None else read(FeatureDistribution, values, "features")
 
 
-def _split(tenths: int, values: dict[str, Any], data: dict[str, Any]) -> str:
-    held_out = f"{tenths}0 % of patients held out, seed {values['seed']}"
+def _split(recipe: dict[str, Any], values: dict[str, Any], data: dict[str, Any]) -> str:
+    seed = recipe.get("split_seed", -1)  # younger than the first runs
+    seed = values["seed"] if seed < 0 else seed
+    held_out = f"{recipe['validation_tenths']}0 % of patients held out, seed {seed}"
     unknown = data.get("unknown_patients", 0)  # not in runs of before it was counted
     if not unknown:
         return held_out

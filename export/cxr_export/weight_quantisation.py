@@ -66,7 +66,7 @@ def snap(model: keras.Model) -> None:
         values = np.asarray(weight)
         if _is_kernel(values):
             scale = _input_scale(model, weight)
-            weight.assign(pack(values * scale, values.ndim - 1).unpacked() / scale)
+            weight.assign(pack(values * scale, _keras_axis(values)).unpacked() / scale)
 
 
 def _input_scale(model: keras.Model, weight: keras.Variable) -> Any:
@@ -88,9 +88,19 @@ def _is_kernel(values: NDArray[np.generic]) -> bool:
     return values.dtype == np.float32 and values.ndim >= 2 and values.size >= MIN_ELEMENTS
 
 
-def _output_axis(values: NDArray[np.float32]) -> int:
-    """Both formats put a convolution's output channels first and a matrix's last."""
+def _keras_axis(values: NDArray[np.generic]) -> int:
+    """Output channels are last; of a depthwise kernel [height, width, channels, 1] last but one."""
+    return values.ndim - (2 if values.ndim == 4 and values.shape[3] == 1 else 1)
+
+
+def _onnx_axis(values: NDArray[np.float32]) -> int:
+    """Output channels are a convolution's first axis, and a matrix's last."""
     return 0 if values.ndim == 4 else values.ndim - 1
+
+
+def _tflite_axis(values: NDArray[np.float32]) -> int:
+    """The same, but for a depthwise kernel [1, height, width, channels]."""
+    return 3 if values.ndim == 4 and values.shape[0] == 1 else _onnx_axis(values)
 
 
 def pack_onnx(model: onnx.ModelProto) -> None:
@@ -103,7 +113,7 @@ def pack_onnx(model: onnx.ModelProto) -> None:
         values = numpy_helper.to_array(tensor)
         if not _is_kernel(values):
             continue
-        packed = pack(values, _output_axis(values))
+        packed = pack(values, _onnx_axis(values))
         levels, wide, scale = (f"{tensor.name}_{part}" for part in ("levels", "wide", "scale"))
         model.graph.initializer.remove(tensor)
         model.graph.initializer.append(numpy_helper.from_array(packed.levels, levels))
@@ -126,7 +136,7 @@ def pack_tflite(content: bytes) -> bytes:
         values = _constant(model, tensor)
         if values is None or not _is_kernel(values):
             continue
-        graph.tensors.append(_stored(model, tensor, pack(values, _output_axis(values))))
+        graph.tensors.append(_stored(model, tensor, pack(values, _tflite_axis(values))))
         tensor.buffer = 0  # by convention the empty buffer: now computed, no longer stored
         expand = schema.OperatorT()
         expand.opcodeIndex = dequantize

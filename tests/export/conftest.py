@@ -52,7 +52,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def network() -> Callable[[str, str], keras.Model]:
-    """`network(name, normalization)`: one of the eight randomised networks; not to be changed."""
+    """`network(name, normalization)`: one of the randomised networks; not to be changed."""
     from tests.export.networks import random_network
 
     return cache(random_network)
@@ -78,16 +78,16 @@ def saved(
 
 @pytest.fixture(scope="session")
 def converted(saved: Callable[[str], Path]) -> Callable[[str], Converted]:
-    """`converted(name)`: a saved network in both formats; the ResNet on its int8 grid."""
+    """`converted(name)`: a saved network in both formats; the large on their int8 grid."""
     from cxr_export import onnx, tflite, weight_quantisation
     from cxr_export.graph import InferenceGraph
     from cxr_export.source import load_source
-    from tests.export.networks import RESNET, Converted
+    from tests.export.networks import LARGE, Converted
 
     @cache
     def convert(name: str) -> Converted:
         model = load_source(saved(name)).model
-        if name == RESNET:
+        if name in LARGE:
             weight_quantisation.snap(model)
         graph = InferenceGraph(model)
         return Converted(model, graph, onnx.convert(graph), tflite.convert(graph))

@@ -25,6 +25,7 @@ CELLS = {
     "cnn3_128": (14, 14),
     "resnet50v2_50": (2, 2),
     "resnet18_96": (6, 6),
+    "efficientnet_lite0_160": (5, 5),
 }
 FIELDS = {
     "cnn3_50": ReceptiveField(10.5, 8.0, 21),
@@ -32,19 +33,21 @@ FIELDS = {
     "cnn3_128": ReceptiveField(10.5, 8.0, 21),
     "resnet50v2_50": ReceptiveField(0.5, 32.0, 483),
     "resnet18_96": ReceptiveField(8.5, 16.0, 217),
+    "efficientnet_lite0_160": ReceptiveField(31.5, 32.0, 851),
 }
 NAMES = tuple(CELLS)
 SMALL_NAMES = NAMES[:3]
-RESNET = NAMES[3]
+RESNET, LITE = NAMES[3], NAMES[5]
+LARGE = (RESNET, LITE)  # shipped with weights in int8
 
 
-def slow_for_resnet(name: str, *more: str) -> Any:
-    """A parameter; the ResNet takes longer to build and convert than all others together."""
+def slow_where_large(name: str, *more: str) -> Any:
+    """A parameter; the large take longer to build and convert than all others together."""
     value = (name, *more) if more else name
-    return pytest.param(value, marks=pytest.mark.slow) if name == RESNET else value
+    return pytest.param(value, marks=pytest.mark.slow) if name in LARGE else value
 
 
-EACH = [slow_for_resnet(name) for name in NAMES]
+EACH = [slow_where_large(name) for name in NAMES]
 
 # Keras 3.15 reads its variables with np.array(x); they do not know NumPy 2's `copy` keyword yet.
 reads_keras_variables = pytest.mark.filterwarnings(

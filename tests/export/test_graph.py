@@ -26,12 +26,12 @@ from tests.export.networks import (
     probability,
     random_network,
     reads_keras_variables,
-    slow_for_resnet,
+    slow_where_large,
 )
 
 pytestmark = reads_keras_variables
 
-CASES = [slow_for_resnet(name, kind) for name in NAMES for kind in ("rescale", "per_image")]
+CASES = [slow_where_large(name, kind) for name in NAMES for kind in ("rescale", "per_image")]
 
 Network = Callable[[str, str], keras.Model]
 Images = NDArray[np.uint8]

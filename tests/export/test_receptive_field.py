@@ -18,7 +18,15 @@ from cxr_training.nets import NETS
 from cxr_training.nets.blocks import FEATURES_LAYER
 from cxr_training.nets.resnet50v2_50 import BASE_LAYER
 from tests.export.films import films
-from tests.export.networks import CELLS, EACH, FIELDS, RESNET, SMALL_NAMES, reads_keras_variables
+from tests.export.networks import (
+    CELLS,
+    EACH,
+    FIELDS,
+    LITE,
+    RESNET,
+    SMALL_NAMES,
+    reads_keras_variables,
+)
 
 pytestmark = reads_keras_variables
 
@@ -123,8 +131,19 @@ def test_a_block_that_steps_lies_between_its_two_ways(network: Network) -> None:
     assert 0 < middle - (field.first_centre + 12 * field.stride) <= field.stride / 2
 
 
+@pytest.mark.slow
+def test_inside_efficientnet_lite0(network: Network) -> None:
+    """Depthwise convolutions of 3 and 5 pixels, which step and pad unevenly."""
+    base = network(LITE, "rescale").get_layer("efficientnet_lite0")
+    field = receptive_field(steps_to(base, "block3b_add"))
+    assert field == ReceptiveField(7.5, 8.0, 67)
+    found = moving(keras.Model(base.input, base.get_layer("block3b_add").output), 160, 1)
+    assert found == {cell: seen(field, cell, 160) for cell in found}
+
+
 ODD = {
     "padded pooling": layers.MaxPooling2D(3, padding="same"),
+    "oblong depthwise": layers.DepthwiseConv2D((3, 5)),
     "oblong": layers.Conv2D(1, (3, 5)),
     "of two strides": layers.Conv2D(1, 3, strides=(1, 2)),
     "with holes": layers.Conv2D(1, 3, dilation_rate=2),

@@ -15,7 +15,6 @@ from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_export.source import load_source
 from cxr_export.training_run import load_run
-from cxr_training.nets import NETS
 from tests.export.networks import reads_keras_variables
 from tests.factories import Change, drop, set_value
 
@@ -96,6 +95,19 @@ def test_thresholds_about_other_pixels_are_refused(
     (path / "run.json").write_text(json.dumps(values))
     with pytest.raises(ExportError, match=f"preprocessing {seen_through or 1}, this is"):
         load_source(path)
+
+
+@pytest.mark.parametrize(("split_seed", "stated"), [(-1, 42), (7, 7)])
+def test_the_split_is_told_by_its_own_seed(
+    split_seed: int, stated: int, run_folder: Path, tmp_path: Path
+) -> None:
+    path = copied_run(run_folder, tmp_path)
+    values = json.loads((path / "run.json").read_text())
+    values["seed"], values["recipe"]["split_seed"] = 42, split_seed
+    (path / "run.json").write_text(json.dumps(values))
+    run = load_source(path).run
+    assert run is not None
+    assert run.training.split.endswith(f"seed {stated}")
 
 
 def test_options_that_are_gone_are_read_at_their_defaults_alone(
@@ -234,7 +246,7 @@ def test_a_run_without_its_predictions_is_refused(run_folder: Path, tmp_path: Pa
         load_source(path)
 
 
-@pytest.mark.parametrize("net", sorted(NETS))
+@pytest.mark.parametrize("net", sorted(path.name for path in (models_dir() / "sources").iterdir()))
 def test_what_ships_was_measured_on_films_as_the_runtime_prepares_them(net: str) -> None:
     """Also a network that is too large for the repository: its run is there."""
     run = load_run(models_dir() / "sources" / net)

@@ -30,6 +30,7 @@ from cxr_export.weight_quantisation import LEVELS, MIN_ELEMENTS, pack, pack_onnx
 from tests.export.films import films
 from tests.export.networks import (
     EACH,
+    LARGE,
     RESNET,
     Converted,
     logits,
@@ -102,8 +103,8 @@ def snapped(
     converted: Callable[[str], Converted],
 ) -> keras.Model:
     """A saved network moved onto its grid."""
-    if request.param == RESNET:
-        return converted(RESNET).model
+    if request.param in LARGE:
+        return converted(request.param).model
     model = load_source(saved(request.param)).model
     snap(model)
     return model
@@ -140,10 +141,10 @@ class Packed:
         return first, second
 
 
-@pytest.fixture(scope="module")
-def packed(converted: Callable[[str], Converted]) -> Packed:
-    """The ResNet: it takes longer to convert than everything else here together."""
-    network = converted(RESNET)
+@pytest.fixture(scope="module", params=LARGE)
+def packed(request: pytest.FixtureRequest, converted: Callable[[str], Converted]) -> Packed:
+    """The large ones: they take longer to convert than everything else here together."""
+    network = converted(request.param)
     model = onnx.ModelProto()
     model.CopyFrom(network.onnx)
     pack_onnx(model)
@@ -153,8 +154,10 @@ def packed(converted: Callable[[str], Converted]) -> Packed:
 @pytest.mark.slow
 def test_packed_files_are_a_quarter_of_the_size(packed: Packed) -> None:
     floats = 4 * packed.network.model.count_params()
-    assert len(packed.onnx) == pytest.approx(floats / 4, rel=0.03)
-    assert len(packed.tflite) == pytest.approx(floats / 4, rel=0.03)
+    # The other has more kernels that are too small to pack.
+    tolerance = 0.03 if packed.network.model.name == RESNET else 0.15
+    assert len(packed.onnx) == pytest.approx(floats / 4, rel=tolerance)
+    assert len(packed.tflite) == pytest.approx(floats / 4, rel=tolerance)
 
 
 @pytest.mark.slow
@@ -224,15 +227,18 @@ def large_onnx(shape: tuple[int, ...], node: Any) -> onnx.ModelProto:
     ("operator", "weights", "data", "axis"),
     [
         ("Conv", (128, 16, 3, 3), (1, 16, 8, 8), 0),
+        ("Conv", (480, 1, 5, 5), (1, 480, 8, 8), 0),
         ("MatMul", (128, 96), (2, 128), 1),
         ("MatMul", (2, 128, 96), (2, 1, 128), 2),
     ],
-    ids=["convolution", "matrix", "matrix per cell"],
+    ids=["convolution", "depthwise", "matrix", "matrix per cell"],
 )
 def test_onnx_scales_run_along_the_output_channels(
     operator: str, weights: tuple[int, ...], data: tuple[int, ...], axis: int
 ) -> None:
-    model = large_onnx(weights, onnx.helper.make_node(operator, ["x", "w"], ["y"]))
+    groups = {"group": weights[0]} if weights[1] == 1 else {}
+    node = onnx.helper.make_node(operator, ["x", "w"], ["y"], **groups)
+    model = large_onnx(weights, node)
     original = numpy_helper.to_array(model.graph.initializer[0])
     pack_onnx(model)
     stored = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
@@ -242,7 +248,7 @@ def test_onnx_scales_run_along_the_output_channels(
     x = np.random.default_rng(0).normal(0, 1, data).astype(np.float32)
     (got,) = session.run(["y"], {"x": x})
     rounded = pack(original, axis).unpacked()
-    reference = large_onnx(weights, onnx.helper.make_node(operator, ["x", "w"], ["y"]))
+    reference = large_onnx(weights, node)
     reference.graph.initializer[0].CopyFrom(numpy_helper.from_array(rounded, "w"))
     (expected,) = onnxruntime.InferenceSession(reference.SerializeToString()).run(["y"], {"x": x})
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())

@@ -265,6 +265,20 @@ def test_a_finished_run_keeps_the_average_of_its_weights(
         np.testing.assert_array_equal(kept.numpy(), mean, err_msg=kept.path)
         np.testing.assert_array_equal(resumed.numpy(), mean, err_msg=kept.path)
         assert (kept.numpy() != raw.numpy()).any(), kept.path
+    for kept, resumed, raw in zip(
+        *(it.non_trainable_weights for it in (model, again, last)), strict=True
+    ):
+        np.testing.assert_array_equal(kept.numpy(), resumed.numpy(), err_msg=kept.path)
+        assert (kept.numpy() != raw.numpy()).any(), kept.path  # measured anew for the average
+
+
+def test_runs_of_two_seeds_may_share_a_split(films: Path, recipe: Recipe, tmp_path: Path) -> None:
+    other = replace(recipe, seed=2)
+    splits = [
+        training.load(training.TrainingJob(it, films, tmp_path)).split.validation.files
+        for it in (recipe, other, replace(other, split_seed=recipe.seed))
+    ]
+    assert splits[0] == splits[2] != splits[1]
 
 
 def test_the_frozen_resnet_trains_65_parameters() -> None:

@@ -15,7 +15,7 @@ from cxr_export.source import load_source
 from cxr_training.films.data import LabelledFile, find_labelled
 from cxr_training.fit.run import PREDICTIONS_FILE
 from cxr_training.fit.teachers import load_teachers
-from cxr_training.judge.judge_again import judge_again
+from cxr_training.judge.judge_again import job_of, judge_again
 from cxr_training.support.writing import write_table
 from tests.training.helpers import command_line, saves_keras_variables, table
 
@@ -59,6 +59,14 @@ def test_then_it_exports_and_teaches_nobody(old: Path, films: Path) -> None:
     assert teacher.preprocessing_version == 1 < PREPROCESSING_VERSION
     judge_again(old, films)  # what it learnt from is not forgotten by a second time
     assert load_teachers([old], 0.5).members[0].preprocessing_version == 1
+
+
+def test_a_split_of_another_seed_is_found_again(old: Path, films: Path) -> None:
+    _, split = job_of(old, films)
+    described = json.loads((old / "run.json").read_text())
+    described["recipe"] |= {"split_seed": described["seed"], "seed": 7}
+    (old / "run.json").write_text(json.dumps(described))
+    assert job_of(old, films)[1].validation.files == split.validation.files
 
 
 def test_other_films_judge_nothing(old: Path, films: Path, tmp_path: Path) -> None:

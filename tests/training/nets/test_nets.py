@@ -1,4 +1,4 @@
-"""The networks against the layer tables that the source report prints, and one of ours."""
+"""The networks against the layer tables that the source report prints, and a ResNet of ours."""
 
 from __future__ import annotations
 
@@ -176,6 +176,7 @@ def test_the_table_of_networks_is_complete() -> None:
         "cnn3_128": 128,
         "resnet50v2_50": 50,
         "resnet18_96": 96,
+        "efficientnet_lite0_160": 160,
     }
     assert all(net.name == name for name, net in NETS.items())
 

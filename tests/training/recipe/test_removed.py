@@ -23,6 +23,9 @@ RECIPES = {
     "cnn3_50.tuned": "f21330c1732b026b89c46b4b71b69716fbcf6691d275be40c8d7e81ae89c3fec",
     "cnn4_50.report": "9bad0e0f7f19f7e263e39cade7133e20a8cb11ef352c1c1fa225ad4ca2db0235",
     "cnn4_50.tuned": "5d3f4f287d17c0aa8c7ab486398f6d090d74d119cda5f73034515ef9daa6ff12",
+    "efficientnet_lite0_160.tuned": (
+        "e7fa7a05b3eee79211d745633d4e32c8b4571ba51c42455436f328347017bc64"
+    ),
     "resnet18_96.distilled": "2648a858e57621c3096a5316f257013d9e159fcecb9401da886fc82e91089599",
     "resnet18_96.tuned": "a1d5cd9128075bf2f7ae120e80f07ce4691715d7c264e04b90c7788718a8f8a9",
     "resnet50v2_50.distilled": "d4fb0d867f457b10125eda760da9ff1c5b4cbc9a8d7ce96890d77f9b666a4caf",

@@ -33,6 +33,7 @@ from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
+from cxr_training.fit.weight_average import refresh_statistics
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.support.progress import console, item_bar
@@ -112,7 +113,7 @@ def load(job: TrainingJob) -> LoadedData:
     teachers = load_teachers(job.teachers, job.recipe.distillation)
     images, skipped = read_images(job)
     say_about(images, skipped)
-    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.patients_seed)
     return LoadedData(split, skipped, teachers)
 
 
@@ -164,8 +165,9 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
         model = folder.model_after(done.epochs_done)
     else:
         model = build(recipe, len(batches))
+    masks = Masks(recipe.seed)
     callbacks = [
-        Masks(recipe.seed),
+        masks,
         Checkpoint(folder, done),
         EpochProgress(recipe.epochs, len(batches)),
     ]
@@ -178,6 +180,10 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
         validation_batch_size=128,
         **fit_options(recipe, split.train),
     )
+    if recipe.optimizer.weight_average:
+        masks.on_epoch_begin(recipe.epochs)
+        films = teachers.films(split.train)
+        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, teachers))
     return model
 
 
@@ -253,7 +259,7 @@ def _data_name(job: TrainingJob, validation: data.ImageSet) -> str:
     if unknown:
         grouped = f"validation, patients of {unknown} of {films} films unknown"
     share = f"{job.recipe.validation_tenths}0 % of {job.data.resolve().name}{job.without}"
-    return f"{grouped}, {share}, seed {job.recipe.seed}{_classes(job)}"
+    return f"{grouped}, {share}, seed {job.recipe.patients_seed}{_classes(job)}"
 
 
 def _classes(job: TrainingJob) -> str:

@@ -67,7 +67,7 @@ def job_of(
     images, _ = training.read_images(job)
     if images.sha256 != described["data"]["sha256"]:
         raise InputError(f"{labelled} holds other films than {folder} was trained with")
-    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.seed)
+    split = data.split_by_patient(images, job.recipe.validation_tenths, job.recipe.patients_seed)
     if {file.name for file in split.validation.files} != run.validated_on(folder):
         raise InputError(
             f"{folder} was validated on other films of {labelled}: patients were told otherwise",

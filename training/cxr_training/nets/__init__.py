@@ -1,4 +1,4 @@
-"""The four networks of the source report and one of ours: a module each, one table for all."""
+"""The four networks of the source report and two of ours: a module each, one table for all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import keras
 
-from cxr_training.nets import cnn3_50, cnn3_128, cnn4_50, resnet18_96, resnet50v2_50
+from cxr_training.nets import (
+    cnn3_50,
+    cnn3_128,
+    cnn4_50,
+    efficientnet_lite0_160,
+    resnet18_96,
+    resnet50v2_50,
+)
 from cxr_training.nets.blocks import NetOptions
 
 __all__ = ["NETS", "Net", "NetOptions"]
@@ -23,7 +30,8 @@ class Net:
     has_pretrained_base: bool
 
 
+_PRETRAINED = (resnet50v2_50, efficientnet_lite0_160)
 NETS = {
-    module.NAME: Net(module.NAME, module.SIZE, module.build, module is resnet50v2_50)
-    for module in (cnn3_50, cnn4_50, cnn3_128, resnet50v2_50, resnet18_96)
+    module.NAME: Net(module.NAME, module.SIZE, module.build, module in _PRETRAINED)
+    for module in (cnn3_50, cnn4_50, cnn3_128, *_PRETRAINED, resnet18_96)
 }

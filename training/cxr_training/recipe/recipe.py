@@ -26,6 +26,8 @@ class Recipe:
     """One training run. Field names are the TOML keys.
 
     Attributes:
+        split_seed: seed of the split by patient, so that runs of several seeds can be compared and
+            teach the same student; -1 for `seed`. `train --folds` splits by its own seeds.
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
     """
 
@@ -34,6 +36,7 @@ class Recipe:
     epochs: int
     batch_size: int = 32
     seed: int = 42
+    split_seed: int = later(-1)
     shuffle: bool = True
     validation_tenths: int = 2
     class_weights: bool = True
@@ -51,6 +54,8 @@ class Recipe:
             raise ValueError("epochs and batch_size must be at least 1")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be 0 to 4294967295: {self.seed}")
+        if not -1 <= self.split_seed < 2**32:
+            raise ValueError(f"split_seed must be -1 to 4294967295: {self.split_seed}")
         if not 1 <= self.validation_tenths <= 5:
             raise ValueError(f"validation_tenths must be 1 to 5: {self.validation_tenths}")
         if not 0 <= self.label_smoothing < 1:
@@ -68,6 +73,11 @@ class Recipe:
             raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
         if self.freeze_base and not NETS[self.net].has_pretrained_base:
             raise ValueError(f"{self.net} has no base that could be frozen")
+
+    @property
+    def patients_seed(self) -> int:
+        """Seed of the split by patient."""
+        return self.seed if self.split_seed < 0 else self.split_seed
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
