@@ -194,14 +194,6 @@ def test_a_decoder_loads_no_backend_and_what_its_films_need(kind: str, tmp_path:
     assert kind == "dicom" or not loaded & unused
 
 
-def test_what_cards_say_about_scores_costs_a_run_nothing(tmp_path: Path) -> None:
-    films = write_tree(tmp_path / "in", {"a.txt": b"hello"})
-    options = (str(films), "--settle", "0", "--model", "cnn3_50", "-q")
-    loaded = modules(MAIN, "score", *options, "--out", str(tmp_path / "out"), returncode=3)
-    assert "cxr_edge.model.spec" in loaded
-    assert "cxr_edge.model.reliability" not in loaded
-
-
 def test_listing_models_loads_no_backend() -> None:
     loaded = main("models", "list")
     assert not loaded & (HEAVY | {"onnxruntime", "ai_edge_litert", "PIL"})

@@ -59,11 +59,8 @@ def test_links_lead_to_sections() -> None:
 
 HOSTILE = [
     "<script>alert(1)</script>",
-    "</td></tr></table></section>",
     "\"' onmouseover=alert(1)",
     "{{ 7 * 7 }} {% raw %}",
-    "&lt;&amp;&#60;",
-    "]]><![CDATA[",
 ]
 
 

@@ -31,23 +31,10 @@ def test_the_report_names_both_classes() -> None:
     assert rows["PNEUMONIA"] == ["0.750", "0.750", "0.750", "4"]
 
 
-def test_operating_points_say_what_they_were_chosen_on() -> None:
-    points = validation_metrics(LABELS, SCORES, "seven films").operating_points
-    assert set(points) == {"screening", "balanced"}
-    assert {point.data for point in points.values()} == {"seven films"}
-
-
 def test_everything_called_pneumonia_is_no_crash() -> None:
     metrics = validation_metrics(LABELS, np.full(7, 0.9), "x")
     assert metrics.confusion.tolist() == [[0, 3], [0, 4]]
     assert metrics.auc == 0.5
-
-
-def test_to_dict_is_plain_json() -> None:
-    figures = validation_metrics(LABELS, SCORES, "x").to_dict()
-    assert json.loads(json.dumps(figures)) == figures
-    assert figures["confusion_at_0.5"] == [[2, 1], [1, 3]]
-    assert set(figures) == {"auc", "accuracy_at_0.5", "log_loss", "confusion_at_0.5"}
 
 
 def test_changed_films_are_judged_and_choose_nothing() -> None:

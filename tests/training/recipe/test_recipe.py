@@ -90,19 +90,6 @@ def test_report_recipes_keep_the_reports_quirks(net: str) -> None:
     assert (recipe.label_smoothing, recipe.model.dropout_scale) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("net", REPORT)
-def test_only_the_resnet_of_the_report_is_frozen_and_pretrained(net: str) -> None:
-    recipe = load_recipe(net, "report")
-    resnet = net == "resnet50v2_50"
-    assert recipe.freeze_base is resnet
-    assert recipe.model.weights == ("imagenet" if resnet else "none")
-
-
-@pytest.mark.parametrize("net", REPORT)
-def test_tuned_recipes_need_no_download(net: str) -> None:
-    assert load_recipe(net, "tuned").model.weights == "none"
-
-
 def test_a_file_in_the_working_folder_needs_no_slash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,16 +175,6 @@ def test_a_missing_recipe_names_the_shipped_ones(which: str) -> None:
     assert "cnn3_50.tuned.toml" in refused.value.tip
 
 
-def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="cannot be read"):
-        load_recipe("cnn3_50", f"{tmp_path}/")
-
-
-def test_an_unknown_network_has_no_recipe() -> None:
-    with pytest.raises(RecipeError, match="no recipe 'tuned' for vgg"):
-        load_recipe("vgg", "tuned")
-
-
 def test_the_hash_ignores_layout_and_comments(tmp_path: Path) -> None:
     plain = load(tmp_path, MINIMAL + "[optimizer]\nlearning_rate = 0.001\n")
     text = "# a comment\nepochs=1\nnet   = 'cnn3_50'\n\nname = 'x'\n"
@@ -248,12 +225,6 @@ def test_what_ships_follows_from_its_recipe(net: str) -> None:
     described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
     which = "distilled" if described.get("teachers") else "tuned"
     assert load_recipe(net, which).sha256() == described["recipe_sha256"]
-
-
-def test_hashes_of_the_shipped_recipes_differ() -> None:
-    paths = list(recipes_dir().glob("*.toml"))
-    hashes = {load_recipe(*path.stem.split(".")).sha256() for path in paths}
-    assert len(hashes) == len(paths)
 
 
 def test_only_a_pretrained_base_can_be_frozen(tmp_path: Path) -> None:
