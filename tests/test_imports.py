@@ -110,19 +110,13 @@ def test_every_module_is_seen() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["score", "--help"], ["report", "--help"], ["--version"]],
-    ids=" ".join,
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"]], ids=" ".join)
 def test_help_loads_next_to_nothing(arguments: list[str]) -> None:
-    loaded = main(*arguments)
-    assert not loaded & (
-        HEAVY
-        | DICOM
-        | {"numpy", "PIL", "onnxruntime", "ai_edge_litert", "rich", "jinja2", "msgspec"}
-    )
-    assert not modules(MAIN, *arguments) & (SERVICES | DISPLAY)
+    """A package that is loaded is a module of that name."""
+    backends = {"onnxruntime", "ai_edge_litert"}
+    unneeded = {"numpy", "PIL", "rich", "jinja2", "msgspec"} | backends
+    loaded = modules(MAIN, *arguments)
+    assert not loaded & (HEAVY | DICOM | SERVICES | DISPLAY | unneeded)
 
 
 def test_the_help_of_train_lists_recipes_and_loads_nothing_else_that_is_heavy() -> None:

@@ -149,22 +149,6 @@ def test_a_kill_at_k_leaves_what_was_done(
     assert made == ([done - 1] if done else [])
 
 
-def test_a_kill_is_exact_among_threads(library: Path, tmp_path: Path) -> None:
-    threads = """
-import os, sys, threading
-def write(name):
-    file = os.open(sys.argv[1] + "/" + name, os.O_CREAT | os.O_WRONLY)
-    while True: os.write(file, bytes(1 << 19))
-for name in "abcd": threading.Thread(target=write, args=name).start()
-"""
-    for action, done in (("kill-before", 29), ("kill-after", 30)):
-        folder = tmp_path / action
-        folder.mkdir()
-        ended, calls = run(library, python(threads, folder), [folder], Fault(30, action))
-        assert (ended.returncode, ended.stderr, len(calls)) == (-signal.SIGKILL, b"", 30)
-        assert sum(1 + file.stat().st_size / (1 << 19) for file in folder.iterdir()) == done
-
-
 def test_a_killed_ledger_keeps_what_was_said(library: Path, tmp_path: Path) -> None:
     """Before each COMMIT's fsync and after it: SQLite and the shim agree on what is durable."""
     _, calls = run(library, *night(tmp_path / "whole"))

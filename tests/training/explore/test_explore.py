@@ -297,13 +297,10 @@ def test_exploring_needs_no_network_library() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["films"], 0, "exploration written: exploration.html"),
         (["films", "--out", "a/b.html"], 0, "exploration written: a/b.html"),
         (["empty"], 2, "error: empty has no folders NORMAL and PNEUMONIA"),
-        (["nowhere"], 2, "'nowhere' does not exist"),
-        ([], 2, "Missing argument 'FOLDER'"),
     ],
-    ids=["default", "out", "empty", "missing", "no folder"],
+    ids=["out", "empty"],
 )
 def test_the_command_line(
     labelled: Path,
