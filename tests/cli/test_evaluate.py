@@ -25,6 +25,9 @@ from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 from tests.tiny import write_tiny
 
+# What is drawn has tests of its own; test_devices evaluates with pictures.
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILES = ["evaluation.html", "evaluation.json", "films.csv"]
 
 

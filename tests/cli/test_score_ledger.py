@@ -207,7 +207,7 @@ def test_a_signal_while_scoring(
 def test_young_files_are_waited_for(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (films / "0.png").touch()
-    made = run("score", films, "--model", tiny, "--out", out, "--settle", "0.3")
+    made = run("score", films, "--model", tiny, "--out", out, "--settle", "1")
     assert made.code == 3
     assert re.search(
         r"^waiting 1 s for [1-6] files to settle \(--settle 0 trusts them\)$",
