@@ -138,7 +138,8 @@ def test_no_process_opens_a_connection(tiny: Path, tmp_path: Path) -> None:
     env = watched(tmp_path)
     ended = cxr_edge(quiet.score(tmp_path / "night", "--workers", 2), env)
     assert (ended.returncode, ended.stderr) == (INCOMPLETE, b"")
-    assert len((tmp_path / "watched").read_text().split()) == 2, "the run, and what forks decoders"
+    processes = (tmp_path / "watched").read_text().split()
+    assert len(processes) == 3, "the run, the trial of its model, and what forks decoders"
     connecting = "import socket; socket.create_connection(('127.0.0.1', 9))"
     assert to_its_end([sys.executable, "-c", connecting], env).returncode == 99
 
