@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -55,10 +56,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test touches the user's ledgers; its own lie beside its folder, made when needed."""
-    states = tmp_path.with_name(f"{tmp_path.name}-state")
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test touches the user's ledgers; its own are made when needed, and most need none."""
+    states = tmp_path_factory.getbasetemp() / f"state-{next(_numbers)}"
     monkeypatch.setenv("XDG_STATE_HOME", str(states))
     return states / "cxr-edge"
 
@@ -123,6 +127,24 @@ def runner_of() -> Callable[[ModelChoice], Runner]:
         return loaded[choice.path]
 
     return load_once
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages get one blank picture: drawing takes a second a page, and has its own tests."""
+    from cxr_edge.evaluate import page
+    from cxr_edge.evaluate.drawing import Plot
+    from cxr_edge.evaluate.plots import ModelPlots, Plots
+    from cxr_edge.evaluate.results import Evaluation
+
+    plot = Plot(b"png", "A picture.", 1, 1)
+
+    def draw(made: Evaluation) -> Plots:
+        curve = plot if any(model.roc for model in made.models) else None
+        models = (ModelPlots((plot,) * len(model.points), plot, plot) for model in made.models)
+        return Plots(curve, curve, tuple(models))
+
+    monkeypatch.setattr(page, "draw", draw)
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import gc
-import io
 import logging
 import re
 import signal
@@ -21,6 +19,7 @@ import cxr_edge
 from cxr_edge import api
 from cxr_edge.cli.commands import cli
 from cxr_edge.types import InputWarning
+from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images import dicoms
 from tests.images.films import jpeg, png
@@ -40,10 +39,6 @@ def model(tiny: Path) -> Iterator[cxr_edge.Model]:
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "in", FILMS)
-
-
-def csv_rows(out: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO((out / "triage.csv").read_text(encoding="utf-8"))))
 
 
 def test_what_is_offered_is_exact() -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cxr_edge.report import Report
 from cxr_edge.report.html import render_html
 
 if TYPE_CHECKING:
@@ -66,13 +65,19 @@ def watched(chromium: Browser, path: Path, options: dict[str, Any]) -> tuple[Pag
 
 
 @pytest.fixture
-def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
-    """`open_page(report, viewport=..., ...)`; in the end nothing but the file was asked for."""
+def open_page(open_content: Open) -> Open:
+    """`open_page(report, viewport=..., ...)`."""
+    return lambda made, **options: open_content(render_html(made), **options)
+
+
+@pytest.fixture
+def open_content(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
+    """`open_content(html, viewport=..., ...)`; in the end nothing but the file was asked for."""
     opened: list[tuple[Page, str, Witness]] = []
 
-    def open_it(made: Report, **options: Any) -> Page:
-        path = tmp_path / f"triage-{len(opened)}.html"
-        path.write_bytes(render_html(made))
+    def open_it(content: bytes, **options: Any) -> Page:
+        path = tmp_path / f"page-{len(opened)}.html"
+        path.write_bytes(content)
         opened.append(watched(chromium, path, options))
         return opened[-1][0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import pytest
 
 from cxr_edge.evaluate.page import Pictures, render_page
 from cxr_edge.evaluate.results import Evaluation
-from tests.browser.conftest import DESKTOP, PHONE, Witness, watched
+from tests.browser.conftest import DESKTOP, PHONE, Open
 from tests.evaluate.made import CASES, evaluation, profile
 from tests.evaluate.parsed import pictures_of
 
@@ -20,31 +20,21 @@ from tests.evaluate.parsed import pictures_of
 pytestmark = pytest.mark.slow
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 VIEWPORTS = {"desktop": DESKTOP, "phone": PHONE}
 WIDTH = "() => document.documentElement.scrollWidth"
 
-Open = Callable[..., "Page"]
-
 
 @pytest.fixture
-def open_evaluation(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
-    """`open_evaluation(made, pictures, viewport=...)`; in the end only the file was asked for."""
-    opened: list[tuple[Page, str, Witness]] = []
+def open_evaluation(open_content: Open) -> Open:
+    """`open_evaluation(made, pictures, viewport=...)`."""
 
     def open_it(made: Evaluation, pictures: Pictures | None = None, **options: Any) -> Page:
-        path = tmp_path / f"evaluation-{len(opened)}.html"
-        path.write_bytes(render_page(made, pictures or {}))
-        opened.append(watched(chromium, path, options))
-        return opened[-1][0]
+        return open_content(render_page(made, pictures or {}), **options)
 
-    yield open_it
-    for page, uri, witness in opened:
-        page.close()
-        own = [url for url in witness.requests if not url.startswith("data:")]
-        assert (own, witness.complaints) == ([uri], [])
+    return open_it
 
 
 def all_details(page: Page, state: str) -> None:

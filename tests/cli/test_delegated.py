@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from cxr_edge.cli import boundary
 from tests.cli.conftest import Run
 from tests.tiny import file_entry
 
@@ -159,13 +157,3 @@ USAGE = {
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
 def test_usage_error(arguments: list[str], run: Run, calls: list[Any]) -> None:
     assert (run(*arguments).code, calls) == (2, [])
-
-
-def test_tensorflow_is_told_to_keep_quiet(
-    run: Run, calls: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "")
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
-    monkeypatch.setattr(boundary, "_has_nvidia_device", lambda: True)
-    run("train", "cnn3_50", "--data", ".", "--out", "x")
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"

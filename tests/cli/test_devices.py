@@ -13,10 +13,9 @@ import pytest
 from cxr_edge.runtime.onnx import OnnxRunner
 from tests.cli.conftest import Run
 from tests.factories import chest, write_tree
-from tests.gpu import Dying, Gpu, fail, open_on_cpu, open_on_cuda, wrong
+from tests.gpu import Dying, Gpu, open_on_cpu, open_on_cuda, wrong
 from tests.images.films import png
 
-NO_INDEX = "cuda:9 cannot be used: Invalid device ID: 9, must be between 0 (inclusive) and 1 (excl"
 NO_DRIVER = "cuda:0 was asked for, onnxruntime took CPUExecutionProvider: "
 CUDA_TIP = "  tip: docs/gpu.md says what CUDA needs; or use --device cpu\n"
 FAILED = "the network fails on cuda:0: CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED\n"
@@ -35,8 +34,6 @@ def device_of(out: Path) -> Any:
 
 
 REFUSED = {
-    "an index too high": (fail, "cuda:9", f"error: {NO_INDEX}usive)\n{CUDA_TIP}"),
-    "no driver": (open_on_cpu, "cuda", f"error: {NO_DRIVER}<loader>\n{CUDA_TIP}"),
     "wrong numbers": (
         wrong,
         "cuda",
@@ -73,8 +70,6 @@ def test_cuda_is_refused(
 AUTO = {
     "no driver": (open_on_cpu, f"{NO_DRIVER}<loader>\n{CUDA_TIP}", "cpu", {"cpu": 5}),
     "a failure in the middle": (Dying(2), FAILED + SAFE, "cuda:0", {"cuda:0": 2, "cpu": 3}),
-    "a failure at once": (Dying(1), FAILED + SAFE, "cuda:0", {"cuda:0": 0, "cpu": 5}),
-    "none": (open_on_cuda, "", "cuda:0", {"cuda:0": 5}),
 }
 
 
@@ -184,7 +179,6 @@ def test_doctor_compares_with_the_cpu(
 
 
 DOCTOR = {
-    "cuda refused": (fail, "cuda:9", 4, [f"tiny.onnx: REFUSED, {NO_INDEX}usive)"]),
     "runs no more": (
         Dying(2),
         "cuda",

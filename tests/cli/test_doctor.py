@@ -129,22 +129,14 @@ def test_one_bad_file(run: Run, bundle: Path) -> None:
     assert bad.startswith("tiny.tflite: REFUSED, LiteRT refuses the model")
 
 
-@pytest.mark.parametrize("damage", [b"", b"damaged"], ids=["empty", "other bytes"])
-def test_damaged_file(damage: bytes, run: Run, onnx_alone: Path) -> None:
-    (onnx_alone / "tiny.onnx").write_bytes(damage)
+def test_damaged_file(run: Run, onnx_alone: Path) -> None:
+    (onnx_alone / "tiny.onnx").write_bytes(b"damaged")
     made = run("doctor")
     assert made.code == 4
     assert models(made.out) == [
         "tiny.onnx: REFUSED, tiny.onnx is not the file that its spec pins (size or sha256 differs)"
     ]
     assert made.err == "error: no bundled model could be run here\n  tip: see the lines above\n"
-
-
-def test_missing_file(run: Run, onnx_alone: Path) -> None:
-    (onnx_alone / "tiny.onnx").unlink()
-    made = run("doctor")
-    assert made.code == 4
-    assert "tiny.onnx: REFUSED, " in made.out
 
 
 def test_a_missing_library_is_not_the_model_s_fault(
@@ -178,11 +170,6 @@ def test_nothing_can_be_run(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPa
     assert made.err.startswith("error: no bundled model could be run here")
 
 
-def test_no_models(run: Run, bundle: Path) -> None:
-    (bundle / "tiny.json").unlink()
-    assert run("doctor").code == 4
-
-
 def test_cuda_on_a_machine_without(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     made = run("doctor", "--device", "cuda:1")
@@ -190,12 +177,6 @@ def test_cuda_on_a_machine_without(run: Run, bundle: Path, monkeypatch: pytest.M
     onnx, tflite = models(made.out)
     assert onnx.startswith("tiny.onnx: REFUSED, cuda:1 was asked for")
     assert tflite == "tiny.tflite: not tested, TFLite models run on the CPU"
-
-
-def test_unknown_device_is_a_usage_error(run: Run, bundle: Path) -> None:
-    made = run("doctor", "--device", "tpu")
-    assert (made.code, made.out) == (2, "")
-    assert made.err == "error: unknown device 'tpu'\n  tip: use auto, cpu, cuda or cuda:N\n"
 
 
 def test_a_library_that_is_not_there_is_named(

@@ -17,15 +17,16 @@ import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from cxr_edge.cli.evaluate import evaluate
-from cxr_edge.errors import DataError
-from cxr_edge.evaluate import acceptance
 from cxr_edge.evaluate.job import EvaluateJob
 from cxr_edge.model.site_profile import load_profile
 from cxr_edge.scoring import forward_passes
 from tests.cli.conftest import Run
-from tests.factories import chest, names_in, raising, write_tree
+from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 from tests.tiny import write_tiny
+
+# What is drawn has tests of its own; test_devices evaluates with pictures.
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 FILES = ["evaluation.html", "evaluation.json", "films.csv"]
 
@@ -159,21 +160,14 @@ def test_a_proposed_threshold_is_one_that_score_takes(
     assert first["sensitivity"]["n"] == 13
 
 
-TOO_FEW = {
-    "six of fifty": "sensitivity=0.98",
-    "six of a hundred": "sensitivity=1",
-    "six of ten": "sensitivity=0.5",
-}
-
-
-@pytest.mark.parametrize("goal", TOO_FEW.values(), ids=TOO_FEW)
 def test_too_few_films_choose_no_threshold(
-    goal: str, run: Run, labelled: Path, tiny: Path, tmp_path: Path
+    run: Run, labelled: Path, tiny: Path, tmp_path: Path
 ) -> None:
     """Patients, that is: another film of one of them is not another."""
     out = tmp_path / "out"
     write_tree(labelled, films_of({f"person1_virus_{n}": 90.0 + n for n in range(60)}, "PNEUMONIA"))
-    outcome = run("evaluate", labelled, "--model", tiny, "--propose-threshold", goal, "--out", out)
+    goal = ("--propose-threshold", "sensitivity=0.5")
+    outcome = run("evaluate", labelled, "--model", tiny, *goal, "--out", out)
     assert (outcome.code, out.exists()) == (2, False)
     assert "6 PNEUMONIA and 6 NORMAL patients cannot choose" in outcome.err
 
@@ -189,19 +183,6 @@ def test_films_that_cannot_be_read_choose_no_threshold(
     outcome = run("evaluate", labelled, "--model", tiny, *goal)
     assert (outcome.code, names_in(out)) == (2, FILES)
     assert "12 PNEUMONIA and 12 NORMAL patients cannot choose" in outcome.err
-
-
-def test_a_threshold_that_cannot_be_had_costs_no_figure(
-    run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    more(labelled)
-    monkeypatch.setattr(acceptance, "propose", raising(DataError("no threshold is so low")))
-    goal = ("--propose-threshold", "sensitivity=0.8", "--out", tmp_path / "out")
-    outcome = run("evaluate", labelled, "--model", tiny, *goal)
-    assert outcome.code == 2
-    assert "no threshold is so low" in outcome.err
-    assert "the figures are in" in outcome.err
-    assert names_in(tmp_path / "out") == FILES
 
 
 def test_one_model_is_not_compared_with_itself(
@@ -315,7 +296,7 @@ def test_a_signal_ends_it_with_nothing_written(
     assert names_in(tmp_path / "scratch") == []
 
 
-def test_no_ledger_stays_behind(
+def test_a_kill_would_leave_no_name_of_a_film(
     run: Run,
     labelled: Path,
     tiny: Path,
@@ -323,19 +304,10 @@ def test_no_ledger_stays_behind(
     own_state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    assert run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out", "-q").code == 0
-    assert names_in(tmp_path / "scratch") == []
-    assert not own_state.exists()
-
-
-def test_a_kill_would_leave_no_name_of_a_film(
-    run: Run, labelled: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not even while it runs is anything in the temporary folder: here is none."""
+    """Not even while it runs is anything in the temporary folder: here is none. Nor a ledger."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     assert run("evaluate", labelled, "--model", tiny, "--out", tmp_path / "out", "-q").code == 0
+    assert not own_state.exists()
 
 
 def test_the_job_is_one_field_per_option() -> None:

@@ -48,10 +48,10 @@ def test_the_commands_of_the_design() -> None:
     }
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
 @pytest.mark.parametrize("way", COMMANDS, ids=" ".join)
-def test_help_has_an_example(way: tuple[str, ...], option: str, run: Run) -> None:
-    made = run(*way, option)
+def test_help_has_an_example(way: tuple[str, ...], run: Run) -> None:
+    """The long spelling: test_imports."""
+    made = run(*way, "-h")
     assert (made.code, made.err) == (0, "")
     assert made.out.startswith("Usage: ")
     example = made.out.split("Example:\n")[1].splitlines()[0]

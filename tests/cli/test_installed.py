@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge import __version__
-from cxr_edge.model.catalog import bundled_specs
 from tests.cli.installed import (
     BINARY,
     SCORE,
@@ -22,11 +20,6 @@ from tests.factories import chest, names_in
 from tests.images.films import png
 
 pytestmark = installed
-
-
-def test_version() -> None:
-    made = cxr_edge("--version")
-    assert made.stdout.decode() == f"cxr-edge, version {__version__}\n"
 
 
 def test_as_a_module() -> None:
@@ -64,29 +57,6 @@ def test_a_home_holds_our_state_and_nothing_else(
     left = [path.relative_to(home).parts for path in home.rglob("*") if path.is_file()]
     assert bool(left) == (command == SCORE)
     assert all(parts[:3] == (".local", "state", "cxr-edge") for parts in left), left
-
-
-def test_everything_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
-    made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
-    assert (made.returncode, made.stdout, made.stderr) == (0, b"", b"")
-    assert names_in(tmp_path / "out") == ["run.json", "triage.csv", "triage.html"]
-
-
-@pytest.mark.parametrize("kind", ["onnx", "tflite"])
-def test_bundled_model(kind: str, films: Path, tmp_path: Path) -> None:
-    spec = bundled_specs()[0]
-    model = spec.files[kind].name
-    made = cxr_edge(*SCORE, films, "--model", model, "--out", tmp_path / "out", cwd=tmp_path)
-    # The small one is smaller than any network's input: its row carries a warning and its score.
-    assert (made.returncode, made.stdout) == (0, b"")
-    assert b"3 found = 3 scored + 0 not scored + 0 deferred" in made.stderr
-    assert b"\x1b" not in made.stderr
-
-
-def test_some_not_scored(films: Path, tiny: Path, tmp_path: Path) -> None:
-    (films / "empty.png").touch()
-    made = cxr_edge(*SCORE, films, "--model", tiny, "--out", tmp_path / "out", "-q")
-    assert (made.returncode, made.stderr) == (3, b"")
 
 
 LOCALES = {
@@ -137,19 +107,6 @@ def test_names_in_a_list_do_not_depend_on_the_locale(
     )
     assert made.returncode == 0, made.stderr.decode()
     assert list(csv_and_rows(tmp_path / "out")) == expected
-
-
-def test_a_folder_without_files_is_said_even_when_quiet(tmp_path: Path) -> None:
-    (tmp_path / "unmounted").mkdir()
-    made = cxr_edge("score", tmp_path / "unmounted", "--out", tmp_path / "out", "-q")
-    assert made.returncode == 0
-    assert made.stderr.startswith(b"warning: no file was found\n")
-
-
-def test_an_unset_variable_does_not_score_the_current_folder(tmp_path: Path) -> None:
-    made = cxr_edge("score", "", "--out", tmp_path / "out", cwd=tmp_path)
-    assert made.returncode == 2
-    assert made.stderr.startswith(b"error: an INPUT is an empty string\n")
 
 
 def test_runs_in_one_second_have_a_report_each(films: Path, tmp_path: Path) -> None:

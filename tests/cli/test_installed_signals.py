@@ -10,8 +10,6 @@ import subprocess
 import termios
 from pathlib import Path
 
-import pytest
-
 from tests.cli.installed import (
     BINARY,
     SCORE,
@@ -26,19 +24,12 @@ from tests.factories import names_in
 pytestmark = installed
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "text"),
-    [
-        (signal.SIGINT, 130, b"error: interrupted; safe to run again"),
-        (signal.SIGTERM, 143, b"error: terminated; safe to run again"),
-    ],
-    ids=["SIGINT", "SIGTERM"],
-)
-def test_signal(number: int, code: int, text: bytes, tiny: Path, tmp_path: Path) -> None:
+def test_a_signal_before_the_first_film(tiny: Path, tmp_path: Path) -> None:
+    """SIGINT at such a time: test_streams."""
     os.mkfifo(tmp_path / "list")
     arguments = ["score", "--model", str(tiny), "--out", str(tmp_path / "out")]
-    made = interrupted(arguments, number, tmp_path / "list")
-    assert (made[0], made[1], made[2].strip()) == (code, b"", text)
+    code, out, err = interrupted(arguments, signal.SIGTERM, tmp_path / "list")
+    assert (code, out, err.strip()) == (143, b"", b"error: terminated; safe to run again")
     assert names_in(tmp_path) == ["list"]
 
 
@@ -74,27 +65,7 @@ def test_a_terminal_that_closes_stops_the_run(films: Path, tiny: Path, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_two_jobs_on_one_folder(films: Path, tiny: Path, tmp_path: Path) -> None:
-    """One runs; the other says at once which process it would have to wait for."""
-    command = ["score", "--settle", "60", str(films), "--model", str(tiny)]
-    with subprocess.Popen(
-        [str(BINARY), *command], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE
-    ) as first:
-        until_it_waits(first)
-        second = cxr_edge(*command, cwd=tmp_path)
-        first.terminate()
-        first.communicate(timeout=60)
-    assert (second.returncode, second.stdout) == (75, b"")
-    assert f": process {first.pid} on ".encode() in second.stderr
-    assert b"tip: wait for it, or give this run its own --state" in second.stderr
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
-)
-def test_a_signal_in_the_middle_costs_nothing(
-    number: int, code: int, films: Path, tiny: Path, tmp_path: Path
-) -> None:
+def test_a_signal_in_the_middle_costs_nothing(films: Path, tiny: Path, tmp_path: Path) -> None:
     """The whole process group gets it, as from a terminal; the same command goes on."""
     out = tmp_path / "out"
     arguments = [str(films), "--model", str(tiny), "--out", str(out)]
@@ -106,9 +77,9 @@ def test_a_signal_in_the_middle_costs_nothing(
         start_new_session=True,
     ) as process:
         until_it_waits(process)
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGINT)
         said, err = process.communicate(timeout=60)
-    assert (process.returncode, said) == (code, b""), err.decode()
+    assert (process.returncode, said) == (130, b""), err.decode()
     assert err.decode() == (
         "note: stopping after this batch\n"
         "  tip: once more to stop at once\n"

@@ -113,11 +113,11 @@ def test_nobody_is_named_unless_it_is_asked_for(
         assert secret.encode() not in kept + written
 
 
-@pytest.mark.parametrize("tag", ["PixelData", "Rows", "accession", "0008,0050", "Patient Name"])
-def test_what_is_no_identifier(tag: str, run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
-    made = run("score", films, "--model", tiny, "--id-tag", tag, "--out", tmp_path / "out")
+def test_what_is_no_identifier(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
+    """Of the others: images/test_dicom."""
+    made = run("score", films, "--model", tiny, "--id-tag", "accession", "--out", tmp_path / "out")
     assert (made.code, made.out) == (2, "")
     assert made.err == (
-        f"error: --id-tag {tag}: no DICOM keyword of a text\n"
+        "error: --id-tag accession: no DICOM keyword of a text\n"
         "  tip: use one such as AccessionNumber or StudyInstanceUID\n"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.intake.file_list import read_file_list
 from tests.cli.conftest import Run
 from tests.cli.reports import csv_rows
 from tests.factories import (
@@ -25,25 +26,24 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("text", "source"),
-    [*((text, "-") for text in LISTS.values()), (LISTS["lines"], "list")],
-    ids=[*LISTS, "a file"],
-)
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+def test_a_list_is_read(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes(text)
+    names = list(read_file_list(str(tmp_path / "list")))
+    assert names[:2] == ["in/bright.png", "in/sub/film.jpg"]
+
+
+@pytest.mark.parametrize("source", ["-", "list"])
 def test_files_from(
-    text: bytes,
-    source: str,
-    run: Run,
-    films: Path,
-    tiny: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    source: str, run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A file that is named twice has one row."""
     monkeypatch.chdir(tmp_path)
+    text = LISTS["twice"]
     Path("list").write_bytes(text)
     made = run("score", "--files-from", source, "--model", tiny, "--out", "out", "-q", stdin=text)
     assert made.code == 0
-    assert {row["path"] for row in csv_rows(Path("out"))} == {"in/bright.png", "in/sub/film.jpg"}
+    assert [row["path"] for row in csv_rows(Path("out"))] == ["in/bright.png", "in/sub/film.jpg"]
 
 
 def test_files_from_takes_any_name(

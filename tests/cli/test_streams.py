@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_rows_for_a_closed_stdout_are_missed(films: Path, tiny: Path, tmp_path: 
     assert (tmp_path / "out" / "triage.html").exists()
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("models", "list"), ("--version",)], ids=str)
+@pytest.mark.parametrize("arguments", [("--help",), ("models", "list")], ids=str)
 def test_any_answer_for_a_closed_stdout_is_missed(arguments: tuple[str, ...]) -> None:
     made = closed(1, *arguments)
     assert made.returncode == 1
@@ -62,14 +63,16 @@ def terminal_safe(text: str) -> bool:
     return all(character.isprintable() or character == "\n" for character in text)
 
 
+def steering(values: dict[str, Any]) -> None:
+    """Wherever a spec may say anything."""
+    values["name"], values["license"] = f"tiny{RED}", RED
+    values["use"]["intended_use"] = f"for {RED}"
+    values["operating_points"][RED] = values["operating_points"]["screening"]
+
+
 SPECS = {
-    "name": set_value("name", f"tiny{RED}"),
-    "intended use": set_value("use.intended_use", f"for {RED}"),
-    "licence": set_value("license", RED),
-    "rule": set_value("golden.cases", [{"rule": RED, "probability": 0.5, "logit": 0.0}]),
-    "operating point": lambda values: values["operating_points"].update(
-        {RED: values["operating_points"]["screening"]}
-    ),
+    "texts": steering,
+    "a refused rule": set_value("golden.cases", [{"rule": RED, "probability": 0.5, "logit": 0.0}]),
 }
 
 
@@ -157,21 +160,20 @@ def test_a_list_through_a_pipe_is_read(films: Path, tiny: Path, pipe: Path, tmp_
         assert process.wait(60) == 0
 
 
-@pytest.mark.parametrize("source", ["-", "/dev/zero"])
-def test_a_list_without_end(source: str, tiny: Path, tmp_path: Path) -> None:
-    command = [*COMMAND, "score", "--files-from", source, "--model", str(tiny)]
+def test_a_list_without_end(tiny: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "score", "--files-from", "-", "--model", str(tiny)]
     command += ["--out", str(tmp_path / "out")]
     with Path("/dev/zero").open("rb") as zeros:
         made = subprocess.run(command, cwd=ROOT, stdin=zeros, capture_output=True, timeout=120)
     assert made.returncode == 2
-    assert made.stderr.startswith(f"error: --files-from {source} cannot be read: it is".encode())
+    assert made.stderr.startswith(b"error: --files-from - cannot be read: it is")
 
 
 # Says when Python itself has started, which no program can protect.
 STARTED = "import os, cxr_edge.cli; os.write(1, b'.'); cxr_edge.cli.main()"
 
 
-@pytest.mark.parametrize("milliseconds", [0, 5, 10, 20, 30, 45, 60, 80, 100, 150, 200])
+@pytest.mark.parametrize("milliseconds", [0, 20, 60, 150])
 def test_ctrl_c_at_the_start_leaves_no_traceback(
     milliseconds: int, films: Path, tiny: Path, tmp_path: Path
 ) -> None:

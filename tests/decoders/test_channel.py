@@ -34,7 +34,7 @@ def taken(channel: Channel) -> list[bytes]:
     return list(iter(channel.next, None))
 
 
-@pytest.mark.parametrize("piece", [1, 3, 4, 5, 9, 1000])
+@pytest.mark.parametrize("piece", [1, 5, 1000])
 def test_messages_come_whole(piece: int, pair: Pair) -> None:
     channel, theirs = pair
     messages = [each[:20] for each in MESSAGES]

@@ -58,27 +58,14 @@ def honest(file: FoundFile) -> Prepared:
 
 LIES = {
     "no JSON": 'return b"\\xff\\xfe rubbish"',
-    "nothing": 'return b""',
-    "another type": 'return b"[]\\n"',
-    "a nest": 'return b"[" * 100_000',
     "no line end": "return json.dumps(values).encode() + pixels",
     "a field missing": 'del values["trouble"]',
-    "a fact missing that has a default": 'del values["facts"]["warnings"]',
-    "a field more": 'values["code"] = "import os"',
-    "a type changed": 'values["facts"]["width"] = "64"',
-    "a word not in the list": 'values["facts"]["reason"] = "fine"',
     "a file on its way": 'values["facts"]["reason"] = "still_changing"',
     "a score": 'values["facts"].update(status="scored", reason=None, probability=0.0)',
-    "no reason": 'values["facts"]["reason"] = None',
-    "another film": 'values["facts"]["path"] = "a0.png"',
-    "another film's hash": 'values["facts"]["sha256"] = "ab" * 32',
-    "another film's stamp": 'values["stamp"] = [1, 2, 3, 4]',
     "a terabyte": 'os.write(connection.fileno(), b"\\xff" * 4 + (2**40).to_bytes(8, "big"))',
     "a film too wide": 'values["facts"]["width"] = 10**30',
-    "an infinite number": 'values["facts"]["probability"] = float("inf")',
     "a byte more": 'pixels += b"\\0"',
     "a byte less": "pixels = pixels[:-1]",
-    "a film too many": "pixels *= 2",
     "too much": "pixels *= 100_000",
     "a view that nobody asked for": 'values["view"], pixels = [2, 2], pixels + bytes(4)',
 }
@@ -86,12 +73,9 @@ LIES = {
 
 FALSE_VIEWS = {
     "none": "pass",
-    "of no pixels": 'values["view"] = [0, 4]',
     "larger than a page shows": 'values["view"], pixels = [385, 1], pixels + bytes(385)',
     "a byte more": 'values["view"], pixels = [2, 2], pixels + bytes(5)',
-    "a byte less": 'values["view"], pixels = [2, 2], pixels + bytes(3)',
     "less than nothing": 'values["view"], pixels = [-1, 4], pixels + bytes(4)',
-    "a film's alone": 'values["view"], pixels = [2, 2], b""',
 }
 
 

@@ -168,16 +168,6 @@ def test_the_same_draw_for_both() -> None:
     assert (found.value, found.low, found.high, found.patients) == (0.0, 0.0, 0.0, 30)
 
 
-def test_mcnemar_counts_where_one_is_right() -> None:
-    labels = [1] * 6 + [0] * 6
-    first = scored(labels, [0.9] * 6 + [0.1] * 6)
-    second = scored(labels, [0.1] * 5 + [0.9] + [0.1] * 5 + [0.9])
-    found = compare(figures(first, site=0.5), figures(second, site=0.5)).mcnemar
-    assert [each.point for each in found] == ["screening", "balanced", "site"]
-    assert {(each.only_first_right, each.only_second_right) for each in found} == {(6, 0)}
-    assert found[0].p_value == pytest.approx(2 * 0.5**6)
-
-
 # Exact two-sided binomial p of 3 against 11: twice the sum of C(14, k) / 2^14 for k up to 3.
 def test_mcnemar_is_exact() -> None:
     first = scored([1] * 20, [0.9] * 3 + [0.1] * 11 + [0.9] * 6)

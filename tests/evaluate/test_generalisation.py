@@ -57,24 +57,6 @@ def test_every_figure_that_both_have_is_compared() -> None:
     )
 
 
-def test_intervals_that_overlap_are_no_difference() -> None:
-    made = evaluation()
-    (model,) = made.models
-    points = {point.name: point for point in model.points}
-    same = {
-        name: replace(
-            made_point,
-            sensitivity=points[name].sensitivity,
-            specificity=points[name].specificity,
-        )
-        for name, made_point in model.spec.operating_points.items()
-    }
-    alike = replace(model, spec=replace(model.spec, operating_points=same, evaluations=()))
-    assert against_words(alike, made.films) == (
-        "Every figure's interval overlaps the spec's; on few films intervals are wide."
-    )
-
-
 def test_the_very_films_of_a_test_set_are_no_second_measurement() -> None:
     made = evaluation()
     (model,) = made.models

@@ -65,6 +65,7 @@ def test_worse_than_chance_is_a_question(value: float, said: bool) -> None:
     assert bool(list(cautions(replace(MODEL, auc=auc), MADE.films))) == said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_page_and_terminal_say_it() -> None:
     model = replace(MODEL, films=tuple(map(warned, MODEL.films)))
     made = replace(MADE, models=(model,))

@@ -53,14 +53,6 @@ def test_a_set_of_one_class(labels: list[int], missing: str) -> None:
     assert "0.1, as stated cannot be computed cannot be computed" in parsed.text("decisions")
 
 
-def test_too_few_patients_are_counted() -> None:
-    parsed = page(evaluation([0, 1] * 9))
-    why = "cannot be computed: too few patients: 8 NORMAL, 9 PNEUMONIA; 10 of each are needed"
-    assert f"AUC {why}" in parsed.text("verdict")
-    assert "10 patients of each class" in parsed.text("metadata")
-    assert "of all pairs" not in parsed.text("verdict")
-
-
 def test_a_prevalence_is_printed_as_it_was_given() -> None:
     made = evaluation()
     (model,) = made.models
@@ -147,15 +139,6 @@ def test_site_and_origin_stand_side_by_side() -> None:
         assert f"{row.figure} {with_interval(row.here)} {with_interval(row.there)}" in said
     assert against_words(model, made.films) in said
     assert sources(model, made.films) in said
-
-
-def test_without_figures_in_the_spec_there_is_no_table() -> None:
-    made = evaluation()
-    (model,) = made.models
-    moved = replace(model, points=tuple(replace(p, threshold=0.4) for p in model.points), auc=None)
-    said = page(replace(made, models=(moved,))).text("origin")
-    assert "The model's spec holds no figures to compare these with." in said
-    assert "intervals overlap" not in said
 
 
 def test_two_models_are_compared() -> None:

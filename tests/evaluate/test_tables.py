@@ -30,7 +30,6 @@ from tests.evaluate.made import (
     evaluation,
     every_case,
     film,
-    profile,
 )
 
 
@@ -188,12 +187,3 @@ def test_two_models_are_compared() -> None:
     assert "AUC of tiny0 less that of tiny1: +0." in said
     assert f"only tiny0 is right on {test.only_first_right}, only tiny1 on" in said
     assert "DeLong's and McNemar's tests take every film for independent" in said
-
-
-def test_the_proposed_threshold_comes_with_its_caution_and_its_use() -> None:
-    said = text(evaluation(profile=profile()))
-    assert (
-        "Proposed threshold 0.200000, highest threshold: sensitivity 0.979 (0.891 to 0.996), "
-        "1 of 48 missed; specificity 0.979 (0.891 to 0.996), 1 of 48 flagged." in said
-    )
-    assert "the very films that were used to set the threshold, so they are optimistic" in said

@@ -23,9 +23,7 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 
 ODD = {
     "not UTF-8": b"\xe9tude.jpeg",
-    "control": b"\x1b[31m.png",
     "bidi": "\u202egnp.png".encode(),
-    "no suffix": b"1.2.840.101",
 }
 
 

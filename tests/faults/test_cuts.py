@@ -25,6 +25,9 @@ from tests.faults.corpus import (
 from tests.faults.decoding import decoded, within_limits
 from tests.faults.tiers import LONG, SEED, tier
 
+# Thousands of cuts; images/test_dicom_damage and test_tail make some.
+pytestmark = pytest.mark.slow
+
 CUTS = 200
 FLIPS = tier(300, 3_000)
 
@@ -81,7 +84,6 @@ def test_whole_files_are_accepted(film: str, tmp_path: Path) -> None:
     assert [(each.name, each.outcome) for each in seen if not each.accepted] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("film", films())
 @pytest.mark.parametrize("damage", [cut_short, zero_filled], ids=lambda damage: damage.__name__)
 def test_no_cut_is_scored_on_other_pixels(
@@ -125,7 +127,6 @@ def flipped(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"{number} {name}", bytes(mutant)
 
 
-@pytest.mark.slow
 def test_single_flipped_bits(tmp_path: Path, figures: Figures) -> None:
     """What cannot be found out is measured, to be said: only PNG has checksums."""
     wholes = dict(whole("scene", films()["scene"]))

@@ -28,7 +28,8 @@ from tests.faults.night import (
 )
 from tests.faults.tiers import tier
 
-pytestmark = installed
+# Several whole runs at once; ledger/test_state and cli/test_score_ledger have one of each.
+pytestmark = [installed, pytest.mark.slow]
 
 Job = subprocess.Popen[bytes]
 Start = Callable[[Sequence[str]], Job]
@@ -89,7 +90,6 @@ def hold(state: Path) -> int:
     raise AssertionError("nobody holds the state")
 
 
-@pytest.mark.slow
 def test_one_state_for_all(plan: Plan, start: Start, tmp_path: Path, figures: Figures) -> None:
     started = []
     for number in range(tier(10, 100)):
@@ -124,7 +124,6 @@ def check_loser(plan: Plan, place: Path, code: int, said: str) -> None:
     assert (ended.returncode, csv_of(again)) == (INCOMPLETE, plan.expected)
 
 
-@pytest.mark.slow
 def test_one_report_for_all(plan: Plan, start: Start, tmp_path: Path, figures: Figures) -> None:
     codes: Counter[int] = Counter()
     for number in range(tier(5, 100)):
@@ -140,17 +139,3 @@ def test_one_report_for_all(plan: Plan, start: Start, tmp_path: Path, figures: F
                 check_loser(plan, place, code, said)
     figures(rounds=codes.total() // 2, exit_codes=dict(codes))
     assert not list(tmp_path.glob(".*")), "somebody's half report"
-
-
-def test_a_report_that_another_job_has_written_first(
-    plan: Plan, start: Start, tmp_path: Path
-) -> None:
-    slow, quick, out = tmp_path / "slow", tmp_path / "quick", tmp_path / "out"
-    job = start(plan.ward.score(slow, "--out", out))
-    holder = hold(slow / "state")
-    assert cxr_edge(plan.ward.score(quick, "--out", out)).returncode == INCOMPLETE
-    os.kill(holder, signal.SIGCONT)
-    code, said = end(job)
-    assert code == 1
-    check_loser(plan, slow, code, said)
-    assert check_whole_or_absent(out, plan.expected)

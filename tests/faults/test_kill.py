@@ -28,7 +28,6 @@ from tests.faults.night import (
     check_tidy,
     check_whole_or_absent,
     csv_of,
-    cxr_edge,
     in_pairs,
     kill,
     marked,
@@ -40,7 +39,8 @@ from tests.faults.night import (
 )
 from tests.faults.tiers import SEED, tier
 
-pytestmark = installed
+# A run for each kill; cli/test_installed_signals has one.
+pytestmark = [installed, pytest.mark.slow]
 
 OVERLAPPING = 32  # films: four passes
 # Writes down each film that goes through the network, before it does. The self-test comes earlier.
@@ -144,7 +144,6 @@ def what_was_there(plan: Plan, place: Path) -> str:
     return f"{len(inferred(place)) // plan.batch} batches"
 
 
-@pytest.mark.slow
 def test_at_a_random_moment(large: Plan, figures: Figures) -> None:
     then = time.monotonic()
     with started(large, large.folder / "timed") as process:
@@ -180,7 +179,6 @@ def every_kill(calls: int) -> Iterator[shim.Fault]:
     yield shim.Fault(calls, "kill-after")
 
 
-@pytest.mark.slow
 def test_at_every_change_to_the_disk(small: Plan, library: Path, figures: Figures) -> None:
     then = time.monotonic()
     dry = small.folder / "dry"
@@ -208,9 +206,3 @@ def test_at_every_change_to_the_disk(small: Plan, library: Path, figures: Figure
         seconds=round(time.monotonic() - then, 1),
     )
     assert kills >= 0.9 * len(faults)
-
-
-def test_a_report_that_is_there_is_never_written_again(small: Plan) -> None:
-    ended = cxr_edge(small.ward.score(small.folder / "reference"))
-    assert ended.returncode == 2
-    assert csv_of(small.folder / "reference" / "out") == small.expected

@@ -28,7 +28,8 @@ from tests.faults.night import (
 )
 from tests.images.films import png
 
-pytestmark = installed
+# Whole runs in other places and years; scoring/test_scorer_settle has the clock.
+pytestmark = [installed, pytest.mark.slow]
 
 YEAR = 365 * 86400
 
@@ -71,7 +72,6 @@ PLACES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_places(place: str, plan: Plan, tmp_path: Path) -> None:
     name, more = PLACES[place]
@@ -108,7 +108,6 @@ def started_in(out: Path) -> int:
     return int(json.loads((out / "run.json").read_bytes())["started_utc"][:4])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settle", [0, 1], ids=["trusting", "settling"])
 @pytest.mark.parametrize("offsets", CLOCKS.values(), ids=CLOCKS)
 def test_a_wrong_clock(offsets: list[int], settle: float, plan: Plan, tmp_path: Path) -> None:

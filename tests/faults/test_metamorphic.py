@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from pathlib import Path
 
 import pytest
 
 from cxr_edge.cli.commands import cli
+from tests.cli.reports import csv_rows
 from tests.factories import write_tree
 from tests.faults.conftest import Figures
 from tests.faults.corpus import seeds
@@ -28,8 +28,7 @@ def night(files: dict[str, bytes], folder: Path, model: Path) -> dict[str, Row]:
     options = ["--model", model, "--state", folder / "state", "--out", folder / "out"]
     arguments = ["score", folder / "in", *options, "--settle", 0, "-q"]
     cli.main(list(map(str, arguments)), standalone_mode=False)
-    with (folder / "out/triage.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = csv_rows(folder / "out")
     bands = [BANDS.index(row["band"]) for row in rows]
     assert bands == sorted(bands)
     assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, len(files) + 1)]
@@ -41,7 +40,7 @@ def about_itself(row: Row) -> Row:
     return {key: value for key, value in row.items() if key not in OWN | {"modified_utc"}}
 
 
-@pytest.mark.parametrize("turn", range(tier(3, 100)))
+@pytest.mark.parametrize("turn", range(tier(1, 100)))
 def test_company_changes_no_row(turn: int, tiny: Path, tmp_path: Path, figures: Figures) -> None:
     """Broken files, strange ones, and copies under other names, in front, between and behind."""
     rng = random.Random(f"{SEED} company {turn}")

@@ -23,7 +23,6 @@ from tests.faults.night import (
     Ward,
     csv_of,
     cxr_edge,
-    reference,
     to_its_end,
     write_films,
 )
@@ -95,25 +94,16 @@ def talkative(ward: Ward, place: Path, *more: object) -> list[str]:
     return [each for each in ward.score(place, "-v", "--jsonl", *more) if each != "-q"]
 
 
-def test_a_patient_is_not_in_anything_written(ward: Ward, tmp_path: Path, figures: Figures) -> None:
-    ended = cxr_edge(talkative(ward, tmp_path))
-    assert ended.returncode == INCOMPLETE, ended.stderr.decode()
-    said = everything_said(ended, tmp_path)
-    found = {name: _WORDS.findall(data) for name, data in said.items()}
-    figures(films=len(list(ward.films.iterdir())), looked_into=len(said), bytes=_size(said))
-    assert {name: words for name, words in found.items() if words} == {}
-    assert len(said) >= 7, "report, ledger, lock and streams"
-    assert csv_of(tmp_path / "out").count(b",scored,") > 5
-
-
-def _size(said: dict[str, bytes]) -> int:
-    return sum(map(len, said.values()))
-
-
-def test_only_the_tag_that_was_asked_for(ward: Ward, tmp_path: Path) -> None:
+def test_nothing_of_a_patient_but_the_tag_that_was_asked_for(
+    ward: Ward, tmp_path: Path, figures: Figures
+) -> None:
+    """That it comes only where it is asked for: cli/test_score_identifier."""
     ended = cxr_edge(talkative(ward, tmp_path, "--id-tag", "AccessionNumber"))
     assert ended.returncode == INCOMPLETE, ended.stderr.decode()
     said = everything_said(ended, tmp_path)
+    assert len(said) >= 7, "report, ledger, lock and streams"
+    assert csv_of(tmp_path / "out").count(b",scored,") > 5
+    figures(films=len(list(ward.films.iterdir())), looked_into=len(said))
     shown = {Path(name).name for name, data in said.items() if ACCESSION.encode() in data}
     assert shown == {"triage.csv", "triage.html", "ledger.sqlite3", "stdout"}
     # One film's number is damaged itself.
@@ -145,16 +135,16 @@ def watched(folder: Path) -> dict[str, str]:
 
 def test_no_process_opens_a_connection(tiny: Path, tmp_path: Path) -> None:
     quiet = Ward(write_films(tmp_path / "in", 15), tiny)
-    expected = reference(quiet, tmp_path / "reference")
     env = watched(tmp_path)
     ended = cxr_edge(quiet.score(tmp_path / "night", "--workers", 2), env)
     assert (ended.returncode, ended.stderr) == (INCOMPLETE, b"")
-    assert csv_of(tmp_path / "night" / "out") == expected
-    assert len((tmp_path / "watched").read_text().split()) == 2, "the run, and what forks decoders"
+    processes = (tmp_path / "watched").read_text().split()
+    assert len(processes) == 3, "the run, the trial of its model, and what forks decoders"
     connecting = "import socket; socket.create_connection(('127.0.0.1', 9))"
     assert to_its_end([sys.executable, "-c", connecting], env).returncode == 99
 
 
+@pytest.mark.slow  # a whole run under strace; what Python opens is seen above
 def test_the_kernel_sees_no_network(tiny: Path, tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None or subprocess.run([strace, "true"], capture_output=True).returncode:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.shim import Call, Fault, build, plain_name, run, traced
+from tests.faults.shim import Call, Fault, plain_name, run, traced
 from tests.images.films import png
+
+# Proves the tool of the slow tests beside it.
+pytestmark = pytest.mark.slow
 
 # The ways of the ledger and of the atomic report writer, with names that do not change.
 NIGHT = """
@@ -92,7 +95,6 @@ def test_counts_are_stable(library: Path, tmp_path: Path) -> None:
 
 SNIPPETS = {
     "open that truncates": ("os.open('old', os.O_WRONLY | os.O_TRUNC)", ["open64"]),
-    "open to append": ("os.open('old', os.O_WRONLY | os.O_APPEND)", []),
     "open to read": ("os.read(os.open('old', os.O_RDONLY), 9)", []),
     "in an open folder": (
         "os.mkdir('a', dir_fd=here); os.rename('a', 'b', src_dir_fd=here, dst_dir_fd=here);"
@@ -110,9 +112,7 @@ SNIPPETS = {
     ),
     "a file already unlinked": ("os.unlink('old'); os.write(old, b'1')", ["unlink", "write"]),
     "moved in": ("os.rename('../outside', 'new')", ["rename"]),
-    "moved out": ("os.rename('old', '../new')", ["rename"]),
     "through a link": ("os.symlink('counted', '../link'); os.mkdir('../link/a')", ["mkdir"]),
-    "a name that begins alike": ("os.mkdir('../counted-not')", []),
     "beside": ("os.write(outside, b'1'); os.fsync(outside); os.unlink('../outside')", []),
     "without Python": (
         "import ctypes; c = ctypes.CDLL(None); c.renameat2(-100, b'old', -100, b'new', 1);"
@@ -137,7 +137,7 @@ def test_what_counts(snippet: str, names: list[str], library: Path, tmp_path: Pa
     assert [call.name for call in calls] == names
 
 
-@pytest.mark.parametrize("number", range(1, DIARY_CALLS + 1))
+@pytest.mark.parametrize("number", [1, 4, DIARY_CALLS])
 @pytest.mark.parametrize("action", ["kill-before", "kill-after"])
 def test_a_kill_at_k_leaves_what_was_done(
     action: str, number: int, library: Path, tmp_path: Path
@@ -147,22 +147,6 @@ def test_a_kill_at_k_leaves_what_was_done(
     done = number if action == "kill-after" else number - 1
     made = [file.stat().st_size for file in tmp_path.iterdir()]
     assert made == ([done - 1] if done else [])
-
-
-def test_a_kill_is_exact_among_threads(library: Path, tmp_path: Path) -> None:
-    threads = """
-import os, sys, threading
-def write(name):
-    file = os.open(sys.argv[1] + "/" + name, os.O_CREAT | os.O_WRONLY)
-    while True: os.write(file, bytes(1 << 19))
-for name in "abcd": threading.Thread(target=write, args=name).start()
-"""
-    for action, done in (("kill-before", 29), ("kill-after", 30)):
-        folder = tmp_path / action
-        folder.mkdir()
-        ended, calls = run(library, python(threads, folder), [folder], Fault(30, action))
-        assert (ended.returncode, ended.stderr, len(calls)) == (-signal.SIGKILL, b"", 30)
-        assert sum(1 + file.stat().st_size / (1 << 19) for file in folder.iterdir()) == done
 
 
 def test_a_killed_ledger_keeps_what_was_said(library: Path, tmp_path: Path) -> None:
@@ -180,7 +164,7 @@ def test_a_killed_ledger_keeps_what_was_said(library: Path, tmp_path: Path) -> N
             assert films_in(folder / "state" / "ledger") in (said, [*said, len(said)])
 
 
-ERRNO = {"ENOSPC": "28", "EDQUOT": "122", "EIO": "5", "EACCES": "13"}
+ERRNO = {"ENOSPC": "28", "EIO": "5"}
 
 
 @pytest.mark.parametrize("persistent", [False, True], ids=["once", "from then on"])
@@ -194,25 +178,6 @@ def test_an_error_reaches_the_caller(
     assert ended.stdout.decode().split() == [ERRNO[name]] * failed
     assert len(calls) == DIARY_CALLS
     assert (tmp_path / "diary").stat().st_size == DIARY_CALLS - 1 - failed
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "text"),
-    [
-        (("fdatasync", "ledger-wal"), "EIO", b"disk I/O error"),
-        (("pwrite64", "ledger-wal"), "ENOSPC", b"database or disk is full"),
-        (("fsync", ".report"), "EIO", b"[Errno 5]"),
-        (("rename", "report"), "EACCES", b"[Errno 13]"),
-    ],
-    ids=["COMMIT syncs", "COMMIT writes", "the report is synced", "the report is renamed"],
-)
-def test_an_error_reaches_sqlite_and_the_report(
-    call: tuple[str, str], error: str, text: bytes, library: Path, tmp_path: Path
-) -> None:
-    _, calls = run(library, *night(tmp_path / "whole"))
-    at = next(seen.number for seen in calls if seen.what == call)
-    ended, _ = run(library, *night(tmp_path / "faulty"), Fault(at, error))
-    assert (ended.returncode, text in ended.stderr) == (1, True)
 
 
 def test_an_interrupted_call_is_made_again(library: Path, tmp_path: Path) -> None:
@@ -246,30 +211,6 @@ def test_children_are_left_alone(start: str, library: Path, tmp_path: Path) -> N
     assert ended.returncode == -signal.SIGKILL
     assert [(call.number, Path(call.path).name) for call in calls] == [(1, "parent")]
     assert (tmp_path / "file").read_bytes() == b"x"
-
-
-def test_a_command_behind_a_shell_is_the_same_process(library: Path, tmp_path: Path) -> None:
-    """As pip writes a script whose interpreter has a long path."""
-    command = ["/bin/sh", "-c", 'exec "$@"', "sh", *python(DIARY, tmp_path)]
-    ended, _ = run(library, command, [tmp_path], Fault(3, "kill-after"))
-    assert ended.returncode == -signal.SIGKILL
-    assert (tmp_path / "diary").stat().st_size == 2
-
-
-@pytest.mark.parametrize(
-    ("at", "action", "persistent"),
-    [(0, "EIO", False), (1, "EROFS", False), (1, "kill-before", True), (1, "EINTR", True)],
-)
-def test_a_fault_that_could_not_strike_is_refused(at: int, action: str, persistent: bool) -> None:
-    with pytest.raises(ValueError, match=r"no such fault|comes once"):
-        Fault(at, action, persistent)
-
-
-def test_without_a_compiler_there_is_no_shim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert build(tmp_path) is None
 
 
 def test_the_kernel_saw_no_other_change(library: Path, tiny: Path, tmp_path: Path) -> None:

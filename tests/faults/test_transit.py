@@ -20,7 +20,8 @@ from tests.faults.night import INCOMPLETE, Ward, csv_of, cxr_edge, rows_of
 from tests.faults.tiers import SEED, tier
 from tests.images.films import png, tiff
 
-pytestmark = installed
+# Films that arrive during whole runs; scoring/test_scorer_settle has the rule.
+pytestmark = [installed, pytest.mark.slow]
 
 SETTLE = 0.75
 PAUSE = 0.04  # between two pieces of a film
@@ -137,7 +138,6 @@ def deliver(waiting: list[Callable[[], Arrival]], done: list[Arrival]) -> None:
         time.sleep(PAUSE)
 
 
-@pytest.mark.slow
 def test_no_film_is_scored_before_it_is_complete(
     tiny: Path, tmp_path: Path, figures: Figures
 ) -> None:

@@ -57,7 +57,7 @@ def shows_the_scene(data: bytes, *, within: int = 1) -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=named)
 def test_lossless_syntax_gives_the_scene(syntax: str, bits: int, signed: bool) -> None:
     data = film(levels_of(bits, signed=signed), bits=bits, syntax=syntax)
@@ -168,7 +168,7 @@ def test_a_sample_beyond_the_bits_stored_is_no_sample() -> None:
     assert caught.value.reason is Reason.CORRUPT
 
 
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("syntax", [dicoms.JPEG_LOSSLESS, dicoms.JPEG_LOSSLESS_SV1], ids=named)
 def test_lossless_jpeg_by_hand(syntax: str, bits: int) -> None:
     stream = lossless_jpeg_by_hand(levels_of(bits), bits)
@@ -185,12 +185,9 @@ def test_jpeg_of_pillow(options: dict[str, Any]) -> None:
 
 NAMES = {
     "film.dcm": True,
-    "film.DCM": True,
     "IM000001": True,
-    "1.2.840.113619.2": True,
     "film.ima": True,
     "film.png": False,
-    "film.dcm.bak": False,
 }
 
 
@@ -207,8 +204,6 @@ WARNED: dict[str, tuple[dict[str, Any], InputWarning]] = {
         InputWarning.MODALITY,
     ),
     "no modality": ({"Modality": ""}, InputWarning.MODALITY),
-    "modality left out": ({"Modality": None}, InputWarning.MODALITY),
-    "other": ({"Modality": "OT"}, InputWarning.MODALITY),
     "a maker's own class": ({"SOPClassUID": "1.2.3.4.5"}, InputWarning.MODALITY),
     "for processing": (
         {"PresentationIntentType": "FOR PROCESSING"},
@@ -246,14 +241,9 @@ def test_versions_of_what_decodes() -> None:
 TAGS = {
     "AccessionNumber": True,
     "PatientID": True,
-    "PatientName": True,
-    "StudyInstanceUID": True,
     "PixelData": False,
-    "VOILUTSequence": False,
-    "Rows": False,
     "TransferSyntaxUID": False,
     "Accession": False,
-    "": False,
     "(0008,0050)": False,
 }
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
 from cxr_edge.types import InputWarning, Reason
-from tests.images.dicoms import BIG_ENDIAN, EXPLICIT, IMPLICIT, film, levels_of, lut
+from tests.images.dicoms import BIG_ENDIAN, EXPLICIT, film, levels_of, lut
 from tests.images.films import Levels, scene
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")
@@ -43,19 +43,10 @@ TO_THE_SCENE: dict[str, tuple[Levels | None, dict[str, Any]]] = {
         None,
         {"RescaleSlope": 2, "RescaleIntercept": -1000, "WindowCenter": 3096, "WindowWidth": 8191},
     ),
-    "rescale without window": (
-        None,
-        {"RescaleSlope": "0.25", "RescaleIntercept": "-1024", **NO_WINDOW},
-    ),
     "slope alone": (None, {"RescaleSlope": 0.5, "WindowCenter": 1024, "WindowWidth": 2048.5}),
-    "intercept alone": (None, {"RescaleIntercept": 100, "WindowCenter": 2148}),
     "negative slope turns": (
         levels_of(12, inverted=True),
         {"RescaleSlope": -1, "RescaleIntercept": 4095},
-    ),
-    "negative slope without window": (
-        levels_of(12, inverted=True),
-        {"RescaleSlope": -1, "RescaleIntercept": 4095, **NO_WINDOW},
     ),
     "negative slope and MONOCHROME1": (
         None,
@@ -77,10 +68,6 @@ TO_THE_SCENE: dict[str, tuple[Levels | None, dict[str, Any]]] = {
         levels_of(12, inverted=True),
         {"ModalityLUTSequence": [lut(4095 - RAMP, 0, 12)]},
     ),
-    "modality LUT without window": (
-        None,
-        {"ModalityLUTSequence": [lut(RAMP * 16, 0, 16)], **NO_WINDOW},
-    ),
     "modality LUT of signed values": (
         levels_of(12, signed=True),
         {
@@ -89,17 +76,11 @@ TO_THE_SCENE: dict[str, tuple[Levels | None, dict[str, Any]]] = {
         },
     ),
     "VOI LUT": (None, {"VOILUTSequence": [lut(RAMP, 0, 12)], **NO_WINDOW}),
-    "VOI LUT of 10 bits": (None, {"VOILUTSequence": [lut(RAMP // 4, 0, 10)]}),
     "VOI LUT of 8 bits": (None, {"VOILUTSequence": [lut(RAMP // 16, 0, 8)]}),
     "VOI LUT of 8 bits, packed": (None, {"VOILUTSequence": [lut(RAMP // 16, 0, 8, vr="OB")]}),
-    "VOI LUT as numbers": (None, {"VOILUTSequence": [lut(RAMP, 0, 12, vr="US")]}),
     "VOI LUT of 65,536 entries": (
         levels_of(16),
         {"bits": 16, "VOILUTSequence": [lut(np.arange(65536), 0, 16)], **NO_WINDOW},
-    ),
-    "VOI LUT of signed values": (
-        levels_of(12, signed=True),
-        {"VOILUTSequence": [lut(RAMP, -2048, 12)]},
     ),
     "VOI LUT of rescaled values": (
         None,
@@ -123,9 +104,7 @@ TO_THE_SCENE: dict[str, tuple[Levels | None, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "syntax", [IMPLICIT, EXPLICIT, BIG_ENDIAN], ids=["implicit", "explicit", "big"]
-)
+@pytest.mark.parametrize("syntax", [EXPLICIT, BIG_ENDIAN], ids=["explicit", "big"])
 @pytest.mark.parametrize(("levels", "elements"), TO_THE_SCENE.values(), ids=TO_THE_SCENE)
 def test_comes_out_as_the_scene(
     levels: Levels | None, elements: dict[str, Any], syntax: str
@@ -164,13 +143,11 @@ def test_no_window_is_said(bits: int) -> None:
 
 DARK: dict[str, tuple[int, dict[str, Any], bool]] = {
     "LUT of 12 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP, 0, 16)]}, True),
-    "LUT of 12 bits that says 15": (12, {"VOILUTSequence": [lut(RAMP, 0, 15)]}, True),
     "LUT of 13 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP * 2 + 1, 0, 16)]}, True),
     "LUT of 14 bits that says 16": (12, {"VOILUTSequence": [lut(RAMP * 4, 0, 16)]}, False),
     "bright LUT without contrast": (12, {"VOILUTSequence": [lut(61440 + RAMP, 0, 16)]}, True),
     "window of 16 bits": (12, {"WindowCenter": 32768, "WindowWidth": 65536}, True),
     "window of 14 bits": (12, {"WindowCenter": 8192, "WindowWidth": 16384}, False),
-    "8 bits": (8, {"VOILUTSequence": [lut(RAMP[:256], 0, 16)]}, True),
 }
 
 
@@ -186,7 +163,6 @@ def test_transform_that_hardly_uses_the_greys(
 ROW = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
 WINDOWS = {
     "narrow": (1000.0, 500.0),
-    "wide": (2000.0, 9000.0),
     "off centre": (100.0, 800.0),
     "fractions": (1000.25, 333.3),
 }
@@ -268,7 +244,6 @@ WINDOW_REFUSED: dict[str, dict[str, Any]] = {
     "far from every sample": {"WindowCenter": 100000, "WindowWidth": 100},
     "LUT of one grey": {"VOILUTSequence": [lut(np.full(4096, 7), 0, 12)]},
     "LUT without data": {"VOILUTSequence": [without(lut(RAMP, 0, 12), "LUTData")]},
-    "LUT without descriptor": {"VOILUTSequence": [without(lut(RAMP, 0, 12), "LUTDescriptor")]},
     "LUT shorter than it says": {"VOILUTSequence": [lut(RAMP, 0, 12), lut(RAMP, 0, 12)]},
     "LUT of 7 bits": {"VOILUTSequence": [lut(RAMP // 32, 0, 7)]},
     "LUT of 17 bits": {"VOILUTSequence": [lut(RAMP, 0, 17)]},
@@ -299,10 +274,8 @@ def test_modality_that_is_not_as_the_standard_has_it(elements: dict[str, Any]) -
 # What pydicom would not write: put into a made file of the same length.
 PATCHED = {
     "slope not a number": (b"DS\x06\x007.0000", b"DS\x06\x00NaN   ", Reason.CORRUPT),
-    "slope infinite": (b"DS\x06\x007.0000", b"DS\x06\x00-inf  ", Reason.CORRUPT),
     "slope no number": (b"DS\x06\x007.0000", b"DS\x06\x001;5   ", Reason.CORRUPT),
     "width not a number": (b"DS\x06\x004096.5", b"DS\x06\x00nan   ", Reason.VOI_UNSUPPORTED),
-    "width infinite": (b"DS\x06\x004096.5", b"DS\x06\x00inf   ", Reason.VOI_UNSUPPORTED),
     "width no number": (b"DS\x06\x004096.5", b"DS\x06\x00wide  ", Reason.VOI_UNSUPPORTED),
 }
 

@@ -24,13 +24,10 @@ Turn = Callable[[NDArray[Any]], NDArray[Any]]
 TURNED: dict[str, tuple[Turn, tuple[InputWarning, ...]]] = {
     "L\\F": (lambda levels: levels, ()),
     "R\\H": (lambda levels: levels[::-1, ::-1], (APPLIED,)),
-    "R\\F": (lambda levels: levels[:, ::-1], (APPLIED,)),
     "L\\H": (lambda levels: levels[::-1], (APPLIED,)),
     "F\\L": (lambda levels: levels.T, (APPLIED, DOUBT)),
     "F\\R": (lambda levels: np.rot90(levels), (APPLIED, DOUBT)),
-    "H\\L": (lambda levels: np.rot90(levels, -1), (APPLIED, DOUBT)),
     "H\\R": (lambda levels: levels[::-1, ::-1].T, (APPLIED, DOUBT)),
-    "LH\\FL": (lambda levels: levels, ()),
     "r\\h": (lambda levels: levels[::-1, ::-1], (APPLIED,)),
 }
 
@@ -46,7 +43,6 @@ def test_comes_out_upright(stated: str, case: tuple[Turn, tuple[InputWarning, ..
 
 
 COSINES: dict[str, tuple[list[float], Turn, tuple[InputWarning, ...]]] = {
-    "as usual": ([1, 0, 0, 0, 0, -1], lambda levels: levels, ()),
     "slanted": ([0.98, 0.1, 0.1, 0.1, 0, -0.98], lambda levels: levels, ()),
     "upside down": ([-1, 0, 0, 0, 0, 1], lambda levels: levels[::-1, ::-1], (APPLIED,)),
 }

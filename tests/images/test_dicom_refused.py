@@ -29,25 +29,10 @@ def reason_of(data: bytes) -> Reason:
 
 CLASSES = {
     "CT": ("1.2.840.10008.5.1.4.1.1.2", Reason.MODALITY),
-    "MR": ("1.2.840.10008.5.1.4.1.1.4", Reason.MODALITY),
     "ultrasound": ("1.2.840.10008.5.1.4.1.1.6.1", Reason.MODALITY),
-    "nuclear medicine": ("1.2.840.10008.5.1.4.1.1.20", Reason.MODALITY),
-    "PET": ("1.2.840.10008.5.1.4.1.1.128", Reason.MODALITY),
     "mammography": ("1.2.840.10008.5.1.4.1.1.1.2", Reason.MODALITY),
-    "intra-oral": ("1.2.840.10008.5.1.4.1.1.1.3", Reason.MODALITY),
-    "angiography": ("1.2.840.10008.5.1.4.1.1.12.1", Reason.MODALITY),
-    "photograph": ("1.2.840.10008.5.1.4.1.1.77.1.4", Reason.MODALITY),
-    "fluoroscopy": ("1.2.840.10008.5.1.4.1.1.12.2", Reason.MODALITY),
     "radiotherapy image": ("1.2.840.10008.5.1.4.1.1.481.1", Reason.MODALITY),
-    "radiotherapy dose": ("1.2.840.10008.5.1.4.1.1.481.2", Reason.NOT_AN_IMAGE),
-    "radiotherapy plan": ("1.2.840.10008.5.1.4.1.1.481.5", Reason.NOT_AN_IMAGE),
     "basic text report": ("1.2.840.10008.5.1.4.1.1.88.11", Reason.NOT_AN_IMAGE),
-    "dose report": ("1.2.840.10008.5.1.4.1.1.88.67", Reason.NOT_AN_IMAGE),
-    "key object selection": ("1.2.840.10008.5.1.4.1.1.88.59", Reason.NOT_AN_IMAGE),
-    "presentation state": ("1.2.840.10008.5.1.4.1.1.11.1", Reason.NOT_AN_IMAGE),
-    "encapsulated PDF": ("1.2.840.10008.5.1.4.1.1.104.1", Reason.NOT_AN_IMAGE),
-    "segmentation": ("1.2.840.10008.5.1.4.1.1.66.4", Reason.NOT_AN_IMAGE),
-    "ECG": ("1.2.840.10008.5.1.4.1.1.9.1.1", Reason.NOT_AN_IMAGE),
     "raw data": ("1.2.840.10008.5.1.4.1.1.66", Reason.NOT_AN_IMAGE),
     "DICOMDIR": ("1.2.840.10008.1.3.10", Reason.NOT_AN_IMAGE),
 }
@@ -73,12 +58,7 @@ def test_other_modalities(modality: str) -> None:
 
 SYNTAXES = {
     "deflated": dicoms.DEFLATED,
-    "deflated frames": "1.2.840.10008.1.2.8.1",
-    "MPEG-2": "1.2.840.10008.1.2.4.100",
     "MPEG-4": "1.2.840.10008.1.2.4.102",
-    "JPEG progressive": "1.2.840.10008.1.2.4.55",
-    "JPEG 2000 part 2": "1.2.840.10008.1.2.4.92",
-    "JPIP": "1.2.840.10008.1.2.4.94",
     "JPEG XL": "1.2.840.10008.1.2.4.110",
     "a maker's own": "1.2.840.113619.5.2",
 }
@@ -102,29 +82,20 @@ def test_other_transfer_syntaxes(uid: str) -> None:
 HEADERS: dict[str, tuple[dict[str, Any], Reason]] = {
     "no pixels": ({"PixelData": None}, Reason.NO_PIXEL_DATA),
     "two frames": ({"NumberOfFrames": 2}, Reason.MULTI_FRAME),
-    "two billion frames": ({"NumberOfFrames": 2**31 - 1}, Reason.MULTI_FRAME),
     "negative frames": ({"NumberOfFrames": -1}, Reason.MULTI_FRAME),
     "RGB": ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, Reason.COLOUR_SPACE),
     "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.COLOUR_SPACE),
-    "YBR": ({"PhotometricInterpretation": "YBR_FULL"}, Reason.COLOUR_SPACE),
     "no polarity": ({"PhotometricInterpretation": None}, Reason.COLOUR_SPACE),
     "three samples": ({"SamplesPerPixel": 3}, Reason.COLOUR_SPACE),
     "1 bit": ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, Reason.PIXEL_TYPE),
-    "7 bits": ({"BitsStored": 7, "HighBit": 6}, Reason.PIXEL_TYPE),
     "32 bits": ({"BitsAllocated": 32, "BitsStored": 32, "HighBit": 31}, Reason.PIXEL_TYPE),
-    "12 bits packed": ({"BitsAllocated": 12}, Reason.PIXEL_TYPE),
     "more stored than allocated": ({"BitsStored": 17}, Reason.PIXEL_TYPE),
     "high bit too low": ({"HighBit": 10}, Reason.PIXEL_TYPE),
     "high bit too high": ({"HighBit": 16}, Reason.PIXEL_TYPE),
-    "no rows": ({"Rows": None}, Reason.CORRUPT),
     "0 rows": ({"Rows": 0}, Reason.CORRUPT),
     "two values for rows": ({"Rows": [48, 48]}, Reason.CORRUPT),
-    "no bits stored": ({"BitsStored": None}, Reason.CORRUPT),
-    "no sign": ({"PixelRepresentation": None}, Reason.CORRUPT),
     "65,535 rows and columns": ({"Rows": 65535, "Columns": 65535}, Reason.TOO_LARGE),
-    "49 megapixels": ({"Rows": 7000, "Columns": 7000}, Reason.TOO_LARGE),
     "a row too many": ({"Rows": 49}, Reason.CORRUPT),
-    "a row too few": ({"Rows": 47}, Reason.CORRUPT),
 }
 
 
@@ -179,9 +150,7 @@ def wrapped(syntax: str, *parts: bytes) -> bytes:
 
 BROKEN = {
     "two code streams": (wrapped(dicoms.J2K_LOSSLESS, STREAM, STREAM), Reason.MULTI_FRAME),
-    "two JPEG": (wrapped(dicoms.JPEG_LOSSLESS_SV1, JPEG, JPEG), Reason.MULTI_FRAME),
     "no end marker": (wrapped(dicoms.J2K_LOSSLESS, STREAM[:-2]), Reason.TRUNCATED),
-    "JPEG without end marker": (wrapped(dicoms.JPEG_LOSSLESS_SV1, JPEG[:-2]), Reason.TRUNCATED),
     "one syntax for another": (wrapped(dicoms.J2K_LOSSLESS, JPEG), Reason.CORRUPT),
     "JPEG of random bytes": (wrapped(dicoms.JPEG_BASELINE, bytes(range(256))), Reason.CORRUPT),
     "RLE of three segments": (
@@ -192,7 +161,6 @@ BROKEN = {
         wrapped(dicoms.RLE, RLE[:8] + struct.pack("<L", 10**6) + RLE[12:]),
         Reason.CORRUPT,
     ),
-    "RLE segment too short": (wrapped(dicoms.RLE, RLE[:-200]), Reason.CORRUPT),
     "RLE header cut off": (wrapped(dicoms.RLE, RLE[:40]), Reason.TRUNCATED),
     "lossy JPEG of 16 bits": (
         with_code_stream(
@@ -210,10 +178,7 @@ def test_broken_frames(data: bytes, reason: Reason) -> None:
 
 SIGNS = {
     "signed JPEG 2000, unsigned header": (dicoms.J2K_LOSSLESS, 12, True),
-    "unsigned JPEG 2000, signed header": (dicoms.J2K_LOSSLESS, 12, False),
-    "signed JPEG 2000 of 8 bits": (dicoms.J2K, 8, True),
     "unsigned HTJ2K, signed header": (dicoms.HTJ2K_LOSSLESS, 16, False),
-    "unsigned lossy HTJ2K, signed header": (dicoms.HTJ2K, 8, False),
 }
 
 
@@ -239,18 +204,9 @@ def test_compressed_syntax_around_plain_pixels() -> None:
     assert reason_of(data) is Reason.CORRUPT
 
 
-def test_fragments_around_plain_syntax() -> None:
-    uid = b"1.2.840.10008.1.2.1\0"
-    packed = film(bits=8, syntax=dicoms.J2K_LOSSLESS)
-    data = packed.replace(b"UI\x16\0" + dicoms.J2K_LOSSLESS.encode(), b"UI\x14\0" + uid)
-    assert reason_of(data) is Reason.CORRUPT
-
-
 RAISED = {
     "memory": (MemoryError("PLANTED"), Reason.TOO_LARGE),
-    "depth": (RecursionError("PLANTED"), Reason.CORRUPT),
     "end of file": (EOFError("PLANTED"), Reason.TRUNCATED),
-    "end of sequence": (OSError("PLANTED"), Reason.TRUNCATED),
     "anything": (KeyError("PLANTED"), Reason.CORRUPT),
 }
 

@@ -36,21 +36,11 @@ CASES: dict[str, tuple[dict[str, Any], set[InputWarning]]] = {
     "one that shows it": (windows(LUNG), set()),
     "the first of two shows it": (windows(LUNG, BONE), set()),
     "the second of two": (windows(BONE, LUNG), {CHOSEN}),
-    "the third of three": (windows(BONE, WHITE, LUNG), {CHOSEN}),
     "one that hides it": (windows(BONE), {CLIPPED}),
     "one that hides it the other way": (windows(WHITE), {InputWarning.BLANK}),
     "a second one that is none": (windows(LUNG, (0, 0)), {InputWarning.NONCONFORMING}),
     "a LUT that hides it, then a window": (
         {"VOILUTSequence": [lut(np.clip(RAMP * 8 - 28000, 0, 4095), 0, 12)], **windows(LUNG)},
-        {CHOSEN},
-    ),
-    "the second of two LUTs": (
-        {
-            "VOILUTSequence": [
-                lut(np.clip(RAMP * 8 - 28000, 0, 4095), 0, 12),
-                lut(RAMP, 0, 12),
-            ]
-        },
         {CHOSEN},
     ),
 }

@@ -68,10 +68,8 @@ def lossless(prefix: bytes) -> bytes:
 COMMENT = b"\xff\xfe\0\2"
 LONG: dict[str, Callable[[], bytes]] = {
     "JPEG of 20,000 scans": lambda: scans_of(jpeg(progressive=True), 20_000),
-    "JPEG of 101 scans": lambda: scans_of(jpeg(progressive=True), 101),
     "JPEG of fill bytes": lambda: begun_by(jpeg(), b"\xff" * 10_000_000),
     "JPEG of empty comments": lambda: begun_by(jpeg(), COMMENT * 2_000_000),
-    "JPEG of bare markers": lambda: begun_by(jpeg(), b"\xff\xd0" * 2_000_000),
     "PNG of empty chunks": lambda: png()[:33] + png_chunk(b"teXt", b"") * 1_000_000 + png()[33:],
     "DICOM of 3 million elements": lambda: elements(3_000_000),
     "DICOM of 3 million elements in an item": lambda: nested_elements(3_000_000),
@@ -79,8 +77,6 @@ LONG: dict[str, Callable[[], bytes]] = {
         [b"xx"] * 150_000, LEVELS, 12, dicoms.JPEG_LS
     ),
     "RLE of 24 million times nothing": lambda: rle_of_nothing(24_000_000),
-    "JPEG lossless of fill bytes": lambda: lossless(b"\xff" * 10_000_000),
-    "JPEG lossless of empty comments": lambda: lossless(COMMENT * 2_000_000),
     "JPEG lossless of scans": lambda: lossless(b"\xff\xda" * 101),
 }
 
@@ -98,10 +94,8 @@ def test_what_would_take_minutes_is_refused_at_once(make: Callable[[], bytes]) -
 ENOUGH: dict[str, Callable[[], bytes]] = {
     "JPEG of 80 scans": lambda: scans_of(jpeg(progressive=True), 70),
     "JPEG of 1,000 comments": lambda: begun_by(jpeg(), COMMENT * 1000),
-    "JPEG of 1,000 fill bytes": lambda: begun_by(jpeg(), b"\xff" * 1000),
     "PNG of 10,000 chunks": lambda: png()[:33] + png_chunk(b"teXt", b"") * 10_000 + png()[33:],
     "DICOM of 20,000 elements": lambda: elements(20_000),
-    "DICOM of 20,000 elements in an item": lambda: nested_elements(20_000),
     "RLE of 10,000 times nothing": lambda: rle_of_nothing(10_000),
 }
 

@@ -13,12 +13,10 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
 from cxr_edge.types import InputWarning, Reason
 from tests.images.films import (
-    encode,
     in_16_bits,
     jpeg,
     oriented,
     pages,
-    palette_image,
     png,
     raw_png,
     raw_tiff,
@@ -47,39 +45,27 @@ def samples_16(channels: int, bits: int = 16) -> NDArray[np.uint16]:
 # Every one must come out as the scene, level by level.
 EXACT = {
     "png 8 bit": png(),
-    "png interlaced by hand": png(scene(), optimize=True),
     "png rgb": png(rgb(scene())),
-    "png palette": png(palette_image()),
     "png grey with opaque alpha": png(with_alpha("LA", 255)),
     "png rgb with opaque alpha": png(with_alpha("RGBA", 255)),
-    "png 8 bit, unused transparent level": with_transparent_level(png(), 1),
     "png 16 bit": png(in_16_bits()),
     "png 16 bit, unused transparent level": with_transparent_level(png(in_16_bits()), 1),
     "png 16 bit rgb": raw_png(WIDTH, HEIGHT, (16, 2), unfiltered(samples_16(3))),
     "png 16 bit, opaque alpha": raw_png(WIDTH, HEIGHT, (16, 4), unfiltered(samples_16(2))),
-    "png 12 in 16 bit": png(in_16_bits(12)),
     "png 8 in 16 bit": png(in_16_bits(8)),
     "png with junk behind it": png() + b"junk" * 1000,
     "tiff 8 bit": tiff(),
     "tiff 8 bit lzw": tiff(compression="tiff_lzw"),
-    "tiff 8 bit deflate": tiff(compression="tiff_adobe_deflate"),
     "tiff 8 bit packbits": tiff(compression="packbits"),
     "tiff 8 bit big endian": raw_tiff(scene(), order=">"),
     "tiff 8 bit white is zero": raw_tiff(255 - scene(), white_is_zero=True),
     "tiff rgb": tiff(rgb(scene())),
-    "tiff palette": tiff(palette_image()),
     "tiff BigTIFF": tiff(big_tiff=True),
     "tiff 16 bit": tiff(in_16_bits()),
-    "tiff 16 bit lzw": tiff(in_16_bits(), compression="tiff_lzw"),
     "tiff 16 bit deflate": tiff(in_16_bits(), compression="tiff_adobe_deflate"),
     "tiff 16 bit big endian": raw_tiff(in_16_bits(), order=">"),
     "tiff 16 bit white is zero": raw_tiff(0xFFFF - in_16_bits(), white_is_zero=True),
-    "tiff 16 bit white is zero big endian": raw_tiff(
-        0xFFFF - in_16_bits(), white_is_zero=True, order=">"
-    ),
-    "tiff 10 in 16 bit": tiff(in_16_bits(10)),
     "tiff 12 in 16 bit": tiff(in_16_bits(12)),
-    "tiff 14 in 16 bit": tiff(in_16_bits(14)),
     "tiff 12 in 16 bit white is zero": raw_tiff(4095 - in_16_bits(12), white_is_zero=True),
     "tiff 32 bit integers": tiff(Image.fromarray(in_16_bits().astype(np.int32))),
 }
@@ -88,17 +74,14 @@ EXACT = {
 CLOSE = {
     "jpeg baseline": jpeg(),
     "jpeg progressive": jpeg(progressive=True),
-    "jpeg optimised": jpeg(optimize=True),
     "jpeg restart markers": jpeg(restart_marker_rows=1),
     "jpeg rgb": jpeg(rgb(scene())),
-    "jpeg rgb progressive": jpeg(rgb(scene()), progressive=True),
     "jpeg with junk behind it": jpeg() + b"junk" * 1000,
     "tiff jpeg": tiff(compression="jpeg", quality=95),
 }
 
 REFUSED = {
     "jpeg cmyk": (jpeg(rgb(scene()).convert("CMYK")), Reason.COLOUR_SPACE),
-    "tiff cmyk": (tiff(rgb(scene()).convert("CMYK")), Reason.COLOUR_SPACE),
     "tiff lab": (tiff(rgb(scene()).convert("LAB")), Reason.COLOUR_SPACE),
     "png 1 bit": (png(Image.fromarray(scene()).convert("1")), Reason.PIXEL_TYPE),
     "png 2 bit": (raw_png(WIDTH, HEIGHT, (2, 0), unfiltered(scene()[:, ::4])), Reason.PIXEL_TYPE),
@@ -115,15 +98,9 @@ REFUSED = {
     "tiff 8 bit signed": (tiff(tiffinfo={339: 2}), Reason.PIXEL_TYPE),
     "tiff 1 bit": (tiff(Image.fromarray(scene()).convert("1")), Reason.PIXEL_TYPE),
     "tiff floats": (tiff(scene().astype(np.float32)), Reason.PIXEL_TYPE),
-    "tiff above 16 bit": (tiff(scene().astype(np.int32) * 1000), Reason.PIXEL_TYPE),
     "tiff negative": (tiff(scene().astype(np.int32) - 100), Reason.PIXEL_TYPE),
     "png grey with a hole": (png(with_alpha("LA", 254)), Reason.ALPHA),
-    "png rgb with a hole": (png(with_alpha("RGBA", 0)), Reason.ALPHA),
     "png 8 bit, a transparent level": (with_transparent_level(png(), 100), Reason.ALPHA),
-    "png 16 bit, a transparent level": (
-        with_transparent_level(png(in_16_bits()), 100 * 257),
-        Reason.ALPHA,
-    ),
     "tiff rgb with a hole": (tiff(with_alpha("RGBA", 0)), Reason.ALPHA),
     "tiff pages": (pages("TIFF"), Reason.MULTI_FRAME),
     "png animation": (pages("PNG"), Reason.MULTI_FRAME),
@@ -187,12 +164,9 @@ def test_meaningless_orientation_is_ignored(orientation: int) -> None:
 
 NAMES = {
     "film.png": True,
-    "film.PNG": True,
     "film": True,
     "film.jpg": False,
-    "film.tif": False,
     "film.txt": False,
-    "film.png.bak": False,
 }
 
 
@@ -223,11 +197,6 @@ FOREIGN = {
     "empty": (b"", Reason.EMPTY),
     "text": (b"This is not an image.\n", Reason.UNRECOGNISED),
     "zeros": (bytes(5000), Reason.UNRECOGNISED),
-    "one byte": (b"\xff", Reason.UNRECOGNISED),
-    "gif": (encode(scene(), "GIF"), Reason.UNSUPPORTED_FORMAT),
-    "bmp": (encode(scene(), "BMP"), Reason.UNSUPPORTED_FORMAT),
-    "webp": (encode(scene(), "WEBP"), Reason.UNSUPPORTED_FORMAT),
-    "jpeg 2000": (encode(scene(), "JPEG2000"), Reason.UNSUPPORTED_FORMAT),
     "photoshop": (b"8BPS" + bytes(100), Reason.UNSUPPORTED_FORMAT),
 }
 
@@ -283,14 +252,11 @@ def photograph() -> Image.Image:
 
 COLOURS = {
     "grey as rgb": (jpeg(rgb(scene())), False),
-    "grey as palette": (png(palette_image()), False),
     "jpeg noise": (jpeg(with_colour_noise()), False),
     "bright to 245, nine in a hundred less blue": (png(tinted(0.91)), False),
     "bright to 245, twelve in a hundred less blue": (png(tinted(0.88)), True),
     "photograph": (jpeg(photograph()), True),
-    "photograph as palette": (png(photograph().convert("P")), True),
     "photograph with opaque alpha": (png(photograph().convert("RGBA")), True),
-    "photograph in tiff": (tiff(photograph()), True),
     "red label": (jpeg(with_red_label()), True),
 }
 

@@ -88,9 +88,7 @@ def test_the_gates_say_the_same(films: list[tuple[DecodedImage, DecodedImage]]) 
 
 LARGE_CHEST = Image.fromarray(chest(801, 1101))
 ODD = {
-    "blank": (Image.new("L", (1101, 801), 90), (InputWarning.BLANK,)),
     "inverted": (ImageOps.invert(LARGE_CHEST), (InputWarning.INVERTED,)),
-    "wide": (LARGE_CHEST.resize((1800, 801)), (InputWarning.ASPECT,)),
     "coloured": (
         ImageOps.colorize(LARGE_CHEST, "black", "orange"),
         (InputWarning.COLOUR,),
@@ -109,9 +107,7 @@ REDUCTIONS = {
     "no need": (0, 1),
     "just too small": (301, 1),
     "half": (300, 2),
-    "half of an odd side": (201, 2),
     "quarter": (150, 4),
-    "eighth": (75, 8),
     "not less than an eighth": (1, 8),
 }
 

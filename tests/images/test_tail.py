@@ -77,19 +77,13 @@ GOOD: dict[str, Callable[[], NDArray[np.generic]]] = {
     "16 bit": lambda: in_16_bits(),
     "12 bit, signed": lambda: in_16_bits(12).astype(np.int16) - 2000,
     "border all round": lambda: on_black(SCENE, 20, 20, 20, 20),
-    "border left and right": lambda: on_black(SCENE, 0, 0, 50, 50),
-    "border above and below": lambda: on_black(SCENE, 40, 40, 0, 0),
     "bottom border twice the top one": lambda: on_black(SCENE, 10, 20, 5, 30),
-    "border in white-is-zero": lambda: on_black(255 - SCENE, 20, 20, 20, 20),
     "border above only": lambda: on_black(SCENE, 50, 0, 0, 0),
-    "noise below": lambda: np.pad(SCENE, ((0, 20), (0, 0)), constant_values=1),
     "slanted by a tenth of a degree": lambda: slanted(0.1),
-    "slanted by two degrees": lambda: slanted(2.0),
     "slanted by 15 degrees": lambda: slanted(15.0),
     "round shutter": in_a_circle,
     "dark corner": dark_corner,
     "faint last row": faint_last_row,
-    "fades out": lambda: (SCENE * np.linspace(1, 0, 200)[:, np.newaxis] ** 3).astype(np.uint8),
     "eight rows": lambda: on_black(SCENE[:8], 0, 4, 0, 0),
     "last four samples": lambda: zero_from(SCENE, SCENE.size - 4),
 }
@@ -102,25 +96,15 @@ def test_film_with_a_natural_end_passes(make: Callable[[], NDArray[np.generic]])
 
 CUT: dict[str, Callable[[], NDArray[np.generic]]] = {
     "nothing written": lambda: np.zeros((200, 240), np.uint8),
-    "one sample written": lambda: zero_from(SCENE, 1),
     "more than half missing": lambda: on_black(SCENE[:50], 60, 120, 0, 0),
     "in the middle of a row": lambda: zero_from(SCENE, 150 * 240 + 120),
     "in the middle of the last row": lambda: zero_from(SCENE, 199 * 240 + 120),
-    "just behind a row's beginning": lambda: zero_from(SCENE, 150 * 240 + 2),
-    "middle of a row, border all round": lambda: zero_from(
-        on_black(SCENE, 20, 20, 20, 20), 190 * 280 + 120
-    ),
     "slanted film": lambda: zero_from(slanted(0.1), 150 * 241 + 100),
-    "white-is-zero": lambda: zero_from(255 - SCENE, 150 * 240 + 7),
     "signed": lambda: zero_from(in_16_bits(12).astype(np.int16) - 5000, 40 * 128 + 60),
 }
 AT_AN_EDGE: dict[str, Callable[[], NDArray[np.generic]]] = {
     "at a row's end": lambda: zero_from(SCENE, 150 * 240),
     "at the last row's beginning": lambda: zero_from(SCENE, 199 * 240),
-    "just before a row's end": lambda: zero_from(SCENE, 151 * 240 - 2),
-    "left border, border left and right": lambda: zero_from(
-        on_black(SCENE, 0, 0, 50, 50), 150 * 340 + 20
-    ),
     "left border, below twice the top border": lambda: zero_from(
         on_black(SCENE, 20, 20, 20, 20), 170 * 280 + 10
     ),
@@ -128,7 +112,6 @@ AT_AN_EDGE: dict[str, Callable[[], NDArray[np.generic]]] = {
     "bottom border only": lambda: on_black(SCENE, 0, 1, 0, 0),
     "nine rows": lambda: on_black(SCENE[:9], 0, 4, 0, 0),
     "collimated below and beside": lambda: on_black(SCENE, 0, 67, 24, 24),
-    "collimated below": lambda: on_black(SCENE, 0, 67, 0, 0),
 }
 
 
@@ -145,9 +128,7 @@ def test_end_at_the_edge_of_a_row_is_doubted(make: Callable[[], NDArray[np.gener
 
 STORED: dict[str, Callable[[Levels], Levels]] = {
     "8 bit": lambda film: film,
-    "8 bit white is zero": lambda film: 255 - film,
     "12 bit little endian": lambda film: film.astype("<u2") * 16,
-    "16 bit big endian": lambda film: film.astype(">u2") * 257,
     "border left and right": lambda film: on_black(film, 0, 0, 40, 40),
 }
 

@@ -45,10 +45,8 @@ def zero_from(data: bytes, cut: int) -> bytes:
 WHOLE = {
     "one strip": tiff_by_hand({}, [scene().tobytes()]),
     "several strips": tiff_by_hand({278: 20}, strips(scene(), 20)),
-    "endless strip": tiff_by_hand({278: 2**32 - 1}, [scene().tobytes()]),
     "big endian": tiff_by_hand({}, [scene().tobytes()], ">"),
     "16 bit": tiff_by_hand({258: 16}, [in_16_bits().tobytes()]),
-    "16 bit big endian": tiff_by_hand({258: 16}, [in_16_bits().astype(">u2").tobytes()], ">"),
     "planes": in_planes(),
     "last strip first": upside_down_in_file(),
     "white is zero": tiff_by_hand({262: 0}, [(255 - scene()).tobytes()]),
@@ -87,9 +85,7 @@ def test_zero_filled_tail_of_a_real_film_is_refused_or_doubted(bits: int) -> Non
 
 
 COMPRESSED = {
-    "packbits": {"compression": "packbits"},
     "packbits in strips": {"compression": "packbits", "strip_size": 640},
-    "lzw in strips": {"compression": "tiff_lzw", "strip_size": 640},
     "deflate in strips": {"compression": "tiff_adobe_deflate", "strip_size": 640},
     "jpeg": {"compression": "jpeg", "quality": 95},
 }
@@ -117,15 +113,7 @@ JPEG_STRIP = b"\xff\xd8 \xff\xda \xff\xd9"
 
 REFUSED = {
     "JPEG strip without an end": (tiff_by_hand({259: 7}, [JPEG_STRIP[:-2]]), Reason.TRUNCATED),
-    "second JPEG strip without an end": (
-        tiff_by_hand({259: 7, 278: 24}, [JPEG_STRIP, JPEG_STRIP[:-1] + b"\0"]),
-        Reason.TRUNCATED,
-    ),
     "a strip outside the file": (tiff_by_hand({273: 10**6}, [scene().tobytes()]), Reason.TRUNCATED),
-    "a strip past the end": (
-        tiff_by_hand({}, [scene().tobytes()])[:-1],
-        Reason.TRUNCATED,
-    ),
     "a strip at 0": (tiff_by_hand({273: 0}, [scene().tobytes()]), Reason.TRUNCATED),
     "fewer strips than rows": (
         tiff_by_hand({278: 20}, strips(scene(), 20)[:2]),
@@ -134,10 +122,6 @@ REFUSED = {
     "no rows in a strip": (tiff_by_hand({278: 0}, [scene().tobytes()]), Reason.CORRUPT),
     "compressed strip outside the file": (
         tiff_by_hand({259: 32773, 273: 10**6}, [bytes(100)]),
-        Reason.TRUNCATED,
-    ),
-    "compressed strip of no bytes": (
-        tiff_by_hand({259: 32773, 279: 0}, [bytes(100)]),
         Reason.TRUNCATED,
     ),
     "compression without an end": (

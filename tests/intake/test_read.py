@@ -75,7 +75,6 @@ NOT_FILES: dict[str, tuple[Callable[[Path], Any], Reason]] = {
     "folder": (Path.mkdir, Reason.NOT_A_FILE),
     "socket": (listening_socket, Reason.NOT_A_FILE),
     "link": (link, Reason.SYMLINK),
-    "link to itself": (lambda path: path.symlink_to(path.name), Reason.SYMLINK),
 }
 
 
@@ -150,7 +149,6 @@ def rewrite(path: Path) -> None:
 MEANWHILE: dict[str, Callable[[Path], Any]] = {
     "grows": lambda path: path.write_bytes(b"pixels and more"),
     "shrinks": lambda path: path.write_bytes(b"pix"),
-    "is emptied": lambda path: path.write_bytes(b""),
     "is rewritten": rewrite,
 }
 

@@ -23,15 +23,12 @@ def stamp(mtime_ns: int, ctime_ns: int | None = None) -> Stamp:
 
 WAITS = {
     "just written": (stamp(NOW), 10),
-    "one nanosecond ago": (stamp(NOW - 1), 10 - 1e-9),
-    "half way": (stamp(NOW - 5 * SECOND), 5),
     "one nanosecond short": (stamp(NOW - 10 * SECOND + 1), 1e-9),
     "exactly the window": (stamp(NOW - 10 * SECOND), 0),
     "long ago": (stamp(LONG_AGO), 0),
     "old bytes, renamed just now": (stamp(LONG_AGO, NOW - 4 * SECOND), 6),
     "new time, set by a copy that ended long ago": (stamp(NOW - 4 * SECOND, LONG_AGO), 6),
     "one nanosecond ahead": (stamp(NOW + 1), 10),
-    "a year ahead": (stamp(NOW + 365 * 86400 * SECOND), 10),
     "changed ahead of our clock": (stamp(LONG_AGO, NOW + 3600 * SECOND), 10),
     "before the epoch": (stamp(-SECOND, LONG_AGO), 0),
 }
@@ -51,12 +48,10 @@ def test_zero_waits_for_nothing(file: Stamp) -> None:
 IMPLAUSIBLE = {
     "Robocopy, 1970": (stamp(0), True),
     "Robocopy, 1980": (stamp(315_532_800 * SECOND), True),
-    "before the epoch": (stamp(-SECOND), True),
     "one nanosecond before 1990": (stamp(YEAR_1990 - 1), True),
     "1990": (stamp(YEAR_1990), False),
     "old time, written just now": (stamp(0, NOW), True),
     "only the change is old": (stamp(NOW, 0), False),
-    "now": (stamp(NOW), False),
     "the future": (stamp(NOW + SECOND), False),
 }
 

@@ -19,7 +19,7 @@ from tests.factories import result
 from tests.ledger.entries import SETTINGS, everything, found
 from tests.ledger.files import ROWS, filled
 
-FLIPS = 600
+FLIPS = 200
 SCORES = {f"{n}.png": result(f"{n}.png", n / 100, sha256=f"{n:064x}") for n in range(ROWS)}
 
 

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.runs import RUNS_KEPT, RUNS_KEPT_IN_ALL, Ledger, Run, open_ledger, read_ledger
+from cxr_edge.ledger.runs import RUNS_KEPT, RUNS_KEPT_IN_ALL, Ledger, Run, read_ledger
 from cxr_edge.report import RunContext
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import context, result
 from tests.ledger.entries import SETTINGS, SHA256, entry, everything, found
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(ledger: Ledger) -> Run:
-    return ledger.begin("first", SETTINGS)
-
 
 FOLDER = [
     entry("scored.png", 0.9),

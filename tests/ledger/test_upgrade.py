@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.errors import StateError
 from cxr_edge.ledger import schema
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.runs import open_ledger, read_ledger
@@ -106,22 +105,6 @@ def test_a_run_of_the_first_version_cannot_be_rendered_again(
     assert f"run {RUN} was recorded by another version of cxr-edge" in made.err
     assert "tip: use that version, or score again" in made.err
     assert version_of(state) == 1
-
-
-def test_an_older_version_refuses_an_upgraded_ledger(
-    state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open_ledger(state):
-        pass
-    before = (state / LEDGER_NAME).read_bytes()
-    newer = schema.SCHEMA_VERSION
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 1)
-    with (
-        pytest.raises(StateError, match=f"the ledger is of version {newer}, this is 1"),
-        open_ledger(state),
-    ):
-        pytest.fail("the older version must not touch it")
-    assert (state / LEDGER_NAME).read_bytes() == before
 
 
 def rows(folder: Path) -> int:

@@ -45,10 +45,6 @@ def test_choice(model: str, file: str, bundle: Path) -> None:
     assert choice.file.name == file
 
 
-def test_absolute_path(bundle: Path) -> None:
-    assert choose_model(str(bundle / "tiny.onnx")).path == bundle / "tiny.onnx"
-
-
 def test_a_bundled_name_means_the_bundled_model_wherever_it_is_typed(bundle: Path) -> None:
     """A file that happens to lie in cron's current directory must not change what is run."""
     own = write_tiny(Path.cwd(), spec=set_value("version", "9.9.9"))
@@ -88,11 +84,6 @@ def test_foreign_format_is_refused_with_the_way_out(name: str, bundle: Path) -> 
     )
 
 
-def test_spec_is_no_model(bundle: Path) -> None:
-    with pytest.raises(ModelRefusedError, match=r"tiny\.json is neither"):
-        choose_model("tiny.json")
-
-
 def test_no_spec_beside(bundle: Path) -> None:
     (bundle / "tiny.json").rename(bundle / "other.json")
     with pytest.raises(ModelRefusedError, match=r"tiny\.onnx has no spec tiny\.json beside it"):
@@ -113,14 +104,9 @@ def test_spec_that_lists_the_file_under_another_format(tmp_path: Path) -> None:
 
 
 DAMAGED = {
-    "empty": b"",
     "cut": b'{"schema_version": 1',
-    "not JSON": b"schema_version: 1",
     "not UTF-8": b'{"name": "\xff"}',
-    "deep": b"[" * 100_000,
     "not a spec": b"{}",
-    "a list": b"[]",
-    "a number of many digits": b'{"seed": ' + b"9" * 10_000 + b"}",
 }
 
 

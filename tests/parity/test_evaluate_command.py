@@ -5,7 +5,6 @@ Labels come from the folders and scores from the network alone; only the pixels 
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 from sklearn import metrics
 
 from cxr_edge.images import decode
-from cxr_edge.model.catalog import bundled_specs, choose_model
+from cxr_edge.model.catalog import choose_model
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, load
@@ -109,22 +108,3 @@ def assert_as_the_spec_says(found: Any, spec: ModelSpec) -> None:
             # The card takes films for independent, `evaluate` knows who has several.
             assert point[figure]["low"] < getattr(theirs, figure).low
             assert point[figure]["high"] > getattr(theirs, figure).high
-
-
-def test_two_models(tmp_path: Path) -> None:
-    told = evaluate(tmp_path / "out", "cnn3_50", "cnn4_50")
-    areas = [model["auc"]["value"] for model in told["models"]]
-    difference = told["comparison"]["difference"]
-    assert difference["value"] == pytest.approx(areas[0] - areas[1], abs=1e-12)
-    assert 0 <= told["comparison"]["delong_p_value"] <= 1
-    decided: dict[tuple[str, str], bool] = {}
-    thresholds = {s.name: s.operating_points["screening"].threshold for s in bundled_specs()}
-    with (tmp_path / "out/films.csv").open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            flagged = float(row["probability"]) >= thresholds[row["model"].split()[0]]
-            decided[row["model"].split()[0], row["path"]] = flagged == (row["label"] == CLASSES[1])
-    paths = {path for _, path in decided}
-    differing = [(decided["cnn3_50", p], decided["cnn4_50", p]) for p in paths]
-    (screening,) = (m for m in told["comparison"]["mcnemar"] if m["point"] == "screening")
-    assert screening["only_first_right"] == differing.count((True, False))
-    assert screening["only_second_right"] == differing.count((False, True))

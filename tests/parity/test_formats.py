@@ -15,6 +15,7 @@ from cxr_edge.runtime import Runner
 from cxr_edge.types import PROBABILITY_DECIMALS, Predictions
 from tests.export.films import xray_classes
 from tests.factories import int8_apart
+from tests.parity.kermany import TEST_A
 
 Pair = tuple[ModelChoice, ModelChoice]
 RunnerOf = Callable[[ModelChoice], Runner]
@@ -24,12 +25,13 @@ WITHIN = 1e-4  # of the larger of 1 and the largest value
 INT8_EVIDENCE = 4e-2  # a cell of the map, while the head works alike
 
 
-@pytest.fixture(scope="module")
-def xrays() -> list[NDArray[np.uint8]]:
-    """The readable films of tests/data/incoming, decoded."""
-    paths = list(xray_classes())
+@pytest.fixture(scope="module", params=["incoming", pytest.param("test_a", marks=pytest.mark.slow)])
+def xrays(request: pytest.FixtureRequest) -> list[NDArray[np.uint8]]:
+    """The readable films of tests/data/incoming, or the official test films, decoded."""
+    of_test_a = sorted(TEST_A.glob("*/*.jpeg"))
+    paths = list(xray_classes()) if request.param == "incoming" else of_test_a
     if not paths:
-        pytest.skip("the checkout has no x-rays in tests/data/incoming")
+        pytest.skip(f"no x-rays of {request.param} here")
     return [decode(path.read_bytes(), path.name).pixels for path in paths]
 
 

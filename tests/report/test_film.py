@@ -41,7 +41,6 @@ def with_field(first_centre: float, stride: float) -> ModelSpec:
 # The tiny network sees 8 x 8 pixels, the film has 64 x 48.
 GRIDS = {
     "cells fill the film": (with_field(2, 4), Grid(0, 0, 32, 24)),
-    "a margin is left": (with_field(3, 2), Grid(16, 12, 16, 12)),
     "cells reach outside": (with_field(1, 6), Grid(-16, -12, 48, 36)),
 }
 

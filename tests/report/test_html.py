@@ -107,14 +107,10 @@ def test_banner_and_counts() -> None:
 
 FACTS = {
     "model": "tiny 1.0.0, operating point screening: flagged at 0.500000 or above",
-    "file": f"tiny 1.0.0 (tiny.onnx, sha256 {'ab' * 32})",
     "population": "intended for nobody",
     "measured": "validation, used to set the threshold 0.900 0.850 to 0.950, n = 100 "
     "0.800 0.750 to 0.850, n = 100",
-    "chosen": "Threshold made up, on nothing real",
-    "use": "Not for patients Known to fail all of them",
     "device": "Device cpu (asked for: auto) Software cxr-edge 0.1.0",
-    "start": "Started 2026-11-22T20:00:00Z, 1.5 s. Run 20261122T200000.000000Z.",
 }
 
 

@@ -57,7 +57,6 @@ def test_whole_file() -> None:
 
 
 DEVICES = {
-    "one": ([result("a", 0.9), result("b", None)], {"cuda:0": 1}),
     "left in the middle": (
         [result("a", 0.9), result("b", 0.1, device="cpu"), result("c", 0.2, device="cpu")],
         {"cuda:0": 1, "cpu": 2},
@@ -70,12 +69,6 @@ DEVICES = {
 def test_films_are_counted_by_device(films: list[Result], counted: dict[str, int]) -> None:
     made = json.loads(render_run_json(report(*films, device_used="cuda:0")))
     assert made["device"] == {"asked": "auto", "used": "cuda:0", "films": counted}
-
-
-def test_the_identifier_that_was_asked_for_is_named() -> None:
-    made = report(result(identity={"AccessionNumber": "A1"}), identity_fields=("AccessionNumber",))
-    assert json.loads(render_run_json(made))["identity_fields"] == ["AccessionNumber"]
-    assert b"A1" not in render_run_json(made)
 
 
 def test_it_is_text_with_a_last_newline() -> None:

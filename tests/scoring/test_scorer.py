@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from cxr_edge.decoders.pool import Workers
-from cxr_edge.errors import DeviceError
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepare import refused
-from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger import rows as ledger_module
 from cxr_edge.runtime import Runner
-from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, Stamp, Status
+from cxr_edge.types import Reason, Result, Stamp, Status
 from tests.factories import FakeRunner, InThisProcess, chest, in_12_bits, write_tree
 from tests.images.films import jpeg, pages, png, tiff
 from tests.nights import SETTINGS, Night, Told
@@ -121,12 +119,9 @@ def test_batches_change_nothing(
     assert len({row.probability for row in plain}) > 4
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_workers_change_nothing(
-    count: int, night: Night, folder: Path, tiny_runner: Runner
-) -> None:
+def test_workers_change_nothing(night: Night, folder: Path, tiny_runner: Runner) -> None:
     plain = night.run(folder, runner=tiny_runner)
-    with Workers(count, SETTINGS) as workers:
+    with Workers(2, SETTINGS) as workers:
         again = night.run(folder, runner=tiny_runner, settings="other", workers=workers)
     assert again == plain
 
@@ -209,23 +204,6 @@ def test_what_changed_is_read_again(change: str, night: Night, folder: Path) -> 
     assert same == (change != "other bytes")
 
 
-@pytest.mark.usefixtures("known_at_once")
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason != "still_changing"])
-def test_what_may_mend_itself_is_tried_again(reason: Reason, night: Night, tmp_path: Path) -> None:
-    film = write_tree(tmp_path / "in", {"a.png": png(chest())})
-
-    class Failing(InThisProcess):
-        def _prepared(self, file: FoundFile) -> Prepared:
-            stamp = Stamp.of(file.path.stat())
-            return Prepared(Result.without_score(file.display, reason), stamp=stamp)
-
-    (first,) = night.run(film, workers=Failing(SETTINGS))
-    assert first.reason is reason
-    (again,) = night.run(film)
-    assert (again.reason is reason) == (reason in DETERMINISTIC_REASONS)
-    assert (again.status is Status.SCORED) == (reason not in DETERMINISTIC_REASONS)
-
-
 BAD_ANSWERS = {
     "NaN": float("nan"),
     "infinity": float("inf"),
@@ -256,12 +234,6 @@ def test_scores_are_recorded_as_they_are_printed(night: Night, folder: Path) -> 
     assert third == 0.333333
 
 
-def test_a_device_that_fails_on_one_film_ends_the_run(night: Night, folder: Path) -> None:
-    with pytest.raises(DeviceError, match="fails on cpu: out of memory") as caught:
-        night.run(folder, runner=FakeRunner(ValueError("out of memory")))
-    assert caught.value.exit_code == 4
-
-
 @pytest.mark.usefixtures("known_at_once")
 def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, folder: Path) -> None:
     """The settings are those of the device the run began on; the next night asks that one again."""
@@ -283,27 +255,6 @@ def test_what_another_device_scored_says_so_and_is_scored_again(night: Night, fo
     assert again == [replace(row, device="") for row in moved]
 
 
-def test_what_is_too_much_at_once_goes_in_halves(night: Night, folder: Path) -> None:
-    class Small(FakeRunner):
-        def predict(self, images: Any) -> Any:
-            if len(images) > 2:
-                raise ValueError("out of memory")
-            return super().predict(images)
-
-    small = Small()
-    assert night.run(folder, runner=small) == night.run(folder, settings="other")
-    assert max(small.batches) <= 2 and sum(small.batches) == 6
-
-
-def test_too_few_scores_end_the_run(night: Night, folder: Path) -> None:
-    class Short(FakeRunner):
-        def predict(self, images: Any) -> Any:
-            return super().predict(images[1:])
-
-    with pytest.raises(RuntimeError, match="5 scores for 6 films"):
-        night.run(folder, runner=Short())
-
-
 @pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
 def test_a_stopped_run_goes_on_where_it_was(stop_after: int, night: Night, folder: Path) -> None:
     """Its last batch is recorded; the next run asks the network for the rest alone."""
@@ -316,21 +267,6 @@ def test_a_stopped_run_goes_on_where_it_was(stop_after: int, night: Night, folde
     assert night.complete
     assert asked_first + sum(night.runner.batches) == 6
     assert set(first) <= {replace(row, duplicate_of="") for row in again} | set(again)
-    assert again == night.run(folder, settings="uninterrupted")
-
-
-def test_a_crash_between_batches_costs_one_batch(night: Night, folder: Path) -> None:
-    class Third(FakeRunner):
-        def predict(self, images: Any) -> Any:
-            if len(self.batches) == 2:
-                raise KeyboardInterrupt
-            return super().predict(images)
-
-    with pytest.raises(KeyboardInterrupt):
-        night.run(folder, runner=Third(), batch_size=2)
-    assert sum(night.runner.batches) == 3
-    again = night.run(folder)
-    assert night.runner.batches == [3]
     assert again == night.run(folder, settings="uninterrupted")
 
 

@@ -131,12 +131,6 @@ def test_measure_decides_on_the_score_as_printed() -> None:
     assert measure(labels, scores, 0.5)[0].value == 1.0
 
 
-@pytest.mark.parametrize("labels", [[0, 0], [1, 1]])
-def test_both_classes_are_needed(labels: list[int]) -> None:
-    with pytest.raises(ValueError, match="a proportion of nothing"):
-        measure(np.array(labels), np.array([0.2, 0.8]), 0.5)
-
-
 @given(scored())
 def test_candidates_tell_every_pair_of_scores_apart(
     case: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],

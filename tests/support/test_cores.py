@@ -13,10 +13,8 @@ from cxr_edge.support.cores import usable_cores
 QUOTAS: dict[str, tuple[str, dict[str, str], int]] = {
     "no control groups": ("", {}, 8),
     "no quota": ("0::/", {"cpu.max": "max 100000"}, 8),
-    "two cores": ("0::/", {"cpu.max": "200000 100000"}, 2),
     "a core and a half": ("0::/", {"cpu.max": "150000 100000"}, 2),
     "half a core": ("0::/", {"cpu.max": "50000 100000"}, 1),
-    "more than there are": ("0::/", {"cpu.max": "1600000 100000"}, 8),
     "of a group": ("0::/a/b", {"a/b/cpu.max": "300000 100000", "a/cpu.max": "max 100000"}, 3),
     "of a group around it": (
         "0::/a/b",
@@ -34,7 +32,6 @@ QUOTAS: dict[str, tuple[str, dict[str, str], int]] = {
         {"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "100000"},
         8,
     ),
-    "another controller's": ("5:cpuset:/", {"cpuset/cpu.max": "100000 100000"}, 8),
     "nonsense": ("0::/", {"cpu.max": "many"}, 8),
     "no period": ("0::/", {"cpu.max": "100000 0"}, 8),
     "no line that anybody knows": ("nonsense", {"cpu.max": "100000 100000"}, 8),

@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import cxr_training
 
 SOURCES = sorted(Path(cxr_training.__file__).parent.rglob("*.py"))
@@ -22,9 +20,8 @@ def imported_packages(source: Path) -> Iterator[str]:
             yield str(node.module).partition(".")[0]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_no_source_imports_a_backend(source: Path) -> None:
-    assert not BACKENDS & set(imported_packages(source))
+def test_no_source_imports_a_backend() -> None:
+    assert [each for each in SOURCES if BACKENDS & set(imported_packages(each))] == []
 
 
 def test_the_scan_sees_imports() -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from cxr_training.fit import run, training
-from cxr_training.fit.training import TrainingJob
 from tests.training.helpers import (
     command_line,
     saves_keras_variables,
@@ -75,19 +73,3 @@ def test_mistakes_on_the_command_line_exit_2(
     assert says in seen.err
     assert seen.out == ""
     assert not (tmp_path / "run" / "run.json").exists()
-
-
-def test_weights_on_the_command_line_replace_the_recipes(
-    monkeypatch: pytest.MonkeyPatch, labelled: Path, tmp_path: Path
-) -> None:
-    jobs: list[TrainingJob] = []
-
-    def record(job: TrainingJob) -> run.RunFolder:
-        jobs.append(job)
-        return run.RunFolder(job.out)
-
-    monkeypatch.setattr(training, "train", record)
-    common = ("resnet50v2_50", "--recipe", "report", "--data", labelled, "--out", tmp_path)
-    assert command_line(monkeypatch, "train", *common) == 0
-    assert command_line(monkeypatch, "train", *common, "--weights", "none") == 0
-    assert [job.recipe.model.weights for job in jobs] == ["imagenet", "none"]

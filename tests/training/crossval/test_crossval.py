@@ -324,12 +324,6 @@ def test_a_training_part_without_a_class_is_refused_before_the_first_fold(
     assert not list((tmp_path / "out").iterdir()), "nothing is claimed"
 
 
-def test_more_folds_than_films_are_refused(many: Path) -> None:
-    images, _ = load_images(find_labelled(many), 50)
-    with pytest.raises(DataError, match="too few images for 50 folds"):
-        folds.patient_folds(images, 50, 0)
-
-
 @slow
 def test_on_the_command_line(
     done: Path, many: Path, asked: CrossValidation, monkeypatch: pytest.MonkeyPatch, capsys: Any

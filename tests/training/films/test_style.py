@@ -32,10 +32,6 @@ def image_set(labels: list[int], patients: list[str]) -> ImageSet:
     return ImageSet(files, pixels, np.array(labels, np.float32), "0" * 64)
 
 
-def test_there_are_fourteen_and_their_order_is_kept(tmp_path: Path) -> None:
-    assert len(figures_of(tmp_path, np.full((SIDE, SIDE), 100, np.uint8))) == 14
-
-
 def test_levels_are_grey_levels_and_shares(tmp_path: Path) -> None:
     film = np.full((SIDE, SIDE), 100, np.uint8)
     film[:, : SIDE // 2] = 0

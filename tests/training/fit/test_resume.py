@@ -118,20 +118,6 @@ def test_kills_after_the_last_epoch_lose_nothing(
     assert "of films, seed" in described["operating_points"]["balanced"]["data"]
 
 
-@pytest.mark.slow
-def test_the_last_epoch_is_kept(
-    tmp_path: Path, films: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = TrainingJob(replace(recipe, epochs=2), films, tmp_path / "run")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(run.RunFolder, "finish", killed)  # so that the checkpoint can be seen
-        train(job)
-    last = run.RunFolder(job.out).model_after(2)
-    train(job)
-    for ours, theirs in zip(weights(job.out), last.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
 def test_a_run_of_another_recipe_or_other_data_is_refused(
     tmp_path: Path, films: Path, labelled: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

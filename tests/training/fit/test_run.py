@@ -48,15 +48,6 @@ def test_a_new_folder_is_claimed_with_its_parents(tmp_path: Path) -> None:
     assert folder.progress() == TrainingProgress()
 
 
-def test_an_empty_folder_is_claimed(tmp_path: Path) -> None:
-    RunFolder(tmp_path).claim(JOB)
-    assert (tmp_path / "checkpoint" / "job.json").is_file()
-
-
-def test_the_same_job_may_claim_again(folder: RunFolder) -> None:
-    folder.claim(dict(JOB))
-
-
 @pytest.mark.parametrize("key", JOB)
 def test_another_job_is_refused(folder: RunFolder, key: str) -> None:
     folder.save_epoch(tiny_model(1), after(1))
@@ -105,13 +96,6 @@ def test_progress_and_model_come_back(folder: RunFolder) -> None:
     folder.save_epoch(tiny_model(0.25), after(3))
     assert folder.progress() == after(3)
     assert weight_of(folder.model_after(folder.progress().epochs_done)) == 0.25
-
-
-def test_only_the_last_epoch_is_kept(folder: RunFolder) -> None:
-    for epoch in (1, 2, 3):
-        folder.save_epoch(tiny_model(epoch), after(epoch))
-    names = sorted(path.name for path in folder.checkpoint.iterdir())
-    assert names == ["epoch-0003.keras", "job.json", "state.json"]
 
 
 @pytest.mark.parametrize("step", ["model file", "state file"])

@@ -15,7 +15,7 @@ import pytest
 from cxr_edge.errors import InputError
 from cxr_training.crossval.crossval import CrossValidation, cross_validate
 from cxr_training.films.data import find_labelled, load_images
-from cxr_training.fit import callbacks, training
+from cxr_training.fit import training
 from cxr_training.fit.teachers import NOBODY, Teacher, Teachers, load_teachers, reduced
 from cxr_training.fit.training import TrainingJob
 from cxr_training.fit.training_batches import TrainingBatches
@@ -163,30 +163,6 @@ def test_a_teacher_may_look_at_larger_films_than_its_student(films: Path, taught
 def test_nothing_is_enlarged_for_a_network() -> None:
     with pytest.raises(ValueError, match="films of 50 pixels for a network of 96"):
         reduced(np.zeros((1, 50, 50), np.float32), 96)
-
-
-@pytest.mark.slow
-def test_a_killed_student_of_a_larger_teacher_ends_as_an_undisturbed_one(
-    tmp_path: Path, films: Path, taught: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    larger = replace(taught, name="larger", net="resnet18_96", distillation=0.0)
-    teacher = training.train(TrainingJob(larger, films, tmp_path / "teacher")).path
-    job = TrainingJob(replace(taught, epochs=2), films, tmp_path / "whole", teachers=(teacher,))
-    training.train(job)
-
-    class KilledAfterOne(callbacks.Checkpoint):
-        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
-            super().on_epoch_end(epoch, logs)
-            raise Killed
-
-    again = replace(job, out=tmp_path / "killed")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "Checkpoint", KilledAfterOne)
-        training.train(again)
-    training.train(again)
-    models = (keras.models.load_model(it.out / "model.keras", compile=False) for it in (job, again))
-    for one, other in zip(*(model.get_weights() for model in models), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_films_are_read_once_where_no_teacher_takes_larger_ones(films: Path) -> None:

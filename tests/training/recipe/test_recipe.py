@@ -91,19 +91,6 @@ def test_report_recipes_keep_the_reports_quirks(net: str) -> None:
     assert (recipe.label_smoothing, recipe.model.dropout_scale) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("net", REPORT)
-def test_only_the_resnet_of_the_report_is_frozen_and_pretrained(net: str) -> None:
-    recipe = load_recipe(net, "report")
-    resnet = net == "resnet50v2_50"
-    assert recipe.freeze_base is resnet
-    assert recipe.model.weights == ("imagenet" if resnet else "none")
-
-
-@pytest.mark.parametrize("net", REPORT)
-def test_tuned_recipes_need_no_download(net: str) -> None:
-    assert load_recipe(net, "tuned").model.weights == "none"
-
-
 def test_a_file_in_the_working_folder_needs_no_slash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,26 +109,17 @@ def test_a_file_in_the_working_folder_needs_no_slash(
             r"\[optimizer\]: unknown keys learning_rat",
         ),
         (MINIMAL + "[seed]\nvalue = 1\n", "seed must be int"),
-        (MINIMAL + "optimizer = 3\n", "optimizer must be"),
         (MINIMAL + "[[augmentation]]\nzoom = 0.1\n", "augmentation must be"),
-        ('name = "x"\nnet = "cnn3_50"\nepochs = "ten"\n', "epochs must be int, not 'ten'"),
         ('name = "x"\nnet = "cnn3_50"\nepochs = 2.0\n', "epochs must be int, not 2.0"),
-        ('name = "x"\nnet = "cnn3_50"\nepochs = true\n', "epochs must be int, not True"),
         ('name = 1\nnet = "cnn3_50"\nepochs = 1\n', "name must be str, not 1"),
-        ('name = "x"\nnet = ["cnn3_50"]\nepochs = 1\n', "net must be str"),
         (MINIMAL + "shuffle = 1\n", "shuffle must be bool, not 1"),
-        (MINIMAL + 'class_weights = "yes"\n', "class_weights must be bool"),
         (MINIMAL + "[augmentation]\nzoom = true\n", "zoom must be float, not True"),
-        (MINIMAL + '[augmentation]\nzoom = "0.1"\n', "zoom must be float, not '0.1'"),
-        (MINIMAL + "[optimizer]\nname = 3\n", "name must be"),
         ('net = "cnn3_50"\nepochs = 1\n', "name"),
         ('name = "x"\nnet = "vgg"\nepochs = 1\n', "unknown net 'vgg'; known: cnn3_50"),
         ('name = "x"\nnet = "cnn4_50"\nepochs = 1\n', "is for cnn4_50, not for cnn3_50"),
         ('name = "x"\nnet = "cnn3_50"\nepochs = 0\n', "at least 1"),
         (MINIMAL + "batch_size = 0\n", "at least 1"),
         (MINIMAL + "seed = -1\n", "seed"),
-        (MINIMAL + "seed = 4294967296\n", "seed"),
-        (MINIMAL + "validation_tenths = 0\n", "validation_tenths must be 1 to 5"),
         (MINIMAL + "validation_tenths = 6\n", "validation_tenths must be 1 to 5"),
         (MINIMAL + "label_smoothing = 1.0\n", r"label_smoothing must be in \[0, 1\)"),
         (MINIMAL + "[model]\nweights = 'imagenet'\n", "cnn3_50 has no base that pre-trained"),
@@ -152,18 +130,14 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + '[optimizer]\nname = "sgd"\n', "unknown optimizer or schedule: sgd"),
         (MINIMAL + '[optimizer]\nschedule = "step"\n', "unknown optimizer or schedule: adam, step"),
         (MINIMAL + "[optimizer]\nlearning_rate = 0.0\n", "learning_rate must be positive"),
-        (MINIMAL + "[optimizer]\nlearning_rate = nan\n", "learning_rate must be finite"),
         (MINIMAL + "[optimizer]\nweight_decay = -1.0\n", "not negative"),
-        (MINIMAL + "[optimizer]\nwarmup_epochs = -1\n", "not negative"),
         (MINIMAL + "split_seed = -2\n", "split_seed must be -1 to"),
         (MINIMAL + "[augmentation]\nzoom = -0.1\n", "zoom must not be negative"),
         (MINIMAL + "[augmentation]\nzoom = 1.0\n", "zoom must be below 1"),
         (MINIMAL + f"[augmentation]\nrotation = 1{'0' * 400}\n", "int too large"),
         (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
         (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
-        (MINIMAL + "[augmentation]\nfourier = 2\n", "fourier is a share, at most 1"),
         (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
-        (MINIMAL + "[augmentation]\nframe = 0.5\n", "frame would leave nothing"),
         (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
         ("name = \n", "cannot be read: Invalid value"),
         (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
@@ -188,16 +162,6 @@ def test_a_missing_recipe_names_the_shipped_ones(which: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(f"no recipe {which!r} for cnn3_50")) as refused:
         load_recipe("cnn3_50", which)
     assert "cnn3_50.tuned.toml" in refused.value.tip
-
-
-def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="cannot be read"):
-        load_recipe("cnn3_50", f"{tmp_path}/")
-
-
-def test_an_unknown_network_has_no_recipe() -> None:
-    with pytest.raises(RecipeError, match="no recipe 'tuned' for vgg"):
-        load_recipe("vgg", "tuned")
 
 
 def test_the_hash_ignores_layout_and_comments(tmp_path: Path) -> None:
@@ -251,12 +215,6 @@ def test_what_ships_follows_from_its_recipe(net: str) -> None:
     described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
     which = "distilled" if described.get("teachers") else "tuned"
     assert load_recipe(net, which).sha256() == described["recipe_sha256"]
-
-
-def test_hashes_of_the_shipped_recipes_differ() -> None:
-    paths = list(recipes_dir().glob("*.toml"))
-    hashes = {load_recipe(*path.stem.split(".")).sha256() for path in paths}
-    assert len(hashes) == len(paths)
 
 
 def test_only_a_pretrained_base_can_be_frozen(tmp_path: Path) -> None:

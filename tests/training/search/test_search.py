@@ -16,7 +16,7 @@ import pytest
 from cxr_edge.errors import CxrEdgeError, InputError, RecipeError, StateBusyError
 from cxr_training.fit.run_lock import locked
 from cxr_training.recipe.recipe import load_recipe, recipe_of
-from tests.training.helpers import TINY, Killed, command_line, saves_keras_variables, table
+from tests.training.helpers import TINY, Killed, command_line, saves_keras_variables
 
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
@@ -236,12 +236,6 @@ def test_more_trials_go_on_with_other_draws(job: SearchJob, quick: list[Any]) ->
     rates = {trial.params["optimizer.learning_rate"] for trial in found}
     assert len(rates) == 12, "an interrupted search must not draw the same again"
     assert best["auc"] == pytest.approx(max(trial.value for trial in found), abs=1e-6)
-
-
-def test_the_folds_are_written_once(job: SearchJob, quick: list[Any]) -> None:
-    search.search(job)
-    rows = table(job.beside("folds.csv"))
-    assert {row["fold"] for row in rows} == {"1", "2"}
 
 
 def test_trials_below_the_median_are_pruned() -> None:

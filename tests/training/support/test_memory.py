@@ -31,6 +31,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow  # two processes that write to two gigabytes
 @pytest.mark.skipif(sys.platform != "linux", reason="another allocator than glibc's")
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     """In a thread, as TensorFlow computes: 20 blocks of 48 MB that are written to and freed."""
