@@ -38,7 +38,7 @@ FIELDS = {
 NAMES = tuple(CELLS)
 SMALL_NAMES = NAMES[:3]
 RESNET, LITE = NAMES[3], NAMES[5]
-LARGE = (RESNET, LITE)  # shipped with weights in int8
+LARGE = (RESNET, LITE)  # in `converted` on their int8 grid
 
 
 def slow_where_large(name: str, *more: str) -> Any:
