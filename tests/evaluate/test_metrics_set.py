@@ -17,7 +17,7 @@ from cxr_edge.evaluate.metrics import propose, set_figures
 from cxr_edge.evaluate.results import EvaluatedFilm
 from cxr_edge.model.site_profile import load_profile
 from cxr_edge.preprocess import PREPROCESSING_VERSION
-from tests.evaluate.films import data, films, labelled, model, scored
+from tests.evaluate.films import data, films, labelled, model, random_films, scored
 from tests.factories import result, write_tree
 
 pytest.importorskip("sklearn")
@@ -121,6 +121,12 @@ def test_repeated_films_are_counted() -> None:
         for i, sha256 in enumerate(hashes)
     )
     assert set_figures(labelled(made), made).repeated == 2
+
+
+def test_no_labelled_film_is_lost() -> None:
+    made = random_films(4)
+    with pytest.raises(ValueError, match="3 rows for 4 labelled films"):
+        set_figures(labelled(made), made[:3])
 
 
 def test_a_proposed_threshold(tmp_path: Path) -> None:

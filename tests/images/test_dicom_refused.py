@@ -204,6 +204,13 @@ def test_compressed_syntax_around_plain_pixels() -> None:
     assert reason_of(data) is Reason.CORRUPT
 
 
+def test_fragments_around_plain_syntax() -> None:
+    uid = b"1.2.840.10008.1.2.1\0"
+    packed = film(bits=8, syntax=dicoms.J2K_LOSSLESS)
+    data = packed.replace(b"UI\x16\0" + dicoms.J2K_LOSSLESS.encode(), b"UI\x14\0" + uid)
+    assert reason_of(data) is Reason.CORRUPT
+
+
 RAISED = {
     "memory": (MemoryError("PLANTED"), Reason.TOO_LARGE),
     "end of file": (EOFError("PLANTED"), Reason.TRUNCATED),

@@ -101,6 +101,10 @@ REFUSED = {
     "tiff negative": (tiff(scene().astype(np.int32) - 100), Reason.PIXEL_TYPE),
     "png grey with a hole": (png(with_alpha("LA", 254)), Reason.ALPHA),
     "png 8 bit, a transparent level": (with_transparent_level(png(), 100), Reason.ALPHA),
+    "png 16 bit, a transparent level": (
+        with_transparent_level(png(in_16_bits()), 100 * 257),
+        Reason.ALPHA,
+    ),
     "tiff rgb with a hole": (tiff(with_alpha("RGBA", 0)), Reason.ALPHA),
     "tiff pages": (pages("TIFF"), Reason.MULTI_FRAME),
     "png animation": (pages("PNG"), Reason.MULTI_FRAME),
