@@ -168,8 +168,8 @@ def _metrics_written(path: Path, outcome: _Outcome) -> Iterator[None]:
         raise
     finally:
         night = outcome.night
-        report = night and night.report
         succeeded = night is not None and not night.too_few
+        report = None if night is None else night.report
         try:
             write_metrics(path, outcome.exit_code, report, succeeded=succeeded)
         except OSError as error:
