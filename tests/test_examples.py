@@ -82,7 +82,8 @@ def understood(command: str, name: str) -> dict[str, Any]:
     words = shlex.split(command.replace(CONFIG_INSTALLED, str(CONFIG)))
     program = words.index(INSTALLED)
     assert words[program + 1] == name
-    return cli.commands[name].make_context(name, words[program + 2 :]).params
+    command = cli.commands[name]
+    return command.make_context(name, words[program + 2 :], **cli.context_settings).params
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -134,8 +134,9 @@ def _configured() -> tuple[ScoreJob, Path | None]:
     """Tonight's job, as `score` would read it from the same file, and the file of its metrics."""
     from cxr_edge.cli.score import score
 
-    path = click.get_current_context().meta[CONFIG]
-    with score.make_context("score", ["--config", str(path)]) as context:
+    here = click.get_current_context()
+    arguments = ["--config", str(here.meta[CONFIG])]
+    with score.make_context("score", arguments, parent=here) as context:
         options = {k: v for k, v in context.params.items() if k in ScoreJob.__dataclass_fields__}
         return ScoreJob(**options), context.params["metrics"]
 
