@@ -82,8 +82,8 @@ def understood(command: str, name: str) -> dict[str, Any]:
     words = shlex.split(command.replace(CONFIG_INSTALLED, str(CONFIG)))
     program = words.index(INSTALLED)
     assert words[program + 1] == name
-    command = cli.commands[name]
-    return command.make_context(name, words[program + 2 :], **cli.context_settings).params
+    asked = cli.commands[name]
+    return asked.make_context(name, words[program + 2 :], **cli.context_settings).params
 
 
 @pytest.mark.parametrize("name", COMMANDS)
