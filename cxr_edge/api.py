@@ -160,6 +160,7 @@ def score_folder(
     identify: bool = False,
     id_tags: Sequence[str] = (),
     thumbnails: bool = False,
+    exclude: Sequence[str] = (),
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScoredFolder:
     """Score folders and files, and write the report, as `cxr-edge score` does.
@@ -183,6 +184,7 @@ def score_folder(
         identify: as in `load_model`, for each row.
         id_tags: as in `load_model`.
         thumbnails: whether the page shows films: pixels of patients.
+        exclude: patterns of files and folders that get no row, as of `fnmatch`.
         progress: called now and then with the files that have a row, and with how many there are,
             for which folders are walked twice. What it raises ends the run.
 
@@ -210,6 +212,7 @@ def score_folder(
         identify=identify,
         id_tags=tuple(id_tags),
         thumbnails=thumbnails,
+        exclude=tuple(exclude),
         command=("cxr_edge.score_folder", *paths),
     )
     return _scored(job, _Caller(progress))

@@ -302,6 +302,12 @@ def test_a_run_that_was_forgotten(films: Path, tiny: Path, tmp_path: Path) -> No
         list(run.rows())
 
 
+def test_films_are_left_out_by_pattern(films: Path, tiny: Path, tmp_path: Path) -> None:
+    made = folder(films, tiny, tmp_path, "out", exclude=["*.png"])
+    assert all(not row.result.path.endswith(".png") for row in made.rows())
+    assert made.context.excluded > 0
+
+
 def test_messages_go_to_the_logger(
     tiny: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cxr_edge.cli.score import score
+from cxr_edge.cli.commands import cli
 from cxr_edge.decoders import seccomp
+from tests.factories import names_in
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SERVICE = EXAMPLES / "cxr-edge.service"
+FAILED = EXAMPLES / "cxr-edge-failed@.service"
 TIMER = EXAMPLES / "cxr-edge.timer"
+CONFIG = EXAMPLES / "cxr-edge.toml"
+CONFIG_INSTALLED = "/etc/cxr-edge.toml"
 INSTALLED = "/opt/cxr-edge/bin/cxr-edge"
-STATE_FOLDERS = "/var/lib"  # what %S means to the system's own systemd
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="no systemd-analyze"
@@ -52,8 +57,8 @@ def cron_fields(line: str) -> tuple[list[str], str]:
 
 
 def systemd_command() -> str:
-    """ExecStart with the specifier resolved; any other percent sign would be one that is not."""
-    command = service()["ExecStart"].replace("%S", STATE_FOLDERS)
+    """ExecStart; a percent sign would be a specifier."""
+    command = service()["ExecStart"]
     assert "%" not in command
     return command
 
@@ -69,23 +74,42 @@ COMMANDS = {"systemd": systemd_command, "cron": cron_command}
 
 def scored_with(command: str) -> dict[str, Any]:
     """What `score` understands; raises what it would say to an option that it does not have."""
-    words = shlex.split(command)
+    return understood(command, "score")
+
+
+def understood(command: str, name: str) -> dict[str, Any]:
+    """The same of any command; the config is the example."""
+    words = shlex.split(command.replace(CONFIG_INSTALLED, str(CONFIG)))
     program = words.index(INSTALLED)
-    assert words[program + 1] == "score"
-    return score.make_context("score", words[program + 2 :]).params
+    assert words[program + 1] == name
+    asked = cli.commands[name]
+    return asked.make_context(name, words[program + 2 :], **cli.context_settings).params
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_score_understands_the_command(name: str) -> None:
-    understood = scored_with(COMMANDS[name]())
-    assert understood["inputs"] == ("/srv/xray/incoming",)
-    assert understood["state"] == Path("/var/lib/cxr-edge/state")
-    assert (understood["settle"], understood["quiet"]) == (120, True)
-    assert understood["out"] is None, "a report is never overwritten: the default is a new folder"
+    options = scored_with(COMMANDS[name]())
+    assert options["inputs"] == ("/srv/xray/incoming",)
+    assert options["state"] == Path("/var/lib/cxr-edge/state")
+    assert (options["settle"], options["quiet"]) == (120, True)
+    assert options["out"] is None, "a report is never overwritten: the default is a new folder"
 
 
 def test_both_run_the_same() -> None:
     assert scored_with(systemd_command()) == scored_with(cron_command())
+
+
+def test_what_a_site_may_switch_on_is_understood(tmp_path: Path) -> None:
+    """Lines of the config, the service and the crontab that are comments."""
+    text = CONFIG.read_text(encoding="ascii")
+    switched_on = tmp_path / "cxr-edge.toml"
+    switched_on.write_text(re.sub(r"^#(?=[a-z-]+ = )", "", text, flags=re.MULTILINE))
+    options = understood(f"{INSTALLED} score --config {switched_on}", "score")
+    assert (options["at_least"], len(options["exclude"])) == (20, 3)
+    assert options["metrics"].suffix == ".prom"
+    places = [EXAMPLES / "crontab", SERVICE]
+    lines = [re.findall(rf"^#.*({INSTALLED} prune \S+ \S+)", p.read_text(), re.M) for p in places]
+    assert [understood(line, "prune")["age"] for (line,) in lines] == ["90d", "90d"]
 
 
 def test_systemd_puts_state_and_reports_where_they_may_be_written() -> None:
@@ -104,10 +128,44 @@ def test_systemd_stops_the_main_process_gently() -> None:
     assert values["OOMPolicy"] == "continue"
 
 
-@pytest.mark.parametrize("path", [SERVICE, TIMER], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SERVICE, FAILED, TIMER], ids=lambda path: path.name)
 def test_units_have_the_sections_of_their_kind(path: Path) -> None:
-    kinds = {SERVICE: ["Unit", "Service"], TIMER: ["Unit", "Timer", "Install"]}
-    assert unit(path).sections() == kinds[path]
+    kinds = {TIMER: ["Unit", "Timer", "Install"]}
+    assert unit(path).sections() == kinds.get(path, ["Unit", "Service"])
+
+
+def test_a_night_that_failed_starts_the_unit_that_says_so() -> None:
+    assert unit(SERVICE)["Unit"]["OnFailure"] == FAILED.name.replace("@", "@%n")
+
+
+def test_the_unit_says_which_night_failed_and_how() -> None:
+    command = unit(FAILED)["Service"]["ExecStart"]
+    for name, value in {"%i": "cxr-edge.service", "${MONITOR_EXIT_STATUS}": "3"}.items():
+        command = command.replace(name, value)
+    made = subprocess.run(shlex.split(command), capture_output=True, text=True, check=True)
+    assert made.stdout == (
+        "<3>cxr-edge.service has failed with exit code 3: journalctl -u cxr-edge.service says why\n"
+    )
+
+
+@pytest.mark.skipif(shutil.which("systemd-tmpfiles") is None, reason="no systemd-tmpfiles")
+def test_systemd_deletes_old_reports(tmp_path: Path) -> None:
+    """By the time they were written, whoever has read them since; link and page stay."""
+    reports = tmp_path / "var/lib/cxr-edge/reports"
+    for name, days in {"old": 91, "young": 89}.items():
+        (reports / name).mkdir(parents=True)
+        (reports / name / "run.json").touch()
+        for path in (reports / name / "run.json", reports / name):
+            os.utime(path, (time.time(), time.time() - 86400 * days))
+    (reports / "latest").symlink_to("young")
+    (reports / "index.html").touch()
+    for path in (reports / "latest", reports / "index.html"):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    clean = ["systemd-tmpfiles", "--clean", f"--root={tmp_path}", str(EXAMPLES / "tmpfiles.conf")]
+    made = subprocess.run(clean, capture_output=True, text=True, timeout=60)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert names_in(reports) == ["index.html", "latest", "young"]
+    assert names_in(reports / "young") == ["run.json"]
 
 
 @needs_systemd
@@ -115,7 +173,8 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     text = SERVICE.read_text(encoding="ascii").replace(INSTALLED, sys.executable)
     (tmp_path / SERVICE.name).write_text(text)
     shutil.copy(TIMER, tmp_path)
-    units = [str(tmp_path / path.name) for path in (SERVICE, TIMER)]
+    shutil.copy(FAILED, tmp_path / FAILED.name.replace("@", "@cxr-edge"))
+    units = [str(path) for path in sorted(tmp_path.iterdir())]
     verify = ["systemd-analyze", "verify", "--man=no", *units]
     made = subprocess.run(verify, capture_output=True, text=True, timeout=60)
     # It ends with 0 after a warning as well, and may warn of the machine's own units.

@@ -88,6 +88,15 @@ def run_command(command: click.Command) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
+def exit_code_of(error: BaseException) -> int:
+    """The code that `run_command` ends with after an error."""
+    if isinstance(error, CxrEdgeError | click.ClickException):
+        return error.exit_code
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+
+
 def say_error(message: str, tip: str = "") -> None:
     """One red line on stderr, and a line with the way out."""
     _say("error", "red", message, tip)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import click
 
 from cxr_edge import __version__
 from cxr_edge.cli.boundary import echo, say_warning
+from cxr_edge.cli.config import CONFIG
 from cxr_edge.errors import (
     CxrEdgeError,
     DeviceError,
@@ -23,13 +26,14 @@ from cxr_edge.errors import (
     StateError,
     install_command,
 )
-from cxr_edge.scoring.job import DEFAULT_MODEL
+from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 
 if TYPE_CHECKING:
     from cxr_edge.model.catalog import ModelChoice
     from cxr_edge.runtime import Device, Runner
 
-_INFERENCE = ("onnxruntime", "onnxruntime-gpu", "ai-edge-litert")
+_RUNS = {"onnx": ("onnxruntime", "onnxruntime-gpu"), "tflite": ("ai-edge-litert",)}
+_INFERENCE = tuple(itertools.chain.from_iterable(_RUNS.values()))
 _BATCH_COMPARED = 64
 _AS_THAT_USER = "run doctor as the user that scores: sudo -u USER cxr-edge doctor"
 
@@ -48,13 +52,19 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     Shows versions, disk and device, tries the state folder, and runs the self-test of every bundled
     model, or of one; on a GPU it also compares with the CPU.
 
-    Exit code 0: all is well; 1: the ledger cannot be kept here; 4: a model or the device is
-    refused.
+    With --config, tries everything that `score --config` would use tonight: the folders of films
+    and reports, state, space, model, threshold and clock.
+
+    Exit code 0: all is well; 1: the ledger or a report cannot be kept here; 2: an option or a
+    folder in the config is wrong; 4: a model or the device is refused.
 
     \b
     Example:
       cxr-edge doctor --state /var/lib/cxr-edge/state  # as the user that runs it
+      cxr-edge doctor --config /etc/cxr-edge.toml
     """
+    if CONFIG in click.get_current_context().meta:
+        return _will_work(device, model, state)
     from cxr_edge.decoders.pool import sandbox
     from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device
@@ -82,6 +92,54 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     is_usual = checks.get(f"{DEFAULT_MODEL}.onnx", True) is not None
     echo("ready" if is_usual else f"ready with --model {usable[0]}, not without")
     return 0
+
+
+def _will_work(device: str, model: str | None, state: Path | None) -> int:
+    """Answer whether tonight's run will work; says nothing of what it does not use.
+
+    Args:
+        device: as the command line and the config of this command say.
+        model: the same; None for what the run takes.
+        state: the same.
+    """
+    from cxr_edge.decoders.pool import sandbox
+    from cxr_edge.model.catalog import choose_model
+    from cxr_edge.runtime.device import Device
+    from cxr_edge.scoring.night import state_of
+    from cxr_edge.scoring.readiness import findings
+
+    job, metrics = _configured()
+    job = replace(job, device=device, model=model or job.model, state=state or job.state)
+    choice = choose_model(job.model)
+    echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
+    for name in _RUNS[choice.format]:
+        if number := _installed(name):
+            echo(f"{name} {number}")
+    _check_one_onnxruntime()
+    echo(f"decoders: {sandbox()}")
+    has_warned = False
+    for finding in findings(job, metrics):
+        if finding.tip:
+            has_warned = True
+            say_warning(finding.text, finding.tip)
+        else:
+            echo(finding.text)
+    _try_state(state_of(job))
+    if not _check(choice, Device.parse(job.device)):
+        raise ModelRefusedError(f"{job.model} could not be run here", tip="see the lines above")
+    echo("tonight's run will work" + ("; look at the warnings" if has_warned else ""))
+    return 0
+
+
+def _configured() -> tuple[ScoreJob, Path | None]:
+    """Tonight's job, as `score` would read it from the same file, and the file of its metrics."""
+    from cxr_edge.cli.score import score
+
+    here = click.get_current_context()
+    arguments = ["--config", str(here.meta[CONFIG])]
+    with score.make_context("score", arguments, parent=here) as context:
+        options = {k: v for k, v in context.params.items() if k in ScoreJob.__dataclass_fields__}
+        return ScoreJob(**options), context.params["metrics"]
 
 
 def _try_state(state: Path | None) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
 from cxr_edge.cli.options import EXIT_INCOMPLETE, runtime_options
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.cli.terminal import Terminal
@@ -18,6 +21,7 @@ from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 
 if TYPE_CHECKING:
     from cxr_edge.report import Report
+    from cxr_edge.scoring.night import Night
 
 
 @click.command()
@@ -77,10 +81,35 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Read paths from FILE, one a line or as find -print0 ends them; - is stdin.",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out files and folders whose path, or a part of it, matches; several times.",
+)
+@click.option(
+    "--at-least",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Exit with 3 when fewer films are found: an unmounted share is an empty folder.",
+)
+@click.option("--wait", is_flag=True, help="Wait for another run that holds the state folder.")
+@click.option(
+    "--metrics",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write metrics for Prometheus' textfile collector when the run has ended.",
+)
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
-@click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print only errors and warnings, and one line after a night that has not gone well.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print what is used and how long it took.")
-def score(jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
+def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
     """Score films and write a ranked triage report.
 
     INPUTs are folders, walked recursively, and files. What an earlier run has scored with the same
@@ -88,14 +117,25 @@ def score(jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
     again.
 
     Exit code 0: every file has a score; 1: no report; 2: an input or option is wrong; 3: the report
-    is complete and lists files without a score; 4: the model or device is refused; 75: another run
-    holds the state folder; 129, 130, 143: stopped by a signal, and the same command goes on.
+    is complete and lists files without a score, or fewer films than --at-least; 4: the model or
+    device is refused; 75: another run holds the state folder; 129, 130, 143: stopped by a signal,
+    and the same command goes on.
 
     \b
     Example:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     job = ScoreJob(**options, command=tuple(sys.argv))
+    outcome = _Outcome()
+    with contextlib.ExitStack() as stack:
+        if metrics:
+            stack.enter_context(_metrics_written(metrics, outcome))
+        outcome.night = _scored(job, ScoreTerminal(quiet, verbose, jsonl))
+        outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
+    return outcome.exit_code
+
+
+def _scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoders.start import Decoders
@@ -105,8 +145,35 @@ def score(jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
         with signals_wait():
             from cxr_edge.scoring.night import run
 
-        night = run(job, decoders, ScoreTerminal(quiet, verbose, jsonl))
-    return 0 if night.report.counts.complete else EXIT_INCOMPLETE
+        return run(job, decoders, terminal)
+
+
+@dataclass
+class _Outcome:
+    """What became of a run; an exit code of 1 is that of an error which nobody has foreseen."""
+
+    exit_code: int = 1
+    night: Night | None = None
+
+
+@contextlib.contextmanager
+def _metrics_written(path: Path, outcome: _Outcome) -> Iterator[None]:
+    """Write metrics however the run ends; that they cannot be written changes nothing else."""
+    from cxr_edge.report.metrics import write_metrics
+
+    try:
+        yield
+    except BaseException as error:
+        outcome.exit_code = exit_code_of(error)
+        raise
+    finally:
+        night = outcome.night
+        succeeded = night is not None and not night.too_few
+        report = None if night is None else night.report
+        try:
+            write_metrics(path, outcome.exit_code, report, succeeded=succeeded)
+        except OSError as error:
+            say_warning(f"the metrics could not be written to {path}: {error.strerror}")
 
 
 @dataclass(frozen=True)
@@ -121,11 +188,16 @@ class ScoreTerminal(Terminal):
     verbose: bool = False
     jsonl: bool = False
 
-    def finished(self, report: Report, out: Path) -> None:
-        """Write rows to stdout and the top of the list to stderr, as asked for."""
+    def finished(self, report: Report, out: Path, *, complete: bool) -> None:
+        """Write rows to stdout and the top of the list to stderr, as asked for.
+
+        Quiet, a good night is not worth a word, and any other one is worth a line.
+        """
         from cxr_edge.cli import show
 
         if self.jsonl:
             show.print_jsonl(report, out)
         if not self.quiet:
             show.print_report(report, out, verbose=self.verbose)
+        elif not complete:
+            echo(show.night_line(report, out), err=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ROWS_SHOWN = 20
+_REASONS_SHOWN = 3
 _NAME_SHOWN = 160
 _NAME_LOGGED = 1000  # of a path: three identifiers of DICOM and more
 _LOG_WIDTH = 10_000  # wider than any line: names are not folded there
@@ -76,7 +77,24 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     if shown:
         console.print(_table(shown, _NAME_SHOWN if watched else _NAME_LOGGED))
     details = [_details(report)] if verbose else []
-    print_lines([*_summary(report, len(shown)), *details, f"report: {out / 'triage.html'}"])
+    print_lines([*_summary(report, len(shown)), *details, night_line(report, out)])
+
+
+def night_line(report: Report, out: Path) -> str:
+    """One night in one line: counts, what is new, the worst reasons, where the report lies."""
+    counts, gone = report.counts, report.context.gone
+    worst = [f"{reason} {films}" for reason, films in report.reasons.items()][:_REASONS_SHOWN]
+    why = f" ({', '.join(worst)})" if worst else ""
+    parts = [
+        f"{counts.found} found",
+        f"{report.new} new",
+        *([f"{gone} gone"] if gone else []),
+        f"{counts.attention} need attention{why}",
+        f"{counts.flagged} flagged",
+        f"{counts.unflagged} unflagged",
+        *([f"{counts.other} no films"] if counts.other else []),
+    ]
+    return f"{', '.join(parts)}; report: {out / 'triage.html'}"
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -144,12 +162,16 @@ def _summary(report: Report, shown: int) -> Iterator[str]:
             f"{context.recalled} files unchanged since an earlier run: their rows were taken "
             "from it"
         )
-    if context.left_out:
-        yield f"left out: {context.left_out} files in system folders"
-    yield (
-        f"{counts.attention} need attention, {counts.flagged} flagged, {counts.unflagged} unflagged"
-        + (f", {counts.other} no films" if counts.other else "")
-    )
+    left_out = [
+        f"{files} files {where}"
+        for files, where in (
+            (context.excluded, "by --exclude"),
+            (context.left_out, "in system folders"),
+        )
+        if files
+    ]
+    if left_out:
+        yield f"left out: {', '.join(left_out)}"
 
 
 def _details(report: Report) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import functools
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cxr_edge.errors import InputError
@@ -37,15 +38,54 @@ _Entry = os.stat_result | Reason
 
 
 class LeftOut:
-    """Counts files in system folders, for which there is no row."""
+    """Decides which files get no row, and counts them.
 
-    def __init__(self) -> None:
-        """None so far."""
-        self.files = 0
+    Attributes:
+        files: in system folders.
+        excluded: left out by a pattern of the user's.
+    """
 
-    def add_below(self, folder: Path) -> None:
-        """Count what lies in a folder; nothing is opened, no link followed."""
-        self.files += sum(len(files) for _, _, files in os.walk(folder))
+    def __init__(self, exclude: Iterable[str] = ()) -> None:
+        """Count none so far.
+
+        Args:
+            exclude: patterns as of `fnmatch.fnmatchcase`; `*` crosses `/`. Each is compared with
+                the displayed path and with every part of it.
+        """
+        self.files = self.excluded = 0
+        self._exclude = tuple(exclude)
+
+    def leaves_out(self, path: Path, shown: Callable[[Path], str], *, is_folder: bool) -> bool:
+        """Tell whether a walk passes an entry by, whose folders it has come through."""
+        if is_folder and _is_system(path.name):
+            self.files += _files_below(path)
+        elif self._exclude and self._is_excluded(shown(path)):
+            self.excluded += _files_below(path) if is_folder else 1
+        else:
+            return False
+        return True
+
+    def leaves_out_listed(self, name: str) -> bool:
+        """Tell whether a list's path is passed by, for its own name or that of a folder in it."""
+        path = Path(name)
+        if any(map(_is_system, path.parts[:-1])):
+            self.files += 1
+        elif self._exclude and any(
+            self._is_excluded(display_name(place)) for place in (path, *path.parents) if place.name
+        ):
+            self.excluded += 1
+        else:
+            return False
+        return True
+
+    def _is_excluded(self, shown: str) -> bool:
+        texts = {shown, shown.rpartition("/")[2]}
+        return any(fnmatch.fnmatchcase(text, glob) for glob in self._exclude for text in texts)
+
+
+def _files_below(folder: Path) -> int:
+    """Count what lies in a folder; nothing is opened, no link followed."""
+    return sum(len(files) for _, _, files in os.walk(folder))
 
 
 def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
@@ -53,7 +93,7 @@ def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterato
 
     Args:
         inputs: folders (walked recursively) and files.
-        left_out: counts what is left out.
+        left_out: says what is left out, and counts it.
 
     Returns:
         Every file found, once, however often the INPUTs name it; an entry that cannot be a film
@@ -84,19 +124,20 @@ def _entries(roots: dict[Path, Path], left_out: LeftOut) -> Iterator[FoundFile]:
     seen: set[Path] = set()
     for root, prefix in prefixes.items():
         with _opened(root) as (descriptor, place):
-            for path, entry in _walk(root, descriptor, left_out):
+            shown = functools.partial(_shown, root, roots[root], prefix)
+            passed_by = functools.partial(left_out.leaves_out, shown=shown)
+            for path, entry in _walk(root, descriptor, passed_by):
                 if len(roots) > 1:  # one INPUT names nothing twice, and the set would grow with it
                     if path in seen:
                         continue
                     seen.add(path)
-                name = _display(path, root, prefix) or roots[root].name
-                yield _found(path, display_name(name), entry, place)
+                yield _found(path, shown(path), entry, place)
 
 
 def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
     """Files named one by one, as `--files-from` reads them; each once, shown as first named.
 
-    A list that a program wrote holds system folders as well: `left_out` counts them.
+    A list that a program wrote holds what is left out as well: `left_out` counts it.
     """
     seen: set[Path] = set()
     left_out = left_out or LeftOut()
@@ -105,8 +146,7 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
         path = _located(name)
         if path not in seen:
             seen.add(path)
-            if any(map(_is_system, Path(name).parts[:-1])):
-                left_out.files += 1
+            if left_out.leaves_out_listed(name):
                 continue
             temporary = _is_temporary(path.name)
             entry = Reason.TEMPORARY_NAME if temporary else _stat(path)
@@ -138,9 +178,10 @@ def _prefixes(roots: dict[Path, Path]) -> dict[Path, str]:
     return {root: str(root) for root in roots}
 
 
-def _display(path: Path, root: Path, prefix: str) -> str:
+def _shown(root: Path, given: Path, prefix: str, path: Path) -> str:
     """Relative to its INPUT, behind the name of that where there are several."""
-    return "/".join(filter(None, (prefix, relative(path, root))))
+    name = "/".join(filter(None, (prefix, relative(path, root))))
+    return display_name(name or given.name)
 
 
 @contextlib.contextmanager
@@ -180,15 +221,16 @@ def _names(folder: str, descriptor: int) -> list[str]:
         os.close(opened)
 
 
-def _walk(root: Path, descriptor: int, left_out: LeftOut) -> Iterator[tuple[Path, _Entry]]:
+def _walk(
+    root: Path, descriptor: int, passed_by: Callable[..., bool]
+) -> Iterator[tuple[Path, _Entry]]:
     """Depth first, entries sorted by name; a folder that cannot be listed is itself an entry."""
     pending = [root]
     while pending:
         path = pending.pop()
         entry = _stat(path)
         is_folder = _is_folder(entry)
-        if is_folder and path is not root and _is_system(path.name):
-            left_out.add_below(path)
+        if not (is_folder and path is root) and passed_by(path, is_folder=is_folder):
             continue
         if path is not root and _is_temporary(path.name, is_folder=is_folder):
             yield path, Reason.TEMPORARY_NAME

@@ -9,7 +9,7 @@ import os
 import platform
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from cxr_edge.support.utc import utc_text
 LOCK_NAME = "lock"
 _LOOKS = 20
 _SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_BETWEEN_TRIES = 1.0
 
 MOUNTS = Path("/proc/self/mountinfo")
 
@@ -158,6 +159,36 @@ def check_file(folder: int, name: str, *, to_read: bool = False) -> os.stat_resu
 
 
 @contextlib.contextmanager
+def held_in_turn(
+    folder: Path, command: Iterable[str], waiting: Callable[[str], None]
+) -> Iterator[None]:
+    """Hold a state folder as `held` does, once whoever has it now is done with it.
+
+    Each try looks at the folder anew: it may be another one by then.
+
+    Args:
+        folder: as of `held`.
+        command: as of `held`.
+        waiting: told once, and why, if there is anything to wait for.
+
+    Raises:
+        StateError: the folder cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        has_waited = False
+        while True:
+            try:
+                stack.enter_context(held(folder, command))
+                break
+            except StateBusyError as error:
+                if not has_waited:
+                    waiting(str(error))
+                has_waited = True
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        yield
+
+
+@contextlib.contextmanager
 def held(folder: Path, command: Iterable[str]) -> Iterator[None]:
     """Make the folder if need be and hold its lock, which ends with the process in any case.
 
@@ -202,7 +233,7 @@ def _lock(descriptor: int, folder: int, path: Path) -> None:
     except BlockingIOError:
         raise StateBusyError(
             f"another run holds {display_name(path)}: {_holder(folder)}",
-            tip="wait for it, or give this run its own --state",
+            tip="wait for it, or give this run its own --state; score --wait waits",
         ) from None
     except OSError as error:
         raise StateError(f"{display_name(path)} cannot be locked: {error.strerror}") from error

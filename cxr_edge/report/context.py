@@ -13,13 +13,13 @@ from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.strict_json import read
 from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
-from cxr_edge.types import Picture
+from cxr_edge.types import Band, Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
 SCHEMA_VERSION = 6
 _ADDED_LATER = {
-    **{"directory": "", "recalled": 0, "left_out": 0, "sandbox": "", "gone": 0},
-    "scope_gate": None,
+    **{"directory": "", "sandbox": "", "scope_gate": None},
+    **{"recalled": 0, "left_out": 0, "excluded": 0, "gone": 0},
 }
 _RENAMED = {"recipe": "settings_sha256"}  # fields of earlier contexts
 
@@ -44,6 +44,7 @@ class RunContext:
         left_out: files in system folders, for which there is no row.
         sandbox: what protected this machine from its decoders; empty if none was needed.
         scope_gate: name, version, file and hashes of the scope gate; None where there was none.
+        excluded: files that `--exclude` leaves out.
         gone: files that the last night with a report listed, and this run did not find.
     """
 
@@ -69,6 +70,7 @@ class RunContext:
     sandbox: str = ""
     scope_gate: dict[str, str] | None = None
     gone: int = 0
+    excluded: int = 0
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -128,6 +130,11 @@ class Report:
         return sum(row.result.new for row in self.rows)
 
     @cached_property
+    def reasons(self) -> dict[str, int]:
+        """Files that may be films and have no score, by reason, the most frequent first."""
+        return dict(Counter(filter(None, map(_reason, self.rows))).most_common())
+
+    @cached_property
     def devices(self) -> dict[str, int]:
         """Scored films by device; more than one where `auto` left the GPU in the middle."""
         began_on = self.context.device_used
@@ -135,3 +142,7 @@ class Report:
             return {began_on: self.counts.scored}
         scored = (row.result for row in self.rows if row.flagged is not None)
         return {began_on: 0, **Counter(each.device or began_on for each in scored)}
+
+
+def _reason(row: TriageRow) -> str | None:
+    return None if row.band is Band.OTHER else row.result.reason

@@ -20,7 +20,7 @@ from cxr_edge.report.run_json import render_run_json
 from cxr_edge.support.atomic import make_folder, sync_folder, write_new
 from cxr_edge.support.locks import lock, opened
 
-_PARTIAL = ".cxr-edge-partial."
+PARTIAL = ".cxr-edge-partial."
 
 
 def check_target(out: Path) -> None:
@@ -38,7 +38,7 @@ def check_target(out: Path) -> None:
     try:
         _sweep(existing)
         # Tried, not asked: permissions and a read-only disk show here, a long name below.
-        probe = Path(tempfile.mkdtemp(dir=existing, prefix=_PARTIAL))
+        probe = Path(tempfile.mkdtemp(dir=existing, prefix=PARTIAL))
         with contextlib.suppress(FileNotFoundError):  # another run may have swept it
             probe.rmdir()
         with contextlib.suppress(FileNotFoundError):
@@ -81,7 +81,7 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
     """
     try:
         make_folder(out.parent)
-        with _partial_folder(out.parent) as partial:
+        with partial_folder(out.parent) as partial:
             for name, render in contents.items():
                 write_new(partial / name, render())
             sync_folder(partial)
@@ -100,21 +100,22 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
 
 
 @contextlib.contextmanager
-def _partial_folder(parent: Path) -> Iterator[Path]:
-    """A folder, 0700, that is gone afterwards unless it was renamed; locked while in use."""
+def partial_folder(parent: Path) -> Iterator[Path]:
+    """A folder, 0700, that is gone afterwards unless it was renamed; locked while in use.
+
+    What a killed run leaves in it, the next one clears away.
+    """
     partial, descriptor = _locked_folder(parent)
     try:
         yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     finally:
+        shutil.rmtree(partial, ignore_errors=True)
         os.close(descriptor)
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     while True:
-        partial = Path(tempfile.mkdtemp(dir=parent, prefix=_PARTIAL))
+        partial = Path(tempfile.mkdtemp(dir=parent, prefix=PARTIAL))
         try:
             descriptor = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:  # swept by another run
@@ -131,7 +132,7 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
 
 def _sweep(parent: Path) -> None:
     """Remove half-written reports whose run is dead: nobody holds their lock."""
-    for partial in parent.glob(f"{_PARTIAL}*"):
+    for partial in parent.glob(f"{PARTIAL}*"):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
         with contextlib.suppress(OSError), opened(partial, flags) as descriptor:
             lock(descriptor)

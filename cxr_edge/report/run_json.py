@@ -23,7 +23,9 @@ def run_values(report: Report) -> dict[str, Any]:
             "new": report.new,
             "gone": context.gone,
             "left_out": context.left_out,
+            "excluded": context.excluded,
         },
+        "reasons": report.reasons,
         "model": {
             "name": context.spec.name,
             "version": context.spec.version,

@@ -33,6 +33,9 @@ class ScoreJob:
         id_tags: DICOM keywords whose texts are shown with each film besides.
         thumbnails: whether the page shows films.
         files_from: file with a list of paths, instead of `inputs`; `-` is stdin.
+        exclude: patterns of files and folders that get no row, as `intake.discover.LeftOut` has it.
+        at_least: films that a night has; fewer make it a night to look at.
+        wait: whether a run waits for another one that holds its state.
         command: how the run was started, for its report.
     """
 
@@ -51,6 +54,9 @@ class ScoreJob:
     id_tags: tuple[str, ...] = ()
     thumbnails: bool = False
     files_from: str | None = None
+    exclude: tuple[str, ...] = ()
+    at_least: int = 0
+    wait: bool = False
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -60,6 +66,8 @@ class ScoreJob:
             raise InputError("an INPUT is an empty string", tip="is the shell variable set?")
         if bool(self.inputs) == (self.files_from is not None):
             raise InputError("give INPUTs or --files-from, one of the two")
+        if "" in self.exclude:
+            raise InputError("a pattern of --exclude is empty: it leaves out nothing")
         check_one_threshold(self.operating_point, self.threshold, self.site_profile)
         for name in ("workers", "batch_size"):
             if (number := getattr(self, name)) is not None and number < 1:

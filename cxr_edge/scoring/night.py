@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Ledger, Run, open_ledger
-from cxr_edge.ledger.state import default_state, held
+from cxr_edge.ledger.state import default_state, held, held_in_turn
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
+from cxr_edge.report.nights import point_latest, write_index
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
 from cxr_edge.runtime.scope import load_scope
@@ -31,7 +34,10 @@ from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
+from cxr_edge.triage import Counts
 from cxr_edge.types import FoundFile
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # many shares have none
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,18 @@ class Night:
         report: its context and counts; the rows can no longer be read from it.
         out: folder that the report was written to.
         state: folder of the ledger.
+        too_few: whether fewer films were found than the job says a night has.
     """
 
     report: Report
     out: Path
     state: Path
+    too_few: bool
+
+    @property
+    def complete(self) -> bool:
+        """Every film has a score, and there are as many as there should be."""
+        return self.report.counts.complete and not self.too_few
 
 
 def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
@@ -73,18 +86,17 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     Raises:
         CxrEdgeError: as the tree in `errors` says; the exit codes of the command line are theirs.
     """
-    clock = Clock()
     wait_for(job.inputs)
-    out = job.out or Path("reports", clock.run_id)
-    check_target(out)
-    _check_outside(out, "report", "--out", job.inputs)
+    check_report_folder(job)
     check_id_tags(job.id_tags)
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
     files, left_out = _files(job)
-    state = _state(job)
-    with held(state, job.command):
+    state = state_of(job)
+    with _held(state, job, observer):
+        clock = Clock()
+        out = _report_folder(job, clock)
         work = Work(job.workers, job.batch_size, job.identity_fields)
         content = proven(choice)
         with observer.signals_at_once():
@@ -100,10 +112,31 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
             recorded.reported()
-            if not report.counts.found:
-                observer.warn("no file was found", "is the folder mounted, and the right one?")
-            observer.finished(report, out)
-            return Night(report, out, state)
+            _tell_the_folder(out, observer)
+            too_few = _too_few(report.counts, job.at_least, observer)
+            observer.finished(report, out, complete=report.counts.complete and not too_few)
+            return Night(report, out, state, too_few)
+
+
+def check_report_folder(job: ScoreJob) -> None:
+    """Refuse a folder that no report can be written into.
+
+    Raises:
+        InputError, ReportError: as said.
+    """
+    out = _report_folder(job, Clock())
+    check_target(out)
+    _check_outside(out, "report", "--out", job.inputs)
+
+
+def _report_folder(job: ScoreJob, clock: Clock) -> Path:
+    return job.out or Path("reports", clock.run_id)
+
+
+def _held(state: Path, job: ScoreJob, observer: Observer) -> AbstractContextManager[None]:
+    if not job.wait:
+        return held(state, job.command)
+    return held_in_turn(state, job.command, lambda why: observer.note(f"waiting: {why}"))
 
 
 def check_id_tags(keywords: Iterable[str]) -> None:
@@ -122,14 +155,19 @@ def check_id_tags(keywords: Iterable[str]) -> None:
 
 def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
     """Everything that will have a row, walked as the run gets to it, and what will have none."""
-    left_out = LeftOut()
+    left_out = LeftOut(job.exclude)
     if job.files_from is None:
         return discover(map(Path, job.inputs), left_out), left_out
     return list(listed(read_file_list(job.files_from), left_out)), left_out
 
 
-def _state(job: ScoreJob) -> Path:
-    """The state folder, checked."""
+def state_of(job: ScoreJob) -> Path:
+    """The state folder, checked.
+
+    Raises:
+        InputError: it lies where it would be scored, or where the report will be.
+        StateError: the user has no place for one.
+    """
     # A list belongs to the folder that it is used in: its own name may be the night's date.
     state = (job.state or default_state(job.inputs or ["."])).absolute()
     _check_outside(state, "state", "--state", job.inputs)
@@ -173,7 +211,8 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
         return len(files)
     if not observer.wants_total:
         return None
-    return sum(map(bool, ahead(discover(map(Path, job.inputs)), lambda: False)))
+    left_out = LeftOut(job.exclude)
+    return sum(map(bool, ahead(discover(map(Path, job.inputs), left_out), lambda: False)))
 
 
 def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
@@ -224,6 +263,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         directory=_working_folder(),
         recalled=recalled,
         left_out=setup.left_out.files,
+        excluded=setup.left_out.excluded,
         gone=recorded.gone(),
         sandbox=setup.decoders.sandbox,
         scope_gate=setup.pipeline.scope.facts() if setup.pipeline.scope else None,
@@ -245,3 +285,32 @@ def _write(report: Report, out: Path, state: Path | None) -> None:
         where = f" --state {display_name(state)}" if state else ""
         again = f"cxr-edge report {report.context.run_id}{where} --out NEW"
         raise ReportError(str(error), tip=f"the scores are safe: {again}") from error
+
+
+def _tell_the_folder(out: Path, observer: Observer) -> None:
+    """Let `latest` and the page of nights beside a report know of it; it is there without them."""
+    try:
+        point_latest(out)
+    except OSError as error:
+        tell = observer.note if error.errno in _NO_LINKS else observer.warn
+        tell(f"the link `latest` could not be made beside {display_name(out)}: {error.strerror}")
+    except ReportError as error:
+        observer.warn(str(error), "rename it, and the next run makes the link `latest`")
+    try:
+        write_index(out.parent)
+    except OSError as error:
+        where = display_name(out.parent / "index.html")
+        observer.warn(f"{where} could not be written: {error.strerror}")
+    except ReportError as error:
+        observer.note(str(error))
+
+
+def _too_few(counts: Counts, at_least: int, observer: Observer) -> bool:
+    """Tell whether a night has fewer films than every night has, and warn if so."""
+    films = counts.found - counts.other
+    if films < at_least:
+        what = f"films found: {films}, fewer than --at-least {at_least}"
+        observer.warn(f"{what}: is the share mounted?")
+    elif not counts.found:
+        observer.warn("no file was found", "is the folder mounted, and the right one?")
+    return films < at_least

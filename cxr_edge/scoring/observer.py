@@ -86,5 +86,11 @@ class Observer:
     def warn(self, message: str, tip: str = "") -> None:
         """Take note of something that somebody should look at; the run goes on."""
 
-    def finished(self, report: Report, out: Path) -> None:
-        """Show a report that has been written to the folder `out`, while its rows can be read."""
+    def finished(self, report: Report, out: Path, *, complete: bool) -> None:
+        """Show a report that has been written .
+
+        Args:
+            report: its rows can be read until this returns.
+            out: its folder.
+            complete: whether the night was as it should be.
+        """

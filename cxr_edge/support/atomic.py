@@ -37,8 +37,8 @@ def write_new(path: Path, chunks: Iterable[bytes]) -> None:
         os.fsync(stream.fileno())
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside the target, fsync, rename over it, fsync the folder. Mode 0600.
+def write_atomically(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write beside the target, fsync, rename over it, fsync the folder.
 
     Raises:
         OSError: the old file, if any, is untouched and nothing else is left behind.
@@ -48,6 +48,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
+            os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         os.replace(partial, path)  # noqa: PTH105 - the name is a str from mkstemp
     except BaseException:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+_TIMEX_BYTES = 512  # more than a `struct timex`; zeros only ask
+_TIME_ERROR = 5
+
 
 def utc_text(moment: datetime) -> str:
     """ISO 8601 in UTC, to the second: `2026-11-22T21:15:00Z`."""
@@ -17,6 +20,17 @@ def file_time_text(nanoseconds: int) -> str:
         return utc_text(datetime.fromtimestamp(nanoseconds // 10**9, UTC))
     except (OverflowError, ValueError, OSError):
         return ""
+
+
+def is_synchronised() -> bool | None:
+    """Tell whether this machine's clock follows a time source; None where Linux does not say.
+
+    Source: adjtimex(2), which whatever keeps the clock tells of its success.
+    """
+    import ctypes
+
+    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return None if state < 0 else bool(state != _TIME_ERROR)
 
 
 class Clock:

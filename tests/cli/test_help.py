@@ -31,6 +31,7 @@ def test_the_commands_of_the_design() -> None:
         "",
         "score",
         "report",
+        "prune",
         "models",
         "models list",
         "models show",

@@ -122,4 +122,5 @@ def test_runs_in_one_second_have_a_report_each(films: Path, tmp_path: Path) -> N
     ]
     said = [run.communicate(timeout=120)[1] for run in runs]
     assert ([run.returncode for run in runs], said) == ([0, 0, 0], [b"", b"", b""])
-    assert len(names_in(tmp_path / "reports")) == 3
+    *reports, page, latest = names_in(tmp_path / "reports")
+    assert (len(reports), page, latest) == (3, "index.html", "latest")

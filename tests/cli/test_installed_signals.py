@@ -104,4 +104,4 @@ def test_a_run_that_is_killed_goes_on(films: Path, tiny: Path, tmp_path: Path) -
         process.kill()
     made = cxr_edge(*SCORE, *arguments, "-q")
     assert (made.returncode, made.stderr) == (0, b"")
-    assert names_in(tmp_path) == ["in", "out"]
+    assert names_in(tmp_path) == ["in", "index.html", "latest", "out"]

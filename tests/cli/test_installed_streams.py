@@ -16,6 +16,7 @@ from tests.cli.installed import (
     installed,
     on_a_terminal,
 )
+from tests.cli.reports import is_night_line
 from tests.factories import names_in, write_tree
 
 pytestmark = installed
@@ -49,7 +50,7 @@ def test_a_reader_that_stops_early_costs_nothing(tmp_path: Path) -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert first.startswith(b'{"rank": 1,')
-    assert (process.returncode, said) == (3, b"")
+    assert (process.returncode, is_night_line(said)) == (3, True)
     assert len((out / "triage.csv").read_text().splitlines()) == 3001
 
 

@@ -48,7 +48,7 @@ def test_the_same_report_again(way: str, run: Run, scored: Path, tmp_path: Path)
     assert (made.code, made.out) == (3, "")
     assert contents(tmp_path / "again") == contents(scored)
     assert "3 found = 2 scored + 1 not scored + 0 deferred" in made.err
-    assert f"report: {tmp_path / 'again' / 'triage.html'}" in made.err
+    assert f"; report: {tmp_path / 'again' / 'triage.html'}" in made.err
 
 
 def test_quiet(run: Run, scored: Path, tmp_path: Path) -> None:

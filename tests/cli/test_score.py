@@ -74,11 +74,11 @@ def test_usual_run_talks_on_stderr(run: Run, mixed: Path, tiny: Path, tmp_path: 
         ["3", "attention", "notes.txt", "unrecognised"],
         ["4", "flagged", scores["bright.png"], "bright.png"],
     ]
-    assert made.err.splitlines()[-5:] == [
+    assert made.err.splitlines()[-4:] == [
         "tiny.onnx on cpu (auto), screening at 0.250000",
         "6 found = 3 scored + 3 not scored + 0 deferred",
-        "3 need attention, 1 flagged, 2 unflagged",
-        f"report: {out / 'triage.html'}",
+        "6 found, 6 new, 3 need attention (truncated 1, empty 1, unrecognised 1), 1 flagged, "
+        f"2 unflagged; report: {out / 'triage.html'}",
         BANNER,
     ]
 
@@ -111,8 +111,10 @@ def test_report_lands_in_reports_by_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run("score", films, "--model", tiny, "-q").code == 0
-    (name,) = names_in(tmp_path / "reports")
+    name, *beside = names_in(tmp_path / "reports")
     assert re.fullmatch(r"\d{8}T\d{6}\.\d{6}Z", name)
+    assert beside == ["index.html", "latest"]
+    assert str((tmp_path / "reports/latest").readlink()) == name
 
 
 def test_jsonl_is_the_csv_on_stdout(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -> None:
@@ -288,5 +290,7 @@ def test_the_job_is_one_field_per_option() -> None:
     """Those apart that say how the command talks."""
     from cxr_edge.cli.score import score as command
 
-    options = {parameter.name for parameter in command.params} - {"jsonl", "quiet", "verbose"}
+    options = {parameter.name for parameter in command.params} - {
+        *("jsonl", "quiet", "verbose", "metrics", "config")
+    }
     assert set(ScoreJob.__dataclass_fields__) == options | {"command"}

@@ -19,7 +19,7 @@ from cxr_edge.scoring import night, page_films
 from cxr_edge.scoring.pipeline import Pipeline
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from tests.cli.conftest import Run
-from tests.cli.reports import csv_rows
+from tests.cli.reports import csv_rows, is_night_line
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images.films import png
 
@@ -75,7 +75,12 @@ def test_what_fails_on_the_second_look_costs_the_films_alone(
     monkeypatch.setattr(Pipeline, "pictures", raising(CxrEdgeError("out of memory", tip="wait")))
     outcome = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--thumbnails", "-q")
     assert outcome.code == 3
-    assert outcome.err == "warning: the report shows no films: out of memory\n  tip: wait\n"
+    warning, tip, line = outcome.err.splitlines(keepends=True)
+    assert (warning, tip) == (
+        "warning: the report shows no films: out of memory\n",
+        "  tip: wait\n",
+    )
+    assert is_night_line(line)
     assert "data:image" not in page(tmp_path / "out")
 
 

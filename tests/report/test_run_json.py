@@ -33,7 +33,9 @@ def test_whole_file() -> None:
             "new": 3,
             "gone": 0,
             "left_out": 0,
+            "excluded": 0,
         },
+        "reasons": {"corrupt": 1},
         "model": {
             "name": "tiny",
             "version": "1.0.0",

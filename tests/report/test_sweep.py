@@ -14,7 +14,7 @@ from cxr_edge.report import folder, write_report
 from cxr_edge.report.folder import check_target
 from tests.factories import names_in, report
 
-LEFT = folder._PARTIAL + "left"
+LEFT = folder.PARTIAL + "left"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_another_run_is_writing_is_kept(
 
     monkeypatch.setattr(folder, "render_html", meanwhile)
     write_report(report(), tmp_path / "report")
-    assert [name.startswith(folder._PARTIAL) for name in seen] == [True]
+    assert [name.startswith(folder.PARTIAL) for name in seen] == [True]
     assert names_in(tmp_path) == ["report"]
     assert len(names_in(tmp_path / "report")) == 3
 

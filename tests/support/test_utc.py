@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import time
+import types
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from cxr_edge.support.utc import Clock, file_time_text, utc_text
+from cxr_edge.support.utc import Clock, file_time_text, is_synchronised, utc_text
 
 STAMPS = {
     "1970": (0, "1970-01-01T00:00:00Z"),
@@ -40,3 +42,16 @@ def test_a_clock_does_not_follow_the_wall(monkeypatch: pytest.MonkeyPatch) -> No
     to_the_second, microseconds = clock.run_id.split(".")
     assert f"{to_the_second}Z" == started.replace("-", "").replace(":", "")
     assert re.fullmatch(r"\d{6}Z", microseconds)
+
+
+@pytest.mark.parametrize(("state", "answer"), [(0, True), (1, True), (5, False), (-1, None)])
+def test_what_the_kernel_says_of_the_clock(
+    state: int, answer: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = types.SimpleNamespace(adjtimex=lambda timex: state)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: kernel)
+    assert is_synchronised() is answer
+
+
+def test_this_kernel_answers() -> None:
+    assert is_synchronised() in (True, False, None)
