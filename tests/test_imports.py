@@ -128,7 +128,7 @@ def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) 
     """And opens no connection: the process would end with 99."""
     from cxr_edge.model.catalog import bundled_specs
 
-    films = {"a.jpg": jpeg(), "b.png": png(), "c.txt": b"hello", "d.dcm": dicoms.film()}
+    films = {"a.jpg": jpeg(), "b.png": png(), "c.txt": b"\0hello", "d.dcm": dicoms.film()}
     write_tree(tmp_path / "in", films)
     model = bundled_specs()[0].files[kind].name
     out = tmp_path / "out"
@@ -145,7 +145,7 @@ def test_scoring_loads_one_backend_and_nothing_heavy(kind: str, tmp_path: Path) 
 def test_a_run_of_films_in_the_ledger_loads_no_decoder_and_nothing_to_talk_with(
     tmp_path: Path,
 ) -> None:
-    films = write_tree(tmp_path / "in", {"a.jpg": jpeg(), "b.txt": b"hello"})
+    films = write_tree(tmp_path / "in", {"a.jpg": jpeg(), "b.txt": b"\0hello"})
     options = (str(films), "--settle", "0", "--model", "cnn3_50", "-q")
     for out in ("one", "two"):
         loaded = main("score", *options, "--out", str(tmp_path / out), returncode=3)
@@ -155,7 +155,7 @@ def test_a_run_of_films_in_the_ledger_loads_no_decoder_and_nothing_to_talk_with(
 
 def test_a_report_from_the_ledger_loads_no_backend_and_no_decoder(tmp_path: Path) -> None:
     """Jinja, SQLite and the spec are enough; the machine that renders may have nothing else."""
-    films = write_tree(tmp_path / "in", {"a.txt": b"hello"})
+    films = write_tree(tmp_path / "in", {"a.txt": b"\0hello"})
     options = ("--settle", "0", "--model", "cnn3_50", "-q")
     main("score", str(films), "--out", str(tmp_path / "one"), *options, returncode=3)
     loaded = main("report", "--out", str(tmp_path / "two"), "-q", returncode=3)
@@ -171,7 +171,7 @@ from cxr_edge.decoders.messages import Request, encode
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 film = os.open(sys.argv[1], os.O_RDONLY)
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
-answer = worker._answer(encode(Request(b"")), [film], settings, worker._Trouble())
+answer = worker._answer(encode(Request(b"", header_only=False)), [film], settings, worker._Trouble())
 assert len(answer.partition(b"\\n")[2]) == 64, answer
 """
 

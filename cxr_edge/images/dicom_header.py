@@ -42,6 +42,7 @@ _META_START = 132
 _FIRST_GROUP = 0x0008
 _PIXEL_DATA = 0x7FE00010
 _PIXEL_DATA_BYTES = b"\xe0\x7f\x10\x00"
+_RECORDS_BYTES = b"\x04\x00\x20\x12"  # of a directory: its sequence of records
 _READS_PER_ELEMENT = 3
 _FLOAT_PIXELS = (0x7FE00008, 0x7FE00009)
 _UNREGISTERED = "unregistered UID"
@@ -284,7 +285,8 @@ def _check_class(uid: str, data: bytes) -> None:
         return
     kind = next((kind for word, kind in _NO_FILMS.items() if word in name), "")
     # One that holds pixels all the same may be a film under a wrong class; a directory has icons.
-    if kind == _DIRECTORY or (kind and _PIXEL_DATA_BYTES not in data):
+    has_icons = kind == _DIRECTORY and _RECORDS_BYTES in data
+    if kind and (has_icons or _PIXEL_DATA_BYTES not in data):
         raise ImageError(Reason.NO_FILM, name, format=kind)
     raise ImageError(Reason.NOT_AN_IMAGE, name, format="DICOM")
 

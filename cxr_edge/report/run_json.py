@@ -35,7 +35,7 @@ def run_values(report: Report) -> dict[str, Any]:
         },
         "scope_gate": context.scope_gate,
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
-        "site_profile": context.profile and asdict(context.profile),
+        "site_profile": context.profile and json.loads(context.profile.to_json()),
         "thumbnails": context.thumbnails,
         "device": {
             "asked": context.device_asked,

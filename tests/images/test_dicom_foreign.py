@@ -59,7 +59,7 @@ AS_THEY_ARE = {
     "no_meta.dcm": Reason.UNRECOGNISED,
     "rtdose.dcm": Reason.NOT_AN_IMAGE,
     "rtstruct.dcm": Reason.UNRECOGNISED,
-    "test-SR.dcm": Reason.NOT_AN_IMAGE,
+    "test-SR.dcm": Reason.NO_FILM,
 }
 
 

@@ -56,7 +56,8 @@ NAMED: dict[str, tuple[bytes, Reason]] = {
     "GIF": (encode(scene(), "GIF"), UNSUPPORTED),
     "WebP": (encode(scene(), "WEBP"), UNSUPPORTED),
     "PDF": (b"%PDF-1.7\n" + bytes(50), UNSUPPORTED),
-    "": (b"just a text", Reason.UNRECOGNISED),
+    "text": (b"just a text", Reason.NO_FILM),
+    "": (b"just\0bytes", Reason.UNRECOGNISED),
 }
 
 

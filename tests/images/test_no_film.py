@@ -97,6 +97,14 @@ def test_objects_of_dicom_without_a_picture(uid: str, kind: str) -> None:
     assert (error.reason, error.format) == (Reason.NO_FILM, kind)
 
 
-@pytest.mark.parametrize("uid", [uid for uid, kind in OBJECTS.values() if "directory" not in kind])
+def test_a_directory_may_have_icons() -> None:
+    icons = film(SOPClassUID="1.2.840.10008.1.3.10")
+    meta, at = icons[:132], icons.index(b"\x08\x00\x16\x00UI")
+    records = b"\x04\x00\x20\x12SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    error = refusal(meta + icons[132:at] + records + icons[at:])
+    assert (error.reason, error.format) == (Reason.NO_FILM, "DICOM directory")
+
+
+@pytest.mark.parametrize("uid", [uid for uid, _ in OBJECTS.values()])
 def test_a_picture_under_a_class_without_one_may_be_a_film(uid: str) -> None:
     assert refusal(film(SOPClassUID=uid)).reason is Reason.NOT_AN_IMAGE

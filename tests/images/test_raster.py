@@ -199,7 +199,7 @@ def test_a_leniency_of_pillow_that_somebody_switched_on(monkeypatch: pytest.Monk
 
 FOREIGN = {
     "empty": (b"", Reason.EMPTY),
-    "text": (b"This is not an image.\n", Reason.UNRECOGNISED),
+    "text": (b"This is not an image.\n", Reason.NO_FILM),
     "zeros": (bytes(5000), Reason.UNRECOGNISED),
     "photoshop": (b"8BPS" + bytes(100), Reason.UNSUPPORTED_FORMAT),
 }
