@@ -20,11 +20,14 @@ MAX_PIXELS = 36_000_000
 
 MAX_TEXT = 64  # characters of a header's text in a row
 # Whom a film is of: the columns of `--identify`.
-ACQUIRED = "acquired"
+PATIENT_ID, STUDY_UID, ACQUIRED = "patient_id", "study_uid", "acquired"
 IDENTITY_FIELDS = (
-    *("patient_id", "accession_number", "study_uid", "series_uid", "instance_uid"),
+    *(PATIENT_ID, "accession_number", STUDY_UID, "series_uid", "instance_uid"),
     ACQUIRED,
 )
+
+LANGUAGES = ("en", "de", "es", "fr")  # of the page
+DEFAULT_LANGUAGE = "en"
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST_SIDE = 2**31 - 1

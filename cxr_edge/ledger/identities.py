@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr_edge.ledger.checksums import checksum
+from cxr_edge.types import ACQUIRED, PATIENT_ID, STUDY_UID
 
-PATIENT, STUDY = "patient_id", "study_uid"
 _EARLIER_SHOWN = 3
 
 _RECORD = "INSERT OR REPLACE INTO identity (checksum, sha256, field, value) VALUES (?, ?, ?, ?)"
@@ -70,26 +70,29 @@ class Identities:
         }
 
     def earlier(self, sha256: str, run: int) -> list[EarlierScore]:
-        """The latest scores of other films with the same patient ID.
+        """The latest scores of films with the same patient ID, but those of the same study.
 
         Args:
             sha256: of the film that they are shown with.
             run: number of its run; later ones do not count.
         """
-        patient = self.of(sha256).get(PATIENT)
+        film = self.of(sha256)
+        patient, study = film.get(PATIENT_ID), film.get(STUDY_UID)
         if not patient:
             return []
         found: dict[bytes, EarlierScore] = {}
-        rows = self.connection.execute(_EARLIER, (PATIENT, patient, bytes.fromhex(sha256), run))
+        rows = self.connection.execute(_EARLIER, (PATIENT_ID, patient, bytes.fromhex(sha256), run))
         for key, probability, modified in rows:
-            if len(found) < _EARLIER_SHOWN and key not in found:
-                acquired = self.of(key.hex()).get("acquired")
-                found[key] = EarlierScore(acquired or modified, probability)
+            if len(found) == _EARLIER_SHOWN:
+                break
+            other = self.of(key.hex())
+            if key not in found and (not study or other.get(STUDY_UID) != study):
+                found[key] = EarlierScore(other.get(ACQUIRED) or modified, probability)
         return list(found.values())
 
     def of_study(self, study_uid: str, run: int) -> Sequence[str]:
         """The films of a study in a run, by sha256."""
-        rows = self.connection.execute(_OF_STUDY, (STUDY, study_uid, run))
+        rows = self.connection.execute(_OF_STUDY, (STUDY_UID, study_uid, run))
         return [key.hex() for (key,) in rows]
 
     def forget_orphans(self) -> None:
