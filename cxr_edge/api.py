@@ -37,7 +37,15 @@ from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
 from cxr_edge.scoring.night import check_id_tags, run
 from cxr_edge.scoring.observer import Observer, Progress
 from cxr_edge.triage import Counts, TriageRow
-from cxr_edge.types import IDENTITY_FIELDS, Band, InputWarning, Reason, Result, Status
+from cxr_edge.types import (
+    DEFAULT_LANGUAGE,
+    IDENTITY_FIELDS,
+    Band,
+    InputWarning,
+    Reason,
+    Result,
+    Status,
+)
 
 __all__ = [
     "Band",
@@ -157,6 +165,9 @@ def score_folder(
     identify: bool = False,
     id_tags: Sequence[str] = (),
     thumbnails: bool = False,
+    language: str = DEFAULT_LANGUAGE,
+    prevalence: float | None = None,
+    viewer_url: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScoredFolder:
     """Score folders and files, and write the report, as `cxr-edge score` does.
@@ -180,6 +191,10 @@ def score_folder(
         identify: as in `load_model`, for each row.
         id_tags: as in `load_model`.
         thumbnails: whether the page shows films: pixels of patients.
+        language: of the page: `en`, `de`, `es` or `fr`.
+        prevalence: share of pneumonias among the site's films: the page says what a flag is worth.
+        viewer_url: template that makes the rows of the page links, such as
+            `https://viewer/{accession_number}`; needs `identify`.
         progress: called now and then with the files that have a row, and with how many there are,
             for which folders are walked twice. What it raises ends the run.
 
@@ -207,6 +222,9 @@ def score_folder(
         identify=identify,
         id_tags=tuple(id_tags),
         thumbnails=thumbnails,
+        language=language,
+        prevalence=prevalence,
+        viewer_url=viewer_url,
         command=("cxr_edge.score_folder", *paths),
     )
     return _scored(job, _Caller(progress))
