@@ -79,7 +79,7 @@ def test_the_examples_of_the_page_run(
     printed = capsys.readouterr().out.splitlines()
     assert len(EXAMPLES) == 6
     assert printed[0].startswith(f"{names['score'].probability:.6f} ")
-    assert "not scored: unrecognised" in printed
+    assert "not scored: no_film" in printed
     assert "3 of 3" in printed
     assert names_in(tmp_path / "report") == ["run.json", "triage.csv", "triage.html"]
 
