@@ -39,7 +39,15 @@ from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
 from cxr_edge.scoring.night import check_id_tags, run
 from cxr_edge.scoring.observer import Observer, Progress
 from cxr_edge.triage import Counts, TriageRow
-from cxr_edge.types import IDENTITY_FIELDS, Band, InputWarning, Reason, Result, Status
+from cxr_edge.types import (
+    DEFAULT_LANGUAGE,
+    IDENTITY_FIELDS,
+    Band,
+    InputWarning,
+    Reason,
+    Result,
+    Status,
+)
 
 __all__ = [
     "Band",
@@ -161,6 +169,9 @@ def score_folder(
     id_tags: Sequence[str] = (),
     thumbnails: bool = False,
     exclude: Sequence[str] = (),
+    language: str = DEFAULT_LANGUAGE,
+    prevalence: float | None = None,
+    viewer_url: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScoredFolder:
     """Score folders and files, and write the report, as `cxr-edge score` does.
@@ -185,6 +196,10 @@ def score_folder(
         id_tags: as in `load_model`.
         thumbnails: whether the page shows films: pixels of patients.
         exclude: patterns of files and folders that get no row, as of `fnmatch`.
+        language: of the page: `en`, `de`, `es` or `fr`.
+        prevalence: share of pneumonias among the site's films: the page says what a flag is worth.
+        viewer_url: template that makes the rows of the page links, such as
+            `https://viewer/{accession_number}`; needs `identify`.
         progress: called now and then with the files that have a row, and with how many there are,
             for which folders are walked twice. What it raises ends the run.
 
@@ -213,6 +228,9 @@ def score_folder(
         id_tags=tuple(id_tags),
         thumbnails=thumbnails,
         exclude=tuple(exclude),
+        language=language,
+        prevalence=prevalence,
+        viewer_url=viewer_url,
         command=("cxr_edge.score_folder", *paths),
     )
     return _scored(job, _Caller(progress))

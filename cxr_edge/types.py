@@ -26,6 +26,9 @@ IDENTITY_FIELDS = (
     ACQUIRED,
 )
 
+LANGUAGES = ("en", "de", "es", "fr")  # of the page
+DEFAULT_LANGUAGE = "en"
+
 _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST_SIDE = 2**31 - 1
 

@@ -171,7 +171,8 @@ from cxr_edge.decoders.messages import Request, encode
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 film = os.open(sys.argv[1], os.O_RDONLY)
 settings = IntakeSettings(8, Scope((1.0, 5.0), ()))
-answer = worker._answer(encode(Request(b"", header_only=False)), [film], settings, worker._Trouble())
+asked = encode(Request(b"", header_only=False))
+answer = worker._answer(asked, [film], settings, worker._Trouble())
 assert len(answer.partition(b"\\n")[2]) == 64, answer
 """
 

@@ -10,10 +10,15 @@ from typing import Any
 import click
 
 from cxr_edge.evaluate.job import Labels
+from cxr_edge.types import LANGUAGES
 
 EXIT_INCOMPLETE = 3  # the report is complete, some films have no score
 
 Command = Callable[..., Any]
+
+language_option = click.option(
+    "--language", type=click.Choice(LANGUAGES), help="Language of the page.  [default: en]"
+)
 
 
 def runtime_options(command: Command) -> Command:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from cxr_edge.cli.boundary import say_warning
-from cxr_edge.cli.options import EXIT_INCOMPLETE
+from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option
 from cxr_edge.errors import InputError, StateError
 
 LATEST = "latest"
@@ -27,8 +27,11 @@ _RUNS_NAMED = 5
     type=click.Path(path_type=Path),
     help="New folder for the report.  [default: reports/<UTC time>]",
 )
+@language_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
-def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
+def report(
+    run: str, state: Path | None, out: Path | None, language: str | None, quiet: bool
+) -> int:
     """Write a finished run's report again, from the ledger.
 
     RUN is the name that the report and run.json give the run, or `latest`. No film is read or shown
@@ -61,7 +64,7 @@ def report(run: str, state: Path | None, out: Path | None, quiet: bool) -> int:
             f"there is no finished run {name!r}",
             tip=f"finished runs: {', '.join(list(runs)[:_RUNS_NAMED])}; or give the run's --state",
         )
-    return _render(name, runs[name], out, quiet=quiet)
+    return _render(name, runs[name], out, _Wishes(language, quiet))
 
 
 def _runs(folder: Path) -> dict[str, Path]:
@@ -88,7 +91,15 @@ def _all_runs() -> dict[str, Path]:
     return {name: folder for runs in ledgers for name, folder in runs.items()}
 
 
-def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
+@dataclass(frozen=True)
+class _Wishes:
+    """How to render: in another language than the run's own, and whether to print nothing."""
+
+    language: str | None
+    quiet: bool
+
+
+def _render(name: str, folder: Path, out: Path, wishes: _Wishes) -> int:
     from cxr_edge.cli import show
     from cxr_edge.ledger.runs import read_ledger
     from cxr_edge.report import Report, RunContext, write_report
@@ -107,11 +118,12 @@ def _render(name: str, folder: Path, out: Path, *, quiet: bool) -> int:
             ) from error
         if recorded.damaged:
             _warn_of_damage(len(recorded.damaged))
-        context = replace(context, thumbnails=False)  # the ledger holds no pixels
+        language = wishes.language or context.language
+        context = replace(context, thumbnails=False, language=language)  # there are no pixels
         rows = RecordedRows(recorded, context.threshold, context.identity_fields)
-        made = Report(rows, context)
+        made = Report(rows, context, earlier=rows.earlier)
         write_report(made, out)
-        if not quiet:
+        if not wishes.quiet:
             show.print_report(made, out, verbose=False)
         return 0 if made.counts.complete else EXIT_INCOMPLETE
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
-from cxr_edge.cli.options import EXIT_INCOMPLETE, runtime_options
+from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, runtime_options
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.cli.terminal import Terminal
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
+from cxr_edge.types import DEFAULT_LANGUAGE
 
 if TYPE_CHECKING:
     from cxr_edge.report import Report
@@ -77,6 +78,18 @@ if TYPE_CHECKING:
     help="Show films and what raised or lowered their scores in the page: pixels of patients.",
 )
 @click.option(
+    "--prevalence",
+    type=float,
+    metavar="SHARE",
+    help="Share of pneumonias among your films, such as 0.1: the page says what a flag is worth.",
+)
+@click.option(
+    "--viewer-url",
+    metavar="TEMPLATE",
+    help="Make rows links, such as https://viewer/{accession_number}; with --identify.",
+)
+@language_option
+@click.option(
     "--files-from",
     metavar="FILE",
     help="Read paths from FILE, one a line or as find -print0 ends them; - is stdin.",
@@ -125,6 +138,7 @@ def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **optio
     Example:
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
+    options["language"] = options["language"] or DEFAULT_LANGUAGE
     job = ScoreJob(**options, command=tuple(sys.argv))
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:

@@ -17,7 +17,7 @@ from cxr_edge.evaluate.results import (
     PredictiveValue,
     PredictiveValues,
 )
-from cxr_edge.statistics.operating_points import Proportion
+from cxr_edge.statistics.operating_points import Proportion, predictive_shares
 
 _AVERAGES = ("macro avg", "weighted avg")
 
@@ -71,22 +71,11 @@ def predictive_values(
     if sensitivity is None or specificity is None:
         return PredictiveValues(prevalence, None, None)
     ends = [
-        _bayes(getattr(sensitivity, end), getattr(specificity, end), prevalence)
+        predictive_shares(getattr(sensitivity, end), getattr(specificity, end), prevalence)
         for end in ("value", "low", "high")
     ]
     positive, negative = (_with_ends(values) for values in zip(*ends, strict=True))
     return PredictiveValues(prevalence, positive, negative)
-
-
-def _bayes(sensitivity: float, specificity: float, prevalence: float) -> tuple[float, float]:
-    """Positive and negative predictive value; not a number where no film would be called so."""
-    healthy = 1 - prevalence
-    hits, misses = sensitivity * prevalence, (1 - sensitivity) * prevalence
-    passes, alarms = specificity * healthy, (1 - specificity) * healthy
-    return (
-        hits / (hits + alarms) if hits + alarms else math.nan,
-        passes / (passes + misses) if passes + misses else math.nan,
-    )
 
 
 def _with_ends(values: Sequence[float]) -> PredictiveValue | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cxr_edge.evaluate.results import ModelFigures, SetFigures
-from cxr_edge.report.words import in_words
+from cxr_edge.report.texts import in_words
 from cxr_edge.types import doubts
 
 CHANCE = 0.5

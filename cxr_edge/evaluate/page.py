@@ -15,6 +15,7 @@ from cxr_edge.evaluate.results import Curve, EvaluatedFilm, Evaluation, ModelFig
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.environment import data_uri, new_environment, policy, source
 from cxr_edge.report.film import FilmView, film_view
+from cxr_edge.report.texts import texts
 from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.types import Picture
 
@@ -80,6 +81,7 @@ def render_page(evaluation: Evaluation, pictures: Pictures) -> bytes:
         names_shown=NAMES_SHOWN,
         policy=policy(style),
         style=style,
+        t=texts(),
     )
     return page.encode("utf-8")
 

@@ -20,7 +20,7 @@ from cxr_edge.evaluate.results import (
 )
 from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import DEFAULT_OPERATING_POINT
-from cxr_edge.report.words import in_words
+from cxr_edge.report.texts import in_words
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.statistics.patients import ALONE

@@ -70,21 +70,24 @@ class Identities:
         }
 
     def earlier(self, sha256: str, run: int) -> list[EarlierScore]:
-        """The latest scores of other films with the same patient ID.
+        """The latest scores of films with the same patient ID, but those of the same study.
 
         Args:
             sha256: of the film that they are shown with.
             run: number of its run; later ones do not count.
         """
-        patient = self.of(sha256).get(PATIENT_ID)
+        film = self.of(sha256)
+        patient, study = film.get(PATIENT_ID), film.get(STUDY_UID)
         if not patient:
             return []
         found: dict[bytes, EarlierScore] = {}
         rows = self.connection.execute(_EARLIER, (PATIENT_ID, patient, bytes.fromhex(sha256), run))
         for key, probability, modified in rows:
-            if len(found) < _EARLIER_SHOWN and key not in found:
-                acquired = self.of(key.hex()).get(ACQUIRED)
-                found[key] = EarlierScore(acquired or modified, probability)
+            if len(found) == _EARLIER_SHOWN:
+                break
+            other = self.of(key.hex())
+            if key not in found and (not study or other.get(STUDY_UID) != study):
+                found[key] = EarlierScore(other.get(ACQUIRED) or modified, probability)
         return list(found.values())
 
     def of_study(self, study_uid: str, run: int) -> Sequence[str]:

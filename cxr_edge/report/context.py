@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cxr_edge.ledger.identities import EarlierScore
 from cxr_edge.ledger.runs import Run
 from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.strict_json import read
 from cxr_edge.triage import Counts, TriageRow, count, place, reading_key
-from cxr_edge.types import Band, Picture
+from cxr_edge.types import DEFAULT_LANGUAGE, Band, Picture
 
 BANNER = "Prioritisation aid. Not a diagnosis. Unflagged studies still need reading."
 SCHEMA_VERSION = 6
 _ADDED_LATER = {
     **{"directory": "", "sandbox": "", "scope_gate": None},
     **{"recalled": 0, "left_out": 0, "excluded": 0, "gone": 0},
+    **{"language": DEFAULT_LANGUAGE, "prevalence": None, "viewer_url": ""},
 }
 _RENAMED = {"recipe": "settings_sha256"}  # fields of earlier contexts
 
@@ -46,6 +48,9 @@ class RunContext:
         scope_gate: name, version, file and hashes of the scope gate; None where there was none.
         excluded: files that `--exclude` leaves out.
         gone: files that the last night with a report listed, and this run did not find.
+        language: of the page, of `types.LANGUAGES`.
+        prevalence: share of pneumonias among the site's films, as the site states it.
+        viewer_url: template that makes rows links; empty for none.
     """
 
     run_id: str
@@ -71,6 +76,9 @@ class RunContext:
     scope_gate: dict[str, str] | None = None
     gone: int = 0
     excluded: int = 0
+    language: str = DEFAULT_LANGUAGE
+    prevalence: float | None = None
+    viewer_url: str = ""
 
     @classmethod
     def from_dict(cls, values: Any) -> RunContext:
@@ -105,6 +113,15 @@ class RecordedRows:
         key = reading_key(self.threshold)
         return place(self.run.results(key, self.identity_fields), self.threshold)
 
+    def earlier(self, sha256: str) -> list[EarlierScore]:
+        """Earlier scores of the patient of a film."""
+        return self.run.identities.earlier(sha256, self.run.number)
+
+
+def nothing_earlier(sha256: str) -> Sequence[EarlierScore]:
+    """Stands for a ledger where there is none."""
+    return ()
+
 
 @dataclass(frozen=True)
 class Report:
@@ -113,11 +130,13 @@ class Report:
     Attributes:
         rows: can be gone through again and again.
         pictures: by sha256 of the film's file, for the films that the page shows.
+        earlier: finds earlier scores of the same patient by the film's sha256.
     """
 
     rows: Iterable[TriageRow]
     context: RunContext
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    earlier: Callable[[str], Sequence[EarlierScore]] = nothing_earlier
 
     @cached_property
     def counts(self) -> Counts:

@@ -20,7 +20,7 @@ class Spread:
     """Scores of one set of films.
 
     Attributes:
-        name: of the set.
+        name: class of validation films; empty for those of this run.
         counts: films per twentieth of [0, 1].
         flagged: share at or above the threshold; None where nobody measured it.
     """
@@ -62,7 +62,7 @@ class Tally:
     def spread(self) -> Spread:
         """Scores counted so far."""
         films = sum(self.counts)
-        return Spread("this run", tuple(self.counts), self.flagged / films if films else None)
+        return Spread("", tuple(self.counts), self.flagged / films if films else None)
 
 
 def validation_spreads(context: RunContext) -> tuple[Spread, ...]:
@@ -76,10 +76,7 @@ def validation_spreads(context: RunContext) -> tuple[Spread, ...]:
     point = context.spec.operating_points.get(context.operating_point)
     measured = (1 - point.specificity.value, point.sensitivity.value) if point else ()
     flagged = dict(zip(scores.counts, measured, strict=False))
-    return tuple(
-        Spread(f"validation, {name}", counts, flagged.get(name))
-        for name, counts in scores.counts.items()
-    )
+    return tuple(Spread(name, counts, flagged.get(name)) for name, counts in scores.counts.items())
 
 
 @dataclass(frozen=True)

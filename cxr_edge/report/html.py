@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cxr_edge.model.spec import ModelSpec
+from cxr_edge.ledger.identities import EarlierScore
 from cxr_edge.report.context import BANNER, Report
-from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
+from cxr_edge.report.distribution import FEW, Histogram, validation_spreads
+from cxr_edge.report.entries import Entries, Entry
 from cxr_edge.report.environment import page_environment, policy, source
-from cxr_edge.report.words import explanations, in_words, kind_of, remarks_of
+from cxr_edge.report.texts import Texts, texts
+from cxr_edge.report.times import Moment, local_moment, moment_of
+from cxr_edge.report.worth import worth
+from cxr_edge.support.viewer_url import viewer_link
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import Band, Picture
+from cxr_edge.types import IDENTITY_FIELDS, PATIENT_ID, Band, Picture, Result
 
 if TYPE_CHECKING:
     from cxr_edge.report.film import FilmView
 
-# So many rows a browser shows at once; the CSV has them all. Nothing in `attention` should be
-# looked for elsewhere.
-LISTED = {Band.ATTENTION: 10_000, Band.FLAGGED: 5_000, Band.UNFLAGGED: 5_000, Band.OTHER: 1_000}
-
 _CHUNK = 200  # pieces of a template that are encoded together
-
-_BAND_TITLES = {
-    Band.ATTENTION: (
-        "Attention",
-        "Not scored, deferred, or scored with a doubt. Read these first.",
-    ),
-    Band.FLAGGED: ("Flagged", "At or above the operating point, highest probability first."),
-    Band.UNFLAGGED: ("Unflagged", "Below the operating point, in the order they arrived."),
-    Band.OTHER: ("No films", "Reports, directories, programs, texts: told by what they hold."),
-}
+_DAY = len("2026-11-30")
 
 
 @dataclass(frozen=True)
@@ -42,29 +33,75 @@ class _Section:
     """One band.
 
     Attributes:
-        size: its rows, on the page or not.
-        rows: the first of them, to be gone through once.
+        size: its entries, on the page or not.
+        entries: the first of them, to be gone through once.
         listed: how many those are.
     """
 
     band: Band
-    title: str
-    meaning: str
     size: int
-    rows: Iterator[TriageRow]
+    entries: Iterator[Entry]
     listed: int
 
 
 @dataclass(frozen=True)
-class _FirstLook:
-    """Facts that are needed before the first row is written.
+class _Rows:
+    """What the template of a row asks for.
 
     Attributes:
-        remarks: every reason and warning of a listed row, with how many have it.
+        marks_new: whether new films are marked: not where all are new.
+        tags: identity fields besides patient and accession number that were asked for by name.
     """
 
-    spread: Spread
-    remarks: dict[str, int]
+    report: Report
+    texts: Texts
+    marks_new: bool
+    _unshown: dict[str, Picture] = field(default_factory=dict)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """DICOM keywords that were asked for."""
+        fields = self.report.context.identity_fields
+        return tuple(each for each in fields if each not in IDENTITY_FIELDS)
+
+    def film(self, row: TriageRow) -> FilmView | None:
+        """The film of a row; the second row of the same bytes says whose they are instead."""
+        picture = self._unshown.pop(row.result.sha256, None) if row.flagged is not None else None
+        if picture is None:
+            return None
+        # Not above: a report that is rendered again shows no film and needs no image library.
+        from cxr_edge.report.film import film_view
+
+        return film_view(picture, self.report.context.spec)
+
+    @staticmethod
+    def score(probability: float) -> str:
+        """Two digits, but that no score is printed as certain."""
+        if 0.995 <= probability < 1:
+            return "> 0.99"
+        return "< 0.01" if 0 < probability < 0.005 else f"{probability:.2f}"
+
+    def moment(self, result: Result) -> Moment | None:
+        """When the film was taken or its file last changed."""
+        return moment_of(result, self.texts)
+
+    def changed(self, result: Result) -> Moment | None:
+        """When the file was last changed."""
+        return local_moment(result.modified_utc, self.texts)
+
+    def link(self, result: Result) -> str:
+        """Its address in the site's viewer, or an empty string."""
+        template = self.report.context.viewer_url
+        return viewer_link(template, result.identity) if template else ""
+
+    def earlier(self, result: Result) -> Sequence[EarlierScore]:
+        """Scores of the same patient that are no younger than this film."""
+        if not result.identity.get(PATIENT_ID) or not result.sha256:
+            return ()
+        moment = moment_of(result, self.texts)
+        day = moment.iso[:_DAY] if moment else ""
+        found = self.report.earlier(result.sha256)
+        return [each for each in found if not day or each.acquired[:_DAY] <= day]
 
 
 def render_html(report: Report) -> bytes:
@@ -78,61 +115,47 @@ def render_html(report: Report) -> bytes:
 
 def _chunks(report: Report) -> Iterator[bytes]:
     """The page a piece at a time; rows are never held together."""
-    environment = page_environment()
-    style = source(environment, "base.css", "triage.css")
+    context, environment = report.context, page_environment()
+    words = texts(context.language)
+    style = source(environment, "base.css", "triage.css") + _style(words)
     script = source(environment, "triage.js")
-    look = _first_look(report)
-    validation = validation_spreads(report.context)
+    look = Entries.of(report)
+    marks_new = 0 < report.new < report.counts.found
     page = environment.get_template("triage.html.j2").generate(
         banner=BANNER,
-        context=report.context,
+        context=context,
         devices=report.devices,
         counts=report.counts,
-        explanations=explanations,
         few=FEW,
-        film_of=functools.partial(_film, dict(report.pictures), report.context.spec),
-        in_words=in_words,
-        kind_of=kind_of,
-        histogram=Histogram((look.spread, *validation)),
+        histogram=Histogram((look.spread, *validation_spreads(context))),
+        look=look,
         policy=policy(style, script),
-        remarks=look.remarks,
+        report=report,
+        rows=_Rows(report, words, marks_new, dict(report.pictures)),
         script=script,
-        sections=_sections(report),
-        shown_films=len(report.pictures),
+        script_words=json.dumps(words.for_script(), ensure_ascii=False),
+        sections=_sections(report, look),
+        started=local_moment(context.started_utc, words),
         style=style,
+        t=words,
+        worth=worth(context),
     )
     while pieces := list(itertools.islice(page, _CHUNK)):
         yield "".join(pieces).encode("utf-8")
 
 
-def _film(unshown: dict[str, Picture], spec: ModelSpec, row: TriageRow) -> FilmView | None:
-    """The film of a row; the second row of the same bytes says whose they are instead."""
-    picture = unshown.pop(row.result.sha256, None) if row.flagged is not None else None
-    if picture is None:
-        return None
-    # Not above: a report that is rendered again shows no film and needs no image library.
-    from cxr_edge.report.film import film_view
-
-    return film_view(picture, spec)
+def _style(words: Texts) -> str:
+    """The line that a printed row leaves for its reader; pages have no `style` attributes."""
+    return f":root {{ --blank: {json.dumps(words('print_blank'), ensure_ascii=False)}; }}\n"
 
 
-def _sections(report: Report) -> Iterator[_Section]:
-    """The bands in reading order; the rows of one are gone through before the next is taken."""
-    rows = iter(report.rows)
-    for band, (title, meaning) in _BAND_TITLES.items():
-        size = getattr(report.counts, band.value)
+def _sections(report: Report, look: Entries) -> Iterator[_Section]:
+    """The bands in reading order; entries of one are gone through before the next is taken."""
+    entries = look.heads(report)
+    for band in Band:
+        size = look.sizes[band]
         if band is Band.OTHER and not size:
             return
-        listed = min(size, LISTED[band])
-        yield _Section(band, title, meaning, size, itertools.islice(rows, listed), listed)
-        deque(itertools.islice(rows, size - listed), maxlen=0)
-
-
-def _first_look(report: Report) -> _FirstLook:
-    tally, seen, remarks = Tally(), Counter[Band](), Counter[str]()
-    for row in report.rows:
-        tally.add(row)
-        seen[row.band] += 1
-        if seen[row.band] <= LISTED[row.band]:
-            remarks.update(remarks_of(row.result))
-    return _FirstLook(tally.spread(), dict(sorted(remarks.items())))
+        listed = look.listed(band)
+        yield _Section(band, size, itertools.islice(entries, listed), listed)
+        deque(itertools.islice(entries, size - listed), maxlen=0)

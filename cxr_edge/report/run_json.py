@@ -37,6 +37,9 @@ def run_values(report: Report) -> dict[str, Any]:
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
         "site_profile": context.profile and json.loads(context.profile.to_json()),
         "thumbnails": context.thumbnails,
+        "language": context.language,
+        "prevalence": context.prevalence,
+        "viewer_url": context.viewer_url or None,
         "device": {
             "asked": context.device_asked,
             "used": context.device_used,

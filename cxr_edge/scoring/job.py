@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cxr_edge.errors import InputError
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
-from cxr_edge.types import IDENTITY_FIELDS, PROBABILITY_DECIMALS
+from cxr_edge.support.viewer_url import check_template
+from cxr_edge.types import DEFAULT_LANGUAGE, IDENTITY_FIELDS, LANGUAGES, PROBABILITY_DECIMALS
 
 DEFAULT_MODEL = "cnn3_128"
 
@@ -32,6 +33,10 @@ class ScoreJob:
         identify: whether rows say whom each film is of: `types.IDENTITY_FIELDS`.
         id_tags: DICOM keywords whose texts are shown with each film besides.
         thumbnails: whether the page shows films.
+        language: of the page, of `types.LANGUAGES`.
+        prevalence: share of pneumonias among the site's films, in (0, 1); None where it is not
+            known. The page says what a flag is worth there.
+        viewer_url: template of links to the site's viewer, with `types.IDENTITY_FIELDS` in braces.
         files_from: file with a list of paths, instead of `inputs`; `-` is stdin.
         exclude: patterns of files and folders that get no row, as `intake.discover.LeftOut` has it.
         at_least: films that a night has; fewer make it a night to look at.
@@ -53,6 +58,9 @@ class ScoreJob:
     identify: bool = False
     id_tags: tuple[str, ...] = ()
     thumbnails: bool = False
+    language: str = DEFAULT_LANGUAGE
+    prevalence: float | None = None
+    viewer_url: str | None = None
     files_from: str | None = None
     exclude: tuple[str, ...] = ()
     at_least: int = 0
@@ -74,6 +82,19 @@ class ScoreJob:
                 raise InputError(f"{name} must be at least 1: {number}")
         if not 0 <= self.settle < math.inf:
             raise InputError(f"settle must be a number of seconds: {self.settle}")
+        self._check_page()
+
+    def _check_page(self) -> None:
+        if self.language not in LANGUAGES:
+            raise InputError(f"language must be one of {', '.join(LANGUAGES)}: {self.language}")
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise InputError(f"prevalence must lie between 0 and 1: {self.prevalence}")
+        if self.viewer_url is not None:
+            check_template(self.viewer_url)
+            if not self.identify:
+                raise InputError(
+                    "--viewer-url needs --identify", tip="links name whom a film is of"
+                )
 
     @property
     def identity_fields(self) -> tuple[str, ...]:

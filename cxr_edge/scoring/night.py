@@ -221,13 +221,13 @@ def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold, context.identity_fields)
     if not context.thumbnails:
-        return Report(rows, context)
+        return Report(rows, context, earlier=rows.earlier)
     try:
         pictures = setup.pipeline.pictures(_first_films(rows, recorded))
     except CxrEdgeError as error:  # a report without films is worth more
         setup.pipeline.observer.warn(f"the report shows no films: {error}", error.tip)
         pictures = {}
-    return Report(rows, context, pictures)
+    return Report(rows, context, pictures, rows.earlier)
 
 
 def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:
@@ -267,6 +267,9 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
         gone=recorded.gone(),
         sandbox=setup.decoders.sandbox,
         scope_gate=setup.pipeline.scope.facts() if setup.pipeline.scope else None,
+        language=job.language,
+        prevalence=job.prevalence,
+        viewer_url=job.viewer_url or "",
     )
 
 

@@ -99,6 +99,25 @@ class OperatingPoint:
             raise ValueError(f"threshold {self.threshold} is not inside (0, 1)")
 
 
+def predictive_shares(
+    sensitivity: float, specificity: float, prevalence: float
+) -> tuple[float, float]:
+    """Positive and negative predictive value, by Bayes' theorem.
+
+    Source: Altman, Bland, BMJ 309:102 (1994).
+
+    Returns:
+        Not a number where no film would be called so.
+    """
+    healthy = 1 - prevalence
+    hits, misses = sensitivity * prevalence, (1 - sensitivity) * prevalence
+    passes, alarms = specificity * healthy, (1 - specificity) * healthy
+    return (
+        hits / (hits + alarms) if hits + alarms else math.nan,
+        passes / (passes + misses) if passes + misses else math.nan,
+    )
+
+
 def measure(
     labels: NDArray[np.generic], probability: NDArray[np.floating], threshold: float
 ) -> tuple[Proportion, Proportion]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
+NOW = "2026-11-23T06:00:00Z"
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +57,19 @@ Open = Callable[..., "Page"]
 
 
 def watched(chromium: Browser, path: Path, options: dict[str, Any]) -> tuple[Page, str, Witness]:
-    """A page opened from disk, on a desktop unless the options say otherwise."""
-    page = chromium.new_page(**{"viewport": DESKTOP, **options})
+    """A page opened from disk, on a desktop unless the options say otherwise.
+
+    Args:
+        chromium: the browser.
+        path: of the page.
+        options: of Playwright; `now` for the page's clock, ten hours after the list was made unless
+            given; `before`, a script that runs first; `context`, that of a page to stay beside.
+    """
+    now, before = options.pop("now", NOW), options.pop("before", "")
+    beside = options.pop("context", None)
+    page = (beside or chromium.new_context(**{"viewport": DESKTOP, **options})).new_page()
+    # Playwright's own clock stops timers and frames too.
+    page.add_init_script(f"{{ const now = Date.parse('{now}'); Date.now = () => now; }} {before}")
     witness = Witness()
     witness.watch(page)
     page.goto(path.as_uri())
@@ -83,6 +95,6 @@ def open_content(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
 
     yield open_it
     for page, uri, witness in opened:
-        page.close()
+        page.context.close()
         own = [url for url in witness.requests if not url.startswith(("data:", "blob:"))]
         assert (set(own), witness.complaints) == ({uri}, [])

@@ -51,6 +51,7 @@ def night() -> Report:
             duplicate_of=name,
             identity={"AccessionNumber": name},
             modified_utc="",
+            new=False,
         )
         for number, name in enumerate(HOSTILE)
     ]

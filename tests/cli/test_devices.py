@@ -12,6 +12,7 @@ import pytest
 
 from cxr_edge.runtime.onnx import OnnxRunner
 from tests.cli.conftest import Run
+from tests.cli.reports import csv_rows
 from tests.factories import chest, write_tree
 from tests.gpu import Dying, Gpu, open_on_cpu, open_on_cuda, wrong
 from tests.images.films import png
@@ -112,7 +113,7 @@ def test_the_summary_and_the_page_say_which(
     out = tmp_path / "out"
     made = run("score", films, "--model", tiny, "--batch-size", "2", "--out", out)
     assert "films scored: 2 on cuda:0, 3 on cpu\n" in made.err
-    assert "cuda:0 (asked for: auto); films scored: 2 on cuda:0, 3 on cpu</dd>" in (
+    assert "cuda:0 (asked for: auto); films scored: cuda:0 2, cpu 3</dd>" in (
         (out / "triage.html").read_text()
     )
 

@@ -94,3 +94,9 @@ def test_it_goes_with_the_last_row_of_its_film(ledger: Ledger, run: Run) -> None
         ledger.begin(f"{number}", SETTINGS).finish({})
     rows = run.connection.execute("SELECT COUNT(*) FROM identity").fetchone()
     assert rows == (0,)
+
+
+def test_films_of_the_same_study_are_not_earlier(run: Run) -> None:
+    """A lateral view of the same hour says nothing about the patient's past."""
+    run.record([entry("e.dcm", 0.8, sha256="e" * 64, identity=whose("P1"))])
+    assert [each.probability for each in run.identities.earlier(A, run.number)] == [0.2]

@@ -54,7 +54,7 @@ def test_what_validation_flagged_is_known_at_its_points_alone(
     point: str, flagged: tuple[float | None, float | None]
 ) -> None:
     normal, ill = validation_spreads(context(operating_point=point))
-    assert (normal.name, ill.name) == ("validation, NORMAL", "validation, PNEUMONIA")
+    assert (normal.name, ill.name) == ("NORMAL", "PNEUMONIA")
     assert (normal.films, ill.films) == (98, 100)
     assert (normal.flagged, ill.flagged) == (pytest.approx(flagged[0]), pytest.approx(flagged[1]))
 
@@ -93,8 +93,8 @@ def test_the_page_compares() -> None:
     assert "this run 3 66.7 % 33.3 %" in said
     assert "validation, NORMAL 98 20.0 % 36.7 %" in said
     assert "validation, PNEUMONIA 100 90.0 % 18.0 %" in said
-    assert "With 3 scored films, this run is too small to show a shape." in said
-    assert "Validation: nothing real." in said
+    assert "This run is too small to show a shape: 3 scored films." in said
+    assert "validation: nothing real." in said
 
 
 def test_enough_films_show_a_shape() -> None:
@@ -105,7 +105,7 @@ def test_enough_films_show_a_shape() -> None:
 def test_a_spec_without_validation_scores_is_said() -> None:
     said = text(report(result(), spec=replace(tiny_spec(), validation_scores=None)))
     assert "nothing to compare this run with" in said
-    assert "no validation scores in the spec" in said
+    assert "(the model's spec has no scores of validation)" in said
 
 
 def test_classes_may_have_any_name_and_number() -> None:

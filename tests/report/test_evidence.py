@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.report.environment import page_environment
 from cxr_edge.report.evidence import LEVELS, overlay_paths
+from cxr_edge.report.texts import texts
 from tests.tiny import tiny_spec
 
 RUN = re.compile(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z")
@@ -67,7 +68,7 @@ def test_any_map(evidence: NDArray[np.float32]) -> None:
 def test_every_pattern_is_defined_in_the_legend_and_by_the_style() -> None:
     """And carries a sign: colour alone would tell nothing to some readers."""
     environment = page_environment()
-    films = environment.get_template("film.html.j2").module
+    films = environment.get_template("film.html.j2").make_module({"t": texts()})
     legend = str(films.legend(tiny_spec()))  # type: ignore[attr-defined]
     style = environment.get_template("base.css").render()
     for sign in ("raised", "lowered"):

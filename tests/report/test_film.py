@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from cxr_edge.model.spec import ModelSpec, ReceptiveField
 from cxr_edge.report.environment import page_environment
 from cxr_edge.report.film import Cell, FilmView, Grid, film_view
+from cxr_edge.report.texts import texts
 from cxr_edge.types import Picture
 from tests.report.pictures import picture
 from tests.tiny import tiny_spec
@@ -64,9 +66,12 @@ def one_cell() -> tuple[Picture, ModelSpec]:
     )
 
 
+def macros() -> Any:
+    return page_environment().get_template("film.html.j2").make_module({"t": texts()})
+
+
 def drawn(view: FilmView) -> str:
-    module = page_environment().get_template("film.html.j2").module
-    return str(module.film(view, "f1"))  # type: ignore[attr-defined]
+    return str(macros().film(view, "f1"))
 
 
 def test_a_model_that_cannot_point_draws_no_map() -> None:
@@ -74,8 +79,7 @@ def test_a_model_that_cannot_point_draws_no_map() -> None:
     view = film_view(shown, spec)
     assert view.overlay == ()
     assert drawn(view).count("<svg") == 1
-    legend = page_environment().get_template("film.html.j2").module.legend(spec)  # type: ignore[attr-defined]
-    assert "This model cannot point" in str(legend)
+    assert "This model cannot point" in str(macros().legend(spec))
 
 
 def test_the_film_is_in_the_page_once_and_drawn_twice() -> None:
@@ -86,9 +90,9 @@ def test_the_film_is_in_the_page_once_and_drawn_twice() -> None:
 
 
 WIDTHS = {
-    4: "A cell sees 50 % of the film's width and height, and is drawn as large as the step to the "
-    "next one, 50 %",
-    8: "Every cell sees a field as wide and high as the whole film, and is drawn as large as the "
+    4: "A cell sees 50 % of the film&#39;s width and height. It is drawn as large as the step to "
+    "the next one, 50 %",
+    8: "Every cell sees a field as wide and high as the whole film. It is drawn as large as the "
     "step to the next one, 50 %",
     20: "Every cell sees a field as wide and high as the whole film",
 }
@@ -97,5 +101,4 @@ WIDTHS = {
 @pytest.mark.parametrize(("size", "words"), WIDTHS.items())
 def test_the_legend_says_how_wide_a_cell_sees(size: int, words: str) -> None:
     spec = replace(tiny_spec(), receptive_field=ReceptiveField(2, 4, size))
-    module = page_environment().get_template("film.html.j2").module
-    assert words in str(module.legend(spec))  # type: ignore[attr-defined]
+    assert words in str(macros().legend(spec))
