@@ -19,6 +19,7 @@ from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
+from cxr_edge.report.summary import summarise
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
 from cxr_edge.runtime.scope import load_scope
@@ -97,7 +98,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
-            recorded.reported()
+            recorded.reported(summarise(report).to_dict())
             if not report.counts.found:
                 observer.warn("no file was found", "is the folder mounted, and the right one?")
             observer.finished(report, out)
