@@ -16,6 +16,7 @@ from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
+from cxr_edge.cli.history import history
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.report import report
@@ -43,7 +44,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, evaluate, models, doctor, sbom),
+    *(score, report, history, evaluate, models, doctor, sbom),
     *(explore, train, search, runs, export),
 ):
     cli.add_command(command)

@@ -20,14 +20,14 @@ _NIGHTS_KEPT = 400
 _RECORD = "INSERT OR REPLACE INTO night (checksum, id, started_utc, summary) VALUES (?, ?, ?, ?)"
 _FORGET = (
     "DELETE FROM night WHERE started_utc < ? "
-    "AND id NOT IN (SELECT id FROM night ORDER BY id DESC LIMIT ?)"
+    "AND id NOT IN (SELECT id FROM night ORDER BY rowid DESC LIMIT ?)"
 )
-_ALL = "SELECT checksum, id, started_utc, summary FROM night ORDER BY id"
+_ALL = "SELECT checksum, id, started_utc, summary FROM night ORDER BY rowid"
 
 
 @dataclass(frozen=True)
 class KeptNights:
-    """Summaries, earliest first.
+    """Summaries, in the order in which the nights ended.
 
     Attributes:
         summaries: plain values by run.

@@ -31,6 +31,7 @@ def test_the_commands_of_the_design() -> None:
         "",
         "score",
         "report",
+        "history",
         "models",
         "models list",
         "models show",
