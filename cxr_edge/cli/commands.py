@@ -11,6 +11,7 @@ from typing import TextIO, cast
 import click
 
 from cxr_edge import __version__
+from cxr_edge.cli.audit import audit
 from cxr_edge.cli.boundary import BestEffort, run_command, say_from_handler
 from cxr_edge.cli.doctor import doctor
 from cxr_edge.cli.evaluate import evaluate
@@ -44,7 +45,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, history, evaluate, models, doctor, sbom),
+    *(score, report, history, audit, evaluate, models, doctor, sbom),
     *(explore, train, search, runs, export),
 ):
     cli.add_command(command)

@@ -13,10 +13,12 @@ from cxr_edge.images import is_id_tag
 from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Ledger, Run, open_ledger
+from cxr_edge.ledger import audit
+from cxr_edge.ledger.runs import NIGHT, Ledger, Run, open_ledger
 from cxr_edge.ledger.state import default_state, held
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report
+from cxr_edge.report.audit_line import audit_values
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.report.summary import summarise
@@ -98,7 +100,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
-            recorded.reported(summarise(report).to_dict())
+            _keep(report, out, state, recorded, observer)
             if not report.counts.found:
                 observer.warn("no file was found", "is the folder mounted, and the right one?")
             observer.finished(report, out)
@@ -233,6 +235,16 @@ def _working_folder() -> str:
         return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
     except OSError:
         return ""
+
+
+def _keep(report: Report, out: Path, state: Path, recorded: Run, observer: Observer) -> None:
+    """Note down that the report lies in its place; one without its audit line counts as well."""
+    if recorded.kind == NIGHT:
+        try:
+            audit.append(state, audit_values(report, out))
+        except CxrEdgeError as error:
+            observer.warn(f"this run has no line in the audit log: {error}", error.tip)
+    recorded.reported(summarise(report).to_dict())
 
 
 def _write(report: Report, out: Path, state: Path | None) -> None:
