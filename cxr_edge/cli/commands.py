@@ -14,6 +14,7 @@ from cxr_edge import __version__
 from cxr_edge.cli.audit import audit
 from cxr_edge.cli.boundary import BestEffort, run_command, say_from_handler
 from cxr_edge.cli.doctor import doctor
+from cxr_edge.cli.drift import drift
 from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
@@ -45,7 +46,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, history, audit, evaluate, models, doctor, sbom),
+    *(score, report, history, drift, audit, evaluate, models, doctor, sbom),
     *(explore, train, search, runs, export),
 ):
     cli.add_command(command)

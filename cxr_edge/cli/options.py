@@ -12,6 +12,7 @@ import click
 from cxr_edge.evaluate.job import Labels
 
 EXIT_INCOMPLETE = 3  # the report is complete, some films have no score
+EXIT_LIMIT = 5  # a limit or stop rule was passed
 
 Command = Callable[..., Any]
 

@@ -92,7 +92,7 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, set_aside: Path | None = None) -> None:
         """Use `open_ledger`; `set_aside` is where a damaged predecessor lies now."""
-        self._connection = connection
+        self.connection = connection
         self.set_aside = set_aside
 
     def begin(self, run_id: str, settings_sha256: str, kind: str = NIGHT) -> Run:
@@ -103,7 +103,7 @@ class Ledger:
             settings_sha256: rows of runs with the same are taken over.
             kind: `NIGHT`, or `STUDY` for one that is not to count as a night.
         """
-        with transaction(self._connection) as connection:
+        with transaction(self.connection) as connection:
             forgotten = 0
             for scope, kept in _KEPT.items():
                 forgotten += connection.execute(
@@ -120,12 +120,12 @@ class Ledger:
                 (run_id, settings_sha256, kind),
             ).lastrowid
         last_reported = last[0] if last else 0
-        return Run(self._connection, int(number or 0), settings_sha256, last_reported, kind)
+        return Run(self.connection, int(number or 0), settings_sha256, last_reported, kind)
 
     @property
     def nights(self) -> Nights:
         """Summaries of the nights that have a report."""
-        return Nights(self._connection)
+        return Nights(self.connection)
 
     def finished(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         """A finished run and its context; it knows which of its rows are damaged.
@@ -135,7 +135,7 @@ class Ledger:
             StateError: its context is damaged, or rows are missing.
         """
         with errors_translated():
-            row = self._connection.execute(
+            row = self.connection.execute(
                 "SELECT checksum, number, id, settings_sha256, context, files FROM run "
                 "WHERE id = ? AND context IS NOT NULL",
                 (run_id,),
@@ -143,17 +143,17 @@ class Ledger:
             if row is None:
                 raise KeyError(run_id)
             checked, number, _, settings, context, files = row
-            rows = self._connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
+            rows = self.connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
             if checked != checksum(*row[1:]) or files != rows.fetchone()[0]:
                 raise StateError(f"run {run_id} is damaged in the ledger", tip="run score again")
-            run = Run(self._connection, number, settings)
+            run = Run(self.connection, number, settings)
             run.check_rows()
         return run, json.loads(context)
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
         with errors_translated():
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT id FROM run WHERE context IS NOT NULL ORDER BY number DESC"
             ).fetchall()
         return [run_id for (run_id,) in rows]

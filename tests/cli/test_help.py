@@ -32,6 +32,7 @@ def test_the_commands_of_the_design() -> None:
         "score",
         "report",
         "history",
+        "drift",
         "audit",
         "audit show",
         "audit verify",
