@@ -21,6 +21,7 @@ from cxr_edge.cli.export import export
 from cxr_edge.cli.history import history
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
+from cxr_edge.cli.reads import reads
 from cxr_edge.cli.report import report
 from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
@@ -46,7 +47,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, history, drift, audit, evaluate, models, doctor, sbom),
+    *(score, report, history, drift, reads, audit, evaluate, models, doctor, sbom),
     *(explore, train, search, runs, export),
 ):
     cli.add_command(command)

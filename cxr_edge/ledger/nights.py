@@ -22,6 +22,8 @@ _FORGET = (
     "DELETE FROM night WHERE started_utc < ? "
     "AND id NOT IN (SELECT id FROM night ORDER BY rowid DESC LIMIT ?)"
 )
+# Answers about a night last as long as the night.
+_FORGET_READINGS = "DELETE FROM reading WHERE run NOT IN (SELECT id FROM night)"
 _ALL = "SELECT checksum, id, started_utc, summary FROM night ORDER BY rowid"
 
 
@@ -56,7 +58,8 @@ class Nights:
     def forget_old(self) -> None:
         """Drop what is kept no longer, inside a transaction of the caller's."""
         before = utc_text(datetime.now(UTC) - timedelta(days=DAYS_KEPT))
-        self.connection.execute(_FORGET, (before, _NIGHTS_KEPT))
+        if self.connection.execute(_FORGET, (before, _NIGHTS_KEPT)).rowcount:
+            self.connection.execute(_FORGET_READINGS)
 
     def kept(self) -> KeptNights:
         """All of them.

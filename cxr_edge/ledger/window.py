@@ -15,12 +15,14 @@ from cxr_edge.ledger.runs import NIGHT, Ledger
 _ROW = ", ".join(ROW)
 # SQLite takes the other columns from the row of the smallest run: where the film came first.
 _LATEST = f"""
+WITH nights AS MATERIALIZED (
+    SELECT number, id, settings_sha256 FROM run WHERE kind = '{NIGHT}' AND reported
+    AND json_extract(context, '$.model_sha256') = ?
+)
 SELECT checksum, first, settings_sha256, id, {_ROW} FROM (
     SELECT item.checksum, MIN(run) AS first, settings_sha256, id, {_ROW}
-    FROM item JOIN run ON run.number = item.run
-    WHERE status = 'scored' AND sha256 IS NOT NULL AND kind = '{NIGHT}' AND reported
-    AND json_extract(context, '$.model_sha256') = ?
-    GROUP BY sha256
+    FROM item JOIN nights ON nights.number = item.run
+    WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256
 ) WHERE first > COALESCE((SELECT number FROM run WHERE id = ?), 0)
 ORDER BY first DESC, modified_utc DESC LIMIT ?
 """

@@ -55,7 +55,7 @@ def test_a_limit_that_is_passed_exits_with_5(run: Run, tmp_path: Path) -> None:
     assert [part["name"] for part in values["parts"] if part["over"]] == ["mean"]
 
 
-@pytest.mark.parametrize(("limits", "code"), [(Limits(psi=9), 0), (None, 5)], ids=str)
+@pytest.mark.parametrize(("limits", "code"), [(Limits(psi=9.0), 0), (None, 5)], ids=str)
 def test_the_limit_of_the_site_profile_counts(
     limits: Limits | None, code: int, run: Run, tmp_path: Path
 ) -> None:
