@@ -42,7 +42,10 @@ class Reading:
 
 _COLUMNS = ", ".join(entry.name for entry in fields(Reading))
 _RECORD = f"INSERT OR REPLACE INTO reading (checksum, {_COLUMNS}) VALUES (?{', ?' * 9})"
-_ALL = f"SELECT reading.checksum, {_COLUMNS} FROM reading JOIN night ON id = run ORDER BY night.rowid, rank"
+_ALL = (
+    f"SELECT reading.checksum, {_COLUMNS} FROM reading JOIN night ON id = run "
+    "ORDER BY night.rowid, rank"
+)
 _FILMS = (
     "SELECT lower(hex(sha256)) FROM item JOIN run ON number = run "
     "WHERE id = ? AND sha256 IS NOT NULL"
