@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import errors_translated
@@ -71,11 +72,8 @@ class Readings:
         """
         with errors_translated():
             rows = self.connection.execute(_ALL).fetchall()
-        return [
-            Reading(*(bool(v) if n == "flagged" else v for n, v in zip(_NAMES, row, strict=True)))
-            for checked, *row in rows
-            if checked == checksum(*row)
-        ]
+        kept = [row for checked, *row in rows if checked == checksum(*row)]
+        return [_reading(**dict(zip(_NAMES, row, strict=True))) for row in kept]
 
     def films_of(self, run: str) -> set[str]:
         """The films of a night by sha256, as long as its rows are kept."""
@@ -84,6 +82,10 @@ class Readings:
 
 
 _NAMES = tuple(entry.name for entry in fields(Reading))
+
+
+def _reading(flagged: int, **values: Any) -> Reading:
+    return Reading(flagged=bool(flagged), **values)
 
 
 def _values(reading: Reading) -> tuple[str | int | float, ...]:

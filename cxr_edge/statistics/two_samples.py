@@ -29,8 +29,8 @@ def kolmogorov_p(distance: float, n: int, m: float = math.inf) -> float:
     x = (root + 0.12 + 0.11 / root) * distance
     if x < _CERTAIN:
         return 1.0
-    terms = ((-1) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, _TERMS))
-    return min(max(2 * sum(terms), 0.0), 1.0)
+    terms = ((1.0 if k % 2 else -1.0) * math.exp(-2 * (k * x) ** 2) for k in range(1, _TERMS))
+    return min(max(2 * math.fsum(terms), 0.0), 1.0)
 
 
 def effective(n: int, m: float) -> float:

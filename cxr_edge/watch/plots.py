@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from cxr_edge.features import FEATURES
 from cxr_edge.report.summary import NightSummary
@@ -94,22 +95,24 @@ class Plot:
 
 def plots(nights: Sequence[NightSummary]) -> list[Plot]:
     """Plot counts, the flag rate, scores and each feature that was measured."""
-    counts = {
+    counts: dict[str, Values] = {
         name: [float(getattr(night.counts, name)) for night in nights]
         for name in ("found", "attention", "flagged")
     }
     rates = [flag_rate(night) for night in nights]
-    flagged = {"flag rate": [rate and rate.value for rate in rates]}
-    interval = [rate and rate.low for rate in rates], [rate and rate.high for rate in rates]
+    value, low, high = (
+        [getattr(rate, name) if rate else None for rate in rates]
+        for name in ("value", "low", "high")
+    )
     drawn = [
         Plot("Files", "files", counts),
-        Plot("Flag rate", "share of scored films, 95 % interval", flagged, interval),
+        Plot("Flag rate", "share of scored films, 95 % interval", {"rate": value}, (low, high)),
         _quantiles("Score", "probability", nights, lambda night: night.scores),
     ]
     for name in FEATURES:
         if any(_of(night, name) for night in nights):
             title = f"Films: {name.replace('_', ' ')}"
-            drawn.append(_quantiles(title, _UNITS[name], nights, lambda each, n=name: _of(each, n)))
+            drawn.append(_quantiles(title, _UNITS[name], nights, partial(_of, feature=name)))
     return drawn
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ from cxr_edge.watch.drift import compare
 from cxr_edge.watch.reference import Reference, marks_of
 
 Pixels = NDArray[np.uint8]
-LIMIT, WINDOW, REPEATS = 0.25, 200, 40
+STEPS = (20, 40, 60, 80, 100, 120, 160, 200)
+LIMITS, WINDOW, REPEATS, MODEL = (0.25, 0.1), 200, 40, "cnn3_128"
 
 
 def gamma(power: float) -> Callable[[Pixels], Pixels]:
@@ -34,9 +36,10 @@ def gamma(power: float) -> Callable[[Pixels], Pixels]:
     return lambda p: (255 * (p / 255) ** power).round().astype(np.uint8)
 
 
-def blur(pixels: Pixels) -> Pixels:
+def blur(radius: float) -> Callable[[Pixels], Pixels]:
     """Another site's detector or processing."""
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1)))
+    filtered = ImageFilter.GaussianBlur(radius)
+    return lambda pixels: np.asarray(Image.fromarray(pixels).filter(filtered))
 
 
 def dead_row(pixels: Pixels) -> Pixels:
@@ -50,14 +53,15 @@ CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
     "plain": lambda pixels: pixels,
     "gamma 0.8": gamma(0.8),
     "gamma 1.3": gamma(1.3),
-    "blur of one pixel": blur,
+    "blur of 1 pixel": blur(1),
+    "blur of 2 pixels": blur(2),
     "dead detector row": dead_row,
 }
 
 
 def measured(files: list[Path], change: Callable[[Pixels], Pixels]) -> list[Film]:
     """Films as the ledger would have them."""
-    choice = choose_model("cnn3_50")
+    choice = choose_model(MODEL)
     runner = load(choice, Device.parse("cpu"), lambda error: None)
     planes, looks = [], []
     for file in files:
@@ -89,30 +93,37 @@ def main(folder: Path) -> None:
     n_ill, n_well = np.arange(900, 1300), np.arange(900)
     kept = [films["plain"][i] for i in (*n_well[:300], *n_ill[:100])]
     features = distribution("reference", [film.features for film in kept])
-    threshold = choose_model("cnn3_50").spec.operating_points["screening"].threshold
+    threshold = choose_model(MODEL).spec.operating_points["screening"].threshold
     flags = sum(film.probability >= threshold for film in kept)
     reference = Reference("reference", len(kept), marks_of(features), True, {}, flags)
 
-    def alarm(change: str, shifted: int, prevalence: float = 0.25) -> bool:
+    def alarm(change: str, shifted: int, prevalence: float = 0.25) -> list[bool]:
         count = round(WINDOW * prevalence)
         some_ill = random.choice(n_ill[100:], count, False)
         some_well = random.choice(n_well[300:], WINDOW - count, False)
         drawn = random.permutation([*some_ill, *some_well])
         sets = [films[change if place < shifted else "plain"] for place in range(WINDOW)]
         window = [each[i] for each, i in zip(sets, drawn, strict=True)]
-        return compare(window, reference, threshold, LIMIT).over
+        return [compare(window, reference, threshold, limit).over for limit in LIMITS]
 
-    false = sum(alarm("plain", 0) for _ in range(10 * REPEATS))
-    print(f"false alarms: {false} of {10 * REPEATS} windows")  # noqa: T201
+    for limit, alarms in zip(LIMITS, _share(alarm, ("plain", 0), 10 * REPEATS), strict=True):
+        print(f"PSI {limit}: false alarms in {alarms:.1f} % of windows")  # noqa: T201
     for name, change, prevalence in (
         *((name, name, 0.25) for name in CHANGES if name != "plain"),
         ("pneumonias 25 % to 50 %", "plain", 0.5),
         ("pneumonias 25 % to 10 %", "plain", 0.1),
     ):
-        steps = (20, 40, 60, 80, 100, 120, 160, 200) if change != "plain" else (200,)
-        found = {k: sum(alarm(change, k, prevalence) for _ in range(REPEATS)) for k in steps}
-        cells = ", ".join(f"{k}: {100 * n // REPEATS} %" for k, n in found.items())
-        print(f"| {name} | {cells} |")  # noqa: T201
+        steps = STEPS if change != "plain" else (WINDOW,)
+        found = [_share(alarm, (change, shifted, prevalence), REPEATS) for shifted in steps]
+        for limit, row in zip(LIMITS, zip(*found, strict=True), strict=True):
+            cells = ", ".join(f"{k}: {p:.0f} %" for k, p in zip(steps, row, strict=True))
+            print(f"| {name} | {limit} | {cells} |")  # noqa: T201
+
+
+def _share(alarm: Callable[..., list[bool]], asked: tuple[Any, ...], repeats: int) -> list[float]:
+    """Alarms in per cent, by limit."""
+    alarms = [alarm(*asked) for _ in range(repeats)]
+    return [100 * sum(column) / repeats for column in zip(*alarms, strict=True)]
 
 
 if __name__ == "__main__":
