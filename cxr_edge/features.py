@@ -6,12 +6,14 @@ film that is scored. Both call this and nothing else.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.preprocess import Extent
+from cxr_edge.types import PROBABILITY_DECIMALS
 
 FEATURES_VERSION = 1  # raised when a feature of the same film gets another value
 
@@ -40,16 +42,13 @@ class ImageFeatures(NamedTuple):
 FEATURES = (*ImageFeatures._fields, "scope", "logit")
 
 
-def image_features(
-    pixels: NDArray[np.uint8], stored: Extent, whole: Extent, inside: Extent
-) -> ImageFeatures:
+def image_features(pixels: NDArray[np.uint8], stored: Extent, border_share: float) -> ImageFeatures:
     """Features of one film, in some tens of microseconds.
 
     Args:
         pixels: uint8 [S, S, 1], the network's input.
         stored: width and height of the film as it was stored.
-        whole: width and height of the decoded film, which may be reduced.
-        inside: width and height inside its border, on the scale of `whole`.
+        border_share: as `border_share` gives it.
     """
     levels = pixels[..., 0].astype(np.float32)
     mean = float(levels.sum(dtype=np.float64)) / levels.size
@@ -60,9 +59,21 @@ def image_features(
         mean=mean,
         spread=max(variance, 0.0) ** 0.5,
         sharpness=(steps / variance) ** 0.5 if steps else 0.0,
-        border_share=1 - (inside[0] * inside[1]) / (whole[0] * whole[1]),
+        border_share=border_share,
         size=float(stored[0] * stored[1]),
     )
+
+
+def border_share(whole: Extent, inside: Extent) -> float:
+    """Share of a film's area that lies in its border, from its extent with and without it."""
+    return 1 - (inside[0] * inside[1]) / (whole[0] * whole[1])
+
+
+def logit_of(probability: float) -> float:
+    """The logit of a probability as rows have it, to six decimals; at most 14.5 either way."""
+    half = 0.5 * 10**-PROBABILITY_DECIMALS
+    kept = min(max(probability, half), 1 - half)
+    return math.log(kept / (1 - kept))
 
 
 def _square(values: NDArray[np.float32]) -> float:

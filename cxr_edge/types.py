@@ -347,7 +347,8 @@ class Result:
 
     Attributes:
         device: of a film that was scored elsewhere than where the run began.
-        features: what the film looked like, for comparing nights.
+        features: of `features.FEATURES`, for comparing nights; empty where none was
+            measured, None for one that was not.
         new: whether the last reported night of the state had neither its bytes nor, unread, its
             path.
         identity: whom it is of, by field, where that was asked for.
@@ -365,7 +366,7 @@ class Result:
     modified_utc: str = ""
     duplicate_of: str = ""
     device: str = ""
-    features: tuple[float, ...] = ()
+    features: tuple[float | None, ...] = ()
     new: bool = True
     identity: dict[str, str] = field(default_factory=dict, hash=False)
 

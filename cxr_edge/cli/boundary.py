@@ -63,8 +63,8 @@ def run_command(command: click.Command) -> int:
     """Run a click command; returns the exit code instead of raising.
 
     Exit codes: 0 done; 1 failed, no report; 2 usage; 3 report complete with unscored files; 4 model
-    or device refused; 75 another run holds the state; 129, 130, 143 interrupted. A `CxrEdgeError`
-    carries its own.
+    or device refused; 5 a limit was passed; 75 another run holds the state; 129, 130, 143
+    interrupted. A `CxrEdgeError` carries its own.
     """
     try:
         outcome = command.main(prog_name="cxr-edge", standalone_mode=False, color=_colour())

@@ -11,15 +11,19 @@ from typing import TextIO, cast
 import click
 
 from cxr_edge import __version__
+from cxr_edge.cli.audit import audit
 from cxr_edge.cli.boundary import BestEffort, run_command, say_from_handler
 from cxr_edge.cli.config import add_config
 from cxr_edge.cli.doctor import doctor
+from cxr_edge.cli.drift import drift
 from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
+from cxr_edge.cli.history import history
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.prune import prune
+from cxr_edge.cli.reads import reads
 from cxr_edge.cli.report import report
 from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
@@ -45,7 +49,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, prune, evaluate, models, doctor, sbom),
+    *(score, report, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
     *(explore, train, search, runs, export),
 ):
     cli.add_command(command)

@@ -35,6 +35,13 @@ from cxr_edge.scoring.job import DEFAULT_MODEL
     help="Write site-profile.json with the highest threshold of that sensitivity.",
 )
 @click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Limit of drift and reads to write into site-profile.json: psi, ppv, sensitivity, cusum.",
+)
+@click.option(
     "--site-profile",
     type=click.Path(path_type=Path),
     metavar="FILE",

@@ -13,6 +13,7 @@ from cxr_edge.evaluate.job import Labels
 from cxr_edge.types import LANGUAGES
 
 EXIT_INCOMPLETE = 3  # the report is complete, some films have no score
+EXIT_LIMIT = 5  # a limit or stop rule was passed
 
 Command = Callable[..., Any]
 

@@ -9,6 +9,7 @@ Importing this takes neither NumPy nor an image library.
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 import msgspec
 
@@ -72,6 +73,7 @@ class FilmFacts(_Message, frozen=True):
     height: int | None
     format: str
     identity: dict[str, str]
+    border_share: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class Answer(_Message, frozen=True):

@@ -38,7 +38,7 @@ from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Run, passing_ledger
 from cxr_edge.model.catalog import ModelChoice, choose_model
-from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
+from cxr_edge.model.site_profile import SITE_POINT, Limits, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.scope import load_scope
@@ -118,7 +118,9 @@ def run(job: EvaluateJob, observer: Observer) -> Acceptance:
     scored = _scored(pipelines, profile, labelled)
     evaluation = _evaluation(job, clock, scored)
     _check_other_films(profile, evaluation.films)
-    evaluation, refusal = _with_profile(evaluation, scored[0], job.least_sensitivity())
+    evaluation, refusal = _with_profile(
+        evaluation, scored[0], job.least_sensitivity(), job.chosen_limits()
+    )
     pictures = _pictures(evaluation.models, scored, labelled) if job.thumbnails else {}
     write_folder(_contents(evaluation, pictures), out)
     if refusal is not None:
@@ -268,7 +270,7 @@ def _evaluation(job: EvaluateJob, clock: Clock, scored: Sequence[_Scored]) -> Ev
 
 
 def _with_profile(
-    evaluation: Evaluation, scored: _Scored, least: float | None
+    evaluation: Evaluation, scored: _Scored, least: float | None, limits: Limits | None
 ) -> tuple[Evaluation, DataError | None]:
     """The evaluation with the threshold that was asked for, or why there is none."""
     if least is None:
@@ -279,7 +281,7 @@ def _with_profile(
     try:
         read = (film for film in scored.films if film.result.probability is not None)
         _check_enough(read, evaluation.films.classes, least)
-        profile = propose(scored.films, scored.model, least, evaluation.films)
+        profile = propose(scored.films, scored.model, least, evaluation.films, limits)
     except DataError as error:
         return evaluation, error
     return replace(evaluation, profile=profile), None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr_edge.errors import InputError
 from cxr_edge.types import PATIENT_ID
+
+if TYPE_CHECKING:  # `--help` imports this module and must answer before NumPy is loaded
+    from cxr_edge.model.site_profile import Limits
 
 _MODELS_COMPARED = 2
 
@@ -49,6 +53,7 @@ class EvaluateJob:
         thumbnails: whether the page shows films.
         out: new folder for the figures; None for `evaluations/<UTC time>`.
         device, workers, batch_size, command: as in `ScoreJob`.
+        limits: `NAME=VALUE` each, written into the site profile.
     """
 
     labelled: Path
@@ -63,6 +68,7 @@ class EvaluateJob:
     workers: int | None
     batch_size: int | None
     command: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -76,6 +82,9 @@ class EvaluateJob:
         if self.prevalence is not None and not 0 < self.prevalence < 1:
             raise InputError(f"--prevalence must lie between 0 and 1: {self.prevalence}")
         self.least_sensitivity()  # refused before any film is read
+        if self.limits and self.propose_threshold is None:
+            raise InputError("--limit is written into a site profile: give --propose-threshold")
+        self.chosen_limits()
 
     def least_sensitivity(self) -> float | None:
         """Read the sensitivity that --propose-threshold asks for."""
@@ -92,3 +101,19 @@ class EvaluateJob:
                 tip="write it as sensitivity=0.98, above 0 and up to 1",
             )
         return least
+
+    def chosen_limits(self) -> Limits | None:
+        """Read the limits that --limit asks for; None where it does not."""
+        if not self.limits:
+            return None
+        from cxr_edge.model.site_profile import Limits
+
+        pairs = [text.partition("=")[::2] for text in self.limits]
+        try:
+            return Limits(**{name: float(value) for name, value in pairs})
+        except (TypeError, ValueError) as error:
+            names = ", ".join(entry.name for entry in fields(Limits))
+            raise InputError(
+                f"--limit {' '.join(self.limits)} cannot be used",
+                tip=f"write it as ppv=0.2; the limits are {names}",
+            ) from error

@@ -15,6 +15,7 @@ from cxr_edge.support.files import read_plain
 from cxr_edge.support.text import display_name
 
 _NAMED = 5
+_ANSWERS = {"yes": "PNEUMONIA", "no": "NORMAL"}
 _MAX_BYTES = 64 * 10**6
 
 
@@ -36,7 +37,8 @@ def read_table(table: Path) -> list[TableLine]:
     """Read the table.
 
     A byte order mark, CRLF, empty lines, other columns and, where the header has no comma, `;`
-    between the columns are all right.
+    between the columns are all right. A file of answers that the page of a night saves has
+    `pneumonia` in place of `label`.
 
     Args:
         table: its first line names the columns.
@@ -49,13 +51,30 @@ def read_table(table: Path) -> list[TableLine]:
             other columns than the header; a path is named twice, or leads out of the folder.
     """
     name = display_name(table)
-    lines = [_line(*row) for row in _rows(_text(table), name)]
+    lines = _lines(_text(table), name)
     _refuse(name, "lines without a path or a label", [x for x in lines if not (x.path and x.label)])
     _refuse(name, "paths that leave the folder", [line for line in lines if _leaves(line.path)])
     _refuse_repeated(name, lines)
     if not lines:
         raise DataError(f"{name} names no film", tip="columns: path,label and perhaps patient")
     return lines
+
+
+def _lines(text: str, name: str) -> list[TableLine]:
+    """Lines of a table of labels, or of answers as the page of a night saves them.
+
+    Of answers, `yes` and `no` are labels; films without one of them are left out, and what several
+    readers say alike is one label.
+    """
+    rows = list(_rows(text, name))
+    if not rows or "label" in rows[0][1]:
+        return [_line(*row) for row in rows]
+    lines = [
+        _line(number, {**cells, "label": label, "path": cells["path"].removeprefix("'")})
+        for number, cells in rows
+        if (label := _ANSWERS.get(cells["pneumonia"].strip()))
+    ]
+    return list({(line.path, line.label): line for line in lines}.values())
 
 
 def first_few(names: Sequence[str]) -> str:
@@ -102,7 +121,8 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _columns(cells: list[str], name: str, header: str) -> list[str]:
     columns = [cell.strip().lower() for cell in cells]
-    wanted = [column for column in ("path", "label") if columns.count(column) != 1]
+    label = "label" if "label" in columns or "pneumonia" not in columns else "pneumonia"
+    wanted = [column for column in ("path", label) if columns.count(column) != 1]
     if wanted or columns.count("patient") > 1:
         raise DataError(
             f"{name} needs one column {' and one column '.join(wanted or ['patient'])}; "

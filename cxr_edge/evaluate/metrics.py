@@ -18,7 +18,7 @@ from cxr_edge.evaluate.films import Scored
 from cxr_edge.evaluate.labels import LabelledSet, hash_line
 from cxr_edge.evaluate.results import EvaluatedFilm, ModelFigures, SetFigures
 from cxr_edge.images import DECODING_VERSION
-from cxr_edge.model.site_profile import SITE_POINT, SiteProfile
+from cxr_edge.model.site_profile import SITE_POINT, Limits, SiteProfile
 from cxr_edge.model.spec import DEFAULT_OPERATING_POINT, ModelSpec
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics import operating_points
@@ -138,7 +138,11 @@ def _sha256(films: Sequence[EvaluatedFilm], classes: tuple[str, str]) -> str:
 
 
 def propose(
-    films: Sequence[EvaluatedFilm], model: MeasuredModel, sensitivity: float, data: SetFigures
+    films: Sequence[EvaluatedFilm],
+    model: MeasuredModel,
+    sensitivity: float,
+    data: SetFigures,
+    limits: Limits | None = None,
 ) -> SiteProfile:
     """The highest threshold with at least this sensitivity on the site's own films.
 
@@ -147,6 +151,7 @@ def propose(
         model: what scored them.
         sensitivity: in (0, 1].
         data: the set, for its name, classes and hash.
+        limits: of the site, for its nights.
 
     Raises:
         DataError: a class has no scored film; no threshold is as sensitive as that.
@@ -179,6 +184,7 @@ def propose(
         point=OperatingPoint(threshold, rule, reached, specificity, data.name),
         data_sha256=data.sha256,
         created_utc=utc_text(datetime.now(UTC)),
+        limits=limits,
     )
 
 

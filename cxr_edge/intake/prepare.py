@@ -8,6 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
+from cxr_edge.features import border_share
 from cxr_edge.images import decode, identity_of
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
@@ -115,6 +116,7 @@ def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> 
         pixels=to_network_input(film, settings.size),
         scope_pixels=to_scope_input(film, settings.scope_size) if settings.scope_size else None,
         view=to_view(film) if settings.view else None,
+        border_share=border_share(image.extent, film.extent),
     )
 
 

@@ -39,7 +39,7 @@ def values(entry: Entry, *, new: bool) -> tuple[Any, ...]:
         result.format,
         result.modified_utc,
         result.device,
-        ",".join(f"{value:.6g}" for value in result.features),
+        ",".join("" if value is None else f"{value:.6g}" for value in result.features),
         int(new),
     )
 
@@ -68,7 +68,7 @@ def result_of(facts: tuple[Any, ...], display: str, first: str | None = None) ->
         modified,
         first if sha256 and first and first != display else "",
         device,
-        tuple(map(float, names(features))),
+        features_of(features),
         bool(new),
     )
 
@@ -84,6 +84,11 @@ def checked_result(facts: tuple[Any, ...], first: str | None) -> Result:
 def names(joined: str) -> list[str]:
     """Warnings or features of a row, as `values` joined them."""
     return joined.split(",") if joined else []
+
+
+def features_of(joined: str) -> tuple[float | None, ...]:
+    """Features of a row; empty where none was measured, None for one that was not."""
+    return tuple(float(each) if each else None for each in names(joined))
 
 
 def stamp_text(stamp: Stamp) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from cxr_edge.ledger.file import (
     transaction,
 )
 from cxr_edge.ledger.identities import Identities
+from cxr_edge.ledger.nights import Nights
 from cxr_edge.ledger.rows import (
     Entry,
     checked_result,
@@ -91,7 +92,7 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, set_aside: Path | None = None) -> None:
         """Use `open_ledger`; `set_aside` is where a damaged predecessor lies now."""
-        self._connection = connection
+        self.connection = connection
         self.set_aside = set_aside
 
     def begin(self, run_id: str, settings_sha256: str, kind: str = NIGHT) -> Run:
@@ -102,7 +103,7 @@ class Ledger:
             settings_sha256: rows of runs with the same are taken over.
             kind: `NIGHT`, or `STUDY` for one that is not to count as a night.
         """
-        with transaction(self._connection) as connection:
+        with transaction(self.connection) as connection:
             forgotten = 0
             for scope, kept in _KEPT.items():
                 forgotten += connection.execute(
@@ -112,12 +113,19 @@ class Ledger:
                 ).rowcount
             if forgotten:
                 Identities(connection).forget_orphans()
+            Nights(connection).forget_old()
             last = connection.execute(_LAST_REPORTED).fetchone()
             number = connection.execute(
                 "INSERT INTO run (id, settings_sha256, kind) VALUES (?, ?, ?)",
                 (run_id, settings_sha256, kind),
             ).lastrowid
-        return Run(self._connection, int(number or 0), settings_sha256, last[0] if last else 0)
+        last_reported = last[0] if last else 0
+        return Run(self.connection, int(number or 0), settings_sha256, last_reported, kind)
+
+    @property
+    def nights(self) -> Nights:
+        """Summaries of the nights that have a report."""
+        return Nights(self.connection)
 
     def finished(self, run_id: str) -> tuple[Run, dict[str, Any]]:
         """A finished run and its context; it knows which of its rows are damaged.
@@ -127,7 +135,7 @@ class Ledger:
             StateError: its context is damaged, or rows are missing.
         """
         with errors_translated():
-            row = self._connection.execute(
+            row = self.connection.execute(
                 "SELECT checksum, number, id, settings_sha256, context, files FROM run "
                 "WHERE id = ? AND context IS NOT NULL",
                 (run_id,),
@@ -135,17 +143,17 @@ class Ledger:
             if row is None:
                 raise KeyError(run_id)
             checked, number, _, settings, context, files = row
-            rows = self._connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
+            rows = self.connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
             if checked != checksum(*row[1:]) or files != rows.fetchone()[0]:
                 raise StateError(f"run {run_id} is damaged in the ledger", tip="run score again")
-            run = Run(self._connection, number, settings)
+            run = Run(self.connection, number, settings)
             run.check_rows()
         return run, json.loads(context)
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
         with errors_translated():
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT id FROM run WHERE context IS NOT NULL ORDER BY number DESC"
             ).fetchall()
         return [run_id for (run_id,) in rows]
@@ -160,12 +168,14 @@ class Run:
             recorded; reports show them as unreadable.
         not_recalled: the same for rows of earlier runs; their films are read again.
         last_reported: number of the last night with a report in its place; 0 for none.
+        kind: `NIGHT` or `STUDY`.
     """
 
     connection: sqlite3.Connection
     number: int
     settings_sha256: str
     last_reported: int = 0
+    kind: str = NIGHT
     damaged: dict[int, str] = field(default_factory=dict)
     not_recalled: dict[int, str] = field(default_factory=dict)
 
@@ -261,10 +271,16 @@ class Run:
             row = self.connection.execute(_GONE, (self.last_reported, self.number)).fetchone()
         return int(row[0])
 
-    def reported(self) -> None:
-        """The report of this run lies in its place: from now on its films are not new."""
+    def reported(self, summary: Mapping[str, Any] | None = None) -> None:
+        """The report of this run lies in its place: from now on its films are not new.
+
+        Args:
+            summary: what is kept of a night for 400 days, see `Nights.record`.
+        """
         with transaction(self.connection) as connection:
             connection.execute("UPDATE run SET reported = 1 WHERE number = ?", (self.number,))
+            if summary and self.kind == NIGHT:
+                Nights(connection).record(summary)
 
     @property
     def identities(self) -> Identities:

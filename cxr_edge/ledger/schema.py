@@ -59,6 +59,21 @@ CREATE TABLE night (        -- what stays of a run when its rows are forgotten
     checksum BLOB
 );
 """
+_READING = """
+CREATE TABLE reading (      -- what readers answered about films of nights
+    run TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    probability REAL NOT NULL,
+    flagged INTEGER NOT NULL,
+    read_by TEXT NOT NULL,
+    pneumonia TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    checksum BLOB,
+    PRIMARY KEY (run, path, read_by)
+);
+"""
 # `context` is what the report says about the run, NULL until every file has a row; `files` is how
 # many rows a finished run has, and `checksum` is over it, see `Ledger.finished`; `reported` says
 # that its report was put into its place, so that somebody can have read it.
@@ -74,7 +89,7 @@ CREATE TABLE run (
     reported INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE item ({_ITEM});
-{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}
+{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}{_READING}
 """
 _ROW_4 = (
     *("path", "stamp", "sha256", "display", "status", "reason", "probability", "warnings"),
@@ -103,6 +118,7 @@ _UPGRADES: dict[int, tuple[str, ...]] = {
         "UPDATE run SET reported = 1 WHERE context IS NOT NULL",
         *filter(str.strip, _IDENTITY.split(";")),
         _NIGHT,
+        _READING,
         # The identifier of a row moves into a table of its own.
         "INSERT OR REPLACE INTO identity SELECT sha256, tag, identifier, "
         "checksum(sha256, tag, identifier) FROM (SELECT sha256, identifier, "

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cxr_edge.errors import InputError, ModelRefusedError
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.files import read_plain
-from cxr_edge.support.strict_json import leave_out_defaults, parse, read
+from cxr_edge.support.strict_json import OMITTABLE, leave_out_defaults, parse, read
 from cxr_edge.support.text import display_name
 
 SCHEMA_VERSION = 1
 SITE_POINT = "site"
 _MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a site for `drift` and `reads`; the defaults hold where it states none.
+
+    Attributes:
+        psi: population stability index that a part may reach, see `watch.drift`.
+        ppv: lowest acceptable share of flags that readers confirm; None for none.
+        sensitivity: lowest acceptable sensitivity; None for none.
+        cusum: height at which the running sum of wrong flags raises an alarm.
+    """
+
+    psi: float = 0.25
+    ppv: float | None = None
+    sensitivity: float | None = None
+    cusum: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Shares lie between 0 and 1, heights above 0."""
+        for share in (self.ppv, self.sensitivity):
+            if share is not None and not 0 < share < 1:
+                raise ValueError(f"a limit must lie between 0 and 1: {share}")
+        if not (0 < self.psi < math.inf and 0 < self.cusum < math.inf):
+            raise ValueError(f"a limit must be above 0: {self.psi}, {self.cusum}")
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,7 @@ class SiteProfile:
         preprocessing_version: likewise, and so is `decoding_version`.
         point: the threshold with what it measured on the very films that chose it, n and interval.
         data_sha256: over names and contents of those films.
+        limits: when `drift` and `reads` are to warn; None for the documented ones.
         digest: sha256 over everything else; a profile that was edited is refused. It guards against
             slips, not against intent.
     """
@@ -42,6 +69,7 @@ class SiteProfile:
     data_sha256: str
     created_utc: str
     digest: str
+    limits: Limits | None = field(default=None, metadata=OMITTABLE)
 
     def __post_init__(self) -> None:
         """Refuse what was edited, and what another version wrote."""
@@ -55,6 +83,8 @@ class SiteProfile:
         """A new profile from everything but version and digest."""
         values = {"schema_version": SCHEMA_VERSION, **facts, "digest": ""}
         plain = {**values, "point": _point_values(values["point"])}
+        limits = plain.pop("limits", None)
+        plain |= {"limits": asdict(limits)} if limits else {}
         return cls(**{**values, "digest": _digest(plain)})
 
     def to_json(self) -> str:
@@ -62,7 +92,9 @@ class SiteProfile:
         return json.dumps(self._values(), indent=2) + "\n"
 
     def _values(self) -> dict[str, Any]:
-        return {**asdict(self), "point": _point_values(self.point)}
+        values = {**asdict(self), "point": _point_values(self.point)}
+        leave_out_defaults(values, SiteProfile)
+        return values
 
     def check(self, model_sha256: str) -> None:
         """Refuse a model or a preprocessing that the threshold was not chosen with.

@@ -14,7 +14,7 @@ import jinja2
 from jinja2.bccache import Bucket
 
 _PACKAGE = Path(__file__).parent.parent
-TEMPLATES = (_PACKAGE / "report" / "templates", _PACKAGE / "evaluate" / "templates")
+TEMPLATES = tuple(_PACKAGE / each / "templates" for each in ("report", "evaluate", "watch"))
 COMPILED = _PACKAGE / "report" / "compiled"
 _OPTIONS: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
 

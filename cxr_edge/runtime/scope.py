@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,18 @@ from cxr_edge.types import InputWarning
 
 ADULT_YEARS = 18
 _WARNINGS = (InputWarning.OUT_OF_SCOPE, InputWarning.ADULT_LOOKING)  # in the order of `OUTPUTS`
+
+
+class Look(NamedTuple):
+    """What the gate says of one film.
+
+    Attributes:
+        out_of_scope: probability that it is no upright chest film.
+        warnings: doubts about it.
+    """
+
+    out_of_scope: float
+    warnings: tuple[InputWarning, ...]
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,8 @@ class ScopeGate:
             "spec_sha256": spec.sha256(),
         }
 
-    def doubts(self, planes: NDArray[np.uint8]) -> list[tuple[InputWarning, ...]]:
-        """Warnings about each film.
+    def looks(self, planes: NDArray[np.uint8]) -> list[Look]:
+        """See each film.
 
         Args:
             planes: uint8 [N, S, S, 1], as `preprocess.to_scope_input` makes them; N at least 1.
@@ -76,7 +88,7 @@ class ScopeGate:
                 f"the scope gate fails on the CPU: {in_short(error)}",
                 tip="what was scored is safe; see cxr-edge doctor",
             ) from error
-        return [_warnings(film, applied) for film in values]
+        return [Look(float(film[0]), _warnings(film, applied)) for film in values]
 
 
 def _warnings(

@@ -164,7 +164,7 @@ class Model:
     def _warnings(self, prepared: Prepared) -> tuple[InputWarning, ...]:
         """What the decoder noticed, and what the scope gate doubts."""
         scope, plane = self._networks.scope, prepared.scope_pixels
-        more = scope.doubts(plane[np.newaxis])[0] if scope and plane is not None else ()
+        more = scope.looks(plane[np.newaxis])[0].warnings if scope and plane is not None else ()
         return in_order((*prepared.result.warnings, *more))
 
     def _prepared(self, film: Film) -> Prepared:

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import CxrEdgeError, ThreadError
+from cxr_edge.features import image_features, logit_of
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.runs import Run
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
-from cxr_edge.runtime.scope import ScopeGate
+from cxr_edge.runtime.scope import Look, ScopeGate
 from cxr_edge.support.cores import usable_cores
 from cxr_edge.types import (
     PROBABILITY_DECIMALS,
     FoundFile,
-    InputWarning,
     Predictions,
     Reason,
     Result,
@@ -36,7 +36,7 @@ from cxr_edge.types import (
 
 Item = tuple[FoundFile, Prepared]
 Planes = list[NDArray[np.uint8]]
-Doubts = dict[str, tuple[InputWarning, ...]]  # by sha256
+Looks = dict[str, Look]  # of the scope gate, by sha256
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Networks:
 
     def answer(
         self, films: Planes, seen: dict[str, NDArray[np.uint8]]
-    ) -> tuple[Predictions | None, Doubts]:
-        """Score films; doubt those that the gate has seen.
+    ) -> tuple[Predictions | None, Looks]:
+        """Score films, and show the gate those that it has not seen.
 
         Args:
             films: uint8 [S, S, 1] each, for the classifier.
             seen: uint8 [G, G, 1] each, for the gate, by sha256.
         """
-        doubts: Doubts = {}
+        looks: Looks = {}
         if self.scope and seen:
-            found = self.scope.doubts(np.stack(list(seen.values())))
-            doubts = dict(zip(seen, found, strict=True))
-        return (predict(self.runner, np.stack(films)) if films else None), doubts
+            found = self.scope.looks(np.stack(list(seen.values())))
+            looks = dict(zip(seen, found, strict=True))
+        return (predict(self.runner, np.stack(films)) if films else None), looks
 
 
 class Passes:
@@ -146,7 +146,7 @@ class Passes:
 
     def _submitted(
         self, films: Planes, seen: dict[str, NDArray[np.uint8]]
-    ) -> Future[tuple[Predictions | None, Doubts]]:
+    ) -> Future[tuple[Predictions | None, Looks]]:
         try:
             return self._threads.submit(self._networks.answer, films, seen)
         except RuntimeError as error:
@@ -161,48 +161,58 @@ class _Pass:
         batch: its files.
         scores: by sha256, as far as they are known.
         new: those that the network is asked for, in the order of its answers.
-        answers: predictions to come, or None where `new` is empty, and the gate's doubts.
+        answers: predictions to come, or None where `new` is empty, and the gate's looks.
     """
 
     batch: list[Item]
     scores: dict[str, float]
     new: list[str]
-    answers: Future[tuple[Predictions | None, Doubts]]
+    answers: Future[tuple[Predictions | None, Looks]]
 
     def entries(self) -> list[Entry]:
         """Make the rows, as soon as the network has answered."""
         devices: dict[str, str] = {}
-        answers, doubts = self.answers.result()
+        answers, looks = self.answers.result()
         if answers:
             self.scores.update(zip(self.new, answers.probability.tolist(), strict=True))
             devices = dict.fromkeys(self.new, answers.device)
         return [
             Entry(
                 file,
-                _result(_doubted(item, doubts), self.scores, devices),
+                _result(item, looks.get(item.result.sha256), self.scores, devices),
                 item.stamp or file.stamp,
             )
             for file, item in self.batch
         ]
 
 
-def _doubted(item: Prepared, doubts: Doubts) -> Prepared:
-    """Add what the scope gate doubts."""
-    if not (more := doubts.get(item.result.sha256)):
-        return item
-    warnings = in_order((*item.result.warnings, *more))
-    return replace(item, result=replace(item.result, warnings=warnings))
-
-
-def _result(item: Prepared, scores: dict[str, float], devices: dict[str, str]) -> Result:
+def _result(
+    item: Prepared, look: Look | None, scores: dict[str, float], devices: dict[str, str]
+) -> Result:
     """Put the probability in, rounded: the number that decides is the number that is printed."""
     if item.pixels is None:
         return item.result
+    warnings = in_order((*item.result.warnings, *(look.warnings if look else ())))
     probability = scores[item.result.sha256]
     if not 0.0 <= probability <= 1.0:  # also NaN
-        return replace(item.result, reason=Reason.BAD_OUTPUT)
+        return replace(item.result, warnings=warnings, reason=Reason.BAD_OUTPUT)
     rounded = round(probability, PROBABILITY_DECIMALS)
-    device = devices.get(item.result.sha256, "")
     return replace(
-        item.result, status=Status.SCORED, reason=None, probability=rounded, device=device
+        item.result,
+        status=Status.SCORED,
+        reason=None,
+        warnings=warnings,
+        probability=rounded,
+        device=devices.get(item.result.sha256, ""),
+        features=_features(item, item.pixels, look, rounded),
     )
+
+
+def _features(
+    item: Prepared, pixels: NDArray[np.uint8], look: Look | None, probability: float
+) -> tuple[float | None, ...]:
+    """All of `features.FEATURES`; scope is None where there is no gate."""
+    stored = item.result.width or 0, item.result.height or 0
+    scope = look.out_of_scope if look else None
+    image = image_features(pixels, stored, item.border_share)
+    return (*image, scope, logit_of(probability))

@@ -16,13 +16,16 @@ from cxr_edge.intake.ahead import ahead, wait_for
 from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Ledger, Run, open_ledger
+from cxr_edge.ledger import audit
+from cxr_edge.ledger.runs import NIGHT, Ledger, Run, open_ledger
 from cxr_edge.ledger.state import default_state, held, held_in_turn
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report
+from cxr_edge.report.audit_line import audit_values
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.report.nights import point_latest, write_index
+from cxr_edge.report.summary import summarise
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
 from cxr_edge.runtime.scope import load_scope
@@ -111,7 +114,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
-            recorded.reported()
+            _keep(report, out, state, recorded, observer)
             _tell_the_folder(out, observer)
             too_few = _too_few(report.counts, job.at_least, observer)
             observer.finished(report, out, complete=report.counts.complete and not too_few)
@@ -279,6 +282,16 @@ def _working_folder() -> str:
         return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
     except OSError:
         return ""
+
+
+def _keep(report: Report, out: Path, state: Path, recorded: Run, observer: Observer) -> None:
+    """Note down that the report lies in its place; one without its audit line counts as well."""
+    if recorded.kind == NIGHT:
+        try:
+            audit.append(state, audit_values(report, out))
+        except CxrEdgeError as error:
+            observer.warn(f"this run has no line in the audit log: {error}", error.tip)
+    recorded.reported(summarise(report).to_dict())
 
 
 def _write(report: Report, out: Path, state: Path | None) -> None:

@@ -8,6 +8,7 @@ import platform
 from importlib.metadata import version
 
 from cxr_edge import __version__
+from cxr_edge.features import FEATURES_VERSION
 from cxr_edge.images import DECODING_VERSION, decoder_versions
 from cxr_edge.intake.gates import GATES_VERSION
 from cxr_edge.model.catalog import ModelChoice
@@ -37,9 +38,9 @@ def settings_hash(choice: ModelChoice, runner: Runner, scope: ScopeGate | None) 
     """A score in the ledger holds for this hash alone: change anything, and films are scored again.
 
     Returns:
-        sha256 in hex over model, spec, scope gate, preprocessing, decoding, gates, software,
-        instruction sets and execution provider. Whom films are of is no part of it: asked for other
-        fields, a run reads headers again and scores nothing anew.
+        sha256 in hex over model, spec, scope gate, preprocessing, decoding, gates, features,
+        software, instruction sets and execution provider. Whom films are of is no part of it: asked
+        for other fields, a run reads headers again and scores nothing anew.
     """
     settings = {
         "model": choice.file.sha256,
@@ -47,6 +48,7 @@ def settings_hash(choice: ModelChoice, runner: Runner, scope: ScopeGate | None) 
         "preprocessing": PREPROCESSING_VERSION,
         "decoding": DECODING_VERSION,
         "gates": GATES_VERSION,
+        "features": FEATURES_VERSION,
         "versions": versions(runner),
         "device": runner.device,
         "scope": scope and {**scope.facts(), "preprocessing": SCOPE_PREPROCESSING_VERSION},

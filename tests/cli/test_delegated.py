@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from tests.cli.conftest import Run
 from tests.tiny import file_entry
 
@@ -40,7 +41,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     stand_in("cxr_training.recipe.shipped", check_network=lambda name: None)
     stand_in(
         "cxr_training.fit.training",
-        TrainingJob=lambda *parts, teachers: (*parts, teachers),
+        TrainingJob=lambda *parts, teachers, labels: (*parts, teachers, labels),
         train=lambda job: made.append(job) or SimpleNamespace(path=job[2]),
     )
     stand_in("cxr_training.explore.page", explore=lambda *parts: made.append(parts))
@@ -67,9 +68,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 def test_train(run: Run, calls: list[Any]) -> None:
     made = run("train", "cnn3_50", "--data", ".", "--out", "runs/x")
     assert (made.code, made.out, made.err) == (0, "", "run complete: runs/x\n")
-    ((recipe, data, out, teachers),) = calls
+    ((recipe, data, out, teachers, labels),) = calls
     assert (recipe.names, data, out) == (("cnn3_50", "tuned"), Path(), Path("runs/x"))
-    assert teachers == ()
+    assert (teachers, labels) == ((), FOLDER_NAMES)
 
 
 def test_train_with_teachers(run: Run, calls: list[Any], tmp_path: Path) -> None:
@@ -89,20 +90,20 @@ def test_train_with_other_weights(run: Run, calls: list[Any]) -> None:
 def test_explore(run: Run, calls: list[Any]) -> None:
     made = run("explore", ".", "--out", "page.html")
     assert (made.code, made.out, made.err) == (0, "", "exploration written: page.html\n")
-    assert calls == [(Path(), Path("page.html"))]
+    assert calls == [(Path(), Path("page.html"), FOLDER_NAMES)]
 
 
 def test_judging_a_run_again(run: Run, calls: list[Any]) -> None:
     made = run("runs", "judge-again", ".", ".")
     assert (made.code, made.out, made.err) == (0, '{\n  "screening": 0.1\n}\n', "")
-    assert calls == [(Path(), Path())]
+    assert calls == [(Path(), Path(), FOLDER_NAMES)]
 
 
 @pytest.mark.parametrize("command", ["compare", "reproduce"])
 def test_tables_of_runs(run: Run, calls: list[Any], command: str) -> None:
     made = run("runs", command, ".", ".", ".")
     assert (made.code, made.out, made.err) == (0, "| a |\n| b |\n", "")
-    assert calls == [(Path(), (Path(), Path()))]
+    assert calls == [(Path(), (Path(), Path()), FOLDER_NAMES)]
 
 
 def test_export(run: Run, calls: list[Any]) -> None:
@@ -124,6 +125,8 @@ def test_export(run: Run, calls: list[Any]) -> None:
             "population": "",
             "ages": None,
             "views": (),
+            "labels": FOLDER_NAMES,
+            "test_labels": None,
         }
     ]
 
@@ -137,6 +140,28 @@ def test_export_of_a_model_whose_films_are_known(run: Run, calls: list[Any]) -> 
         (18.0, 90.0),
         ("posterior-anterior",),
     )
+
+
+OWN = ("--labels", "own.csv", "--positive", "tb", "--patients-from-header")
+WITH_LABELS = {
+    "train": ["train", "cnn3_50", "--data", ".", "--out", "x"],
+    "explore": ["explore", "."],
+    "judge-again": ["runs", "judge-again", ".", "."],
+    "compare": ["runs", "compare", ".", "."],
+    "reproduce": ["runs", "reproduce", ".", "."],
+    "export": ["export", ".", "--name", "x", "--calibration", ".", "--out", "m"],
+}
+
+
+@pytest.mark.parametrize("arguments", WITH_LABELS.values(), ids=WITH_LABELS)
+def test_labels_of_own_films_are_handed_over(
+    arguments: list[str], run: Run, calls: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "own.csv").touch()
+    assert run(*arguments, *OWN).code == 0
+    (asked,) = calls
+    given = asked["labels"] if isinstance(asked, dict) else asked[-1]
+    assert given == Labels(Path("own.csv"), ("tb",), patients_from_header=True)
 
 
 USAGE = {

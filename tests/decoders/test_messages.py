@@ -36,6 +36,7 @@ FACTS: dict[str, Any] = {
     "height": None,
     "format": "PNG",
     "identity": {"AccessionNumber": "Müller €"},
+    "border_share": 0.25,
 }
 ANSWER = {"facts": FACTS, "view": [2, 3], "trouble": ""}
 
@@ -56,6 +57,9 @@ BAD: dict[str, dict[str, Any]] = {
     "a text for a list": facts(warnings="blank"),
     "too many sides": {"view": [1, 2, 3]},
     "a list for fields": {"facts": [1, 2, 3, 4]},
+    "a border larger than the film": facts(border_share=1.0),
+    "less than no border": facts(border_share=-0.1),
+    "a border that is no number": facts(border_share=None),
     "a score": facts(probability=0.5),
     "a status": facts(status="scored"),
     "a field more": {"code": ""},
@@ -70,6 +74,7 @@ def test_an_answer_as_it_is() -> None:
         width=64,
         format="PNG",
         identity={"AccessionNumber": "Müller €"},
+        border_share=0.25,
     )
     sent = msgspec.convert(decoded, FilmFacts, from_attributes=True)
     assert answer == Answer(sent, (2, 3), "")

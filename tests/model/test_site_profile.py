@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cxr_edge.errors import InputError, ModelRefusedError
 from cxr_edge.images import DECODING_VERSION
-from cxr_edge.model.site_profile import SiteProfile, load_profile
+from cxr_edge.model.site_profile import Limits, SiteProfile, load_profile
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from tests.factories import Change, changed, drop, set_value
@@ -192,3 +192,20 @@ def test_films_seen_otherwise_are_refused(what: str) -> None:
 def test_a_profile_cannot_be_made_with_another_digest() -> None:
     with pytest.raises(ValueError, match="changed after it was written"):
         replace(profile(), model="other")
+
+
+def test_limits_come_back_and_change_no_older_profile(tmp_path: Path) -> None:
+    assert "limits" not in json.loads(profile().to_json())
+    limited = profile(limits=Limits(psi=0.3, ppv=0.2))
+    path = tmp_path / "site-profile.json"
+    path.write_text(limited.to_json())
+    assert load_profile(path) == limited
+    assert limited.digest != profile().digest
+
+
+@pytest.mark.parametrize(
+    "limits", [{"psi": 0.0}, {"ppv": 1.0}, {"sensitivity": -1.0}, {"cusum": float("nan")}], ids=str
+)
+def test_a_limit_that_means_nothing_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="a limit must"):
+        Limits(**limits)

@@ -45,6 +45,10 @@ def seen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return to_scope_input(without_border(pixels), 48)
 
 
+def warned(gate: ScopeGate, planes: NDArray[np.uint8]) -> list[tuple[InputWarning, ...]]:
+    return [look.warnings for look in gate.looks(planes)]
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_films_of_children_have_no_doubt_and_other_pictures_have(
     kind: str, children: ModelSpec
@@ -52,8 +56,8 @@ def test_films_of_children_have_no_doubt_and_other_pictures_have(
     films = [decode(path.read_bytes(), path.name).pixels for path in FILMS]
     others = [np.rot90(film) for film in films] + [golden_image("rings", 224)[..., 0]]
     gate = loaded(kind, children)
-    assert gate.doubts(np.stack([seen(film) for film in films])) == [()] * len(films)
-    doubts = gate.doubts(np.stack([seen(other) for other in others]))
+    assert warned(gate, np.stack([seen(film) for film in films])) == [()] * len(films)
+    doubts = warned(gate, np.stack([seen(other) for other in others]))
     assert doubts == [(InputWarning.OUT_OF_SCOPE,)] * len(others)
 
 
@@ -88,7 +92,7 @@ def test_answers_become_doubts(
     limits = {name: replace(limit, threshold=0.5) for name, limit in choice.spec.limits.items()}
     choice = replace(choice, spec=replace(choice.spec, limits=limits))
     gate = ScopeGate(choice, Says(*values), children_only)  # type: ignore[arg-type]
-    assert gate.doubts(np.zeros((2, 48, 48, 1), np.uint8)) == [doubts] * 2
+    assert warned(gate, np.zeros((2, 48, 48, 1), np.uint8)) == [doubts] * 2
 
 
 def test_a_warning_that_is_off_is_given_to_nobody(children: ModelSpec) -> None:
@@ -96,7 +100,7 @@ def test_a_warning_that_is_off_is_given_to_nobody(children: ModelSpec) -> None:
     limits = {name: replace(limit, threshold=None) for name, limit in choice.spec.limits.items()}
     choice = replace(choice, spec=replace(choice.spec, limits=limits))
     gate = ScopeGate(choice, Says(1.0, 1.0), True)  # type: ignore[arg-type]
-    assert gate.doubts(np.zeros((1, 48, 48, 1), np.uint8)) == [()]
+    assert warned(gate, np.zeros((1, 48, 48, 1), np.uint8)) == [()]
 
 
 def test_adults_are_doubted_beside_models_for_children_alone(children: ModelSpec) -> None:
@@ -110,7 +114,7 @@ def test_a_library_that_fails_is_a_device_error(children: ModelSpec) -> None:
     backend.outputs = raising(RuntimeError("no memory"))  # type: ignore[method-assign]
     gate = replace(loaded("onnx", children), runner=backend)  # type: ignore[arg-type]
     with pytest.raises(DeviceError, match="the scope gate fails on the CPU: no memory"):
-        gate.doubts(np.zeros((1, 48, 48, 1), np.uint8))
+        warned(gate, np.zeros((1, 48, 48, 1), np.uint8))
 
 
 def test_one_film_more_or_less_changes_no_value(children: ModelSpec) -> None:

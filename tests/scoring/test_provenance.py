@@ -62,6 +62,7 @@ SOFTWARE = {
     "PREPROCESSING_VERSION": -1,
     "DECODING_VERSION": -1,
     "GATES_VERSION": -1,
+    "FEATURES_VERSION": -1,
     "__version__": "0.0.0.dev0",
     "decoder_versions": lambda: {"pillow": "0"},
     "version": lambda name: "0",

@@ -14,6 +14,7 @@ from cxr_edge.decoders.pool import Workers
 from cxr_edge.images import decode
 from cxr_edge.intake.discover import discover
 from cxr_edge.preprocess import to_scope_input, without_border
+from cxr_edge.runtime.scope import Look
 from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.types import InputWarning
 from tests.factories import FakeRunner, chest, write_tree
@@ -27,10 +28,11 @@ DARK, BRIGHT = png(chest()), png(chest(tilt=-100))
 class Gate:
     """Doubts what is bright on the left."""
 
-    def doubts(self, planes: Any) -> list[tuple[InputWarning, ...]]:
+    def looks(self, planes: Any) -> list[Look]:
         assert planes.shape[1:] == (48, 48, 1)
         bright = planes[:, :, :24].mean(axis=(1, 2, 3)) > planes[:, :, 24:].mean(axis=(1, 2, 3))
-        return [(InputWarning.OUT_OF_SCOPE,) if each else () for each in bright]
+        doubts = [(InputWarning.OUT_OF_SCOPE,) if each else () for each in bright]
+        return [Look(float(each), doubt) for each, doubt in zip(bright, doubts, strict=True)]
 
 
 @pytest.fixture

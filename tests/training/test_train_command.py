@@ -35,7 +35,7 @@ def test_a_finished_run_is_refused(
         (["cnn3_50", "--data", "empty"], "Missing option '--out'"),
         (
             ["vgg", "--data", "empty", "--out", "run"],
-            "no network vgg\n  tip: networks: cnn3_128, cnn3_50, cnn4_50, resnet18_96",
+            "no network vgg\n  tip: networks: cnn3_128, cnn3_50, cnn4_50, efficientnet_lite0_160",
         ),
         (
             ["cnn3_5", "--data", "empty", "--out", "run"],

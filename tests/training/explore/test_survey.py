@@ -108,7 +108,7 @@ def test_unreadable_files_are_kept_apart(sets: Path) -> None:
     survey = read_films(find_sets(sets), lambda: calls.append(1))
     reasons = {file.name: file.reason for file in survey.unreadable}
     assert reasons["test/NORMAL/empty.png"] == "empty"
-    assert reasons["train/PNEUMONIA/text.jpeg"] == "unrecognised"
+    assert reasons["train/PNEUMONIA/text.jpeg"] == "no_film"
     assert reasons["train/PNEUMONIA/gone.png"] == "missing"
     assert (len(survey.films), len(survey.found), len(calls)) == (24, 27, 27)
     assert survey.sets == ("test", "train")

@@ -97,7 +97,7 @@ def test_unreadable_files_are_listed_and_left_out(folder: Path) -> None:
     assert reasons == {
         "NORMAL/empty.png": "empty",
         "PNEUMONIA/cut.jpeg": "truncated",
-        "PNEUMONIA/text.jpeg": "unrecognised",
+        "PNEUMONIA/text.jpeg": "no_film",
     }
     assert len(images.files) == 2 * FILMS_PER_CLASS
     assert len(calls) == len(images.files) + len(skipped)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.features import ImageFeatures, image_features
+from cxr_edge.features import ImageFeatures, border_share, image_features
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_training.films.data import LabelledFile
@@ -28,4 +28,5 @@ def _of(file: LabelledFile, size: int) -> ImageFeatures:
     image = decode(file.path.read_bytes(), file.path.name)
     film = without_border(image.pixels, image.extent)
     stored = image.width, image.height
-    return image_features(to_network_input(film, size), stored, image.extent, film.extent)
+    border = border_share(image.extent, film.extent)
+    return image_features(to_network_input(film, size), stored, border)

@@ -1,0 +1,1 @@
+"""Nights over time: history, drift, what readers say; only NumPy and the ledger."""
