@@ -15,7 +15,7 @@ from tests.pinned.table import Stage, complaint, is_same, read_table, regenerate
 pytestmark = pytest.mark.filterwarnings(r"ignore::Warning:pydicom\.")
 
 
-@pytest.mark.parametrize("name", ["decoding", "preprocessing", "gates"])
+@pytest.mark.parametrize("name", stages())
 def test_behaviour_is_that_of_its_version(name: str) -> None:
     stage = stages()[name]
     assert complaint(stage, stage.results(), read_table()[name]) == ""

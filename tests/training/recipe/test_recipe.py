@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import RecipeError
-from cxr_edge.model.catalog import models_dir
+from cxr_edge.model.catalog import bundled_specs, models_dir
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe, load_recipe, recorded_recipe
 from cxr_training.recipe.sections import Augmentation, Optimizer
@@ -210,7 +210,7 @@ def test_published_runs_keep_their_hash(net: str) -> None:
     assert recipe.sha256() == described["recipe_sha256"]
 
 
-@pytest.mark.parametrize("net", sorted(path.name for path in (models_dir() / "sources").iterdir()))
+@pytest.mark.parametrize("net", [spec.name for spec in bundled_specs()])
 def test_what_ships_follows_from_its_recipe(net: str) -> None:
     described = json.loads((models_dir() / "sources" / net / "run.json").read_text())
     which = "distilled" if described.get("teachers") else "tuned"
