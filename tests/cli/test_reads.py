@@ -48,3 +48,19 @@ def test_evaluate_takes_the_answers_for_labels(
     assert (made.code, made.err) == (0, "")
     counts = (out / "films.csv").read_text().splitlines()
     assert len(counts) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--limit", "ppv=0.2"), "give --propose-threshold"),
+        (("--propose-threshold", "sensitivity=0.9", "--limit", "pvp=0.2"), "psi, ppv, sensitivity"),
+        (("--propose-threshold", "sensitivity=0.9", "--limit", "ppv=2"), "--limit ppv=2 cannot"),
+    ],
+    ids=["no profile", "unknown", "no share"],
+)
+def test_limits_that_cannot_be_used(
+    options: tuple[str, ...], message: str, run: Run, films: Path
+) -> None:
+    made = run("evaluate", films, *options)
+    assert (made.code, message in made.err) == (2, True)
