@@ -138,7 +138,8 @@ def _configured() -> tuple[ScoreJob, Path | None]:
     here = click.get_current_context()
     arguments = ["--config", str(here.meta[CONFIG])]
     with score.make_context("score", arguments, parent=here) as context:
-        options = {k: v for k, v in context.params.items() if k in ScoreJob.__dataclass_fields__}
+        known = ScoreJob.__dataclass_fields__
+        options = {k: v for k, v in context.params.items() if k in known and v is not None}
         return ScoreJob(**options), context.params["metrics"]
 
 

@@ -312,7 +312,7 @@ def test_a_kill_would_leave_no_name_of_a_film(
 
 def test_the_job_is_one_field_per_option() -> None:
     of_labels = {"positive", "patients_from_header"}  # beside the table, which is `labels`
-    options = {parameter.name for parameter in evaluate.params} - {"quiet"} - of_labels
+    options = {parameter.name for parameter in evaluate.params} - {"quiet", "config"} - of_labels
     assert {field.name for field in fields(EvaluateJob)} == options | {"command"}
 
 

@@ -68,7 +68,7 @@ def zeros_at(start: int) -> Any:
 @pytest.mark.usefixtures("kept", "impatient")
 def test_a_model_that_crashes_its_library_is_refused(tmp_path: Path) -> None:
     """This process lives to say it."""
-    path = write_hostile_tflite(tmp_path / "model", zeros_at(16))
+    path = write_hostile_tflite(tmp_path / "model", zeros_at(24))
     with pytest.raises(ModelRefusedError, match=r"crashes the library that loads it \(SIGSEGV\)"):
         load(choose_model(str(path)), CPU)
 
