@@ -47,7 +47,8 @@ def as_version(version: int, path: Path) -> None:
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
-    5: "DROP TABLE identity; DROP TABLE night; DROP TABLE reading; ALTER TABLE run DROP COLUMN reported; "
+    5: "DROP TABLE identity; DROP TABLE night; DROP TABLE reading; "
+    "ALTER TABLE run DROP COLUMN reported; "
     "ALTER TABLE run DROP COLUMN kind; DROP INDEX item_bytes; "
     "ALTER TABLE item DROP COLUMN new; ALTER TABLE item DROP COLUMN features; "
     "ALTER TABLE item ADD COLUMN identifier TEXT NOT NULL DEFAULT ''; "
