@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cxr_edge.ledger.checksums import checksum
@@ -22,10 +22,6 @@ _EARLIER = (
     "JOIN item ON item.sha256 = identity.sha256 "
     "WHERE field = ? AND value = ? AND identity.sha256 <> ? AND run <= ? AND status = 'scored' "
     "ORDER BY run DESC, modified_utc DESC"
-)
-_OF_STUDY = (
-    "SELECT DISTINCT item.sha256 FROM identity JOIN item ON item.sha256 = identity.sha256 "
-    "WHERE field = ? AND value = ? AND run = ?"
 )
 
 
@@ -89,11 +85,6 @@ class Identities:
             if key not in found and (not study or other.get(STUDY_UID) != study):
                 found[key] = EarlierScore(other.get(ACQUIRED) or modified, probability)
         return list(found.values())
-
-    def of_study(self, study_uid: str, run: int) -> Sequence[str]:
-        """The films of a study in a run, by sha256."""
-        rows = self.connection.execute(_OF_STUDY, (STUDY_UID, study_uid, run))
-        return [key.hex() for (key,) in rows]
 
     def forget_orphans(self) -> None:
         """Drop what belongs to no file of any run, inside a transaction of the caller's."""

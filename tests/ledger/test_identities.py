@@ -78,11 +78,6 @@ def test_nobody_without_a_patient_id_has_earlier_films(ledger: Ledger) -> None:
     assert run.identities.earlier(A, run.number) == []
 
 
-def test_the_films_of_a_study(run: Run) -> None:
-    run.record([entry("e.dcm", sha256="e" * 64, identity=whose("P1"))])
-    assert sorted(run.identities.of_study("1.2", run.number)) == [A, "e" * 64]
-
-
 def test_a_damaged_value_is_not_believed(run: Run) -> None:
     run.connection.execute("UPDATE identity SET value = 'P2' WHERE value = 'P1'")
     assert named(run)["a.dcm"]["patient_id"] == ""
