@@ -12,6 +12,7 @@ import unicodedata
 
 # The largest text: beyond it, lines of digits or base64 may be a film.
 _MOST_TEXT = 1024 * 1024
+_FEWEST_BYTES = 4  # fewer may be the beginning of a film: of TIFF, three are letters
 _FEWEST_ASCII = 0.8  # of a text in an 8-bit code, as words of European languages have it
 _TEXT_CONTROLS = frozenset("\t\n\r\f\x1a")  # DOS ended a text with the last
 _PICTURES_IN_TEXT = ("P1", "P2", "P3", "/* XPM", "#define ")
@@ -70,7 +71,7 @@ def _is_icon(data: bytes) -> bool:
 
 def _text(data: bytes) -> str:
     """Lines of text in UTF-8, UTF-16 or an 8-bit code, without any byte that texts do not have."""
-    if not data or len(data) > _MOST_TEXT:
+    if not _FEWEST_BYTES <= len(data) <= _MOST_TEXT:
         return ""
     text = _decoded(data)
     if not text.strip() or text.startswith(_PICTURES_IN_TEXT):

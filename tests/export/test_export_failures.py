@@ -61,7 +61,9 @@ FAILURES: dict[str, tuple[Sabotage, type[ExportError], str]] = {
         "allowed 0e",
     ),
     "no TFLite": (
-        lambda patch: patch.setattr("cxr_export.tflite.convert", lambda _: b"not a model"),
+        lambda patch: patch.setattr(
+            "cxr_export.tflite.with_spec", lambda content, spec: b"not a model"
+        ),
         ParityError,
         "the runtime would refuse the tflite file",
     ),

@@ -151,6 +151,7 @@ ON_NAME(unlinkat, in, (int in, const char *file, int flags), (in, file, flags))
 ON_NAME(mkdir, AT_FDCWD, (const char *file, mode_t mode), (file, mode))
 ON_NAME(mkdirat, in, (int in, const char *file, mode_t mode), (in, file, mode))
 ON_NAME(rmdir, AT_FDCWD, (const char *file), (file))
+ON_NAME(symlink, AT_FDCWD, (const char *target, const char *file), (target, file))
 ON_NAME(chmod, AT_FDCWD, (const char *file, mode_t mode), (file, mode))
 ON_NAME(fchmodat, in, (int in, const char *file, mode_t mode, int flags), (in, file, mode, flags))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import subprocess
 import time
@@ -57,7 +58,7 @@ def check_said(ended: Ended, out: Path, expected: bytes) -> None:
     assert ended.returncode in (INCOMPLETE, 1)
     assert check_whole_or_absent(out, expected) is (ended.returncode == INCOMPLETE)
     if ended.returncode == 1:
-        assert ended.stderr.startswith(b"error: "), ended.stderr.decode()
+        assert re.search(rb"^error: ", ended.stderr, re.MULTILINE), ended.stderr.decode()
 
 
 def check_mended(plan: Plan, place: Path, out: str) -> None:

@@ -102,8 +102,9 @@ SNIPPETS = {
         ["mkdirat", "renameat", "unlinkat", "openat64"],
     ),
     "by name": (
-        "os.mkdir('a'); os.chmod('a', 0o700); os.rename('a', 'b'); os.rmdir('b');os.unlink('old')",
-        ["mkdir", "chmod", "rename", "rmdir", "unlink"],
+        "os.mkdir('a'); os.chmod('a', 0o700); os.rename('a', 'b'); os.rmdir('b');os.unlink('old');"
+        "os.symlink('b', 'c')",
+        ["mkdir", "chmod", "rename", "rmdir", "unlink", "symlink"],
     ),
     "by descriptor": (
         "os.write(old, b'1'); os.pwrite(old, b'2', 0); os.writev(old, [b'3']);"

@@ -66,6 +66,7 @@ MAYBE = {
     "a megabyte of digits": b"0 12 255 31\n" * 100_000,
     "half of it no text": b"text" + bytes(range(128, 160)),
     "white space": b" \n\n ",
+    "the first bytes of a TIFF": b"II*",
 }
 
 
