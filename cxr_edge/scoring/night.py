@@ -291,7 +291,13 @@ def _keep(report: Report, out: Path, state: Path, recorded: Run, observer: Obser
             audit.append(state, audit_values(report, out))
         except CxrEdgeError as error:
             observer.warn(f"this run has no line in the audit log: {error}", error.tip)
-    recorded.reported(summarise(report).to_dict())
+    try:
+        recorded.reported(summarise(report).to_dict())
+    except CxrEdgeError as error:
+        observer.warn(
+            f"the ledger does not know that this report was written: {error}",
+            "its films will count as new in the next one, and this night is missing in history",
+        )
 
 
 def _write(report: Report, out: Path, state: Path | None) -> None:
