@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.installed import BINARY, environment, installed
+from tests.cli.reports import is_night_line
 from tests.faults.conftest import Figures
 from tests.faults.night import (
     INCOMPLETE,
@@ -106,7 +107,8 @@ def test_one_state_for_all(plan: Plan, start: Start, tmp_path: Path, figures: Fi
             assert not (place / f"out{each}").exists()
         os.kill(holder, signal.SIGCONT)
         (winner,) = set(range(count)) - set(losers)
-        assert end(jobs[winner]) == (INCOMPLETE, "")
+        code, said = end(jobs[winner])
+        assert (code, is_night_line(said)) == (INCOMPLETE, True)
         assert check_whole_or_absent(place / f"out{winner}", plan.expected)
         started.append(count)
     figures(rounds=len(started), jobs=sum(started), ran=len(started))
