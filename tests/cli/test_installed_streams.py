@@ -37,6 +37,7 @@ def test_no_color_is_honoured(command: str, films: Path, tiny: Path, tmp_path: P
     assert b"\x1b[3" not in seen, "a colour"
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_costs_nothing(tmp_path: Path) -> None:
     many = write_tree(tmp_path / "in", {f"{i}.png": b"" for i in range(3000)})
     out = tmp_path / "out"

@@ -40,7 +40,7 @@ def test_the_line_counts_what_is_new_and_gone(
     (mixed / "wide.tif").unlink()
     (mixed / "empty.png").unlink()
     made = run("score", write_tree(mixed, {"late.jpg": b"x"}), *options, "--out", tmp_path / "two")
-    assert made.err.startswith("5 found, 1 new, 2 gone, 2 need attention (")
+    assert made.err.startswith("5 found, 1 new, 2 gone, 3 need attention (")
 
 
 def test_what_is_no_film_is_no_reason(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:

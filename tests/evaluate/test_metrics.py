@@ -229,6 +229,7 @@ rows = st.lists(
 prevalences = st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(rows, st.floats(1e-6, 1 - 1e-6), prevalences)
 def test_whatever_comes_in_no_figure_is_nan(

@@ -182,6 +182,7 @@ def large_png(bits: int, colour: int, sample: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
+@pytest.mark.slow
 def test_largest_films_fit_into_a_gigabyte(tmp_path: Path) -> None:
     """The address space that a decoder gets."""
     exif = Image.Exif()

@@ -20,6 +20,7 @@ from cxr_edge.model.spec import ModelSpec
 from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Device, Runner, load, start
 from cxr_edge.runtime.loading import self_test
+from cxr_edge.runtime.tflite import TfliteRunner
 from cxr_edge.types import PROBABILITY_DECIMALS
 from tests.factories import bundled_choices, changed, file_name, set_value
 from tests.images.films import jpeg, scene
@@ -157,10 +158,14 @@ DISAGREEING = {
 
 @pytest.mark.parametrize(("change", "message"), DISAGREEING.values(), ids=DISAGREEING)
 def test_tflite_that_disagrees_with_its_spec_is_refused(
-    change: Callable[[dict[str, object]], None], message: str
+    change: Callable[[dict[str, object]], None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By what it carries; and one that carries no spec by what it is and says."""
     choice = TFLITE[0]
     spec = ModelSpec.from_dict(changed(choice.spec.to_dict(), change))
+    with pytest.raises(ModelRefusedError, match="the spec and what the TFLite file says differ"):
+        start(choice.path.read_bytes(), "tflite", spec, Device("cpu"))
+    monkeypatch.setattr(TfliteRunner, "embedded_spec", lambda _: "")
     with pytest.raises(ModelRefusedError, match=message):
         start(choice.path.read_bytes(), "tflite", spec, Device("cpu"))
 

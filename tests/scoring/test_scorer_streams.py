@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.types import FoundFile, Reason, Result
@@ -66,6 +67,7 @@ def test_files_are_taken_as_they_are_needed(night: Night) -> None:
     assert len(taken) <= 25
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_folder(night: Night) -> None:
     """300 films of 1 MB each pass through less than 40 MB: 8 in the network, 8 on the way there."""
     tracemalloc.start()

@@ -106,6 +106,7 @@ def test_films_of_one_patient_say_less_than_those_of_many() -> None:
     assert (tenfold.patients, by_film.patients) == (30, 300)
 
 
+@pytest.mark.slow
 def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
     """60 sets of normal scores a standard deviation apart, whose area is known."""
     truth, inside = 0.7602499, 0

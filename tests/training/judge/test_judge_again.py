@@ -49,6 +49,7 @@ def test_it_says_what_a_run_of_today_says(old: Path, finished: Path, films: Path
         assert (old / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_then_it_exports_and_teaches_nobody(old: Path, films: Path) -> None:
     with pytest.raises(ExportError, match="its thresholds are about other pixels") as refused:
         load_source(old)

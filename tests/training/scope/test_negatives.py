@@ -50,6 +50,7 @@ def test_groups_hold_every_rule_once() -> None:
     assert sorted(rule for rules in GROUPS.values() for rule in rules) == sorted(RULES)
 
 
+@pytest.mark.slow
 def test_a_draw_holds_films_and_every_kind_and_can_leave_some_out(source: Source) -> None:
     ranges = load_recipe("cnn3_50", "tuned").augmentation
     drawn = draw(Material(source.films, source.films[:1], source.pictures, ranges), 0)
