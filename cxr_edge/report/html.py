@@ -110,10 +110,10 @@ def render_html(report: Report) -> bytes:
     Every value is escaped by Jinja; the policy in the page allows its own style sheet and script,
     by hash, the films inside it, and no request.
     """
-    return b"".join(_chunks(report))
+    return b"".join(html_chunks(report))
 
 
-def _chunks(report: Report) -> Iterator[bytes]:
+def html_chunks(report: Report) -> Iterator[bytes]:
     """The page a piece at a time; rows are never held together."""
     context, environment = report.context, page_environment()
     words = texts(context.language)
