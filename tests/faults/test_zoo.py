@@ -212,8 +212,9 @@ def test_memory_does_not_grow_with_the_folder(tiny: Path, tmp_path: Path, figure
     first_csv, second_csv = (csv_of(tmp_path / "large" / out) for out in ("out", "again"))
     assert without_new(first_csv) == without_new(second_csv)
     assert max(heavy, again) - light <= tier(15, 150)
-    # The page lists 5,000 or 10,000 of them, by band, at some 1,100 bytes a row.
-    assert (ledger <= tier(3, 60), page <= tier(6, 12)) == (True, True), (ledger, page)
+    # The page lists 5,000 or 10,000 of them, by band, at some 1,700 bytes a row with a doubt and
+    # what to do about it.
+    assert (ledger <= tier(3, 60), page <= tier(9, 18)) == (True, True), (ledger, page)
 
 
 def _megabytes(path: Path) -> float:

@@ -142,7 +142,7 @@ def test_an_interruption_leaves_nothing_new(
     def interrupt(made: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder, "render_html", interrupt)
+    monkeypatch.setattr(folder, "html_chunks", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_report(REPORT, tmp_path / "report")
     assert names_in(tmp_path) == (["report"] if existing else [])
