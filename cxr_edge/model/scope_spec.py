@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.model.files import ModelFile, Parity
+from cxr_edge.model.files import ModelFile
 from cxr_edge.model.spec import INPUT_NAME, Architecture, Preprocessing, TensorFormat
-from cxr_edge.support.strict_json import leave_out_defaults, read
+from cxr_edge.model.spec_text import SpecText
+from cxr_edge.support.strict_json import read
 
 SCHEMA_VERSION = 1
 KIND = "scope"
@@ -96,7 +94,7 @@ class ScopeRate:
 
 
 @dataclass(frozen=True)
-class ScopeSpec:
+class ScopeSpec(SpecText):
     """One scope gate, in all its formats."""
 
     schema_version: int
@@ -143,30 +141,3 @@ class ScopeSpec:
             return read(cls, values, "spec")
         except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `json.loads` gives them."""
-        values: dict[str, Any] = json.loads(self._json)
-        return values
-
-    @functools.cached_property
-    def _json(self) -> str:
-        values = asdict(self)
-        for file in values["files"].values():
-            leave_out_defaults(file, ModelFile)
-            leave_out_defaults(file["parity"], Parity)
-        return json.dumps(values)
-
-    def to_json(self) -> str:
-        """The text of `<name>.json`."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
-    def embedded_json(self) -> str:
-        """The spec without `files`, which each model file carries."""
-        values = self.to_dict()
-        del values["files"]
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
-
-    def sha256(self) -> str:
-        """Hash of the whole spec."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()

@@ -6,15 +6,13 @@ Field names follow the MONAI bundle metadata where it has them (`network_data_fo
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from cxr_edge.errors import ModelRefusedError
-from cxr_edge.model.files import Golden, ModelFile, Parity
+from cxr_edge.model.files import Golden, ModelFile
+from cxr_edge.model.spec_text import SpecText
 from cxr_edge.statistics.measurements import FeatureDistribution, MeasuredSet, ScoreDistribution
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.strict_json import OMITTABLE, leave_out_defaults, read
@@ -141,7 +139,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelSpec(SpecText):
     """One model, in all its formats.
 
     Attributes:
@@ -220,41 +218,12 @@ class ModelSpec:
         except ValueError as error:
             raise ModelRefusedError(f"spec cannot be used: {error}") from error
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `json.loads` gives them."""
-        values: dict[str, Any] = json.loads(self._json)
-        return values
-
-    @functools.cached_property
-    def _json(self) -> str:
-        """Made once: a run asks four times, and to walk all fields takes as long as a film."""
-        values = asdict(self)
+    def _leave_out(self, values: dict[str, Any]) -> None:
         leave_out_defaults(values, ModelSpec)
         if self.training:
             leave_out_defaults(values["training"], Training)
         for point in values["operating_points"].values():
             leave_out_defaults(point, OperatingPoint)
-        for file in values["files"].values():
-            leave_out_defaults(file, ModelFile)
-            leave_out_defaults(file["parity"], Parity)
-        return json.dumps(values)
-
-    def to_json(self) -> str:
-        """The text of `<name>.json`."""
-        return json.dumps(self.to_dict(), indent=2) + "\n"
-
-    def embedded_json(self) -> str:
-        """The spec without `files`, which is embedded in each model file.
-
-        A file cannot hold its own hash.
-        """
-        values = self.to_dict()
-        del values["files"]
-        return json.dumps(values, sort_keys=True, separators=(",", ":"))
-
-    def sha256(self) -> str:
-        """Hash of the whole spec."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 def _check_schema(version: int) -> None:
