@@ -20,13 +20,9 @@ from cxr_export.prevalence import at_prevalences
 MOST_CHANGES = 6  # rows of changed films; the spec has all
 
 
-def render_card(spec: ModelSpec) -> str:
-    """Markdown; every figure in it stands in the spec.
-
-    Raises:
-        ExportError: the spec lacks a figure that a card has to show.
-    """
-    environment = jinja2.Environment(
+def card_environment() -> jinja2.Environment:
+    """Templates of cards, of classifiers and of scope gates."""
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=False,  # Markdown, from our own spec
         undefined=jinja2.StrictUndefined,
@@ -34,6 +30,15 @@ def render_card(spec: ModelSpec) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+def render_card(spec: ModelSpec) -> str:
+    """Markdown; every figure in it stands in the spec.
+
+    Raises:
+        ExportError: the spec lacks a figure that a card has to show.
+    """
+    environment = card_environment()
     environment.filters["interval"] = with_interval
     environment.filters["predictive"] = predictive_text
     environment.filters["speed"] = speed_in_words

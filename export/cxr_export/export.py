@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cxr_edge.errors import DataError, ExportError
 from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.model.files import FIRST_VERSION, ModelFile
 from cxr_edge.model.reliability import Reliability
+from cxr_edge.model.scope_spec import ScopeSpec
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_edge.support.atomic import sync_folder, write_atomically
@@ -133,7 +135,7 @@ def export(job: ExportJob) -> ModelSpec:
     if job.measure_speed:
         files = _with_speed(files, contents, graph, images)
     spec = replace(spec, files=files)
-    write_model(job.out, spec, contents)
+    write_model(job.out, spec, contents, render_card(spec))
     return spec
 
 
@@ -276,10 +278,22 @@ def _with_speed(
     return timed
 
 
-def write_model(out: Path, spec: ModelSpec, contents: dict[str, bytes]) -> None:
-    """Write all beside their targets first, then over them; the spec last, as it pins the rest."""
+def write_model(
+    out: Path, spec: ModelSpec | ScopeSpec, contents: Mapping[str, bytes], card: str
+) -> None:
+    """Write all beside their targets first, then over them; the spec last, as it pins the rest.
+
+    Args:
+        out: folder of the model.
+        spec: of a classifier or a scope gate.
+        contents: model files by kind.
+        card: its text.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
     files = {spec.files[kind].name: content for kind, content in contents.items()}
-    files[f"{spec.name}.md"] = render_card(spec).encode()
+    files[f"{spec.name}.md"] = card.encode()
     files[f"{spec.name}.json"] = spec.to_json().encode()
     try:
         out.mkdir(parents=True, exist_ok=True)

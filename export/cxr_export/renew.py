@@ -29,6 +29,7 @@ from cxr_edge.runtime.loading import proven
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.measurements import FeatureDistribution
 from cxr_export import onnx, tflite
+from cxr_export.card import render_card
 from cxr_export.export import labelled_images, validated_among, write_model
 from cxr_export.intended_use import KERMANY, KERMANY_USE
 from cxr_export.precision import logits_with, runner_of, score_with
@@ -84,7 +85,7 @@ def renew(job: RenewJob) -> ModelSpec:
         start(content, kind, spec, Device("cpu"))  # the self-test, as the runtime makes it
     files = {kind: _pinned(spec.files[kind], content) for kind, content in renewed.items()}
     spec = replace(spec, files=files)
-    write_model(job.out, spec, renewed)
+    write_model(job.out, spec, renewed, render_card(spec))
     return spec
 
 

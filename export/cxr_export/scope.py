@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
-import jinja2
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +34,10 @@ from cxr_edge.model.self_test import RULES, golden_image
 from cxr_edge.model.spec import INPUT_NAME, Architecture, Preprocessing, TensorFormat
 from cxr_edge.preprocess import RESIZE_FILTER
 from cxr_edge.runtime.scope import probabilities, start_scope
-from cxr_edge.support.atomic import write_atomically
 from cxr_edge.support.utc import Clock
 from cxr_export import onnx, tflite
+from cxr_export.card import card_environment
+from cxr_export.export import write_model
 from cxr_export.parity import BATCH_SIZES, TOLERANCE, sample_evenly
 from cxr_export.scope_graph import ScopeGraph
 from cxr_training.films.data import find_labelled
@@ -97,7 +96,7 @@ def export(job: ScopeExportJob) -> ScopeSpec:
         kind: _file(kind, content, spec, planes, expected) for kind, content in contents.items()
     }
     spec = replace(spec, files=files)
-    _write(job.out, spec, contents, card(spec, run))
+    write_model(job.out, spec, contents, card(spec, run))
     return spec
 
 
@@ -242,28 +241,7 @@ def _file(
 
 def card(spec: ScopeSpec, run: Mapping[str, Any]) -> str:
     """Markdown; every figure in it stands in the spec or in the run."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=False,  # Markdown, from our own spec
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("scope_card.md.j2").render(spec=spec, run=run)
-
-
-def _write(out: Path, spec: ScopeSpec, contents: Mapping[str, bytes], text: str) -> None:
-    """All files beside their targets first, the spec last, as it pins the rest."""
-    files = {spec.files[kind].name: content for kind, content in contents.items()}
-    files |= {f"{spec.name}.md": text.encode(), f"{spec.name}.json": spec.to_json().encode()}
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=f".{spec.name}.") as staged:
-        for name, content in files.items():
-            write_atomically(Path(staged, name), content)
-            Path(staged, name).chmod(0o644)  # models are public, unlike reports
-        for name in files:
-            Path(staged, name).replace(out / name)
+    return card_environment().get_template("scope_card.md.j2").render(spec=spec, run=run)
 
 
 @click.command()
