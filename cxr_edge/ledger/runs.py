@@ -135,20 +135,38 @@ class Ledger:
             StateError: its context is damaged, or rows are missing.
         """
         with errors_translated():
-            row = self.connection.execute(
-                "SELECT checksum, number, id, settings_sha256, context, files FROM run "
-                "WHERE id = ? AND context IS NOT NULL",
-                (run_id,),
-            ).fetchone()
-            if row is None:
-                raise KeyError(run_id)
-            checked, number, _, settings, context, files = row
+            number, settings, context, files = self._sound(run_id)
             rows = self.connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
-            if checked != checksum(*row[1:]) or files != rows.fetchone()[0]:
-                raise StateError(f"run {run_id} is damaged in the ledger", tip="run score again")
+            if files != rows.fetchone()[0]:
+                raise _damaged(run_id)
             run = Run(self.connection, number, settings)
             run.check_rows()
         return run, json.loads(context)
+
+    def context(self, run_id: str) -> dict[str, Any]:
+        """The context of a finished run, without a look at its rows.
+
+        Raises:
+            KeyError, StateError: as `finished`.
+        """
+        with errors_translated():
+            _, _, context, _ = self._sound(run_id)
+        values: dict[str, Any] = json.loads(context)
+        return values
+
+    def _sound(self, run_id: str) -> tuple[int, str, str, int]:
+        """Number, settings, context and count of rows of a finished run, as they were recorded."""
+        row = self.connection.execute(
+            "SELECT checksum, number, id, settings_sha256, context, files FROM run "
+            "WHERE id = ? AND context IS NOT NULL",
+            (run_id,),
+        ).fetchone()
+        if row is None:
+            raise KeyError(run_id)
+        checked, number, _, settings, context, files = row
+        if checked != checksum(*row[1:]):
+            raise _damaged(run_id)
+        return number, settings, context, files
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
@@ -387,3 +405,7 @@ def read_ledger(folder: Path) -> Iterator[Ledger]:
     """A ledger that somebody else may be writing; as `ledger_file.opened_for_reading`."""
     with opened_for_reading(folder) as connection:
         yield Ledger(connection)
+
+
+def _damaged(run_id: str) -> StateError:
+    return StateError(f"run {run_id} is damaged in the ledger", tip="run score again")

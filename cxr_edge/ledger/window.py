@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
-from cxr_edge.errors import StateError
 from cxr_edge.ledger.checksums import FACTS, ROW, checksum
 from cxr_edge.ledger.file import errors_translated
 from cxr_edge.ledger.rows import features_of, names
@@ -26,7 +23,6 @@ SELECT checksum, first, settings_sha256, id, {_ROW} FROM (
 ) WHERE first > COALESCE((SELECT number FROM run WHERE id = ?), 0)
 ORDER BY first DESC, modified_utc DESC LIMIT ?
 """
-_CONTEXT = "SELECT checksum, number, id, settings_sha256, context, files FROM run WHERE id = ?"
 
 
 @dataclass(frozen=True)
@@ -61,17 +57,3 @@ def latest_films(ledger: Ledger, model_sha256: str, most: int, after: str = "") 
                 features = features_of(facts["features"])
                 films.append(Film(name, facts["probability"], warnings, features))
     return films
-
-
-def context_of(ledger: Ledger, run: str) -> dict[str, Any]:
-    """The context of a run, without a look at its rows.
-
-    Raises:
-        StateError: it is not there, or damaged.
-    """
-    with errors_translated():
-        row = ledger.connection.execute(_CONTEXT, (run,)).fetchone()
-    if row is None or row[0] != checksum(*row[1:]):
-        raise StateError(f"run {run} is damaged in the ledger", tip="run score again")
-    values: dict[str, Any] = json.loads(row[4])
-    return values

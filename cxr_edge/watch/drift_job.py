@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.errors import InputError
+from cxr_edge.errors import InputError, StateError
 from cxr_edge.ledger.runs import Ledger, read_ledger
-from cxr_edge.ledger.window import context_of, latest_films
+from cxr_edge.ledger.window import latest_films
 from cxr_edge.model.site_profile import Limits, SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report.summary import NightSummary
@@ -61,7 +61,7 @@ def run(job: DriftJob) -> Drift | TooFew:
         if not nights:
             raise InputError("no night has a report yet", tip="run score first")
         latest = [*nights.values()][-1]
-        context = context_of(ledger, latest.run)
+        context = _context_of(ledger, latest.run)
         reference = _reference(job, nights, latest, context)
         films = latest_films(ledger, latest.model_sha256, job.window, reference.run)
     if len(films) < LEAST:
@@ -79,7 +79,15 @@ def limits_of(context: dict[str, Any]) -> Limits:
 def latest_limits(ledger: Ledger) -> Limits:
     """Those of the latest night."""
     nights = history_of(ledger).nights
-    return limits_of(context_of(ledger, nights[-1].run)) if nights else Limits()
+    return limits_of(_context_of(ledger, nights[-1].run)) if nights else Limits()
+
+
+def _context_of(ledger: Ledger, run: str) -> dict[str, Any]:
+    """The context of a night's run; StateError where it is not there, or damaged."""
+    try:
+        return ledger.context(run)
+    except KeyError as error:
+        raise StateError(f"run {run} is damaged in the ledger", tip="run score again") from error
 
 
 def _reference(
