@@ -17,6 +17,7 @@ from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.model.catalog import ModelChoice, bundled_specs, models_dir
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.report import Report, RunContext
+from cxr_edge.report.html import render_html
 from cxr_edge.triage import TriageRow, place, reading_key
 from cxr_edge.types import FoundFile, Predictions, Reason, Result, Status, doubts
 from tests.tiny import tiny_spec
@@ -76,6 +77,11 @@ def report(*results: Result, **fields: Any) -> Report:
     """A report over these results."""
     run = context(**fields)
     return Report(rows(*results, threshold=run.threshold), run)
+
+
+def html_of(made: Report) -> bytes:
+    """The whole page."""
+    return b"".join(render_html(made))
 
 
 def set_value(dotted: str, value: Any) -> Change:

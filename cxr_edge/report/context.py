@@ -124,6 +124,15 @@ def nothing_earlier(sha256: str) -> Sequence[EarlierScore]:
 
 
 @dataclass(frozen=True)
+class _Totals:
+    """Figures over all rows, see `Report`."""
+
+    counts: Counts
+    new: int
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Report:
     """Rows in reading order and the run they come from.
 
@@ -138,20 +147,36 @@ class Report:
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     earlier: Callable[[str], Sequence[EarlierScore]] = nothing_earlier
 
-    @cached_property
+    @property
     def counts(self) -> Counts:
         """Files by status and by band."""
-        return count(self.rows)
+        return self._totals.counts
 
-    @cached_property
+    @property
     def new(self) -> int:
         """Files that the last night with a report did not have."""
-        return sum(row.result.new for row in self.rows)
+        return self._totals.new
 
-    @cached_property
+    @property
     def reasons(self) -> dict[str, int]:
         """Files that may be films and have no score, by reason, the most frequent first."""
-        return dict(Counter(filter(None, map(_reason, self.rows))).most_common())
+        return self._totals.reasons
+
+    @cached_property
+    def _totals(self) -> _Totals:
+        """In one pass: the ledger sorts its rows anew for each."""
+        new, reasons = 0, Counter[str]()
+
+        def seen() -> Iterator[TriageRow]:
+            nonlocal new
+            for row in self.rows:
+                new += row.result.new
+                if reason := _reason(row):
+                    reasons[reason] += 1
+                yield row
+
+        counts = count(seen())
+        return _Totals(counts, new, dict(reasons.most_common()))
 
     @cached_property
     def devices(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ from jinja2 import TemplateNotFound
 from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report.context import Report
 from cxr_edge.report.csv import render_csv
-from cxr_edge.report.html import html_chunks
+from cxr_edge.report.html import render_html
 from cxr_edge.report.run_json import render_run_json
 from cxr_edge.support.atomic import make_folder, sync_folder, write_new
 from cxr_edge.support.locks import lock, opened
@@ -68,7 +68,7 @@ def write_report(report: Report, out: Path) -> None:
     contents: dict[str, Callable[[], Iterable[bytes]]] = {
         "triage.csv": lambda: render_csv(report),
         "run.json": lambda: [render_run_json(report)],
-        "triage.html": lambda: html_chunks(report),
+        "triage.html": lambda: render_html(report),
     }
     write_folder(contents, out)
 

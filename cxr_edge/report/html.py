@@ -104,17 +104,12 @@ class _Rows:
         return [each for each in found if not day or each.acquired[:_DAY] <= day]
 
 
-def render_html(report: Report) -> bytes:
-    """The report page.
+def render_html(report: Report) -> Iterator[bytes]:
+    """The report page, a piece at a time; rows are never held together.
 
     Every value is escaped by Jinja; the policy in the page allows its own style sheet and script,
     by hash, the films inside it, and no request.
     """
-    return b"".join(html_chunks(report))
-
-
-def html_chunks(report: Report) -> Iterator[bytes]:
-    """The page a piece at a time; rows are never held together."""
     context, environment = report.context, page_environment()
     words = texts(context.language)
     style = source(environment, "base.css", "triage.css") + _style(words)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cxr_edge.report.html import render_html
+from tests.factories import html_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
@@ -79,7 +79,7 @@ def watched(chromium: Browser, path: Path, options: dict[str, Any]) -> tuple[Pag
 @pytest.fixture
 def open_page(open_content: Open) -> Open:
     """`open_page(report, viewport=..., ...)`."""
-    return lambda made, **options: open_content(render_html(made), **options)
+    return lambda made, **options: open_content(html_of(made), **options)
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ import pytest
 
 from cxr_edge.report import Report, environment, html
 from cxr_edge.report.environment import compiled_templates, new_environment
-from cxr_edge.report.html import render_html
-from tests.factories import names_in, report, result
+from tests.factories import html_of, names_in, report, result
 from tests.report.pictures import pictured
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,11 +40,11 @@ def refuse(*_: Any, **__: Any) -> NoReturn:
 def test_the_page_is_the_same_and_nothing_is_compiled(
     rows: Report, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = render_html(rows)  # by the environment of all other tests
+    expected = html_of(rows)  # by the environment of all other tests
     made = new_environment()
     monkeypatch.setattr(jinja2.Environment, "compile", refuse)
     monkeypatch.setattr(html, "page_environment", lambda: made)
-    assert render_html(rows) == expected
+    assert html_of(rows) == expected
 
 
 def test_one_module_for_each_template_of_the_report(compiled: Path) -> None:
@@ -138,11 +137,11 @@ def test_a_damaged_module_is_compiled_again(
     content: bytes, compiled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A night's report must not fail for what is only there to save time."""
-    expected = render_html(ROWS)
+    expected = html_of(ROWS)
     for module in compiled.iterdir():
         module.write_bytes(content)
     monkeypatch.setattr(html, "page_environment", new_environment)
-    assert render_html(ROWS) == expected
+    assert html_of(ROWS) == expected
 
 
 def test_damaged_byte_code_is_compiled_again(
@@ -150,9 +149,9 @@ def test_damaged_byte_code_is_compiled_again(
 ) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(html, "page_environment", new_environment)
-    expected = render_html(ROWS)
+    expected = html_of(ROWS)
     written = list((compiled / "__pycache__").iterdir())
     assert written
     for path in written:
         path.write_bytes(path.read_bytes()[:40])
-    assert render_html(ROWS) == expected
+    assert html_of(ROWS) == expected

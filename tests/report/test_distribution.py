@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from cxr_edge.report import Report
 from cxr_edge.report.distribution import FEW, Histogram, Spread, Tally, validation_spreads
-from cxr_edge.report.html import render_html
 from cxr_edge.statistics.measurements import SCORE_BINS, ScoreDistribution
-from tests.factories import context, report, result, rows
+from tests.factories import context, html_of, report, result, rows
 from tests.report.page import Page, words
 from tests.tiny import tiny_spec
 
@@ -85,7 +84,7 @@ def test_twice_as_high_is_four_times_as_many() -> None:
 
 
 def text(made: Report) -> str:
-    return words(Page(render_html(made).decode()).text)
+    return words(Page(html_of(made).decode()).text)
 
 
 def test_the_page_compares() -> None:

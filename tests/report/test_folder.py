@@ -16,9 +16,8 @@ from cxr_edge.errors import InputError, ReportError
 from cxr_edge.report import folder, write_report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.folder import check_target
-from cxr_edge.report.html import render_html
 from cxr_edge.report.run_json import render_run_json
-from tests.factories import names_in, report, result
+from tests.factories import html_of, names_in, report, result
 
 REPORT = report(result("a.png", 0.9), result("b.png", None))
 
@@ -29,7 +28,7 @@ def test_three_files(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
         "triage.csv": b"".join(render_csv(REPORT)),
         "run.json": render_run_json(REPORT),
-        "triage.html": render_html(REPORT),
+        "triage.html": html_of(REPORT),
     }
     assert names_in(tmp_path) == ["report"]
 
@@ -142,7 +141,7 @@ def test_an_interruption_leaves_nothing_new(
     def interrupt(made: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(folder, "html_chunks", interrupt)
+    monkeypatch.setattr(folder, "render_html", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_report(REPORT, tmp_path / "report")
     assert names_in(tmp_path) == (["report"] if existing else [])

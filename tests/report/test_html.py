@@ -13,19 +13,18 @@ from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.preprocess import PREPROCESSING_VERSION
 from cxr_edge.report import Report, entries
 from cxr_edge.report.context import BANNER
-from cxr_edge.report.html import render_html
 from cxr_edge.report.texts import texts
 from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import LANGUAGES, Band, InputWarning, Reason
-from tests.factories import context, report, result
+from tests.factories import context, html_of, report, result
 from tests.report.page import Page, Row, words
 from tests.report.pictures import pictured
 from tests.tiny import tiny_spec
 
 
 def page(made: Report) -> Page:
-    return Page(render_html(made).decode("utf-8"))
+    return Page(html_of(made).decode("utf-8"))
 
 
 def summary(row: Row) -> tuple[str, ...]:
@@ -289,7 +288,7 @@ def test_a_page_with_films_says_what_it_holds(text: str) -> None:
 
 def test_without_thumbnails_no_pixel_is_in_the_page() -> None:
     assert {tag for tag, _ in page(MIXED).tags} & {"image", "img", "picture", "canvas"} == set()
-    assert b"data:image" not in render_html(MIXED)
+    assert b"data:image" not in html_of(MIXED)
 
 
 def test_a_film_that_has_no_score_is_not_shown() -> None:

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 
 from cxr_edge.report import Report, html
 from cxr_edge.report.environment import page_environment
-from cxr_edge.report.html import render_html
 from cxr_edge.support.text import display_name
-from tests.factories import ANY_TEXT, report, result
+from tests.factories import ANY_TEXT, html_of, report, result
 from tests.report.page import Page
 from tests.report.pictures import pictured
 from tests.tiny import tiny_spec
@@ -30,7 +29,7 @@ MIXED = report(
 
 
 def page(made: Report) -> Page:
-    return Page(render_html(made).decode("utf-8"))
+    return Page(html_of(made).decode("utf-8"))
 
 
 # Nothing that loads, links out or sends.
@@ -45,7 +44,7 @@ FOREIGN = re.compile(rb"https?:|//[a-z]|\burl\((?!#)|@import|javascript:|\bon[a-
 
 @pytest.mark.parametrize("made", [MIXED, pictured(MIXED)], ids=["bare", "with films"])
 def test_nothing_refers_to_anything_outside(made: Report) -> None:
-    source = render_html(made)
+    source = html_of(made)
     found = page(made)
     assert {tag.lstrip("/") for tag, _ in found.tags} <= set(TAGS.split())
     targets = [v for _, attributes in found.tags for k, v in attributes if k in ("href", "src")]
@@ -131,4 +130,4 @@ def test_a_variable_that_the_template_misses_is_an_error(monkeypatch: pytest.Mon
     environment = page_environment().overlay(loader=loader)
     monkeypatch.setattr(html, "page_environment", lambda: environment)
     with pytest.raises(jinja2.UndefinedError, match="radiologist"):
-        render_html(MIXED)
+        html_of(MIXED)

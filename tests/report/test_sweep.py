@@ -35,14 +35,14 @@ def test_what_another_run_is_writing_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run gets to its end, and the report that it makes is whole."""
-    real, seen = folder.html_chunks, []
+    real, seen = folder.render_html, []
 
     def meanwhile(made: Any) -> bytes:
         check_target(tmp_path / "other")
         seen.extend(names_in(tmp_path))
         return real(made)
 
-    monkeypatch.setattr(folder, "html_chunks", meanwhile)
+    monkeypatch.setattr(folder, "render_html", meanwhile)
     write_report(report(), tmp_path / "report")
     assert [name.startswith(folder.PARTIAL) for name in seen] == [True]
     assert names_in(tmp_path) == ["report"]

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.report.html import render_html
 from cxr_edge.report.worth import _in_people, worth
 from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import Proportion, predictive_shares
-from tests.factories import context, report, result
+from tests.factories import context, html_of, report, result
 from tests.tiny import tiny_spec
 
 HALF = Proportion.of(50, 100)
@@ -42,7 +41,7 @@ def test_shares_in_people(share: float) -> None:
 def test_nothing_is_said_without_a_prevalence_or_a_measurement() -> None:
     assert worth(context()) is None
     assert worth(context(prevalence=0.1, operating_point="custom", threshold=0.3)) is None
-    text = render_html(report(result(), prevalence=0.1, operating_point="custom")).decode()
+    text = html_of(report(result(), prevalence=0.1, operating_point="custom")).decode()
     assert "nobody can say what a flag is worth" in text
 
 
@@ -57,8 +56,8 @@ def test_films_that_did_not_set_the_threshold_are_believed_first() -> None:
 
 
 def test_the_page_says_it_in_one_line() -> None:
-    text = render_html(report(result(), prevalence=0.1)).decode()
+    text = html_of(report(result(), prevalence=0.1)).decode()
     line = "At a prevalence of 10 % about 3 of 10 flagged films show pneumonia, "
     assert f"{line}and 1 of 100 of the others." in text
     assert "sensitivity 0.900 and specificity 0.800 on " in text
-    assert "prevalence" not in render_html(report(result())).decode()
+    assert "prevalence" not in html_of(report(result())).decode()
