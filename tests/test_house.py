@@ -99,7 +99,7 @@ def test_the_runtime_depends_on_what_the_design_allows_only() -> None:
     config.read(ROOT / "setup.cfg")
     needs = config["options"]["install_requires"].split()
     names = {re.split(r"[<>=]", need)[0] for need in needs}
-    decoders = {"pyjpegls", "pylibjpeg-openjpeg", "python-gdcm"}  # what pydicom leaves to others
+    decoders = {"pyjpegls", "python-gdcm"}  # what pydicom leaves to others
     assert names == {"numpy", "pillow", "pydicom", "click", "rich", "jinja2", "msgspec"} | decoders
 
 

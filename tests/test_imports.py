@@ -31,7 +31,7 @@ HEAVY = {
     "cxr_training",
     "cxr_export",
 }
-DICOM = {"pydicom", "gdcm", "_gdcm", "openjpeg", "jpeg_ls"}
+DICOM = {"pydicom", "gdcm", "_gdcm", "jpeg_ls"}
 BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}

@@ -27,7 +27,7 @@ _LIMITS = {
     resource.RLIMIT_NPROC: 0,
 }
 # Packages that decoding may import when a film needs them.
-_PACKAGES = ("numpy", "PIL", "msgspec", "pydicom", "gdcm", "openjpeg", "jpeg_ls")
+_PACKAGES = ("numpy", "PIL", "msgspec", "pydicom", "gdcm", "jpeg_ls")
 _SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _FIRST_DESCRIPTOR = 3  # behind the standard streams, which lead nowhere
 _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # prctl(2)

@@ -10,9 +10,9 @@ from cxr_edge.types import DecodedImage, Reason
 
 __all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag"]
 
-DECODING_VERSION = 4  # raised when decoding changes a pixel
+DECODING_VERSION = 5  # raised when decoding changes a pixel
 
-_DECODERS = ("pillow", "pydicom", "python-gdcm", "pylibjpeg-openjpeg", "pyjpegls")
+_DECODERS = ("pillow", "pydicom", "python-gdcm", "pyjpegls")
 
 
 def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0) -> DecodedImage:
@@ -22,8 +22,8 @@ def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0
         data: the whole file.
         name: its name; only a wrong extension is read from it.
         fields: of a header that says whom the film is of, see `types.IDENTITY_FIELDS`.
-        at_least: pixels that suffice on the shorter side, so that a JPEG may be decoded at a half,
-            a quarter or an eighth; 0 for all there are.
+        at_least: pixels that suffice on the shorter side, so that a JPEG or DICOM may be
+            decoded at a half, a quarter or an eighth; 0 for all there are.
 
     Raises:
         ImageError: with the reason, for anything that cannot be turned into grey levels safely.
@@ -33,7 +33,7 @@ def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0
     if is_dicom(data):  # first: the 128 bytes before it may pose as something else
         from cxr_edge.images import dicom
 
-        return dicom.read(data, name, fields)
+        return dicom.read(data, name, fields, at_least)
     from cxr_edge.images import raster
 
     for signature, read in raster.SIGNATURES.items():

@@ -18,6 +18,7 @@ from cxr_edge.images import (
     dicom_header,
     dicom_identity,
     dicom_orientation,
+    dicom_reduction,
     dicom_study,
 )
 from cxr_edge.images.dicom_header import Header
@@ -27,20 +28,21 @@ _EXTENSIONS = {"", ".dcm", ".dicom", ".dic", ".ima"}
 _EXECUTABLE = (b"MZ", b"\x7fELF")
 
 
-def read(data: bytes, name: str, fields: Sequence[str] = ()) -> DecodedImage:
+def read(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0) -> DecodedImage:
     """Decode one DICOM file.
 
     Args:
         data: the whole file.
         name: its name; only a wrong extension is read from it.
         fields: of `types.IDENTITY_FIELDS`, or DICOM keywords.
+        at_least: pixels that suffice on the shorter side; 0 for all there are.
 
     Raises:
         ImageError: with the reason; its detail never quotes a value of the patient's.
         ImportError: a decoder cannot be loaded, which is the machine's fault and not the file's.
     """
     try:
-        return _read(data, name, fields)
+        return _read(data, name, fields, at_least)
     except (ImageError, ImportError):
         raise
     # `from None`: the messages of pydicom and of the codecs quote values.
@@ -54,15 +56,19 @@ def read(data: bytes, name: str, fields: Sequence[str] = ()) -> DecodedImage:
         raise ImageError(Reason.CORRUPT, type(error).__name__) from None
 
 
-def _read(data: bytes, name: str, fields: Sequence[str]) -> DecodedImage:
+def _read(data: bytes, name: str, fields: Sequence[str], at_least: int) -> DecodedImage:
     asked = dicom_identity.keywords(fields) if fields else ()
     header = dicom_header.read_header(data, asked)
     orientation = dicom_orientation.orientation(header.dataset)
     study = dicom_study.study(header.dataset, orientation.views)
     image = dicom_header.check_image(header, study.modality)
     ways = dicom_grey.displays(header.dataset, image)
-    samples = dicom_frame.samples(data, header, image)
-    pixels, shown = dicom_grey.shown(ways, samples.words)
+    # What an orientation turns would lie at another corner of the reduced film.
+    may_be_reduced = orientation.is_usual and all(way.is_monotone for way in ways)
+    by = dicom_reduction.reduction(image, at_least) if may_be_reduced else 1
+    samples = dicom_frame.samples(data, header, image, by)
+    words = dicom_reduction.reduced(samples.words, image, by // samples.reduction)
+    pixels, shown = dicom_grey.shown(ways, words)
     warnings = {
         *_warnings(data, name, header, study.modality),
         *dicom_header.oddities(header, study.modality, image),
@@ -74,7 +80,8 @@ def _read(data: bytes, name: str, fields: Sequence[str]) -> DecodedImage:
     ordered = tuple(warning for warning in InputWarning if warning in warnings)
     upright = pixels if orientation.is_usual else orientation.upright(pixels)
     whose = dicom_identity.identity(header.dataset, fields)
-    return DecodedImage(upright, "DICOM", ordered, study, identity=whose)
+    stored = (image.rows, image.columns) if by > 1 else None
+    return DecodedImage(upright, "DICOM", ordered, study, by, stored, whose)
 
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:

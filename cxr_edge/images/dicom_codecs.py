@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images.jpeg import end_of_image
@@ -24,14 +25,12 @@ from cxr_edge.types import Reason
 
 Words = NDArray[np.unsignedinteger[Any]]
 
-_END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
+END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 _START_OF_SCAN = b"\xff\xda"
 _LOSSY_FRAME = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
 _START_OF_FRAME = _LOSSY_FRAME | {0xC3, 0xF7}  # lossless, JPEG-LS
 # Tables, restart interval, JPEG-LS parameters, applications, comment.
 _SEGMENTS = _START_OF_FRAME | {0xC4, 0xDB, 0xDD, 0xF8, *range(0xE0, 0xF0), 0xFE}
-_SIZ = b"\xff\x4f\xff\x51"
-_START_OF_TILE = b"\xff\x90"
 _RLE_HEADER = 64
 # GDCM tries its 16-bit decoder first, then decodes correctly (python-gdcm issue 35).
 _NO_COMPLAINT = b"Unsupported JPEG data precision 12\n"
@@ -59,7 +58,7 @@ class ImagePixel:
 
 
 @dataclass(frozen=True)
-class _CodeStream:
+class CodeStream:
     """Facts from a code stream's own header; JPEG and JPEG-LS say nothing of a sign."""
 
     rows: int
@@ -77,7 +76,7 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
     import gdcm
 
     stream = _without_surplus(stream)
-    precision = _checked(_jpeg_frame(stream), stream, image)
+    precision = checked(_jpeg_frame(stream), stream, image)
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
     fragments = gdcm.SequenceOfFragments.New()
@@ -102,7 +101,7 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
         raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
     # GDCM's wrapper gives out bytes as a string.
     decoded = text.encode("utf-8", "surrogateescape")
-    return _words(decoded, precision, image, is_lossy=is_lossy)
+    return words_of(decoded, precision, image, is_lossy=is_lossy)
 
 
 def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
@@ -110,22 +109,10 @@ def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words
     import jpeg_ls
 
     stream = _without_surplus(stream)
-    precision = _checked(_jpeg_frame(stream), stream, image)
+    precision = checked(_jpeg_frame(stream), stream, image)
     with _heeding_complaints():
         decoded, _ = jpeg_ls.decode_pixel_data(stream)
-    return _words(decoded, precision, image, is_lossy=is_lossy)
-
-
-def openjpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
-    """JPEG 2000 and High-Throughput JPEG 2000 through OpenJPEG."""
-    from openjpeg.utils import decode_pixel_data
-
-    stream = _up_to_end(stream)
-    precision = _checked(_jpeg2000_frame(stream), stream, image)
-    _check_tiles(stream)
-    with _heeding_complaints():
-        decoded = decode_pixel_data(stream, version=2)
-    return _words(bytearray(decoded), precision, image, is_lossy=is_lossy)
+    return words_of(decoded, precision, image, is_lossy=is_lossy)
 
 
 def rle(stream: bytes, image: ImagePixel) -> Words:
@@ -140,36 +127,42 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
         raise ImageError(Reason.CORRUPT, "RLE header")
     planes = np.empty((size, count), np.uint8)
     for plane, (start, end) in enumerate(itertools.pairwise(offsets)):
-        planes[:, plane] = _unpack_bits(stream[start:end], len(planes))
+        planes[:, plane] = _unpack_bits(stream[start:end], size)
     return planes.view(f">u{image.bits_allocated // 8}")
 
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
-    """So many bytes of a segment, which then is at its end but for padding."""
-    unpacked, position, nothings = bytearray(), 0, 0
-    while len(unpacked) < size and position < len(segment):
+    """So many bytes of a segment, which then is at its end but for padding.
+
+    Walked through first: Pillow's decoder stops where it has enough, in the middle of a run too.
+    """
+    unpacked, position, nothings = 0, 0, 0
+    length = len(segment)
+    while unpacked < size and position < length:
         control = segment[position]
         if control < 128:
-            unpacked += segment[position + 1 : position + 2 + control]
+            unpacked += control + 1
             position += 2 + control
-        else:  # 128 means nothing
-            unpacked += segment[position + 1 : position + 2] * ((257 - control) % 129)
-            position += 1 if control == 128 else 2
-            nothings += control == 128
+        elif control > 128:
+            unpacked += 257 - control
+            position += 2
+        else:  # nothing
+            position += 1
+            nothings += 1
             if nothings > MAX_PARTS:
                 raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
-    if len(unpacked) != size or segment[position:].strip(b"\0\x80"):
+    if unpacked != size or position > length or segment[position:].strip(b"\0\x80"):
         raise ImageError(Reason.CORRUPT, "an RLE segment of another size than the header")
-    return np.frombuffer(unpacked, np.uint8)
+    return np.asarray(Image.frombytes("L", (size, 1), segment, "packbits", "L"))[0]
 
 
-def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
+def checked(frame: CodeStream, stream: bytes, image: ImagePixel) -> int:
     """Bits of precision of a code stream that is whole and of the size that the header states.
 
     Often they are those allocated, not those stored. Signed samples of any other precision would
     need their sign extended, and what the writer meant is not known.
     """
-    if not _has_end(stream):
+    if not has_end(stream):
         raise ImageError(Reason.TRUNCATED, "no end marker")
     if (frame.rows, frame.columns, frame.components) != (image.rows, image.columns, image.samples):
         raise ImageError(Reason.CORRUPT, "the code stream has another size than the header")
@@ -185,23 +178,17 @@ def _checked(frame: _CodeStream, stream: bytes, image: ImagePixel) -> int:
     return frame.precision
 
 
-def _has_end(stream: bytes) -> bool:
+def has_end(stream: bytes) -> bool:
     """Whether a stream ends in its end marker, padded to an even length."""
-    return stream[-16:].rstrip(b"\0\xff").endswith(_END)
+    return stream[-16:].rstrip(b"\0\xff").endswith(END)
 
 
 def _without_surplus(stream: bytes) -> bytes:
     """A JPEG without what a maker put behind its end."""
-    return stream if _has_end(stream) else stream[: end_of_image(stream) or None]
+    return stream if has_end(stream) else stream[: end_of_image(stream) or None]
 
 
-def _up_to_end(stream: bytes) -> bytes:
-    """The same of JPEG 2000, whose packets hold no marker (ITU-T T.800 B.10.1)."""
-    end = stream.rfind(_END)
-    return stream if end < 0 or _has_end(stream) else stream[: end + len(_END)]
-
-
-def _jpeg_frame(stream: bytes) -> _CodeStream:
+def _jpeg_frame(stream: bytes) -> CodeStream:
     """The frame header of JPEG (ITU-T T.81 B.2.2) or JPEG-LS (ITU-T T.87 C.2.2).
 
     Anything but well-formed segments up to the first scan is refused: GDCM would end the process.
@@ -217,7 +204,7 @@ def _jpeg_frame(stream: bytes) -> _CodeStream:
             raise ImageError(Reason.CORRUPT, "JPEG header")
         if marker in _START_OF_FRAME:
             precision, rows, columns, count = struct.unpack_from(">BHHB", stream, position + 4)
-            frame = _CodeStream(rows, columns, count, precision)
+            frame = CodeStream(rows, columns, count, precision)
             if marker in _LOSSY_FRAME and precision not in (8, 12):  # GDCM writes 16, and errs
                 raise ImageError(Reason.PIXEL_TYPE, f"lossy JPEG of {precision} bits")
         position += 2 + length
@@ -226,35 +213,7 @@ def _jpeg_frame(stream: bytes) -> _CodeStream:
     return frame
 
 
-def _jpeg2000_frame(stream: bytes) -> _CodeStream:
-    """The SIZ segment (ITU-T T.800 A.5.1) of a bare code stream."""
-    if not stream.startswith(_SIZ):
-        raise ImageError(Reason.CORRUPT, "not a JPEG 2000 code stream")
-    right, bottom, left, top = struct.unpack_from(">4L", stream, 8)
-    components, depth = struct.unpack_from(">HB", stream, 40)
-    signed = bool(depth & 0x80)
-    return _CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1, signed)
-
-
-def _check_tiles(stream: bytes) -> None:
-    """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black."""
-    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
-    tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
-    position, present, parts = 2, set(), 0
-    while stream[position : position + 2] != _START_OF_TILE:
-        position += 2 + struct.unpack_from(">H", stream, position + 2)[0]
-    while stream[position : position + 2] == _START_OF_TILE:
-        tile, length = struct.unpack_from(">HL", stream, position + 4)
-        present.add(tile)
-        position += length or len(stream)  # 0: the last one, up to the end
-        parts += 1
-        if parts > MAX_PARTS:
-            raise ImageError(Reason.TOO_LARGE, f"JPEG 2000 of more than {MAX_PARTS} parts")
-    if len(present) != tiles:
-        raise ImageError(Reason.TRUNCATED, f"{tiles - len(present)} tiles are missing")
-
-
-def _words(
+def words_of(
     decoded: bytes | bytearray, precision: int, image: ImagePixel, *, is_lossy: bool
 ) -> Words:
     """Flat samples, none of them outside what the header says is stored.

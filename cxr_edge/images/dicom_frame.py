@@ -31,30 +31,43 @@ class Samples:
     Attributes:
         words: unsigned [rows, columns], unused bits and all.
         warnings: what reading it noticed.
+        reduction: how many samples of the film, each way, became one of these.
     """
 
     words: Words
     warnings: tuple[InputWarning, ...] = ()
+    reduction: int = 1
 
 
-def samples(data: bytes, header: Header, image: ImagePixel) -> Samples:
+def samples(data: bytes, header: Header, image: ImagePixel, reduction: int = 1) -> Samples:
     """Read the stored samples.
+
+    Args:
+        data: the whole file.
+        header: its facts.
+        image: those of its pixels.
+        reduction: how many samples, each way, may become one; the damage in what is left out may
+            not be seen.
 
     Raises:
         ImageError: cut off, damaged, coloured, or more than one frame.
     """
-    if header.syntax.decode is None:
+    syntax, by = header.syntax, 1
+    if syntax.decode is None:
         return _native(data, header, image)
     if header.pixels_length != UNDEFINED_LENGTH:
         raise ImageError(Reason.CORRUPT, "compressed pixels that are not encapsulated")
     frame, odd = _frame(data, header.pixels_at)
     if frame.startswith(_JP2):  # the code stream in a file of its own
         frame, odd = frame[max(frame.find(_CODE_STREAM_STARTS[1]), 0) :], True
-    words = header.syntax.decode(frame, image)
+    if syntax.decode_reduced is not None and reduction > 1:
+        words, by = syntax.decode_reduced(frame, image, reduction)
+    else:
+        words = syntax.decode(frame, image)
     if image.samples > 1:
         words = _grey(words, image, may_be_ybr=True)
-    words = words.reshape(image.rows, image.columns)
-    return Samples(words, (InputWarning.NONCONFORMING,) if odd else ())
+    words = words.reshape(-(-image.rows // by), -(-image.columns // by))
+    return Samples(words, (InputWarning.NONCONFORMING,) if odd else (), by)
 
 
 def _grey(words: Words, image: ImagePixel, *, may_be_ybr: bool) -> Words:

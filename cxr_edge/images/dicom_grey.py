@@ -41,10 +41,13 @@ class Display:
         greys: uint8 [2 ** bits allocated], the grey level of every word that a sample can be.
         is_windowed: whether the file says which values to show: in 8 bits all of them, above that
             by a VOI LUT or window that makes use of the greys.
+        is_monotone: whether greys go up, or down, with the stored values all the way; the mean of
+            some samples then stands for them.
     """
 
     greys: NDArray[np.uint8]
     is_windowed: bool
+    is_monotone: bool
 
 
 def displays(dataset: Dataset, image: ImagePixel) -> list[Display]:
@@ -110,7 +113,16 @@ def _display(
     if not contrast > 0:  # NaN as well
         raise ImageError(Reason.VOI_UNSUPPORTED, "every sample would be the same grey")
     greys = np.floor((1 - fractions if inverse else fractions) * 255 + 0.5).astype(np.uint8)
-    return Display(_of_words(image, greys), is_windowed and contrast >= _CONTRAST)
+    return Display(
+        _of_words(image, greys), is_windowed and contrast >= _CONTRAST, _is_monotone(image, greys)
+    )
+
+
+def _is_monotone(image: ImagePixel, greys: NDArray[np.uint8]) -> bool:
+    """The same way from the lowest stored value to the highest; the negative ones come last."""
+    ordered = np.roll(greys, len(greys) // 2) if image.is_signed else greys
+    up, down = ordered[1:] >= ordered[:-1], ordered[1:] <= ordered[:-1]
+    return bool(up.all() or down.all())
 
 
 def _of_words(image: ImagePixel, greys: NDArray[np.uint8]) -> NDArray[np.uint8]:

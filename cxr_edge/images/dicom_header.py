@@ -107,6 +107,7 @@ class _Bounded(io.BytesIO):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
+        self.size = len(data)  # asking for the buffer would copy it
         self._reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
@@ -120,12 +121,12 @@ class _Bounded(io.BytesIO):
 class _UpTo:
     """Ends pydicom's reading where the pixels begin, and remembers that place."""
 
-    def __init__(self, file: io.BytesIO, first: int, end: int) -> None:
+    def __init__(self, file: _Bounded, first: int, end: int) -> None:
         self.found: tuple[int, str, int, int] | None = None
         self.is_odd = False
         self._file = file
         self._first, self._end = first, end
-        self._size = len(file.getbuffer())
+        self._size = file.size
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
         position = self._file.tell()

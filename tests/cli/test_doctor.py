@@ -23,7 +23,6 @@ HEAD = re.compile(
     r"pillow [\d.]+\n"
     r"pydicom [\d.]+\n"
     r"python-gdcm [\d.]+\n"
-    r"pylibjpeg-openjpeg [\d.]+\n"
     r"pyjpegls [\d.]+\n"
     r"numpy [\d.]+\n"
     r"onnxruntime (\S+|not installed)\n"

@@ -65,7 +65,6 @@ def no_descriptors() -> Iterator[None]:
 SYNTAXES = {
     "JPEG": dicoms.JPEG_LOSSLESS_SV1,
     "JPEG-LS": dicoms.JPEG_LS,
-    "JPEG 2000": dicoms.J2K_LOSSLESS,
 }
 PACKED = {name: film(syntax=syntax) for name, syntax in SYNTAXES.items()}
 

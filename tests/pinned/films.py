@@ -194,7 +194,10 @@ def _dicoms() -> dict[str, File]:
     }
     tagged = IntakeSettings(50, _ANYONE, identity_fields=("AccessionNumber",))
     signed = film(levels_of(12, signed=True))
+    large = scene(801, 1001).astype(np.uint16) * 16
     return {
+        "dicom of twice the pixels": File(film(large)),
+        "dicom JPEG 2000 of twice the pixels": File(film(large, syntax=dicoms.J2K_LOSSLESS)),
         **{f"dicom {name}": File(film(syntax=syntax)) for name, syntax in lossless.items()},
         **{f"dicom {name}": File(film(**elements)) for name, elements in _GREY.items()},
         "dicom signed": File(signed),

@@ -1,0 +1,164 @@
+"""JPEG 2000 and High-Throughput JPEG 2000 through the OpenJPEG that comes with Pillow.
+
+Such a code stream holds the film several times, each half as wide and high as the next. A network
+needs few pixels: what is finer than they are is left undecoded, which is most of the work.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import ImageFile
+
+from cxr_edge.errors import ImageError
+from cxr_edge.images.dicom_codecs import (
+    END,
+    CodeStream,
+    ImagePixel,
+    Words,
+    checked,
+    has_end,
+    words_of,
+)
+from cxr_edge.images.tail import MAX_PARTS
+from cxr_edge.types import Reason
+
+_SIZ = b"\xff\x4f\xff\x51"
+_START_OF_TILE, _START_OF_DATA = b"\xff\x90", b"\xff\x93"
+_CODING_STYLE = b"\xff\x52"
+_OF_A_COMPONENT = b"\xff\x53"
+_TILE_HEADER = 12  # bytes, its marker with them
+
+
+class _CodeStreamFile(ImageFile.ImageFile):
+    """A bare code stream to Pillow, whose own plugin errs in the size of some reduced films.
+
+    It rounds a half down that the standard rounds up (ITU-T T.800 B.5).
+    """
+
+    format = "JPEG2000"
+
+    def __init__(self, stream: bytes, frame: CodeStream, halvings: int) -> None:
+        self._frame, self._halvings = frame, halvings
+        super().__init__(io.BytesIO(stream))
+
+    def _open(self) -> None:
+        shrunk = 2**self._halvings
+        self._size = (-(-self._frame.columns // shrunk), -(-self._frame.rows // shrunk))
+        self._mode = "RGB" if self._frame.components == 3 else self._grey_mode()
+        all_layers, no_file, no_length = 0, -1, -1
+        arguments = ("j2k", self._halvings, all_layers, no_file, no_length)
+        self.tile = [ImageFile._Tile("jpeg2k", (0, 0, *self._size), 0, arguments)]
+
+    def _grey_mode(self) -> str:
+        return "L" if self._frame.precision <= 8 else "I;16"
+
+
+def openjpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
+    """All samples of the film."""
+    words, _ = openjpeg_reduced(stream, image, 1, is_lossy=is_lossy)
+    return words
+
+
+def openjpeg_reduced(
+    stream: bytes, image: ImagePixel, reduction: int, *, is_lossy: bool = False
+) -> tuple[Words, int]:
+    """The film as the stream has it at a half, a quarter or an eighth.
+
+    Damage in what is finer than that is not seen, as far as marker and lengths are right.
+
+    Args:
+        stream: the frame.
+        image: the header's facts.
+        reduction: how many pixels, each way, may become one; a power of two.
+        is_lossy: whether samples may swing over.
+
+    Returns:
+        flat samples, and by how much they are reduced, which may be less.
+    """
+    stream = _up_to_end(stream)
+    frame = _frame(stream)
+    precision = checked(frame, stream, image)
+    halvings = min(reduction.bit_length() - 1, _halvings(stream))
+    with _CodeStreamFile(stream, frame, halvings) as film:
+        film.load()
+        samples = np.asarray(film)
+    words = _as_stored(samples.ravel(), frame)
+    return words_of(words, precision, image, is_lossy=is_lossy), 2**halvings
+
+
+def _as_stored(samples: Words, frame: CodeStream) -> Words:
+    """Undo what Pillow does: it fills 8 or 16 bits from above, and counts from the lowest.
+
+    Of colours it keeps eight bits, which is what a page has of them.
+    """
+    surplus = 8 * samples.itemsize - frame.precision
+    if surplus < 0:
+        words = samples.astype("<u2") << np.uint16(-surplus)
+    else:
+        words = samples >> samples.dtype.type(surplus)
+    if frame.is_signed:
+        words = words - words.dtype.type(2 ** (frame.precision - 1))
+    return words
+
+
+def _up_to_end(stream: bytes) -> bytes:
+    """A stream without what a maker put behind its end; packets hold no marker (B.10.1)."""
+    end = stream.rfind(END)
+    return stream if end < 0 or has_end(stream) else stream[: end + len(END)]
+
+
+def _frame(stream: bytes) -> CodeStream:
+    """The SIZ segment (ITU-T T.800 A.5.1) of a bare code stream."""
+    if not stream.startswith(_SIZ):
+        raise ImageError(Reason.CORRUPT, "not a JPEG 2000 code stream")
+    right, bottom, left, top = struct.unpack_from(">4L", stream, 8)
+    components, depth = struct.unpack_from(">HB", stream, 40)
+    steps = stream[42 : 42 + 3 * components]
+    if steps[1::3].strip(b"\1") or steps[2::3].strip(b"\1"):
+        raise ImageError(Reason.CORRUPT, "components of several sizes")
+    signed = bool(depth & 0x80)
+    return CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1, signed)
+
+
+def _halvings(stream: bytes) -> int:
+    """By how often all of the film can be halved, after a look at all of its tiles."""
+    first, halvings = _main_header(stream)
+    is_usual = _check_tiles(stream, first) and struct.unpack_from(">2L", stream, 16) == (0, 0)
+    return halvings if is_usual else 0
+
+
+def _main_header(stream: bytes) -> tuple[int, int]:
+    """Where the first tile begins, and how often a tile is halved if it does not say otherwise."""
+    position, halvings, is_usual = 2, 0, True
+    while (marker := stream[position : position + 2]) != _START_OF_TILE:
+        if marker == _CODING_STYLE:
+            halvings = stream[position + 9]
+        is_usual &= marker != _OF_A_COMPONENT
+        position += 2 + struct.unpack_from(">H", stream, position + 2)[0]
+    return position, halvings if is_usual else 0
+
+
+def _check_tiles(stream: bytes, position: int) -> bool:
+    """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black.
+
+    Returns:
+        whether none says anything of its own.
+    """
+    right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
+    tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
+    present, parts, is_usual = set(), 0, True
+    while stream[position : position + 2] == _START_OF_TILE:
+        tile, length = struct.unpack_from(">HL", stream, position + 4)
+        present.add(tile)
+        behind = position + _TILE_HEADER
+        is_usual &= stream[behind : behind + 2] == _START_OF_DATA
+        position += length or len(stream)  # 0: the last one, up to the end
+        parts += 1
+        if parts > MAX_PARTS:
+            raise ImageError(Reason.TOO_LARGE, f"JPEG 2000 of more than {MAX_PARTS} parts")
+    if len(present) != tiles:
+        raise ImageError(Reason.TRUNCATED, f"{tiles - len(present)} tiles are missing")
+    return is_usual
