@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
+from cxr_edge.engines.provenance import settings_hash, versions
 from cxr_edge.errors import CxrEdgeError, InputError, ReportError
 from cxr_edge.images import is_id_tag
 from cxr_edge.intake.ahead import ahead, wait_for
@@ -34,7 +35,6 @@ from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import Counts

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
+from cxr_edge.engines.forward_passes import Networks
+from cxr_edge.engines.local import Local
+from cxr_edge.engines.protocol import Engine
 from cxr_edge.errors import RunInterruptedError
 from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.prepared import IntakeSettings
@@ -17,8 +20,7 @@ from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import FellBack, default_batch_size, passes_at_once
 from cxr_edge.runtime.scope import ScopeGate
-from cxr_edge.scoring.forward_passes import Networks
-from cxr_edge.scoring.observer import Observer, StopRequest
+from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.page_films import illustrate
 from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.support.cores import usable_cores
@@ -73,16 +75,19 @@ class Pipeline:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
         """
         self._note_many_workers()
-        with self._decoding(view=False) as (stop, workers):
+        with self.observer.stop_request() as stop, self._engine() as engine:
             with self.observer.progress(total) as progress:
-                networks, fields = Networks(self.runner, self.scope), self.work.identity_fields
-                scorer = Scorer(
-                    *(networks, workers, run, settle, *self._batches(), stop, progress, fields)
-                )
+                fields = self.work.identity_fields
+                scorer = Scorer(engine, run, settle, stop, progress, fields)
                 complete = scorer.score(ahead(files, stop))
             if not complete:
                 raise RunInterruptedError(stop.signal_number, progress.done)
             return progress.known
+
+    @contextmanager
+    def _engine(self) -> Iterator[Engine]:
+        with self._workers(self._settings()) as workers:
+            yield Local(Networks(self.runner, self.scope), workers, *self._batches())
 
     def _note_many_workers(self) -> None:
         """They are started as asked: where reading waits for a share, more than cores do help."""
@@ -104,23 +109,20 @@ class Pipeline:
             DeviceError: the network fails.
             RunInterruptedError: a signal asked to stop.
         """
-        with self._decoding(view=True) as (stop, workers):
+        settings = self._settings(view=True)
+        with self.observer.stop_request() as stop, self._workers(settings) as workers:
             pictures = illustrate(films, workers, self.runner, stop)
             if stop():
                 raise RunInterruptedError(stop.signal_number)
             return pictures
 
-    @contextmanager
-    def _decoding(self, *, view: bool) -> Iterator[tuple[StopRequest, Workers]]:
+    def _settings(self, *, view: bool = False) -> IntakeSettings:
         scope_size = self.scope.size if self.scope and not view else 0
         fields = self.work.identity_fields
-        settings = IntakeSettings.of(self.choice.spec, fields, view=view, scope_size=scope_size)
-        count = self.work.workers or usable_cores()
-        with (
-            self.observer.stop_request() as stop,
-            Workers(count, settings, self.decoders) as workers,
-        ):
-            yield stop, workers
+        return IntakeSettings.of(self.choice.spec, fields, view=view, scope_size=scope_size)
+
+    def _workers(self, settings: IntakeSettings) -> Workers:
+        return Workers(self.work.workers or usable_cores(), settings, self.decoders)
 
 
 def telling_of_cpu(observer: Observer) -> FellBack:
