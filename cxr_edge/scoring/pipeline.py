@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
+from cxr_edge.engines.chunks import Distributed
 from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.engines.local import Local
 from cxr_edge.engines.protocol import Engine
+from cxr_edge.engines.worker import FILMS_PER_PASS, GateKit, Kit, Provenance
 from cxr_edge.errors import RunInterruptedError
 from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.prepared import IntakeSettings
@@ -35,11 +37,14 @@ class Work:
         workers: decoder processes; None for as many as there are cores.
         batch_size: films in the network at once; None for as many as suit the device.
         identity_fields: of headers, which say whom films are of; none unless asked for.
+        on_cluster: whether the Ray cluster that was joined reads and scores; `workers` are then
+            for each of its cores.
     """
 
     workers: int | None = None
     batch_size: int | None = None
     identity_fields: tuple[str, ...] = ()
+    on_cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Pipeline:
 
     Attributes:
         scope: the gate beside the classifier, where one ships.
+        content: the classifier's file, which a cluster is sent.
     """
 
     choice: ModelChoice
@@ -56,6 +62,7 @@ class Pipeline:
     observer: Observer
     decoders: Decoders | None = None
     scope: ScopeGate | None = None
+    content: bytes = b""
 
     def score(
         self, files: Iterable[FoundFile], run: Run, settle: SettleRule, total: int | None
@@ -74,20 +81,49 @@ class Pipeline:
         Raises:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
         """
-        self._note_many_workers()
         with self.observer.stop_request() as stop, self._engine() as engine:
             with self.observer.progress(total) as progress:
                 fields = self.work.identity_fields
                 scorer = Scorer(engine, run, settle, stop, progress, fields)
                 complete = scorer.score(ahead(files, stop))
-            if not complete:
-                raise RunInterruptedError(stop.signal_number, progress.done)
-            return progress.known
+        if not complete:
+            raise RunInterruptedError(stop.signal_number, progress.done)
+        return progress.known
+
+    def _engine(self) -> AbstractContextManager[Engine]:
+        return self._cluster() if self.work.on_cluster else self._this_machine()
 
     @contextmanager
-    def _engine(self) -> Iterator[Engine]:
+    def _this_machine(self) -> Iterator[Engine]:
+        self._note_many_workers()
         with self._workers(self._settings()) as workers:
             yield Local(Networks(self.runner, self.scope), workers, *self._batches())
+
+    @contextmanager
+    def _cluster(self) -> Iterator[Engine]:
+        from cxr_edge.engines.ray import RayPool
+
+        networks = Networks(self.runner, self.scope)
+        provenance = Provenance.of(self.choice, networks)
+        with RayPool(self._kit(), provenance, self.observer.warn) as pool:
+            engine = Distributed(pool)
+            yield engine
+            for line in (*pool.lines(), f"{engine.twice} films were handed out twice"):
+                self.observer.note(line)
+        if self.decoders is not None:
+            self.decoders.sandbox = pool.sandbox
+
+    def _kit(self) -> Kit:
+        """What a worker of a cluster gets; its device is the one that this machine began on."""
+        return Kit(
+            choice=self.choice,
+            content=self.content,
+            device=self.runner.device,
+            settings=self._settings(),
+            decoders=self.work.workers or 1,
+            films_per_pass=self.work.batch_size or FILMS_PER_PASS,
+            gate=self.scope and GateKit.of(self.scope),
+        )
 
     def _note_many_workers(self) -> None:
         """They are started as asked: where reading waits for a share, more than cores do help."""
