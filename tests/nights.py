@@ -84,4 +84,8 @@ class Night:
         plain = Scorer(engine, recorded, SettleRule(0), stop=lambda: False, progress=self.told)
         found = discover([files]) if isinstance(files, Path) else files
         self.complete = replace(plain, **scorer).score(found)
-        return sorted(recorded.results(reading_key(0.5)), key=lambda each: each.path)
+        return self.rows()
+
+    def rows(self) -> list[Result]:
+        """Those of the last run, by name."""
+        return sorted(self.runs[-1].results(reading_key(0.5)), key=lambda each: each.path)

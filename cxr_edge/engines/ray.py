@@ -11,9 +11,11 @@ import contextlib
 import hashlib
 import os
 import pickle
+import re
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ _PIECE_BYTES = 90_000  # Ray keeps what is larger than 100 kB in the object stor
 _CHUNKS_PER_WORKER = 2  # one that is scored, one that waits: nobody waits for the network
 _SECONDS_BETWEEN_LOOKS = 5.0  # for nodes that came
 _STARTS_TRIED = 3
+_SECONDS_TO_ANSWER = 10.0
+_HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[^/:]+):(?P<port>\d{1,5})")
 _CONTROL = "control"  # what is called in it does not wait for a chunk
 
 Warn = Callable[[str, str], None]
@@ -51,7 +55,9 @@ def joined(address: str) -> Iterator[None]:
         InputError: there is none at this address, or it refuses.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    _check_answers(address)
     with contextlib.ExitStack() as stack:
         if address == LOCAL:
             options |= _local_options(stack)
@@ -62,6 +68,17 @@ def joined(address: str) -> Iterator[None]:
             except Exception as error:  # plain ones, of many kinds
                 raise _refused(address, error) from error
         yield
+
+
+def _check_answers(address: str) -> None:
+    """Look whether somebody listens there: Ray would wait for minutes."""
+    match = _HOST_AND_PORT.fullmatch(address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match["host"], int(match["port"])), _SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise _refused(address, error) from error
 
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:

@@ -81,11 +81,14 @@ class Pipeline:
         Raises:
             RunInterruptedError: a signal asked to stop; what is scored is recorded.
         """
-        with self.observer.stop_request() as stop, self._engine() as engine:
-            with self.observer.progress(total) as progress:
-                fields = self.work.identity_fields
-                scorer = Scorer(engine, run, settle, stop, progress, fields)
-                complete = scorer.score(ahead(files, stop))
+        with (
+            self.observer.stop_request() as stop,
+            self._engine() as engine,
+            self.observer.progress(total) as progress,
+        ):
+            fields = self.work.identity_fields
+            scorer = Scorer(engine, run, settle, stop, progress, fields)
+            complete = scorer.score(ahead(files, stop))
         if not complete:
             raise RunInterruptedError(stop.signal_number, progress.done)
         return progress.known

@@ -1,4 +1,4 @@
-"""A Ray cluster of this machine in a process of its own: `python -m tests.engines.ray_cluster NODES`.
+"""A Ray cluster on this machine: `python -m tests.engines.ray_cluster NODES`.
 
 Says its address on stdout; a line on stdin removes the node that came last, without grace, and the
 end of stdin ends everything. Nobody else here imports Ray's tools for tests.
