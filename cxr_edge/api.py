@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
+from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.errors import (
     CxrEdgeError,
     DecoderError,
@@ -34,7 +35,6 @@ from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.scope import load_scope
 from cxr_edge.scoring.decision import decide
 from cxr_edge.scoring.film import Model, Score
-from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob, check_one_threshold
 from cxr_edge.scoring.night import check_id_tags, run
 from cxr_edge.scoring.observer import Observer, Progress

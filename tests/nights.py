@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cxr_edge.engines.forward_passes import Networks
+from cxr_edge.engines.local import Local
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.runs import Ledger, Run
 from cxr_edge.runtime import Runner
-from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Result
@@ -74,16 +75,17 @@ class Night:
         self.told = told or Told()
         recorded = self.ledger.begin(f"run {next(self.numbers)}", settings)
         self.runs.append(recorded)
-        plain = Scorer(
-            Networks(self.runner),
+        engine = Local(
+            scorer.pop("networks", Networks(self.runner)),
             self.workers,
-            recorded,
-            SettleRule(0),
-            batch_size=32,
-            ahead=1,
-            stop=lambda: False,
-            progress=self.told,
+            scorer.pop("batch_size", 32),
+            scorer.pop("ahead", 1),
         )
+        plain = Scorer(engine, recorded, SettleRule(0), stop=lambda: False, progress=self.told)
         found = discover([files]) if isinstance(files, Path) else files
         self.complete = replace(plain, **scorer).score(found)
-        return sorted(recorded.results(reading_key(0.5)), key=lambda each: each.path)
+        return self.rows()
+
+    def rows(self) -> list[Result]:
+        """Those of the last run, by name."""
+        return sorted(self.runs[-1].results(reading_key(0.5)), key=lambda each: each.path)

@@ -109,6 +109,11 @@ if TYPE_CHECKING:
 )
 @click.option("--wait", is_flag=True, help="Wait for another run that holds the state folder.")
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Have a Ray cluster read and score: local, auto, HOST:PORT or ray://HOST:10001.",
+)
+@click.option(
     "--metrics",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -155,7 +160,8 @@ def _scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
     from cxr_edge.decoders.start import Decoders
 
     with Decoders() as decoders:
-        decoders.prepare()
+        if job.cluster is None:
+            decoders.prepare()
         with signals_wait():
             from cxr_edge.scoring.night import run
 

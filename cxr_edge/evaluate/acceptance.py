@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr_edge.engines.provenance import settings_hash, versions
 from cxr_edge.errors import (
     CxrEdgeError,
     DataError,
@@ -44,7 +45,6 @@ from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.scope import load_scope
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
+from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.errors import ImageError, InputError
 from cxr_edge.intake.prepare import prepare_pixels
 from cxr_edge.intake.prepared import IntakeSettings, Prepared
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime.batches import predict
 from cxr_edge.scoring.decision import Decision
-from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import band
 from cxr_edge.types import (

@@ -41,6 +41,7 @@ class ScoreJob:
         exclude: patterns of files and folders that get no row, as `intake.discover.LeftOut` has it.
         at_least: films that a night has; fewer make it a night to look at.
         wait: whether a run waits for another one that holds its state.
+        cluster: address of the Ray cluster that reads and scores; None for this machine.
         command: how the run was started, for its report.
     """
 
@@ -65,6 +66,7 @@ class ScoreJob:
     exclude: tuple[str, ...] = ()
     at_least: int = 0
     wait: bool = False
+    cluster: str | None = None
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -76,6 +78,8 @@ class ScoreJob:
             raise InputError("give INPUTs or --files-from, one of the two")
         if "" in self.exclude:
             raise InputError("a pattern of --exclude is empty: it leaves out nothing")
+        if self.cluster == "":
+            raise InputError("--cluster is an empty string", tip="is the shell variable set?")
         check_one_threshold(self.operating_point, self.threshold, self.site_profile)
         for name in ("workers", "batch_size"):
             if (number := getattr(self, name)) is not None and number < 1:

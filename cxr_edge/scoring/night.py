@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
-from cxr_edge.errors import CxrEdgeError, InputError, ReportError
+from cxr_edge.engines.provenance import settings_hash, versions
+from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError, ReportError
 from cxr_edge.images import is_id_tag
 from cxr_edge.intake.ahead import ahead, wait_for
 from cxr_edge.intake.discover import LeftOut, discover, listed
@@ -34,7 +35,6 @@ from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
 from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
-from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import Counts
@@ -97,15 +97,16 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     device = Device.parse(job.device)
     files, left_out = _files(job)
     state = state_of(job)
-    with _held(state, job, observer):
+    with _held(state, job, observer), _cluster(job):
         clock = Clock()
         out = _report_folder(job, clock)
-        work = Work(job.workers, job.batch_size, job.identity_fields)
+        on_cluster = job.cluster is not None
+        work = Work(job.workers, job.batch_size, job.identity_fields, on_cluster)
         content = proven(choice)
         with observer.signals_at_once():
             runner = load(choice, device, telling_of_cpu(observer), content)
             scope = load_scope(choice.format, choice.spec)
-        pipeline = Pipeline(choice, runner, work, observer, decoders, scope)
+        pipeline = Pipeline(choice, runner, work, observer, decoders, scope, content)
         setup = _Setup(job, clock, decision, pipeline, decoders, left_out, runner.device)
         with open_ledger(state) as ledger:
             recorded = _begin(setup, ledger)
@@ -140,6 +141,17 @@ def _held(state: Path, job: ScoreJob, observer: Observer) -> AbstractContextMana
     if not job.wait:
         return held(state, job.command)
     return held_in_turn(state, job.command, lambda why: observer.note(f"waiting: {why}"))
+
+
+def _cluster(job: ScoreJob) -> AbstractContextManager[None]:
+    """Join the cluster, where one is asked for."""
+    if job.cluster is None:
+        return nullcontext()
+    try:
+        from cxr_edge.engines.ray import joined
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "ray", "cluster") from error
+    return joined(job.cluster)
 
 
 def check_id_tags(keywords: Iterable[str]) -> None:

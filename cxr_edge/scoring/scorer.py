@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxr_edge.decoders.pool import Workers
+from cxr_edge.engines.protocol import Engine
 from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.runs import Run
-from cxr_edge.scoring.forward_passes import Item, Networks, Passes
 from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Reason, Result, Root, Stamp
 
@@ -28,33 +28,20 @@ class Scorer:
     """Scores files and records a row for each.
 
     Attributes:
-        networks: the loaded classifier, and its scope gate.
-        workers: the decoder processes.
+        engine: reads and scores what the ledger does not know.
         run: this run's part of the ledger.
         settle: when a file counts as complete.
-        batch_size: films per forward pass; the scores do not depend on it.
-        ahead: forward passes under way while the films of the next one are collected, see `Passes`.
-        stop: asked between files; when it says so, the last batch is finished and recorded.
+        stop: asked between files; when it says so, what is under way is finished and recorded.
         progress: told what has been done.
         identity_fields: whom films are of; headers are read again where an earlier run did not ask.
     """
 
-    networks: Networks
-    workers: Workers
+    engine: Engine
     run: Run
     settle: SettleRule
-    batch_size: int
-    ahead: int
     stop: Callable[[], bool]
     progress: Progress
     identity_fields: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """At least one film, and one pass."""
-        if self.batch_size < 1:
-            raise ValueError(f"batch size must be at least 1: {self.batch_size}")
-        if self.ahead < 1:
-            raise ValueError(f"passes ahead must be at least 1: {self.ahead}")
 
     def score(self, files: Iterable[FoundFile | None]) -> bool:
         """Score files and commit a row for each.
@@ -74,24 +61,21 @@ class Scorer:
         slow: list[FoundFile] = []
         unidentified: list[FoundFile] = []
         unknown = self._unknown(files, watch, slow, unidentified)
-        self._decode_and_infer(unknown, watch, self.progress.recorded)
+        self._score_unknown(unknown, watch, self.progress.recorded)
         changing = self.run.unsettled()
         if changing and self._waited_until(watch.quiet_at, len(changing)):
             # They have been counted.
             again = ahead(map(watch.look_again, changing), self.stop)
-            self._decode_and_infer(again, watch, lambda _: None)
-        self._decode_and_infer(slow, watch, self.progress.recorded)
+            self._score_unknown(again, watch, lambda _: None)
+        self._score_unknown(slow, watch, self.progress.recorded)
         if unidentified:
             self._identify(unidentified)
         return not self.stop()
 
     def _identify(self, files: list[FoundFile]) -> None:
         """Read headers of films whose scores are known; one that cannot be read stays unnamed."""
-        with_bytes = (
-            prepared.result
-            for _, prepared in self.workers.identify(files, self.stop)
-            if prepared.result.sha256
-        )
+        identified = self.engine.identify(files, self.stop)
+        with_bytes = (result for result in identified if result.sha256)
         while results := list(itertools.islice(with_bytes, _ROWS_PER_COMMIT)):
             self.run.identify(results)
 
@@ -143,20 +127,15 @@ class Scorer:
         problem = file.problem or (file.stamp and watch.objection(file.stamp))
         return Result.without_score(file.display, problem) if problem else None
 
-    def _decode_and_infer(
+    def _score_unknown(
         self, files: Iterable[FoundFile | None], watch: _Watch, recorded: Callable[[int], None]
     ) -> None:
-        """In batches; while some are in the network, the films of the next one are collected."""
-        batch: list[Item] = []
-        with Passes(self.networks, self.run, self.ahead, recorded) as passes:
-            for item in self.workers.prepare(files, self.stop):
-                batch.append(item)
-                watch.note(item[1].result)
-                if len(batch) == self.batch_size:
-                    passes.begin(batch)
-                    batch = []
-            passes.begin(batch)
-            passes.finish()
+        """Have the engine score files, and record their rows as they come."""
+        with closing(self.engine.rows(files, self.run.known_probabilities, self.stop)) as groups:
+            for entries in groups:
+                for entry in entries:
+                    watch.note(entry.result)
+                self._record(entries, recorded)
 
     def _record(self, entries: list[Entry], recorded: Callable[[int], None]) -> None:
         if entries:

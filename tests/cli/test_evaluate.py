@@ -17,9 +17,9 @@ import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from cxr_edge.cli.evaluate import evaluate
+from cxr_edge.engines import forward_passes
 from cxr_edge.evaluate.job import EvaluateJob
 from cxr_edge.model.site_profile import load_profile
-from cxr_edge.scoring import forward_passes
 from tests.cli.conftest import Run
 from tests.factories import chest, names_in, write_tree
 from tests.images.films import png

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.features import FEATURES
 from cxr_edge.runtime.scope import Look
-from cxr_edge.scoring.forward_passes import Networks
 from tests.factories import FakeRunner, InThisProcess, chest, write_tree
 from tests.images.films import png
 from tests.nights import SETTINGS, Night

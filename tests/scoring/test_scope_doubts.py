@@ -11,11 +11,11 @@ import pytest
 
 import cxr_edge
 from cxr_edge.decoders.pool import Workers
+from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.images import decode
 from cxr_edge.intake.discover import discover
 from cxr_edge.preprocess import to_scope_input, without_border
 from cxr_edge.runtime.scope import Look
-from cxr_edge.scoring.forward_passes import Networks
 from cxr_edge.types import InputWarning
 from tests.factories import FakeRunner, chest, write_tree
 from tests.images.films import png

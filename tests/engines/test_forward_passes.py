@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from cxr_edge.engines import forward_passes
 from cxr_edge.errors import CxrEdgeError, DeviceError
 from cxr_edge.intake.discover import discover
 from cxr_edge.runtime import Runner
-from cxr_edge.scoring import forward_passes
 from tests.factories import FakeRunner, chest, raising, write_tree
 from tests.images.films import png
 from tests.nights import SETTINGS, InThisProcess, Night, Told

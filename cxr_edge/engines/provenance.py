@@ -18,20 +18,24 @@ from cxr_edge.runtime.scope import ScopeGate
 from cxr_edge.support.cpu import instruction_sets
 
 
-def versions(runner: Runner) -> dict[str, str]:
-    """Software that could change a number, and the instruction sets that its kernels use.
+def software() -> dict[str, str]:
+    """Software that could change a number, and the instruction sets that kernels use.
 
     Processors with others add up in another order: one in twenty scores differs in the last digit.
     """
-    backend, backend_version = runner.backend.rsplit(" ", 1)
     return {
         "cxr-edge": __version__,
         "python": platform.python_version(),
         "numpy": version("numpy"),
         **decoder_versions(),
         "cpu": " ".join(instruction_sets()),
-        backend: backend_version,
     }
+
+
+def versions(runner: Runner) -> dict[str, str]:
+    """The same, and the inference library."""
+    backend, backend_version = runner.backend.rsplit(" ", 1)
+    return {**software(), backend: backend_version}
 
 
 def settings_hash(choice: ModelChoice, runner: Runner, scope: ScopeGate | None) -> str:

@@ -1,4 +1,4 @@
-"""Forward passes in threads of their own, and their rows on the way to the ledger.
+"""Forward passes in threads of their own, and the rows that come of them.
 
 The network needs no interpreter: while it computes, this process takes what the decoders answer,
 asks the ledger, and commits.
@@ -7,19 +7,18 @@ asks the ledger, and commits.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import CxrEdgeError, ThreadError
+from cxr_edge.engines.protocol import KnownScores
+from cxr_edge.errors import ThreadError
 from cxr_edge.features import image_features, logit_of
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import Run
 from cxr_edge.runtime.batches import predict
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.runtime.scope import Look, ScopeGate
@@ -63,32 +62,24 @@ class Networks:
 
 
 class Passes:
-    """Runs forward passes in threads and records their rows in the order in which they began.
+    """Runs forward passes in threads and gives their rows in the order in which they began.
 
-    A context manager that waits for its threads. Rows are committed together, as many as a kill may
-    cost: a commit waits for the disk, however few rows it has.
+    A context manager that waits for its threads. Rows come in groups, as many together as a kill
+    may cost: whoever commits them waits for the disk, however few they are.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        run: Run,
-        ahead: int,
-        recorded: Callable[[int], None],
-    ) -> None:
+    def __init__(self, networks: Networks, known: KnownScores, ahead: int) -> None:
         """Begin nothing yet.
 
         Args:
             networks: the loaded classifier, and its scope gate.
-            run: where the rows go.
-            ahead: batches that may be begun and not recorded, so many does a kill cost; at least
+            known: asked for scores of bytes that have one already.
+            ahead: batches that may be begun and not handed on, so many does a kill cost; at least
                 one. The films of the next one are collected meanwhile, and not counted.
-            recorded: told how many rows have been committed.
         """
         self._networks = networks
-        self._run = run
+        self._known = known
         self._ahead = ahead
-        self._recorded = recorded
         self._under_way: deque[_Pass] = deque()
         self._in_network: set[str] = set()  # sha256 of the films
         self._threads = ThreadPoolExecutor(min(ahead, usable_cores()))
@@ -98,15 +89,14 @@ class Passes:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Record the passes that have begun, unless somebody wants an end at once."""
-        if isinstance(error, CxrEdgeError):
-            # Intake may have failed, and these are scored; what failed itself, fails again.
-            with suppress(CxrEdgeError):
-                self.finish()
+        """End the threads; wait for them, unless somebody wants an end at once."""
         self._threads.shutdown(wait=error is None, cancel_futures=True)
 
-    def begin(self, batch: list[Item]) -> None:
+    def begin(self, batch: list[Item]) -> Iterator[list[Entry]]:
         """Ask for what has pixels and no score yet; the same bytes only once.
+
+        Yields:
+            Rows of earlier batches, which must be known to `known` when the next is asked for.
 
         Raises:
             DeviceError: the network fails, on this batch or on an earlier one.
@@ -114,10 +104,10 @@ class Passes:
         films = {item.result.sha256: item.pixels for _, item in batch if item.pixels is not None}
         # Whose bytes are in the network already waits for their score to be recorded.
         if not self._in_network.isdisjoint(films):
-            self.finish()
+            yield from self.finish()
         elif len(self._under_way) >= self._ahead:
-            self.finish(self._ahead - 1)
-        known_scores = self._run.known_probabilities(list(films))
+            yield from self.finish(self._ahead - 1)
+        known_scores = self._known(list(films))
         new = [sha256 for sha256 in films if sha256 not in known_scores]
         # Every film, also one whose score is known: the ledger is asked for numbers alone.
         seen = {item.result.sha256: p for _, item in batch if (p := item.scope_pixels) is not None}
@@ -125,11 +115,14 @@ class Passes:
         self._under_way.append(_Pass(batch, known_scores, new, answers))
         self._in_network.update(new)
 
-    def finish(self, most: int = 0) -> None:
-        """Wait until no more than `most` batches are left, and record all that have ended.
+    def finish(self, most: int = 0) -> Iterator[list[Entry]]:
+        """Wait until no more than `most` batches are left.
+
+        Yields:
+            The rows of all that have ended, once.
 
         Raises:
-            DeviceError: the network fails on one; those before it are recorded.
+            DeviceError: the network fails on one; the rows of those before it are given first.
         """
         entries: list[Entry] = []
         try:
@@ -138,8 +131,7 @@ class Passes:
                 self._in_network.difference_update(self._under_way.popleft().new)
         finally:
             if entries:
-                self._run.record(entries)
-                self._recorded(len(entries))
+                yield entries
 
     def _has_ended(self) -> bool:
         return bool(self._under_way) and self._under_way[0].answers.done()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.engines import provenance
+from cxr_edge.engines.provenance import settings_hash, versions
 from cxr_edge.model.catalog import ModelChoice, choose_model
-from cxr_edge.scoring import provenance
-from cxr_edge.scoring.provenance import settings_hash, versions
 from cxr_edge.support.cpu import instruction_sets
 from tests.factories import FakeRunner
 

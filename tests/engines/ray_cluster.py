@@ -1,0 +1,56 @@
+"""A Ray cluster on this machine: `python -m tests.engines.ray_cluster NODES`.
+
+Says its address on stdout; a line on stdin removes the node that came last, without grace, and the
+end of stdin ends everything. Nobody else here imports Ray's tools for tests.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+_SECONDS_TO_START = 180  # Ray gives a node 30, and a busy machine takes longer
+_NODE = {"num_cpus": 1, "object_store_memory": 100 * 10**6}
+
+
+def be_patient() -> None:
+    """Have Ray wait longer for a node that starts."""
+    from ray._private import services
+
+    real = services.get_node
+
+    def get_node(*arguments: Any, **options: Any) -> Any:
+        deadline = time.monotonic() + _SECONDS_TO_START
+        while True:
+            try:
+                return real(*arguments, **options)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    services.get_node = get_node
+
+
+def main(nodes: int) -> None:
+    """Serve until stdin ends."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    be_patient()
+    head = {**_NODE, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    added = [cluster.add_node(wait=False, **_NODE) for _ in range(nodes - 1)]
+    sys.stdout.write(f"{cluster.address}\n")
+    sys.stdout.flush()
+    for _ in sys.stdin:
+        cluster.remove_node(added.pop(), allow_graceful=False)
+        sys.stdout.write("removed\n")
+        sys.stdout.flush()
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,171 @@
+"""The same night on this machine and on a cluster: the same bytes, whatever dies meanwhile.
+
+Slow: each run starts workers on three nodes. `test_chunks` and `test_worker` hold the heart of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.conftest import ROOT, RayCluster
+from tests.factories import chest, write_tree
+from tests.images import dicoms
+from tests.images.films import jpeg, png
+
+pytestmark = pytest.mark.slow
+
+COUNT = 150
+SECONDS = 300
+INCOMPLETE = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films large enough that a run lasts, and files that are none."""
+    films = {
+        f"{number // 50}/{number:03}.png": png(chest(1500, 1800, tilt=number))
+        for number in range(COUNT)
+    }
+    others = {"a.jpg": jpeg(), "b.dcm": dicoms.film(), "cut.jpg": jpeg()[:-2], "c.txt": b"hello"}
+    return write_tree(tmp_path_factory.mktemp("films"), {**films, **others})
+
+
+def command(folder: Path, place: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "cxr_edge", "score", str(folder), "--settle", "0"),
+        *("--state", str(place / "state"), "--out", str(place / "out"), *more),
+    ]
+
+
+def environment(cluster: RayCluster | None) -> dict[str, str]:
+    return {**(cluster.environment if cluster else os.environ), "PYTHONPATH": str(ROOT)}
+
+
+def started(
+    folder: Path, place: Path, cluster: RayCluster | None, *more: str
+) -> subprocess.Popen[str]:
+    on = ("--cluster", cluster.address) if cluster else ()
+    return subprocess.Popen(
+        command(folder, place, *on, *more),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(cluster),
+    )
+
+
+def ended(process: subprocess.Popen[str], code: int = INCOMPLETE) -> str:
+    _, stderr = process.communicate(timeout=SECONDS)
+    assert process.returncode == code, stderr
+    return stderr
+
+
+def night(folder: Path, place: Path, cluster: RayCluster | None = None, *more: str) -> bytes:
+    ended(started(folder, place, cluster, *more))
+    return table(place)
+
+
+def table(place: Path) -> bytes:
+    return (place / "out" / "triage.csv").read_bytes()
+
+
+def rows(place: Path) -> int:
+    """Rows of the ledger so far."""
+    path = place / "state" / "ledger.sqlite3"
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        try:
+            return int(ledger.execute("SELECT COUNT(*) FROM item").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+
+def until_it_scores(place: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not rows(place):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What this machine alone says."""
+    return night(folder, tmp_path_factory.mktemp("local"))
+
+
+def test_the_same_bytes(
+    folder: Path, expected: bytes, tmp_path: Path, ray_cluster: RayCluster
+) -> None:
+    stderr = ended(started(folder, tmp_path, ray_cluster))
+    assert table(tmp_path) == expected
+    assert stderr.count("note: node ") == 3, stderr
+    assert "0 films were handed out twice" in stderr
+    facts: dict[str, Any] = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert facts["sandbox"]
+    assert ray_cluster.actors() == []
+
+
+def test_the_same_bytes_of_tflite_and_of_headers(
+    folder: Path, tmp_path: Path, ray_cluster: RayCluster
+) -> None:
+    options = ("--model", "cnn3_50.tflite", "--identify")
+    plain = night(folder, tmp_path / "plain", None, *options)
+    assert night(folder, tmp_path / "cluster", ray_cluster, *options) == plain
+
+
+def test_workers_that_are_killed_cost_their_chunks_a_second_time(
+    folder: Path, expected: bytes, tmp_path: Path, ray_cluster: RayCluster
+) -> None:
+    process = started(folder, tmp_path, ray_cluster)
+    until_it_scores(tmp_path, process)
+    for pid in ray_cluster.actors()[:2]:
+        os.kill(pid, signal.SIGKILL)
+    stderr = ended(process)
+    assert table(tmp_path) == expected
+    assert "0 films were handed out twice" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_driver_that_ends_goes_on(
+    number: signal.Signals,
+    folder: Path,
+    expected: bytes,
+    tmp_path: Path,
+    ray_cluster: RayCluster,
+) -> None:
+    process = started(folder, tmp_path, ray_cluster)
+    until_it_scores(tmp_path, process)
+    process.send_signal(number)
+    ended(process, -number if number == signal.SIGKILL else 128 + number)
+    assert 0 < rows(tmp_path) < COUNT
+    assert night(folder, tmp_path, ray_cluster) == expected
+
+
+def test_a_folder_that_is_not_there_and_no_cluster(tmp_path: Path, folder: Path) -> None:
+    with_nobody = ("--cluster", "127.0.0.1:9")
+    stderr = ended(started(folder, tmp_path, None, *with_nobody), 2)
+    assert "no Ray cluster can be used at 127.0.0.1:9" in stderr
+
+
+def test_a_node_that_is_lost(
+    folder: Path, expected: bytes, tmp_path: Path, ray_cluster: RayCluster
+) -> None:
+    """The last test: the cluster has fewer nodes afterwards."""
+    process = started(folder, tmp_path, ray_cluster)
+    until_it_scores(tmp_path, process)
+    ray_cluster.lose_a_node()
+    ended(process)
+    assert table(tmp_path) == expected
