@@ -109,6 +109,13 @@ if TYPE_CHECKING:
 )
 @click.option("--wait", is_flag=True, help="Wait for another run that holds the state folder.")
 @click.option(
+    "--study",
+    is_flag=True,
+    envvar="CXR_EDGE_STUDY",
+    help="A run that `receive` starts, which sets CXR_EDGE_STUDY=1: films are complete, and it "
+    "counts neither as a night nor for what is new.",
+)
+@click.option(
     "--metrics",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -139,6 +146,8 @@ def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **optio
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     options["language"] = options["language"] or DEFAULT_LANGUAGE
+    if options["study"]:  # a spool holds whole files alone
+        options["settle"] = 0.0
     job = ScoreJob(**options, command=tuple(sys.argv))
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:
