@@ -24,6 +24,7 @@ from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.prune import prune
 from cxr_edge.cli.reads import reads
+from cxr_edge.cli.receive import receive
 from cxr_edge.cli.report import report
 from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
@@ -50,7 +51,7 @@ def cli() -> None:
 
 for command in (
     *(score, report, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
-    *(explore, train, search, runs, export),
+    *(receive, explore, train, search, runs, export),
 ):
     cli.add_command(command)
 add_config(cli)

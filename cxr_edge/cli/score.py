@@ -114,6 +114,13 @@ if TYPE_CHECKING:
     help="Have a Ray cluster read and score: local, auto, HOST:PORT or ray://HOST:10001.",
 )
 @click.option(
+    "--study",
+    is_flag=True,
+    envvar="CXR_EDGE_STUDY",
+    help="A run that `receive` starts, which sets CXR_EDGE_STUDY=1: films are complete, and it "
+    "counts neither as a night nor for what is new.",
+)
+@click.option(
     "--metrics",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -144,6 +151,8 @@ def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **optio
       cxr-edge score ./incoming --model cnn3_128.onnx --out reports/tonight
     """
     options["language"] = options["language"] or DEFAULT_LANGUAGE
+    if options["study"]:  # a spool holds whole files alone
+        options["settle"] = 0.0
     job = ScoreJob(**options, command=tuple(sys.argv))
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:

@@ -42,6 +42,7 @@ class ScoreJob:
         at_least: films that a night has; fewer make it a night to look at.
         wait: whether a run waits for another one that holds its state.
         cluster: address of the Ray cluster that reads and scores; None for this machine.
+        study: whether it is one of the runs that `receive` starts, which counts as no night.
         command: how the run was started, for its report.
     """
 
@@ -67,6 +68,7 @@ class ScoreJob:
     at_least: int = 0
     wait: bool = False
     cluster: str | None = None
+    study: bool = False
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -45,6 +45,7 @@ def test_the_commands_of_the_design() -> None:
         "models show",
         "evaluate",
         "doctor",
+        "receive",
         "explore",
         "train",
         "search",
