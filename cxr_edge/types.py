@@ -26,6 +26,20 @@ IDENTITY_FIELDS = (
     ACQUIRED,
 )
 
+OWN_NAME = "cxr-edge"  # Manufacturer of results
+# What results repeat of the header of their film, with the longest that the standard allows.
+SOURCE_FIELDS = {
+    **dict.fromkeys(("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID"), 64),
+    **{"StudyInstanceUID": 64, "PatientName": 194, "PatientID": 64, "IssuerOfPatientID": 64},
+    **{"PatientBirthDate": 8, "PatientSex": 16, "StudyDate": 8, "StudyTime": 16, "StudyID": 16},
+    **{"StudyDescription": 64, "AccessionNumber": 16, "ReferringPhysicianName": 194},
+    **{"Modality": 16, "InstanceNumber": 12, "BodyPartExamined": 16, "PatientOrientation": 34},
+    **{"BurnedInAnnotation": 16, "Rows": 5, "Columns": 5},
+    **{"RequestedProcedureID": 16, "RequestedProcedureDescription": 64},
+    **{"PlacerOrderNumberImagingServiceRequest": 64},
+    **{"FillerOrderNumberImagingServiceRequest": 64},
+}
+
 LANGUAGES = ("en", "de", "es", "fr")  # of the page
 DEFAULT_LANGUAGE = "en"
 

@@ -20,7 +20,7 @@ from cxr_edge.decoders.start import Decoders
 from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.support.text import display_name
-from cxr_edge.types import DEFERRED_REASONS, MAX_TEXT
+from cxr_edge.types import DEFERRED_REASONS
 
 _log = logging.getLogger(__name__)
 
@@ -105,9 +105,9 @@ class Decoder:
 
 def _check_identity(identity: dict[str, str], settings: IntakeSettings) -> None:
     """Refuse fields that were not asked for, and texts that no header gives."""
+    longest = settings.header_texts
     for field, value in identity.items():
-        asked = field in settings.identity_fields
-        if not asked or len(value) > MAX_TEXT or not value.isprintable():
+        if len(value) > longest.get(field, -1) or not value.isprintable():
             raise ValueError("an identity that no film has")
 
 

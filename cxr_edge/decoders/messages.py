@@ -41,6 +41,7 @@ class Settings(_Message, frozen=True):
     identity_fields: tuple[str, ...]
     view: bool
     scope_size: int
+    source: bool
 
 
 class StampMessage(_Message, frozen=True):

@@ -8,7 +8,7 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import foreign
 from cxr_edge.types import DecodedImage, Reason
 
-__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag"]
+__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag", "source_of"]
 
 DECODING_VERSION = 5  # raised when decoding changes a pixel
 
@@ -59,6 +59,19 @@ def identity_of(data: bytes, fields: Sequence[str]) -> dict[str, str]:
     from cxr_edge.images import dicom_identity
 
     return dicom_identity.identity_of(data, fields)
+
+
+def source_of(data: bytes) -> dict[str, str]:
+    """What results repeat of a film's header, see `dicom_source.source_of`; none for other files.
+
+    Args:
+        data: the whole file.
+    """
+    if not is_dicom(data):
+        return {}
+    from cxr_edge.images import dicom_source
+
+    return dicom_source.source_of(data)
 
 
 def decoder_versions() -> dict[str, str]:

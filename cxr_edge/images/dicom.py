@@ -20,6 +20,7 @@ from cxr_edge.images import (
     dicom_orientation,
     dicom_reduction,
     dicom_study,
+    own_result,
 )
 from cxr_edge.images.dicom_header import Header
 from cxr_edge.types import DecodedImage, InputWarning, Reason
@@ -57,6 +58,8 @@ def read(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0) 
 
 
 def _read(data: bytes, name: str, fields: Sequence[str], at_least: int) -> DecodedImage:
+    if own_result.is_own_result(data):
+        raise ImageError(Reason.NO_FILM, own_result.KIND, format=own_result.KIND)
     asked = dicom_identity.keywords(fields) if fields else ()
     header = dicom_header.read_header(data, asked)
     orientation = dicom_orientation.orientation(header.dataset)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
 from cxr_edge.features import border_share
-from cxr_edge.images import decode, identity_of
+from cxr_edge.images import decode, identity_of, source_of
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
 from cxr_edge.intake.read import content, read_film
@@ -83,6 +83,8 @@ def decode_header(data: bytes, settings: IntakeSettings) -> Decoded:
         data: the whole file.
         settings: which fields are asked for.
     """
+    if settings.source:
+        return Decoded(identity=source_of(data))
     return Decoded(identity=identity_of(data, settings.identity_fields))
 
 

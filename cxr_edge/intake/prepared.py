@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cxr_edge.intake.read import Held
 from cxr_edge.preprocess import VIEW_SIDE
 from cxr_edge.support.utc import file_time_text
-from cxr_edge.types import InputWarning, Reason, Result, Stamp
+from cxr_edge.types import MAX_TEXT, SOURCE_FIELDS, InputWarning, Reason, Result, Stamp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,8 @@ class IntakeSettings:
         identity_fields: of a header, which say whom a film is of; none unless they were asked for.
         view: whether a page will show the film.
         scope_size: pixels a side of the scope gate's input; 0 where there is no gate.
+        source: whether a request for the header alone is one for `types.SOURCE_FIELDS`, which
+            results repeat, instead of `identity_fields`.
     """
 
     size: int
@@ -52,6 +54,7 @@ class IntakeSettings:
     identity_fields: tuple[str, ...] = ()
     view: bool = False
     scope_size: int = 0
+    source: bool = False
 
     def __post_init__(self) -> None:
         """A network has an input."""
@@ -70,6 +73,11 @@ class IntakeSettings:
         """Read what a model's spec asks for."""
         scope = Scope(spec.use.age_years, spec.use.views)
         return cls(spec.size, scope, identity_fields, view, scope_size)
+
+    @property
+    def header_texts(self) -> dict[str, int]:
+        """Fields of a header that may leave a decoder, and how long each may be."""
+        return SOURCE_FIELDS if self.source else dict.fromkeys(self.identity_fields, MAX_TEXT)
 
     @property
     def at_least(self) -> int:

@@ -1,0 +1,86 @@
+"""What results repeat of a header: exactly, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+
+from cxr_edge.images import source_of
+from cxr_edge.types import SOURCE_FIELDS
+from tests.images.dicoms import DX, IMPLICIT, film
+from tests.images.films import jpeg
+
+UIDS = {"SOPInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "StudyInstanceUID": "1.2.3.5"}
+
+
+def test_every_field_is_there() -> None:
+    found = source_of(film(**UIDS, AccessionNumber="A1", PatientOrientation=["L", "F"]))
+    assert set(found) == set(SOURCE_FIELDS)
+    assert found["SOPClassUID"] == DX
+    assert found["PatientName"] == "Planted^Name"
+    assert found["AccessionNumber"] == "A1"
+    assert found["PatientOrientation"] == "L\\F"
+    assert found["Rows"] == "48"
+    assert found["StudyDescription"] == ""
+
+
+NAMES = {
+    "UTF-8": ("ISO_IR 192", "Müller^Zoë=山田^太郎"),
+    "Latin 1": ("ISO_IR 100", "Müller^Zoë"),
+    "Greek": ("ISO_IR 126", "Διονυσιος"),
+    "Japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+}
+
+
+@pytest.mark.parametrize(("charset", "name"), NAMES.values(), ids=NAMES)
+def test_names_survive(charset: Any, name: str) -> None:
+    data = film(**UIDS, SpecificCharacterSet=charset, PatientName=name)
+    assert source_of(data)["PatientName"] == name
+
+
+@pytest.mark.parametrize("code", ["utf-8", "latin-1"])
+def test_names_whose_character_set_nobody_declared(code: str) -> None:
+    data = film(**UIDS, syntax=IMPLICIT, PatientName="M?^Zo")
+    name = "Mü^Zo".encode(code)
+    padded = name + b" " * (len(name) % 2)
+    found = data.index(b"M?^Zo ")
+    length = (len(padded)).to_bytes(4, "little")
+    data = data[: found - 4] + length + padded + data[found + 6 :]
+    assert source_of(data)["PatientName"] == "Mü^Zo"
+
+
+def test_the_first_request_counts() -> None:
+    item = Dataset()
+    item.RequestedProcedureID, item.RequestedProcedureDescription = "RP1", "Thorax für Zoë"
+    data = film(**UIDS, SpecificCharacterSet="ISO_IR 100", RequestAttributesSequence=[item])
+    found = source_of(data)
+    assert found["RequestedProcedureID"] == "RP1"
+    assert found["RequestedProcedureDescription"] == "Thorax für Zoë"
+
+
+NOTHING: dict[str, dict[str, Any]] = {
+    "no study": {**UIDS, "StudyInstanceUID": ""},
+    "no instance": {**UIDS, "SOPInstanceUID": None},
+    "a name that would be cut": {**UIDS, "PatientName": "A" * 64 + "=" + "B" * 64 + "=" + "C" * 66},
+    "two patients": {**UIDS, "PatientID": ["1", "2"]},
+    "letters that cannot be decoded": {**UIDS, "PatientName": "A\ufffd"},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("elements", NOTHING.values(), ids=NOTHING)
+def test_nothing_where_it_could_be_filed_wrongly(elements: dict[str, Any]) -> None:
+    assert source_of(film(**{"SpecificCharacterSet": "ISO_IR 192", **elements})) == {}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_not_decisive_is_left_out() -> None:
+    found = source_of(film(**UIDS, StudyDescription="A" * 65, StudyID="\x01"))
+    assert found["StudyDescription"] == found["StudyID"] == ""
+
+
+@pytest.mark.parametrize("data", [b"", jpeg(), film()[:300], bytes(128) + b"DICM"])
+def test_other_files_say_nothing(data: bytes) -> None:
+    assert source_of(data) == {}
