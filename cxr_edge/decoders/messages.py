@@ -65,6 +65,10 @@ class Request(_Message, frozen=True):
     header_only: bool
 
 
+_Figure = Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
+_Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
 class FilmFacts(_Message, frozen=True):
     """The fields of `prepared.Decoded` besides pixels: neither a name, nor a hash, nor a score."""
 
@@ -74,7 +78,7 @@ class FilmFacts(_Message, frozen=True):
     height: int | None
     format: str
     identity: dict[str, str]
-    border_share: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    image_features: tuple[_Figure, _Figure, _Figure, _Share, _Figure] | None
 
 
 class Answer(_Message, frozen=True):

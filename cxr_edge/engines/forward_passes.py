@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.engines.protocol import KnownScores
 from cxr_edge.errors import ThreadError
-from cxr_edge.features import image_features, logit_of
+from cxr_edge.features import logit_of
 from cxr_edge.intake.prepared import Prepared
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.runtime.batches import predict
@@ -196,15 +196,11 @@ def _result(
         warnings=warnings,
         probability=rounded,
         device=devices.get(item.result.sha256, ""),
-        features=_features(item, item.pixels, look, rounded),
+        features=_features(item, look, rounded),
     )
 
 
-def _features(
-    item: Prepared, pixels: NDArray[np.uint8], look: Look | None, probability: float
-) -> tuple[float | None, ...]:
+def _features(item: Prepared, look: Look | None, probability: float) -> tuple[float | None, ...]:
     """All of `features.FEATURES`; scope is None where there is no gate."""
-    stored = item.result.width or 0, item.result.height or 0
     scope = look.out_of_scope if look else None
-    image = image_features(pixels, stored, item.border_share)
-    return (*image, scope, logit_of(probability))
+    return (*(item.image_features or ()), scope, logit_of(probability))

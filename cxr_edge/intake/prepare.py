@@ -8,7 +8,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from cxr_edge.errors import ImageError
-from cxr_edge.features import border_share
+from cxr_edge.features import border_share, image_features
 from cxr_edge.images import decode, identity_of, source_of
 from cxr_edge.intake.gates import pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared
@@ -105,20 +105,27 @@ def prepare_pixels(pixels: NDArray[np.uint8], settings: IntakeSettings) -> Prepa
         settings: what the model asks of a film.
     """
     decoded = _decoded(DecodedImage(pixels, "array"), without_border(pixels), settings)
-    return Prepared(decoded.result("array"), decoded.pixels, scope_pixels=decoded.scope_pixels)
+    return Prepared(
+        decoded.result("array"),
+        decoded.pixels,
+        scope_pixels=decoded.scope_pixels,
+        image_features=decoded.image_features,
+    )
 
 
 def _decoded(image: DecodedImage, film: InnerFilm, settings: IntakeSettings) -> Decoded:
+    pixels = to_network_input(film, settings.size)
+    border = border_share(image.extent, film.extent)
     return Decoded(
         width=image.width,
         height=image.height,
         format=image.format,
         warnings=_warnings(image, film, settings),
         identity={**dict.fromkeys(settings.identity_fields, ""), **image.identity},
-        pixels=to_network_input(film, settings.size),
+        pixels=pixels,
         scope_pixels=to_scope_input(film, settings.scope_size) if settings.scope_size else None,
         view=to_view(film) if settings.view else None,
-        border_share=border_share(image.extent, film.extent),
+        image_features=image_features(pixels, (image.width, image.height), border),
     )
 
 

@@ -95,7 +95,7 @@ class Decoded:
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
         scope_pixels: uint8 [G, G, 1] for the scope gate, where there is one.
         view: uint8 [h, w] for a page, where one was asked for.
-        border_share: see `features.ImageFeatures`.
+        image_features: see `features.ImageFeatures`; None where there is nothing to score.
     """
 
     reason: Reason = Reason.INTERNAL_ERROR
@@ -107,7 +107,7 @@ class Decoded:
     pixels: NDArray[np.uint8] | None = None
     scope_pixels: NDArray[np.uint8] | None = None
     view: NDArray[np.uint8] | None = None
-    border_share: float = 0.0
+    image_features: tuple[float, ...] | None = None
 
     def result(self, display: str, **facts: str) -> Result:
         """The row of a film, which is not scored yet.
@@ -138,7 +138,7 @@ class Prepared:
         stamp: what the file looked like when its bytes were read.
         view: uint8 [h, w] for a page, where one was asked for.
         scope_pixels: uint8 [G, G, 1] for the scope gate, where there is one.
-        border_share: see `features.ImageFeatures`.
+        image_features: see `features.ImageFeatures`; None where there is nothing to score.
     """
 
     result: Result
@@ -146,7 +146,7 @@ class Prepared:
     stamp: Stamp | None = None
     view: NDArray[np.uint8] | None = None
     scope_pixels: NDArray[np.uint8] | None = None
-    border_share: float = 0.0
+    image_features: tuple[float, ...] | None = None
 
     @classmethod
     def of(cls, display: str, held: Held, decoded: Decoded) -> Prepared:
@@ -154,4 +154,4 @@ class Prepared:
         modified = "" if held.stamp is None else file_time_text(held.stamp.mtime_ns)
         result = decoded.result(display, sha256=held.sha256, modified_utc=modified)
         planes = decoded.pixels, held.stamp, decoded.view, decoded.scope_pixels
-        return cls(result, *planes, decoded.border_share)
+        return cls(result, *planes, decoded.image_features)

@@ -36,7 +36,7 @@ FACTS: dict[str, Any] = {
     "height": None,
     "format": "PNG",
     "identity": {"AccessionNumber": "Müller €"},
-    "border_share": 0.25,
+    "image_features": [120.0, 50.0, 0.3, 0.25, 1e6],
 }
 ANSWER = {"facts": FACTS, "view": [2, 3], "trouble": ""}
 
@@ -57,9 +57,10 @@ BAD: dict[str, dict[str, Any]] = {
     "a text for a list": facts(warnings="blank"),
     "too many sides": {"view": [1, 2, 3]},
     "a list for fields": {"facts": [1, 2, 3, 4]},
-    "a border larger than the film": facts(border_share=1.0),
-    "less than no border": facts(border_share=-0.1),
-    "a border that is no number": facts(border_share=None),
+    "a border larger than the film": facts(image_features=[120.0, 50.0, 0.3, 1.0, 1e6]),
+    "less than no border": facts(image_features=[120.0, 50.0, 0.3, -0.1, 1e6]),
+    "a border that is no number": facts(image_features=[120.0, 50.0, 0.3, None, 1e6]),
+    "a feature more": facts(image_features=[120.0, 50.0, 0.3, 0.1, 1e6, 1.0]),
     "a score": facts(probability=0.5),
     "a status": facts(status="scored"),
     "a field more": {"code": ""},
@@ -74,7 +75,7 @@ def test_an_answer_as_it_is() -> None:
         width=64,
         format="PNG",
         identity={"AccessionNumber": "Müller €"},
-        border_share=0.25,
+        image_features=(120.0, 50.0, 0.3, 0.25, 1e6),
     )
     sent = msgspec.convert(decoded, FilmFacts, from_attributes=True)
     assert answer == Answer(sent, (2, 3), "")
