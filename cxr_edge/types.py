@@ -219,6 +219,66 @@ class Root:
 
 
 @dataclass(frozen=True)
+class Url:
+    """A place in object storage, where others have a `Path`; `scheme://bucket/key`.
+
+    A path would not do: it takes `//` and `/./` in a key for `/`.
+
+    Attributes:
+        text: all of it.
+    """
+
+    text: str
+
+    def __fspath__(self) -> str:
+        """As the ledger keeps it."""
+        return self.text
+
+    def __str__(self) -> str:
+        """The same."""
+        return self.text
+
+    @property
+    def scheme(self) -> str:
+        """Protocol, such as `s3`."""
+        return self.text.partition("://")[0]
+
+    @property
+    def location(self) -> str:
+        """Bucket and key."""
+        return self.text.partition("://")[2]
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self.location.partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """Key of the object, or prefix of several."""
+        return self.location.partition("/")[2]
+
+    @property
+    def name(self) -> str:
+        """Last part of the key."""
+        return self.key.rstrip("/").rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """Extension of the name."""
+        return Path(self.name).suffix
+
+
+Place = Path | Url
+_URL = re.compile("[a-z][a-z0-9+.-]*://")
+
+
+def place_of(text: str) -> Place:
+    """The place that a text names; no absolute path looks like a URL."""
+    return Url(text) if _URL.match(text) else Path(text)
+
+
+@dataclass(frozen=True)
 class FoundFile:
     """One thing that discovery met under an INPUT.
 
@@ -232,7 +292,7 @@ class FoundFile:
         size: bytes that it had when it was found, where somebody looked.
     """
 
-    path: Path
+    path: Place
     display: str
     problem: Reason | None = None
     stamp: Stamp | None = None

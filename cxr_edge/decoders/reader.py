@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import resource
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from cxr_edge.decoders import messages
 from cxr_edge.decoders.messages import ReadAnswer, ReadRequest, encode
 from cxr_edge.errors import ImageError
-from cxr_edge.intake.read import NoRoomError, read_film
-from cxr_edge.types import FoundFile, Root
+from cxr_edge.intake.read import Held, NoRoomError, read_film
+from cxr_edge.types import FoundFile, Root, Url, place_of
 
 
 def read_films(descriptor: int) -> None:
@@ -36,7 +37,8 @@ def _lift_limit() -> None:
 
 def _answer(connection: socket.socket, request: ReadRequest) -> None:
     try:
-        held = read_film(_file(request), request.most)
+        file = _file(request)
+        held = _reading(file)(file, request.most)
     except ImageError as error:
         connection.send(encode(ReadAnswer(error.reason, None, "", None)))
     except NoRoomError as error:
@@ -48,8 +50,17 @@ def _answer(connection: socket.socket, request: ReadRequest) -> None:
         held.close()
 
 
+def _reading(file: FoundFile) -> Callable[[FoundFile, int], Held]:
+    """How a file is read; a decoder process need not have what object storage takes."""
+    if not isinstance(file.path, Url):
+        return read_film
+    from cxr_edge.intake.objects import read_object
+
+    return read_object
+
+
 def _file(request: ReadRequest) -> FoundFile:
-    path = Path(os.fsdecode(request.path))
+    path = place_of(os.fsdecode(request.path))
     root, stamp = _root(request.root), messages.stamp_of(request.expected)
     return FoundFile(path, "", stamp=stamp, root=root)
 

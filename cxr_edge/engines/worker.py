@@ -16,14 +16,15 @@ from cxr_edge.engines.chunks import Chunk, Row
 from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.engines.local import Local
 from cxr_edge.engines.provenance import settings_hash, software, versions
-from cxr_edge.errors import CxrEdgeError, DecoderError
+from cxr_edge.errors import CxrEdgeError, DecoderError, MissingExtraError
+from cxr_edge.intake.objects import check
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.model.catalog import ModelChoice, ScopeChoice
 from cxr_edge.runtime import Device, start
 from cxr_edge.runtime.loading import pinned_bytes
 from cxr_edge.runtime.scope import ScopeGate, start_scope
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Root
+from cxr_edge.types import FoundFile, Root, Url
 
 # A worker has one core: one pass computes while the films of the next one are decoded.
 FILMS_PER_PASS = 8
@@ -156,11 +157,12 @@ class Worker:
     def score(self, chunk: Chunk) -> Answer:
         """Score the films of a chunk, or read whom they are of."""
         try:
+            _check_urls(chunk.files)
             files = _seen_from_here(chunk.files)
             rows = self._identified(files) if chunk.header_only else self._scored(files)
         except FileNotFoundError as error:
             return Answer([], unseen=str(error))
-        except DecoderError as error:
+        except (DecoderError, MissingExtraError) as error:
             return Answer([], refusal=str(error))
         except CxrEdgeError as error:
             return Answer([], failure=str(error))
@@ -195,6 +197,14 @@ class Worker:
         if self._engine is not None:
             self._engine.workers.__exit__()
         self._decoders.end()
+
+
+def _check_urls(files: list[FoundFile]) -> None:
+    """See that this node has the libraries for URLs; MissingExtraError where it has not."""
+    for url in {
+        file.path.scheme: file.path for file in files if isinstance(file.path, Url)
+    }.values():
+        check(url)
 
 
 def _seen_from_here(files: list[FoundFile]) -> list[FoundFile]:

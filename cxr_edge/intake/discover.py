@@ -14,13 +14,14 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cxr_edge.errors import InputError
 from cxr_edge.intake.read import relative
 from cxr_edge.support.beneath import open_beneath
 from cxr_edge.support.text import display_name
-from cxr_edge.types import FoundFile, Reason, Root, Stamp
+from cxr_edge.types import FoundFile, Place, Reason, Root, Stamp, Url, place_of
 
 # How rsync, browsers, SFTP servers and file managers name what they have not finished.
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload")
@@ -88,11 +89,11 @@ def _files_below(folder: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(folder))
 
 
-def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
-    """Walk folders and files.
+def discover(inputs: Iterable[Place], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
+    """Walk folders and files, and list what lies below URLs.
 
     Args:
-        inputs: folders (walked recursively) and files.
+        inputs: folders (walked recursively), files, and URLs of object storage.
         left_out: says what is left out, and counts it.
 
     Returns:
@@ -102,9 +103,14 @@ def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterato
 
     Raises:
         InputError: an INPUT does not exist, or may not be looked at.
+        MissingExtraError: the library that reads a URL is not installed.
     """
-    roots: dict[Path, Path] = {}
+    roots: dict[Place, Place] = {}
     for given in inputs:
+        if isinstance(given, Url):
+            _check_url(given)
+            roots.setdefault(given, given)
+            continue
         try:
             os.lstat(given)
         except OSError as error:
@@ -119,10 +125,19 @@ def discover(inputs: Iterable[Path], left_out: LeftOut | None = None) -> Iterato
     return _entries(roots, left_out or LeftOut())
 
 
-def _entries(roots: dict[Path, Path], left_out: LeftOut) -> Iterator[FoundFile]:
+def _check_url(url: Url) -> None:
+    from cxr_edge.intake.objects import check  # a night of files need not have it
+
+    check(url)
+
+
+def _entries(roots: dict[Place, Place], left_out: LeftOut) -> Iterator[FoundFile]:
     prefixes = _prefixes(roots)
     seen: set[Path] = set()
     for root, prefix in prefixes.items():
+        if isinstance(root, Url):
+            yield from _objects(root, prefix, left_out)
+            continue
         with _opened(root) as (descriptor, place):
             shown = functools.partial(_shown, root, roots[root], prefix)
             passed_by = functools.partial(left_out.leaves_out, shown=shown)
@@ -134,12 +149,31 @@ def _entries(roots: dict[Path, Path], left_out: LeftOut) -> Iterator[FoundFile]:
                 yield _found(path, shown(path), entry, place)
 
 
+def _objects(root: Url, prefix: str, left_out: LeftOut) -> Iterator[FoundFile]:
+    """What lies below a URL, and is not left out; shown as a file below a folder would be."""
+    from cxr_edge.intake.objects import objects_below
+
+    for file in objects_below(root):
+        name = file.display.removeprefix(root.text).lstrip("/") or root.name
+        if not left_out.leaves_out_listed(name):
+            yield _shown_object(file, "/".join(filter(None, (prefix, name))), name)
+
+
+def _shown_object(file: FoundFile, shown: str, name: str) -> FoundFile:
+    """An object under its name, with the problem that it is hidden or on its way."""
+    *folders, last = name.split("/")
+    hidden = any(_is_temporary(each, is_folder=True) for each in folders)
+    if hidden or _is_temporary(last):
+        return FoundFile(file.path, display_name(shown), Reason.TEMPORARY_NAME)
+    return replace(file, display=display_name(shown))
+
+
 def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[FoundFile]:
     """Files named one by one, as `--files-from` reads them; each once, shown as first named.
 
     A list that a program wrote holds what is left out as well: `left_out` counts it.
     """
-    seen: set[Path] = set()
+    seen: set[Place] = set()
     left_out = left_out or LeftOut()
     roots: dict[Path, Root | None] = {}
     for name in paths:
@@ -148,6 +182,9 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
             seen.add(path)
             if left_out.leaves_out_listed(name):
                 continue
+            if isinstance(path, Url):
+                yield _listed_object(path)
+                continue
             temporary = _is_temporary(path.name)
             entry = Reason.TEMPORARY_NAME if temporary else _stat(path)
             if path.parent not in roots:
@@ -155,9 +192,19 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
             yield _found(path, display_name(name), entry, roots[path.parent])
 
 
-def _located(name: str) -> Path:
-    """The path that a name leads to, however it is spelled; a link at its end is not followed."""
-    path = Path(name)
+def _listed_object(url: Url) -> FoundFile:
+    """One object of a list, with the problem that it cannot be had."""
+    from cxr_edge.intake.objects import found_object
+
+    return _shown_object(found_object(url), url.text, url.key)
+
+
+def _located(name: str) -> Place:
+    """The place that a name leads to, however it is spelled; a link at its end is not followed."""
+    path = place_of(name)
+    if isinstance(path, Url):
+        _check_url(path)
+        return path
     with contextlib.suppress(ValueError):  # no file name has a null byte in it
         return Path(_real(Path.cwd() / path.parent), path.name)
     return path
@@ -168,17 +215,23 @@ def _real(folder: Path) -> str:
     return os.path.realpath(folder)
 
 
-def _prefixes(roots: dict[Path, Path]) -> dict[Path, str]:
+def _prefixes(roots: dict[Place, Place]) -> dict[Place, str]:
     """Several INPUTs are told apart by their last name, or by their whole path if one repeats."""
     if len(roots) == 1:
         return dict.fromkeys(roots, "")
-    names = {root: Path(os.path.abspath(given)).name for root, given in roots.items()}  # noqa: PTH100
+    names = {root: _last_name(given) for root, given in roots.items()}
     if len(set(names.values())) == len(names):
         return names
     return {root: str(root) for root in roots}
 
 
-def _shown(root: Path, given: Path, prefix: str, path: Path) -> str:
+def _last_name(given: Place) -> str:
+    if isinstance(given, Url):
+        return given.name or given.bucket
+    return Path(os.path.abspath(given)).name  # noqa: PTH100 - must not resolve
+
+
+def _shown(root: Path, given: Place, prefix: str, path: Path) -> str:
     """Relative to its INPUT, behind the name of that where there are several."""
     name = "/".join(filter(None, (prefix, relative(path, root))))
     return display_name(name or given.name)

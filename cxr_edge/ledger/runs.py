@@ -37,7 +37,7 @@ from cxr_edge.ledger.rows import (
     values,
 )
 from cxr_edge.support.text import display_name
-from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, doubts
+from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, doubts, place_of
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
 RUNS_KEPT_IN_ALL = 120  # after a new model or library the old settings never run again
@@ -313,7 +313,7 @@ class Run:
                 (self.number, Reason.STILL_CHANGING.value),
             ).fetchall()
         return [
-            FoundFile(Path(os.fsdecode(path)), display, stamp=stamp_of(stamp))
+            FoundFile(place_of(os.fsdecode(path)), display, stamp=stamp_of(stamp))
             for path, display, stamp in rows
         ]
 
@@ -330,7 +330,7 @@ class Run:
             ).fetchone()
         if row is None:
             raise KeyError(sha256)
-        return FoundFile(Path(os.fsdecode(row[0])), row[1])
+        return FoundFile(place_of(os.fsdecode(row[0])), row[1])
 
     def finish(self, context: dict[str, Any]) -> None:
         """Every file has a row: from now on the report can be rendered from here.

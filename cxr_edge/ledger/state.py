@@ -18,6 +18,7 @@ from cxr_edge.support.atomic import FILE_MODE, make_folder
 from cxr_edge.support.locks import lock, opened
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import utc_text
+from cxr_edge.types import Url, place_of
 
 LOCK_NAME = "lock"
 _LOOKS = 20
@@ -57,9 +58,16 @@ def states_folder() -> Path:
 
 def default_state(inputs: Iterable[str]) -> Path:
     """One folder for each set of INPUTs: two nightly jobs of one user do not wait in line."""
-    names = sorted({os.path.abspath(name) for name in inputs})  # noqa: PTH100 - must not resolve
+    names = sorted({_absolute(name) for name in inputs})
     digest = hashlib.sha256(b"\0".join(map(os.fsencode, names))).hexdigest()
     return states_folder() / digest[:16]
+
+
+def _absolute(name: str) -> str:
+    """A path without its working folder, links kept; a URL as it is."""
+    if isinstance(place_of(name), Url):
+        return name
+    return os.path.abspath(name)  # noqa: PTH100 - must not resolve
 
 
 def check_local(folder: Path) -> None:

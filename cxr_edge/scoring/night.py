@@ -38,7 +38,7 @@ from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import Counts
-from cxr_edge.types import FoundFile
+from cxr_edge.types import FoundFile, Url, place_of
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # many shares have none
 
@@ -172,7 +172,7 @@ def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
     """Everything that will have a row, walked as the run gets to it, and what will have none."""
     left_out = LeftOut(job.exclude)
     if job.files_from is None:
-        return discover(map(Path, job.inputs), left_out), left_out
+        return discover(map(place_of, job.inputs), left_out), left_out
     return list(listed(read_file_list(job.files_from), left_out)), left_out
 
 
@@ -225,10 +225,11 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
     """Count the files, where somebody watches: folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
-    if not observer.wants_total:
-        return None
+    inputs = [place_of(name) for name in job.inputs]
+    if not observer.wants_total or any(isinstance(each, Url) for each in inputs):
+        return None  # a listing of objects is paid for
     left_out = LeftOut(job.exclude)
-    return sum(map(bool, ahead(discover(map(Path, job.inputs), left_out), lambda: False)))
+    return sum(map(bool, ahead(discover(inputs, left_out), lambda: False)))
 
 
 def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:

@@ -17,6 +17,7 @@ from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.night import check_id_tags, check_report_folder
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import is_synchronised
+from cxr_edge.types import Url, place_of
 
 _FEW_BYTES = 10**9  # a report without films is some MB; a ledger of 100,000 rows some 100 MB
 
@@ -56,9 +57,17 @@ def _films(job: ScoreJob) -> Iterator[Finding]:
     elif job.files_from is not None:
         listed = sum(1 for _ in read_file_list(job.files_from))
         yield Finding(f"films: {listed} listed in {display_name(job.files_from)}")
-    discover(map(Path, job.inputs))  # each is there
-    for given in job.inputs:
-        yield _input(Path(given))
+    places = [place_of(name) for name in job.inputs]
+    discover(places)  # each is there
+    for given in places:
+        yield _objects(given) if isinstance(given, Url) else _input(given)
+
+
+def _objects(given: Url) -> Finding:
+    """Look at the first object below a URL; InputError where it cannot be listed."""
+    if next(discover([given]), None) is None:
+        return Finding(f"films {display_name(given.text)}: nothing in it", "is that the bucket?")
+    return Finding(f"films {display_name(given.text)}, can be listed")
 
 
 def _input(given: Path) -> Finding:

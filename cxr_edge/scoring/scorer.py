@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cxr_edge.engines.protocol import Engine
 from cxr_edge.intake.ahead import ahead
@@ -16,7 +15,7 @@ from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.runs import Run
 from cxr_edge.scoring.observer import Progress
-from cxr_edge.types import FoundFile, Reason, Result, Root, Stamp
+from cxr_edge.types import FoundFile, Place, Reason, Result, Root, Stamp, Url
 
 # Rows that need no network are committed in groups: one fsync for many.
 _ROWS_PER_COMMIT = 1000
@@ -187,14 +186,25 @@ class _Watch:
         A file that still has the stamp it had is fit to be read; one that has another is not.
         """
         file = replace(file, root=self._root_of(file.path))
-        stamp, now_ns = current_stamp(file.path), time.time_ns()
+        stamp, now_ns = _stamp_now(file.path), time.time_ns()
         if stamp is None or self._rule.missing_seconds(stamp, now_ns) > 0:
             return file
         if self._rule.objection(stamp) is not None:
             return file
         return replace(file, stamp=stamp, seen_ns=now_ns, size=stamp.size)
 
-    def _root_of(self, path: Path) -> Root | None:
-        """The innermost folder that a file was found below."""
+    def _root_of(self, path: Place) -> Root | None:
+        """The innermost folder that a file was found below; an object has none."""
+        if isinstance(path, Url):
+            return None
         above = [root for root in self._roots if path.is_relative_to(root.path)]
         return max(above, key=lambda root: len(root.path.parts), default=None)
+
+
+def _stamp_now(path: Place) -> Stamp | None:
+    """Stamp of a file or object now; None where it cannot be read."""
+    if not isinstance(path, Url):
+        return current_stamp(path)
+    from cxr_edge.intake.objects import found_object
+
+    return found_object(path).stamp

@@ -25,16 +25,16 @@ from tests.images.films import jpeg, png
 
 pytestmark = pytest.mark.slow
 
-COUNT = 150
+COUNT = 240
 SECONDS = 300
 INCOMPLETE = 3
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Films large enough that a run lasts, and files that are none."""
+    """So many films that a run lasts, and files that are none."""
     films = {
-        f"{number // 50}/{number:03}.png": png(chest(1500, 1800, tilt=number))
+        f"{number // 80}/{number:03}.png": png(chest(300, 400, tilt=number))
         for number in range(COUNT)
     }
     others = {"a.jpg": jpeg(), "b.dcm": dicoms.film(), "cut.jpg": jpeg()[:-2], "c.txt": b"hello"}

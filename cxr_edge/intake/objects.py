@@ -1,0 +1,231 @@
+"""Films in object storage: lists a prefix page by page, and reads one object at a time.
+
+fsspec's file systems do the talking. They take credentials from the environment or from their usual
+files; none is ever part of a URL here, and no message of theirs is passed on, as it may quote one.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+from cxr_edge.errors import ImageError, InputError, MissingExtraError
+from cxr_edge.intake.read import MAX_BYTES, Held, NoRoomError, hold
+from cxr_edge.types import FoundFile, Reason, Stamp, Url
+
+SCHEMES = ("s3", "gs", "gcs", "az", "abfs")
+_TRIES = 7
+_FIRST_PAUSE_SECONDS = 0.1  # doubled each time: 6 s in all, less than a reader may take
+_KEYS_OF_TIME = ("LastModified", "last_modified", "updated", "mtime", "created")
+_KEYS_OF_TAG = ("ETag", "etag", "content_md5", "md5Hash")
+_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")
+
+Facts = dict[str, Any]  # of one object, as fsspec's `info` gives them
+Answer = TypeVar("Answer")
+
+
+def check(url: Url) -> None:
+    """Refuse a URL that cannot be read here.
+
+    Raises:
+        InputError: no object storage, or it carries more than a place.
+        MissingExtraError: the library for it is not installed.
+    """
+    if url.scheme not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in SCHEMES)
+        raise InputError(f"{url.scheme}:// is no object storage that can be read", tip=known)
+    if "@" in url.bucket or not url.bucket:
+        raise InputError(
+            "a URL names a bucket and a prefix, and nobody",
+            tip="credentials come from the environment, such as AWS_ACCESS_KEY_ID",
+        )
+    _file_system(url.scheme)
+
+
+def objects_below(url: Url) -> Iterator[FoundFile]:
+    """Objects whose keys begin with a prefix, or the object of that name; a page at a time.
+
+    Yields:
+        Each with its stamp; shown by its key from the prefix on.
+
+    Raises:
+        InputError: there is nothing, or it cannot be listed.
+    """
+    try:
+        facts = _facts(url) if url.key and not url.key.endswith("/") else None
+        if facts is not None:
+            yield _found(url, facts)
+            return
+        is_empty = True
+        for page in _pages(_file_system(url.scheme), url):
+            for facts in page:
+                is_empty = False
+                yield _found(url, facts)
+    except (OSError, _Failed) as error:
+        what = "may not be listed" if isinstance(error, PermissionError) else "cannot be listed"
+        missing = isinstance(error, FileNotFoundError)
+        raise InputError(f"input {'does not exist' if missing else what}: {url}") from None
+    if is_empty and url.key:
+        raise InputError(f"input does not exist: {url}", tip="is the prefix spelled like that?")
+
+
+def found_object(url: Url) -> FoundFile:
+    """One object that a list names, with the problem that it cannot be had."""
+    try:
+        facts = _facts(url)
+    except PermissionError:
+        return FoundFile(url, url.text, Reason.PERMISSION)
+    except (OSError, _Failed):
+        return FoundFile(url, url.text, Reason.IO_ERROR)
+    return FoundFile(url, url.text, Reason.MISSING) if facts is None else _found(url, facts)
+
+
+def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
+    """The whole object, once, as `read.read_film` does it.
+
+    Raises:
+        ImageError: gone, forbidden, over 256 MiB, changed since it was listed, or not to be had.
+        NoRoomError: more than `most`, and not too large in itself.
+    """
+    url = file.path
+    if not isinstance(url, Url):
+        raise TypeError(f"no URL: {type(url).__name__}")
+    try:
+        before = file.stamp or current_stamp(url)
+        _check_size(before.size, most)
+        data = _patiently(lambda: _file_system(url.scheme).cat_file(url.location))
+        after = current_stamp(url)
+    except FileNotFoundError as error:
+        raise ImageError(Reason.MISSING) from error
+    except PermissionError as error:
+        raise ImageError(Reason.PERMISSION) from error
+    except (OSError, _Failed, MissingExtraError) as error:
+        raise ImageError(Reason.IO_ERROR) from error
+    if before != after or len(data) != after.size:
+        raise ImageError(Reason.STILL_CHANGING)
+    held = hold([data])
+    return Held(held.descriptor, held.size, held.sha256, after)
+
+
+def current_stamp(url: Url) -> Stamp:
+    """The stamp of an object now.
+
+    Raises:
+        FileNotFoundError, PermissionError, OSError: as the storage says.
+    """
+    facts = _facts(url)
+    if facts is None:
+        raise FileNotFoundError(str(url))
+    return _stamp(facts)
+
+
+def _facts(url: Url) -> Facts | None:
+    """Of the object of this name; None where there is none."""
+    system = _file_system(url.scheme)
+    system.invalidate_cache()
+    try:
+        facts: Facts = _patiently(lambda: system.info(url.location))
+    except FileNotFoundError:
+        return None
+    return facts if facts.get("type") == "file" else None
+
+
+def _pages(system: Any, url: Url) -> Iterator[list[Facts]]:
+    """What lies below a prefix; of S3 a thousand keys at a time, else folder by folder."""
+    if "s3" in system.protocol:
+        yield from _s3_pages(system, url)
+        return
+    for _, _, files in _patiently(lambda: system.walk(url.location, detail=True)):
+        yield list(files.values())
+
+
+def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
+    prefix = f"{url.key.rstrip('/')}/" if url.key else ""
+    more: dict[str, Any] = {}
+    while True:
+        listing = functools.partial(
+            system.call_s3, "list_objects_v2", Bucket=url.bucket, Prefix=prefix, **more
+        )
+        page = _patiently(listing)
+        yield [
+            {**each, "name": f"{url.bucket}/{each['Key']}", "size": each["Size"]}
+            for each in page.get("Contents", ())
+            if not each["Key"].endswith("/")  # what a browser makes for a folder
+        ]
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _found(below: Url, facts: Facts) -> FoundFile:
+    url = Url(f"{below.scheme}://{facts['name']}")
+    stamp = _stamp(facts)
+    return FoundFile(url, url.text, None, stamp, time.time_ns(), None, stamp.size)
+
+
+def _stamp(facts: Facts) -> Stamp:
+    """Size, time and entity tag: the tag stands where a file has its inode."""
+    moment = next((facts[key] for key in _KEYS_OF_TIME if facts.get(key)), None)
+    changed_ns = _nanoseconds(moment)
+    tag = next((str(facts[key]) for key in _KEYS_OF_TAG if facts.get(key)), "").strip('"')
+    number = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:7])
+    return Stamp(int(facts["size"]), changed_ns, changed_ns, number)
+
+
+def _nanoseconds(moment: Any) -> int:
+    """Whole seconds: a listing has fractions where a single answer has none."""
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    seconds = moment.timestamp() if isinstance(moment, datetime) else float(moment or 0)
+    return int(seconds) * 10**9
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > MAX_BYTES:
+        raise ImageError(Reason.TOO_LARGE, f"{size} bytes")
+    if size > most:
+        raise NoRoomError(size)
+
+
+class _Failed(Exception):
+    """The storage did not answer as it should, however often it was asked."""
+
+
+def _patiently(call: Callable[[], Answer]) -> Answer:
+    """Ask again after throttling, resets and the like, with pauses that grow.
+
+    Raises:
+        FileNotFoundError, PermissionError: at once.
+        _Failed: it is no use.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return call()
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception as error:  # the libraries' exceptions share no public base class
+            if type(error).__name__ in _CREDENTIALS:
+                raise PermissionError("no credentials") from None
+            last = type(error).__name__
+        time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))
+    raise _Failed(last)
+
+
+@functools.cache
+def _file_system(scheme: str) -> Any:
+    """The file system of a scheme; what it lists is not kept.
+
+    Raises:
+        MissingExtraError: its library is not installed.
+    """
+    try:
+        import fsspec
+
+        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
+    except ImportError as error:
+        raise MissingExtraError(f"the library that reads {scheme}://", "cloud") from error
