@@ -26,6 +26,7 @@ from cxr_edge.cli.prune import prune
 from cxr_edge.cli.reads import reads
 from cxr_edge.cli.receive import receive
 from cxr_edge.cli.report import report
+from cxr_edge.cli.results import results
 from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
 from cxr_edge.cli.score import score
@@ -50,7 +51,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
+    *(score, report, results, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
     *(receive, explore, train, search, runs, export),
 ):
     cli.add_command(command)

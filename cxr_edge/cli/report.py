@@ -8,11 +8,8 @@ from pathlib import Path
 import click
 
 from cxr_edge.cli.boundary import say_warning
+from cxr_edge.cli.finished import LATEST, finished_run
 from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option
-from cxr_edge.errors import InputError, StateError
-
-LATEST = "latest"
-_RUNS_NAMED = 5
 
 
 @click.command()
@@ -44,51 +41,13 @@ def report(
     Example:
       cxr-edge report 20261122T221500.123456Z --out reports/again
     """
-    from cxr_edge.ledger.state import states_folder
     from cxr_edge.report.folder import check_target
-    from cxr_edge.support.text import display_name
     from cxr_edge.support.utc import Clock
 
     out = out or Path("reports", Clock().run_id)
     check_target(out)
-    runs = _runs(state) if state else _all_runs()
-    if not runs:
-        raise InputError(
-            f"no run has finished in {display_name(state or states_folder())}",
-            tip="one that was stopped goes on with the command that began it"
-            + ("" if state else "; or give the run's --state"),
-        )
-    name = next(iter(runs)) if run == LATEST else run
-    if name not in runs:
-        raise InputError(
-            f"there is no finished run {name!r}",
-            tip=f"finished runs: {', '.join(list(runs)[:_RUNS_NAMED])}; or give the run's --state",
-        )
-    return _render(name, runs[name], out, _Wishes(language, quiet))
-
-
-def _runs(folder: Path) -> dict[str, Path]:
-    """The finished runs of a state folder, latest first whatever the clock said."""
-    from cxr_edge.ledger.runs import read_ledger
-
-    with read_ledger(folder) as ledger:
-        return dict.fromkeys(ledger.finished_ids(), folder)
-
-
-def _all_runs() -> dict[str, Path]:
-    """Collect the runs of all default state folders; a broken one does not hide the others."""
-    from cxr_edge.ledger.file import LEDGER_NAME
-    from cxr_edge.ledger.state import states_folder
-    from cxr_edge.support.text import display_name
-
-    ledgers = []
-    for path in states_folder().glob(f"*/{LEDGER_NAME}"):
-        try:
-            ledgers.append(_runs(path.parent))
-        except StateError as error:
-            say_warning(f"{display_name(path.parent)}: {error}", error.tip)
-    ledgers.sort(key=lambda runs: next(iter(runs), ""), reverse=True)
-    return {name: folder for runs in ledgers for name, folder in runs.items()}
+    name, folder = finished_run(run, state)
+    return _render(name, folder, out, _Wishes(language, quiet))
 
 
 @dataclass(frozen=True)
@@ -102,20 +61,11 @@ class _Wishes:
 def _render(name: str, folder: Path, out: Path, wishes: _Wishes) -> int:
     from cxr_edge.cli import show
     from cxr_edge.ledger.runs import read_ledger
-    from cxr_edge.report import Report, RunContext, write_report
-    from cxr_edge.report.context import RecordedRows
+    from cxr_edge.report import Report, write_report
+    from cxr_edge.report.context import RecordedRows, recorded_run
 
     with read_ledger(folder) as ledger:
-        try:
-            recorded, values = ledger.finished(name)
-            context = RunContext.from_dict(values)
-        except KeyError as error:
-            raise StateError(f"run {name} has just been forgotten for newer ones") from error
-        except (TypeError, ValueError) as error:
-            raise StateError(
-                f"run {name} was recorded by another version of cxr-edge: {error}",
-                tip="use that version, or score again",
-            ) from error
+        recorded, context = recorded_run(ledger, name)
         if recorded.damaged:
             _warn_of_damage(len(recorded.damaged))
         language = wishes.language or context.language

@@ -14,8 +14,10 @@ import click
 
 from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
 from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, runtime_options
+from cxr_edge.cli.results import check_hospital, wanted_options, write_results
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.cli.terminal import Terminal
+from cxr_edge.hospital.results_job import ResultsJob, Wanted
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 from cxr_edge.types import DEFAULT_LANGUAGE
@@ -126,6 +128,12 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write metrics for Prometheus' textfile collector when the run has ended.",
 )
+@click.option(
+    "--results",
+    is_flag=True,
+    help="Write DICOM results of new films into REPORT/results, as `cxr-edge results` does.",
+)
+@wanted_options
 @click.option("--jsonl", is_flag=True, help="Write the rows to stdout as JSON lines too.")
 @click.option(
     "-q",
@@ -134,7 +142,7 @@ if TYPE_CHECKING:
     help="Print only errors and warnings, and one line after a night that has not gone well.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print what is used and how long it took.")
-def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **options: Any) -> int:
+def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **options: Any) -> int:
     """Score films and write a ranked triage report.
 
     INPUTs are folders, walked recursively, and files. What an earlier run has scored with the same
@@ -153,12 +161,17 @@ def score(metrics: Path | None, jsonl: bool, quiet: bool, verbose: bool, **optio
     options["language"] = options["language"] or DEFAULT_LANGUAGE
     if options["study"]:  # a spool holds whole files alone
         options["settle"] = 0.0
+    terminal = ScoreTerminal(options.pop("quiet"), options.pop("verbose"), jsonl)
     job = ScoreJob(**options, command=tuple(sys.argv))
+    if results:
+        check_hospital()
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
-        outcome.night = _scored(job, ScoreTerminal(quiet, verbose, jsonl))
+        outcome.night = _scored(job, terminal)
+        if results:
+            _write_results(outcome.night, job, wanted, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code
 
@@ -175,6 +188,12 @@ def _scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
             from cxr_edge.scoring.night import run
 
         return run(job, decoders, terminal)
+
+
+def _write_results(night: Night, job: ScoreJob, wanted: Wanted, terminal: Terminal) -> None:
+    """Those of the night, below its report; the model lies where it was a moment ago."""
+    run, out = night.report.context.run_id, night.out / "results"
+    write_results(ResultsJob(run, night.state, out, wanted, job.model), terminal)
 
 
 @dataclass

@@ -8,7 +8,14 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import foreign
 from cxr_edge.types import DecodedImage, Reason
 
-__all__ = ["DECODING_VERSION", "decode", "decoder_versions", "identity_of", "is_id_tag", "source_of"]
+__all__ = [
+    "DECODING_VERSION",
+    "decode",
+    "decoder_versions",
+    "identity_of",
+    "is_id_tag",
+    "source_of",
+]
 
 DECODING_VERSION = 5  # raised when decoding changes a pixel
 

@@ -39,7 +39,7 @@ def own_uid(*facts: str) -> str:
     head = bytearray(hashlib.sha256("\0".join(facts).encode()).digest()[:_HASHED_BYTES])
     head[6] = 0x80 | head[6] & 0x0F  # version and variant, as RFC 9562 has them
     head[8] = 0x80 | head[8] & 0x3F
-    return f"{_ROOT}{int.from_bytes(head + _check(head))}"
+    return f"{_ROOT}{int.from_bytes(head + _check(bytes(head)))}"
 
 
 def is_own_uid(uid: str) -> bool:

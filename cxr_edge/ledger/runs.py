@@ -37,7 +37,15 @@ from cxr_edge.ledger.rows import (
     values,
 )
 from cxr_edge.support.text import display_name
-from cxr_edge.types import DETERMINISTIC_REASONS, FoundFile, Reason, Result, doubts, place_of
+from cxr_edge.types import (
+    DETERMINISTIC_REASONS,
+    FoundFile,
+    Reason,
+    Result,
+    Status,
+    doubts,
+    place_of,
+)
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
 RUNS_KEPT_IN_ALL = 120  # after a new model or library the old settings never run again
@@ -68,6 +76,10 @@ _RECORD = "INSERT OR REPLACE INTO item (checksum, run, {}) VALUES ({})".format(
 # The last night that somebody can have read: its report lies in its place.
 _LAST_REPORTED = (
     f"SELECT number FROM run WHERE reported AND kind = '{NIGHT}' ORDER BY number DESC LIMIT 1"
+)
+_BEFORE = (
+    "SELECT status, reason FROM item WHERE sha256 = ? AND run = (SELECT MAX(number) FROM run "
+    f"WHERE reported AND kind = '{NIGHT}' AND number < ?)"
 )
 _HAD_BYTES = "SELECT 1 FROM item WHERE sha256 = ? AND run = ?"
 _HAD_PATH = "SELECT 1 FROM item WHERE path = ? AND run = ?"
@@ -282,6 +294,12 @@ class Run:
         else:
             key, statement = os.fsencode(entry.file.path), _HAD_PATH
         return self.connection.execute(statement, (key, self.last_reported)).fetchone() is None
+
+    def outcome_before(self, sha256: str) -> tuple[Status, Reason | None] | None:
+        """What became of these bytes in the last reported night before; None if it had none."""
+        with errors_translated():
+            row = self.connection.execute(_BEFORE, (bytes.fromhex(sha256), self.number)).fetchone()
+        return row and (Status(row[0]), Reason(row[1]) if row[1] else None)
 
     def gone(self) -> int:
         """How many files the last night with a report listed, and this run does not."""

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cxr_edge.errors import StateError
 from cxr_edge.ledger.identities import EarlierScore
-from cxr_edge.ledger.runs import Run
+from cxr_edge.ledger.runs import Ledger, Run
 from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.strict_json import read
@@ -98,6 +99,24 @@ class RunContext:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {**asdict(self), "spec": self.spec.to_dict()}
+
+
+def recorded_run(ledger: Ledger, run_id: str) -> tuple[Run, RunContext]:
+    """A finished run and its context.
+
+    Raises:
+        StateError: it is damaged, gone, or another version's.
+    """
+    try:
+        recorded, values = ledger.finished(run_id)
+        return recorded, RunContext.from_dict(values)
+    except KeyError as error:
+        raise StateError(f"run {run_id} has just been forgotten for newer ones") from error
+    except (TypeError, ValueError) as error:
+        raise StateError(
+            f"run {run_id} was recorded by another version of cxr-edge: {error}",
+            tip="use that version, or score again",
+        ) from error
 
 
 @dataclass(frozen=True)

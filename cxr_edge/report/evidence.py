@@ -23,18 +23,17 @@ def overlay_paths(evidence: NDArray[np.float32]) -> tuple[tuple[str, str], ...]:
         Pairs of a name, `raised-1` to `lowered-4`, and an SVG path in units of cells. A cell whose
         share is below an eighth of the largest is in none.
     """
-    strengths = _strengths(evidence)
+    steps = strengths(evidence)
     cells = {
-        f"{sign}-{level}": (strengths == level)
-        & (evidence > 0 if sign == "raised" else evidence < 0)
+        f"{sign}-{level}": (steps == level) & (evidence > 0 if sign == "raised" else evidence < 0)
         for sign in ("raised", "lowered")
         for level in range(1, LEVELS + 1)
     }
     return tuple((name, _path(chosen)) for name, chosen in cells.items() if chosen.any())
 
 
-def _strengths(evidence: NDArray[np.float32]) -> NDArray[np.int64]:
-    """0 to `LEVELS`."""
+def strengths(evidence: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Steps of strength, 0 for clear to `LEVELS`, [rows, columns], whatever the sign."""
     strength = np.abs(evidence.astype(np.float64))
     largest = strength.max() or 1.0  # a map of zeros is clear
     return np.floor(strength / largest * LEVELS + 0.5).astype(np.int64)

@@ -78,7 +78,7 @@ def film_view(picture: Picture, spec: ModelSpec) -> FilmView:
         width=width,
         height=height,
         overlay=overlay_paths(picture.evidence) if spec.can_point else (),
-        grid=_grid(picture, spec),
+        grid=grid_of(picture, spec),
         rows=shares.shape[0],
         columns=shares.shape[1],
         logit=float(picture.bias + raised + lowered),
@@ -89,7 +89,7 @@ def film_view(picture: Picture, spec: ModelSpec) -> FilmView:
     )
 
 
-def _grid(picture: Picture, spec: ModelSpec) -> Grid:
+def grid_of(picture: Picture, spec: ModelSpec) -> Grid:
     """The film was squashed to the network's square: a cell has its share of either side."""
     height, width = picture.film.shape
     field = spec.receptive_field

@@ -71,7 +71,16 @@ def test_the_uid_is_a_uuid_of_its_version() -> None:
     assert (value.version, value.variant) == (8, uuid.RFC_4122)
 
 
-FOREIGN = ["", "1.2.3", "2.25.", "2.25.0", "2.25.1", f"2.25.{2**128}", f"2.25.{'9' * 39}", f"{OWN}1"]
+FOREIGN = [
+    "",
+    "1.2.3",
+    "2.25.",
+    "2.25.0",
+    "2.25.1",
+    f"2.25.{2**128}",
+    f"2.25.{'9' * 39}",
+    f"{OWN}1",
+]
 
 
 @pytest.mark.parametrize("uid", FOREIGN)

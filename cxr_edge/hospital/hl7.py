@@ -1,0 +1,113 @@
+"""A study's results as an HL7 v2.5.1 message ORU^R01, in a file that an integration engine takes.
+
+Nothing is sent by us. The message control ID follows from the content: an engine that is given a
+message twice can tell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cxr_edge.hospital.answer import Answer
+from cxr_edge.hospital.source import Source
+from cxr_edge.report.context import BANNER
+from cxr_edge.types import OWN_NAME
+
+_CONTROL_DIGITS = 20  # the most that 2.5.1 has room for
+# In this order: what escapes comes first.
+_ESCAPES = {"\\": "E", "|": "F", "^": "S", "&": "T", "~": "R"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message.
+
+    Attributes:
+        control_id: MSH-10; the same for the same content.
+        content: segments, each ended by a carriage return, in UTF-8.
+    """
+
+    control_id: str
+    content: bytes
+
+
+def message_of(films: Sequence[tuple[Source, Answer]], moment: str) -> Message:
+    """The message about one study.
+
+    Args:
+        films: of the study, at least one, with what is said of each.
+        moment: when the run began, `YYYYMMDDHHMMSS` in UTC.
+    """
+    study = films[0][0]
+    segments = [_patient(study), _order(study)]
+    for number, (source, answer) in enumerate(films, start=1):
+        segments += _observations(number, source, answer)
+    segments.append(_segment("NTE", "1", "L", BANNER))
+    body = "".join(f"{segment}\r" for segment in segments)
+    control_id = hashlib.sha256(body.encode()).hexdigest()[:_CONTROL_DIGITS].upper()
+    header = (
+        f"MSH|^~\\&|{OWN_NAME}||||{moment}+0000||ORU^R01^ORU_R01|{control_id}|P|2.5.1"
+        "||||||UNICODE UTF-8\r"
+    )
+    return Message(control_id, (header + body).encode())
+
+
+def escaped(text: str) -> str:
+    """A text that no receiver takes for a delimiter."""
+    return "".join(f"\\{_ESCAPES[each]}\\" if each in _ESCAPES else each for each in text)
+
+
+def _segment(name: str, *fields: str) -> str:
+    """A segment of plain texts."""
+    return "|".join((name, *map(escaped, fields)))
+
+
+def _components(*parts: str) -> str:
+    """A field of components, which are plain texts."""
+    return "^".join(map(escaped, parts)).rstrip("^")
+
+
+def _patient(study: Source) -> str:
+    number = _components(study["PatientID"], "", "", study["IssuerOfPatientID"])
+    name = _name(study["PatientName"])
+    return f"PID|1||{number}||{name}||{study['PatientBirthDate']}|{study['PatientSex']}"
+
+
+def _name(name: str) -> str:
+    """The first group of a DICOM name: prefix and suffix have changed places in HL7."""
+    family, given, middle, prefix, suffix, *_ = [*name.partition("=")[0].split("^"), *[""] * 5]
+    return _components(family, given, middle, suffix, prefix)
+
+
+def _order(study: Source) -> str:
+    """OBR-2 and 3 are the numbers of the order, or the accession number where none is named."""
+    placer = study["PlacerOrderNumberImagingServiceRequest"]
+    filler = study["FillerOrderNumberImagingServiceRequest"] or study["AccessionNumber"]
+    # No code of the examination: an engine might take this for its report, and close the order.
+    service = _components("CXR-EDGE", "Chest x-ray prioritisation", "L")
+    taken = study["StudyDate"] and study["StudyDate"] + study["StudyTime"].partition(".")[0]
+    fields = ("1", escaped(placer), escaped(filler), service, "", "", taken)
+    accession = escaped(study["AccessionNumber"])
+    return "|".join(("OBR", *fields, *[""] * 10, accession, *[""] * 6, "P"))
+
+
+def _observations(number: int, source: Source, answer: Answer) -> Iterable[str]:
+    """OBX segments of one film, told from those of others by OBX-4."""
+    algorithm = answer.algorithm
+    flag = "A" if answer.flagged else ""  # nothing is ever called normal
+    values = [
+        ("ST", "BAND", answer.description, "", ""),
+        *([("NM", "PROBABILITY", answer.figure, "1", flag)] if answer.figure else []),
+        ("ST", "THRESHOLD", f"{answer.threshold} ({algorithm.operating_point})", "", ""),
+        ("ST", "MODEL", f"{algorithm.name} {algorithm.version} {algorithm.sha256}", "", ""),
+        *(("ST", "REMARK", text, "", "") for text in answer.remarks),
+        ("ST", "FILM", source["SOPInstanceUID"], "", ""),
+    ]
+    for place, (kind, code, value, unit, abnormal) in enumerate(values, start=1):
+        identifier = _components(code, code.lower(), "L")
+        yield (
+            f"OBX|{100 * number + place}|{kind}|{identifier}|{number}|{escaped(value)}"
+            f"|{unit}||{abnormal}|||P"
+        )

@@ -1,0 +1,227 @@
+"""Results of a run: for each film that is new or changed, the objects its study gets.
+
+    rows -> headers, read in decoder processes -> answers -> reports, captures, key objects, HL7
+
+A film without a DICOM header belongs to no study that anybody could file a result in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cxr_edge.decoders.pool import Workers
+from cxr_edge.decoders.start import Decoders
+from cxr_edge.errors import ModelRefusedError, RunInterruptedError
+from cxr_edge.hospital.answer import Algorithm, Answer
+from cxr_edge.hospital.capture import capture_of
+from cxr_edge.hospital.drawing import draw
+from cxr_edge.hospital.hl7 import message_of
+from cxr_edge.hospital.key_object import key_object_of
+from cxr_edge.hospital.objects import finished
+from cxr_edge.hospital.report_sr import report_of
+from cxr_edge.hospital.result_files import ResultFiles
+from cxr_edge.hospital.results_job import ResultsJob, Wanted
+from cxr_edge.hospital.source import Source
+from cxr_edge.images.dicom_library import Dataset
+from cxr_edge.intake.prepared import IntakeSettings, Scope
+from cxr_edge.ledger.runs import Run, read_ledger
+from cxr_edge.model.catalog import ModelChoice, choose_model
+from cxr_edge.report.context import RecordedRows, RunContext, recorded_run
+from cxr_edge.runtime import Device, load
+from cxr_edge.runtime.loading import proven
+from cxr_edge.scoring.observer import Observer
+from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
+from cxr_edge.support.cores import usable_cores
+from cxr_edge.triage import TriageRow
+from cxr_edge.types import Band, FoundFile, Result, Status
+
+_HEADERS = IntakeSettings(1, Scope((0.0, 0.0), ()), source=True)
+_FILMS_AT_ONCE = 128  # whose pictures are in memory
+
+
+@dataclass
+class Made:
+    """What became of a run's films.
+
+    Attributes:
+        films: that got a result.
+        studies: that these belong to.
+        files: objects by kind, and `hl7` for messages.
+        without_header: films whose study no header names, or whose header names no radiograph.
+        unreadable: files that are gone or have changed since.
+        earlier: rows that had their result before this run.
+    """
+
+    films: int = 0
+    studies: int = 0
+    files: dict[str, int] = field(default_factory=dict)
+    without_header: int = 0
+    unreadable: int = 0
+    earlier: int = 0
+
+    def count(self, kind: str) -> None:
+        """One more file."""
+        self.files[kind] = self.files.get(kind, 0) + 1
+
+
+@dataclass(frozen=True)
+class _Film:
+    """A film that gets a result."""
+
+    sha256: str
+    source: Source
+    answer: Answer
+
+
+def make_results(job: ResultsJob, decoders: Decoders, observer: Observer) -> Made:
+    """Write the results of one finished run.
+
+    Args:
+        job: what is asked for.
+        decoders: where decoder processes come from.
+        observer: told about trouble, and asked whether the work shall stop.
+
+    Raises:
+        CxrEdgeError: as the tree in `errors` says. What was written stays and is right; the same
+            job again writes the rest.
+    """
+    files = ResultFiles(job.out, job.wanted.hl7)
+    with read_ledger(job.state) as ledger:
+        recorded, context = recorded_run(ledger, job.run)
+        choice = _model(job, context) if job.wanted.secondary_capture else None
+        files.make()
+        work = _Work(recorded, context, job.wanted, files)
+        films = list(work.films(decoders, observer))
+        work.write_objects(films)
+        if choice is not None:
+            work.write_captures(films, _pipeline(choice, decoders, observer))
+        work.write_messages(films)
+    return work.made
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One run on its way to results."""
+
+    recorded: Run
+    context: RunContext
+    wanted: Wanted
+    files: ResultFiles
+    made: Made = field(default_factory=Made)
+
+    def films(self, decoders: Decoders, observer: Observer) -> Iterator[_Film]:
+        """Films that say which study they belong to, in reading order."""
+        rows = self._rows()
+        headers = _headers([self.recorded.found(sha256) for sha256 in rows], decoders, observer)
+        algorithm = Algorithm.of(self.context)
+        for sha256, row in rows.items():
+            if sha256 not in headers:
+                self.made.unreadable += 1
+            elif (source := Source.of(headers[sha256])) is None:
+                self.made.without_header += 1
+            else:
+                yield _Film(sha256, source, Answer.of(row, algorithm))
+
+    def _rows(self) -> dict[str, TriageRow]:
+        """Rows that get a result if their header can be read, by sha256: each content once."""
+        rows: dict[str, TriageRow] = {}
+        for row in RecordedRows(self.recorded, self.context.threshold):
+            result = row.result
+            if row.band is Band.OTHER or result.status is Status.DEFERRED:
+                continue
+            if not (self.wanted.every or result.new or self._is_changed(result)):
+                self.made.earlier += 1
+            elif not result.sha256:
+                self.made.unreadable += 1
+            else:
+                rows.setdefault(result.sha256, row)
+        return rows
+
+    def _is_changed(self, result: Result) -> bool:
+        """Whether the last night could not score what this one could, or the other way round."""
+        before = self.recorded.outcome_before(result.sha256) if result.sha256 else None
+        return before is not None and before != (result.status, result.reason)
+
+    def write_objects(self, films: Sequence[_Film]) -> None:
+        """Write reports and key objects."""
+        for film in films:
+            self._keep(report_of(film.source, film.answer, self.wanted.sr), film)
+            if self.wanted.key_object and film.answer.flagged:
+                self._keep(key_object_of(film.source, film.answer), film)
+        self.made.films = len(films)
+        self.made.studies = len({film.source["StudyInstanceUID"] for film in films})
+
+    def _keep(self, content: Dataset, film: _Film) -> None:
+        made = finished(content, film.source, film.answer)
+        self.files.keep(made)
+        self.made.count(made.kind)
+
+    def write_captures(self, films: Sequence[_Film], pipeline: Pipeline) -> None:
+        """Write films and maps, some at a time; a film that has changed meanwhile gets none."""
+        chosen = [film for film in films if self._is_captured(film.answer)]
+        for start in range(0, len(chosen), _FILMS_AT_ONCE):
+            some = {film.sha256: film for film in chosen[start : start + _FILMS_AT_ONCE]}
+            found = {sha256: self.recorded.found(sha256) for sha256 in some}
+            for sha256, picture in pipeline.pictures(found).items():
+                film = some[sha256]
+                pixels = draw(picture, film.answer, pipeline.choice.spec)
+                self._keep(capture_of(film.source, film.answer, pixels), film)
+
+    def _is_captured(self, answer: Answer) -> bool:
+        scored = answer.probability is not None
+        return scored if self.wanted.secondary_capture == "all" else bool(answer.flagged)
+
+    def write_messages(self, films: Sequence[_Film]) -> None:
+        """Write one for each study, where they were asked for."""
+        if self.files.hl7 is None:
+            return
+        studies: dict[str, list[tuple[Source, Answer]]] = {}
+        for film in films:
+            study = studies.setdefault(film.source["StudyInstanceUID"], [])
+            study.append((film.source, film.answer))
+        moment = f"{datetime.fromisoformat(self.context.started_utc):%Y%m%d%H%M%S}"
+        for study in studies.values():
+            self.files.hand_over(message_of(study, moment))
+            self.made.count("hl7")
+
+
+def _headers(
+    files: Sequence[FoundFile], decoders: Decoders, observer: Observer
+) -> dict[str, dict[str, str]]:
+    """Headers by sha256 of the bytes that the files have now."""
+    with (
+        observer.stop_request() as stop,
+        Workers(usable_cores(), _HEADERS, decoders) as workers,
+    ):
+        headers = {
+            prepared.result.sha256: prepared.result.identity
+            for _, prepared in workers.identify(files, stop)
+            if prepared.result.sha256
+        }
+        if stop():
+            raise RunInterruptedError(stop.signal_number)
+    return headers
+
+
+def _model(job: ResultsJob, context: RunContext) -> ModelChoice:
+    """The model that scored, for its evidence; another one's map would belong to no score.
+
+    Raises:
+        ModelRefusedError: it is not there any more.
+    """
+    choice = choose_model(job.model or context.model_file)
+    if choice.file.sha256 != context.model_sha256:
+        raise ModelRefusedError(
+            f"{choice.path.name} is not the file that scored run {context.run_id}",
+            tip="give that file with --model, or leave --secondary-capture out",
+        )
+    return choice
+
+
+def _pipeline(choice: ModelChoice, decoders: Decoders, observer: Observer) -> Pipeline:
+    content = proven(choice)
+    with observer.signals_at_once():
+        runner = load(choice, Device("cpu"), telling_of_cpu(observer), content)
+    return Pipeline(choice, runner, Work(), observer, decoders)

@@ -1,0 +1,150 @@
+"""The film that a result is about, as its header says: patient, study and the film itself."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from cxr_edge.images.dicom_library import Dataset
+
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_CODE = re.compile(r"[A-Z0-9_ ]*")
+_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+_SEXES = ("M", "F", "O")
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_NAMES = ("PatientName", "ReferringPhysicianName")
+_NAME_GROUP = 64
+_MOST_INSTANCES = 2**31 - 1
+# Of the patient and study modules; an object has the first ones even where they are empty.
+_REPEATED = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+_REPEATED_IF_THERE = ("IssuerOfPatientID", "StudyDescription")
+_NO_DATE = "19000101"  # of a film whose header names none; results need one
+_CLASSES = "1.2.840.10008.5.1.4.1.1."
+# Radiographs, and what scanners of films make; reports about the slices of a CT help nobody.
+_FILM_CLASSES = {
+    *(f"{_CLASSES}1", f"{_CLASSES}1.1", f"{_CLASSES}1.1.1", f"{_CLASSES}7"),
+    *(f"{_CLASSES}7.{kind}" for kind in range(1, 5)),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film as results name it.
+
+    Attributes:
+        fields: of `types.SOURCE_FIELDS`, each fit for the element of its name.
+    """
+
+    fields: Mapping[str, str]
+
+    @classmethod
+    def of(cls, header: Mapping[str, str]) -> Source | None:
+        """Check what a decoder read; None where a result could not be filed, or is no film's."""
+        if not all(_UID.fullmatch(header.get(each, "")) for each in _UIDS):
+            return None
+        is_long = any(
+            len(group) > _NAME_GROUP for each in _NAMES for group in header[each].split("=")
+        )
+        if is_long or header["SOPClassUID"] not in _FILM_CLASSES:
+            return None
+        return cls({keyword: _fit(keyword, value) for keyword, value in header.items()})
+
+    def __getitem__(self, keyword: str) -> str:
+        """One field; empty where the header has none, or none that fits its element."""
+        return self.fields[keyword]
+
+    @property
+    def date(self) -> str:
+        """Of the study, as `YYYYMMDD`."""
+        return self["StudyDate"] or _NO_DATE
+
+    @property
+    def time(self) -> str:
+        """Of the study, as DICOM writes times."""
+        return self["StudyTime"] or "000000"
+
+    @property
+    def number(self) -> int:
+        """Number of the film in its series; 1 where it has none."""
+        text = self["InstanceNumber"]
+        return int(text) if text else 1
+
+    @property
+    def character_set(self) -> str:
+        """Name of the narrowest set that holds all texts; empty for plain ASCII."""
+        whole = "".join(self.fields.values())
+        if whole.isascii():
+            return ""
+        with contextlib.suppress(UnicodeEncodeError):
+            whole.encode("latin-1")
+            return "ISO_IR 100"
+        return "ISO_IR 192"
+
+    def evidence(self) -> Dataset:
+        """The film for highdicom: its UIDs, and neither patient nor study.
+
+        It logs names that it finds odd; they are put into the finished object by `repeat`.
+        """
+        dataset = Dataset()
+        for keyword in _REPEATED:
+            setattr(dataset, keyword, "")
+        for keyword in (*_UIDS, "Modality"):
+            setattr(dataset, keyword, self[keyword])
+        for keyword in ("Rows", "Columns"):
+            setattr(dataset, keyword, int(self[keyword] or 1))
+        return dataset
+
+    def repeat(self, dataset: Dataset) -> None:
+        """Put patient, study and the request that the film answers into an object."""
+        if self.character_set:
+            dataset.SpecificCharacterSet = self.character_set
+        elif "SpecificCharacterSet" in dataset:
+            del dataset.SpecificCharacterSet
+        for keyword in _REPEATED:
+            setattr(dataset, keyword, self[keyword])
+        for keyword in filter(self.__getitem__, _REPEATED_IF_THERE):
+            setattr(dataset, keyword, self[keyword])
+
+    def requests(self) -> list[Dataset]:
+        """An item for Referenced Request Sequence, where the header names what was requested."""
+        if not self["RequestedProcedureID"]:
+            return []
+        item = Dataset()
+        item.StudyInstanceUID = self["StudyInstanceUID"]
+        item.ReferencedStudySequence = []
+        item.AccessionNumber = self["AccessionNumber"]
+        for keyword in (
+            *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
+            *("RequestedProcedureID", "RequestedProcedureDescription"),
+        ):
+            setattr(item, keyword, self[keyword])
+        item.RequestedProcedureCodeSequence = []
+        return [item]
+
+
+def _fit(keyword: str, value: str) -> str:
+    """A value as its element allows it; empty for what does not fit."""
+    if keyword in ("PatientBirthDate", "StudyDate"):
+        return value if _is_date(value) else ""
+    if keyword == "StudyTime":
+        return value if _TIME.fullmatch(value) else ""
+    if keyword == "PatientSex":
+        return value if value in _SEXES else ""
+    if keyword in ("Modality", "BodyPartExamined", "BurnedInAnnotation"):
+        return value if _CODE.fullmatch(value) else ""
+    if keyword in ("InstanceNumber", "Rows", "Columns"):
+        fits = value.isascii() and value.isdecimal() and 0 < int(value) <= _MOST_INSTANCES
+        return value if fits else ""
+    return value
+
+
+def _is_date(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return len(text) == 8 and bool(datetime.strptime(text, "%Y%m%d"))
+    return False

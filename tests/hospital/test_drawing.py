@@ -1,0 +1,44 @@
+"""The picture of a capture: film left, map right, nothing of the patient in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cxr_edge.hospital.answer import Answer
+from cxr_edge.hospital.drawing import SIZE, draw
+from cxr_edge.types import Picture
+from tests.factories import chest
+from tests.hospital.studies import ANSWERS
+from tests.tiny import tiny_spec
+
+EVIDENCE = np.array([[1.0, -1.0], [0.05, 0.5]], np.float32)
+SCORED = [answer for answer in ANSWERS.values() if answer.probability is not None]
+
+
+@pytest.mark.parametrize("answer", SCORED, ids=lambda answer: answer.band.value)
+def test_it_has_its_size_and_is_the_same_again(answer: Answer) -> None:
+    picture = Picture(chest(), EVIDENCE, 0.1)
+    first = draw(picture, answer, tiny_spec())
+    assert first.shape == (SIZE[1], SIZE[0], 3)
+    assert first.dtype == np.uint8
+    assert (draw(picture, answer, tiny_spec()) == first).all()
+
+
+@pytest.mark.parametrize("shape", [(384, 200), (100, 384), (8, 8), (384, 1)])
+def test_films_of_any_shape_fit(shape: tuple[int, int]) -> None:
+    film = np.full(shape, 128, np.uint8)
+    drawn = draw(Picture(film, EVIDENCE, 0.1), ANSWERS["flagged"], tiny_spec())
+    assert drawn.shape == (SIZE[1], SIZE[0], 3)
+
+
+def test_raised_cells_are_orange_and_lowered_ones_blue() -> None:
+    film = np.full((384, 384), 128, np.uint8)
+    drawn = draw(Picture(film, EVIDENCE, 0.1), ANSWERS["flagged"], tiny_spec()).astype(int)
+    right = drawn[150:790, SIZE[0] // 2 :]
+    red_over_blue = right[..., 0] - right[..., 2]
+    top = red_over_blue[:320]
+    assert top[:, :300].max() > 50
+    assert top[:, 330:600].min() < -50
+    left = drawn[200:700, 100:600]
+    assert (left[..., 0] == left[..., 2]).all()

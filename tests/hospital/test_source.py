@@ -1,0 +1,66 @@
+"""The film of a result: what is repeated of its header, and what is not believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cxr_edge.hospital.source import Source
+from cxr_edge.images import source_of
+from tests.hospital.studies import source, study
+
+NONE: dict[str, dict[str, Any]] = {
+    "a CT": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"},
+    "a class of a maker's own": {"SOPClassUID": "1.2.3.4"},
+    "a name as long as a book": {"PatientName": "A" * 65},
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PN component length")
+@pytest.mark.parametrize("elements", NONE.values(), ids=NONE)
+def test_films_that_get_no_result(elements: dict[str, Any]) -> None:
+    assert Source.of(source_of(study(1, **elements))) is None
+
+
+@pytest.mark.parametrize("uid", ["", "1", "1.02", "1.2.", "x"])
+def test_uids_that_no_object_can_have(uid: str) -> None:
+    header = source_of(study(1))
+    assert Source.of({**header, "StudyInstanceUID": uid}) is None
+
+
+def test_a_header_that_was_not_read() -> None:
+    assert Source.of({}) is None
+
+
+MISFITS = {
+    "PatientBirthDate": "20200231",
+    "StudyDate": "yesterda",
+    "StudyTime": "noon",
+    "PatientSex": "female",
+    "BodyPartExamined": "Tórax",
+    "InstanceNumber": "-1",
+}
+
+
+@pytest.mark.parametrize(("keyword", "value"), MISFITS.items())
+def test_values_that_do_not_fit_are_left_out(keyword: str, value: str) -> None:
+    header = source_of(study(1))
+    found = Source.of({**header, keyword: value})
+    assert found is not None
+    assert found[keyword] == ""
+
+
+SETS = {"Plain^Name": "", "Müller^Zoë": "ISO_IR 100", "山田^太郎": "ISO_IR 192"}
+
+
+@pytest.mark.parametrize(("name", "charset"), SETS.items())
+def test_the_narrowest_character_set(name: str, charset: str) -> None:
+    found = source(SpecificCharacterSet="ISO_IR 192", PatientName=name)
+    assert found.character_set == charset
+
+
+def test_what_others_log_has_no_patient() -> None:
+    film = source().evidence()
+    assert "PLANTED" not in str(film)
+    assert film.PatientID == ""
