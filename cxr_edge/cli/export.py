@@ -42,7 +42,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Choice([*PRECISIONS.values()]),
     default="float32",
     show_default=True,
-    help="What is stored and computed with; int8-weights computes in float32, int8 in integers.",
+    help="What is stored and computed with; float16-weights and int8-weights compute in float32, "
+    "int8 in integers.",
 )
 @click.option(
     "--measure-speed",

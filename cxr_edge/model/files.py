@@ -41,6 +41,7 @@ FIRST_VERSION = "0.1.0"
 # (weights, activations) of a file -> what `cxr-edge export --precision` calls it.
 PRECISIONS = {
     ("float32", "float32"): "float32",
+    ("float16", "float32"): "float16-weights",
     ("float16", "float16"): "float16",
     ("int8", "float32"): "int8-weights",
     ("int8", "int8"): "int8",

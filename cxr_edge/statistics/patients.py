@@ -82,6 +82,11 @@ def numbered(people: Sequence[Person]) -> list[str]:
     return [numbers[person] for person in people]
 
 
+def is_follow_up(path: str) -> bool:
+    """Whether a film's name is `PATIENT_FOLLOWUP`: until 0.2.0 each was a patient of its own."""
+    return bool(_follow_up(path.rpartition("/")[2]))
+
+
 def told_by(people: Sequence[Person]) -> str:
     """Sources that group films by patient, with counts of films where there are several."""
     counts = Counter(source for source, _ in people)

@@ -13,7 +13,7 @@ from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.onnx import OnnxRunner
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.runtime.tflite import TfliteRunner
-from cxr_export import onnx, quantise, tflite, weight_quantisation
+from cxr_export import half_weights, onnx, quantise, tflite, weight_quantisation
 from cxr_export.graph import InferenceGraph
 from cxr_export.spec_draft import Score
 
@@ -45,6 +45,9 @@ def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) ->
     if precision == "int8-weights":
         weight_quantisation.pack_onnx(model)
         flat = weight_quantisation.pack_tflite(flat)
+    if precision == "float16-weights":
+        half_weights.store_onnx(model)
+        flat = half_weights.store_tflite(flat)
     return Networks(model, flat)
 
 

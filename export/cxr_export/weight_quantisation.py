@@ -8,6 +8,7 @@ other as closely as float32 files do.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def snap(model: keras.Model) -> None:
     """Move every large kernel of a network onto the int8 grid of its folded form, in place."""
     for weight in model.weights:
         values = np.asarray(weight)
-        if _is_kernel(values):
+        if is_kernel(values):
             scale = _input_scale(model, weight)
             weight.assign(pack(values * scale, _keras_axis(values)).unpacked() / scale)
 
@@ -84,7 +85,8 @@ def _input_scale(model: keras.Model, weight: keras.Variable) -> Any:
     return np.where(rows == 0, np.float32(1.0), rows)
 
 
-def _is_kernel(values: NDArray[np.generic]) -> bool:
+def is_kernel(values: NDArray[np.generic]) -> bool:
+    """Whether a tensor is one of those that are stored in fewer bits."""
     return values.dtype == np.float32 and values.ndim >= 2 and values.size >= MIN_ELEMENTS
 
 
@@ -111,7 +113,7 @@ def pack_onnx(model: onnx.ModelProto) -> None:
     expanding: list[onnx.NodeProto] = []
     for tensor in list(model.graph.initializer):
         values = numpy_helper.to_array(tensor)
-        if not _is_kernel(values):
+        if not is_kernel(values):
             continue
         packed = pack(values, _onnx_axis(values))
         levels, wide, scale = (f"{tensor.name}_{part}" for part in ("levels", "wide", "scale"))
@@ -128,15 +130,29 @@ def pack_onnx(model: onnx.ModelProto) -> None:
 
 def pack_tflite(content: bytes) -> bytes:
     """Replace large float32 constants by int8 ones behind a DEQUANTIZE each."""
+    return with_stored(content, _stored, version=5)  # which reads one scale per channel
+
+
+Store = Callable[[schema.ModelT, schema.TensorT, NDArray[np.float32]], schema.TensorT]
+
+
+def with_stored(content: bytes, store: Store, version: int) -> bytes:
+    """A TFLite file whose large float32 constants are expanded from smaller ones.
+
+    Args:
+        content: the file.
+        store: makes the smaller twin of a tensor, which takes over its buffer.
+        version: of the operator DEQUANTIZE that reads such a twin.
+    """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     graph = model.subgraphs[0]
-    dequantize = _add_dequantize(model)
+    dequantize = _add_dequantize(model, version)
     expanding = []
     for index, tensor in enumerate(list(graph.tensors)):
         values = _constant(model, tensor)
-        if values is None or not _is_kernel(values):
+        if values is None or not is_kernel(values):
             continue
-        graph.tensors.append(_stored(model, tensor, pack(values, _tflite_axis(values))))
+        graph.tensors.append(store(model, tensor, values))
         tensor.buffer = 0  # by convention the empty buffer: now computed, no longer stored
         expand = schema.OperatorT()
         expand.opcodeIndex = dequantize
@@ -148,11 +164,11 @@ def pack_tflite(content: bytes) -> bytes:
     return packed(model)
 
 
-def _add_dequantize(model: schema.ModelT) -> int:
-    """Index of the DEQUANTIZE operator; version 5 reads one scale per channel."""
+def _add_dequantize(model: schema.ModelT, version: int) -> int:
+    """Index of the DEQUANTIZE operator."""
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
-    code.version = 5
+    code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
 
@@ -165,15 +181,25 @@ def _constant(model: schema.ModelT, tensor: schema.TensorT) -> NDArray[np.float3
     return np.frombuffer(np.asarray(data, np.uint8), np.float32).reshape(tensor.shape)
 
 
-def _stored(model: schema.ModelT, tensor: schema.TensorT, packed: Packed) -> schema.TensorT:
+def _stored(
+    model: schema.ModelT, tensor: schema.TensorT, values: NDArray[np.float32]
+) -> schema.TensorT:
     """The int8 twin of a float32 tensor; takes over its buffer."""
-    twin = schema.TensorT()
-    twin.name = bytes(tensor.name) + b"_levels"
-    twin.shape, twin.type, twin.hasRank = tensor.shape, schema.TensorType.INT8, True
-    twin.buffer = tensor.buffer
-    model.buffers[tensor.buffer].data = packed.levels.reshape(-1).view(np.uint8)
+    packed = pack(values, _tflite_axis(values))
+    twin = twin_of(model, tensor, packed.levels)
+    twin.name, twin.type = bytes(tensor.name) + b"_levels", schema.TensorType.INT8
     twin.quantization = schema.QuantizationParametersT()
     twin.quantization.scale = packed.scale
     twin.quantization.zeroPoint = np.zeros(len(packed.scale), np.int64)
     twin.quantization.quantizedDimension = packed.axis
+    return twin
+
+
+def twin_of(
+    model: schema.ModelT, tensor: schema.TensorT, stored: NDArray[np.generic]
+) -> schema.TensorT:
+    """A tensor of the same shape, still without name and type; takes over the other's buffer."""
+    twin = schema.TensorT()
+    twin.shape, twin.hasRank, twin.buffer = tensor.shape, True, tensor.buffer
+    model.buffers[tensor.buffer].data = stored.reshape(-1).view(np.uint8)
     return twin

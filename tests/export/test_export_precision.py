@@ -96,14 +96,21 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two epochs' weights round worse than trained ones; the gate has tests of its own."""
     monkeypatch.setitem(parity.TOLERANCE, "int8", 0.2)
     monkeypatch.setitem(parity.TOLERANCE, "float16", 0.2)
+    monkeypatch.setitem(parity.TOLERANCE, "float16-weights", 0.2)
     monkeypatch.setattr(parity, "MOST_AUC_LOSS", 1.0)
     monkeypatch.setitem(spec_draft.GOLDEN_TOLERANCE, "int8", 0.09)
     monkeypatch.setitem(spec_draft.GOLDEN_TOLERANCE, "float16", 0.09)
+    monkeypatch.setitem(spec_draft.GOLDEN_TOLERANCE, "float16-weights", 0.09)
 
 
 @pytest.mark.usefixtures("lenient")
 @pytest.mark.parametrize(
-    ("precision", "kinds"), [("float16", ["onnx"]), ("int8", ["onnx", "tflite"])]
+    ("precision", "kinds"),
+    [
+        ("float16", ["onnx"]),
+        ("float16-weights", ["onnx", "tflite"]),
+        ("int8", ["onnx", "tflite"]),
+    ],
 )
 def test_fewer_bits(
     precision: str, kinds: list[str], exported: ModelSpec, job: ExportJob, tmp_path: Path

@@ -170,7 +170,13 @@ def test_samples_are_spread_evenly(count: int, wanted: int, positions: list[int]
 
 
 def test_tolerances_are_those_of_the_design() -> None:
-    assert TOLERANCE == {"float32": 1e-5, "int8-weights": 2e-2, "float16": 1e-3, "int8": 2e-2}
+    assert TOLERANCE == {
+        "float32": 1e-5,
+        "float16-weights": 5e-3,
+        "int8-weights": 2e-2,
+        "float16": 1e-3,
+        "int8": 2e-2,
+    }
     assert len(set(BATCH_SIZES)) == 2
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cxr_edge.errors import DataError
+from cxr_edge.errors import DataError, InputError
 from cxr_edge.evaluate.job import Labels
 from cxr_edge.images import decode
 from cxr_edge.preprocess import to_network_input, without_border
@@ -23,9 +24,10 @@ from cxr_training.films.data import (
     split_by_patient,
     tally,
 )
-from cxr_training.fit import training
+from cxr_training.fit import run, training
 from cxr_training.fit.training import LoadedData, TrainingJob
 from cxr_training.recipe.recipe import load_recipe
+from cxr_training.support.writing import write_json
 from tests.factories import chest, write_tree
 from tests.images import dicoms
 from tests.images.films import jpeg
@@ -108,6 +110,23 @@ def test_other_patients_on_the_same_films_are_another_split(tmp_path: Path) -> N
     ]
     assert claims[0] != claims[1]
     assert "patients_sha256" not in claims[1], "runs of films that names tell go on as before"
+
+
+def test_names_that_came_to_tell_the_patient_are_another_split(tmp_path: Path) -> None:
+    """A run begun before `PATIENT_FOLLOWUP` was one patient does not go on with another split."""
+    write_site(tmp_path / "site", named=True)
+    images = read(tmp_path / "site", Labels(without_patients(tmp_path / "labels.csv")))
+    assert images.counts()["patients"] == PATIENTS
+    job = TrainingJob(load_recipe("cnn3_50", "tuned"), tmp_path / "site", tmp_path / "run")
+    claim = training._claim(job, LoadedData(split_by_patient(images, 2, 1), ()))
+    before = {key: value for key, value in claim.items() if key != "patients_sha256"}
+    assert before != claim
+    folder = run.RunFolder(job.out)
+    folder.claim(before)
+    write_json(folder.checkpoint / "state.json", asdict(run.TrainingProgress(epochs_done=1)))
+    with pytest.raises(InputError, match="divided the films otherwise: it knew other patients"):
+        folder.claim(claim)
+    folder.claim(before)
 
 
 def test_the_order_of_the_table_changes_nothing(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from cxr_training.fit.callbacks import drawn_seed
 from cxr_training.fit.run_lock import locked
 from cxr_training.fit.training import TrainingJob, train
 from cxr_training.fit.training_batches import TrainingBatches
+from cxr_training.nets import NETS, Net, NetOptions
+from cxr_training.nets.blocks import normalize, output
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.support.writing import write_json
 from tests.training.helpers import (
@@ -153,6 +155,39 @@ def test_a_run_that_was_killed_is_the_run_that_was_not(
         keras.utils.clear_session()
     train(job)
     for ours, theirs in zip(*(weights(folder) for folder in (job.out, finished)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+
+
+def any_size(options: NetOptions) -> keras.Model:
+    """A network that pools over the whole film, for one of 40 pixels or of fewer."""
+    image = keras.Input((None, None, options.channels), name="image")
+    x = keras.layers.Conv2D(4, 3, 2)(normalize(image, options))
+    x = keras.layers.BatchNormalization(momentum=0.5)(x)
+    return keras.Model(image, output(keras.layers.GlobalAveragePooling2D()(x)), name="pooled")
+
+
+@pytest.mark.slow
+def test_a_run_with_small_films_first_goes_on_after_a_kill_at_any_epoch(
+    tmp_path: Path, films: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the one behind which the films grow."""
+    monkeypatch.setitem(NETS, "pooled", Net("pooled", 40, any_size, False, any_size))
+    smaller = replace(
+        recipe,
+        net="pooled",
+        first_epochs=1,
+        first_size=32,
+        optimizer=replace(recipe.optimizer, weight_average=0.9),
+    )
+    whole = TrainingJob(smaller, films, tmp_path / "whole")
+    train(whole)
+    job = replace(whole, out=tmp_path / "killed")
+    for _ in range(EPOCHS - 1):
+        with killed_after_an_epoch(monkeypatch):
+            train(job)
+    train(job)
+    assert epochs_in(job.out) == list(range(1, EPOCHS + 1))
+    for ours, theirs in zip(*(weights(folder) for folder in (job.out, whole.out)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
 

@@ -80,6 +80,13 @@ def test_a_resumed_run_sees_what_it_would_have_seen() -> None:
         original.on_epoch_end()
 
 
+def test_films_have_the_size_of_the_epoch_that_a_run_begins_with() -> None:
+    images = replace(image_set(), pixels=np.zeros((10, 160, 160, 1), np.uint8))
+    smaller = recipe(net="efficientnet_lite0_160", first_epochs=1, first_size=128)
+    assert TrainingBatches(images, smaller, 0)[0][0].shape == (4, 128, 128, 3)
+    assert TrainingBatches(images, smaller, 1)[0][0].shape == (4, 160, 160, 3)
+
+
 class MeanLevel(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
     """The mean grey level, so that the loss tells which pixels were trained on."""
 

@@ -67,6 +67,17 @@ def test_layers_and_head() -> None:
     assert model.count_params() == 3_413_024 + 1280 + 1
 
 
+def test_it_has_the_same_weights_for_films_of_any_size() -> None:
+    build = NETS["efficientnet_lite0_160"].build_any_size
+    assert build is not None
+    options = NetOptions(normalization="per_image")
+    free, fixed = build(options), NETS["efficientnet_lite0_160"].build(options)
+    fixed.set_weights(free.get_weights())
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 160, 160, 3)).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(free(pixels)), np.asarray(fixed(pixels)), atol=1e-6)
+    assert free(pixels[:, :64, :64]).shape == (1, 1)
+
+
 def test_without_the_package_the_way_to_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
     with pytest.raises(WeightsError, match="the ImageNet weights are not installed") as refused:

@@ -138,6 +138,7 @@ def test_a_file_in_the_working_folder_needs_no_slash(
         (MINIMAL + "[augmentation]\nnoise = nan\n", "noise must be finite"),
         (MINIMAL + "[augmentation]\nhistogram = 1.1\n", "histogram is a share, at most 1"),
         (MINIMAL + "[augmentation]\ncrop = 0.5\n", "crop would leave nothing"),
+        (MINIMAL + "first_epochs = 1\nfirst_size = 40\n", "cnn3_50 takes films of 50 pixels alone"),
         (MINIMAL + "[optimizer]\nweight_average = 1.0\n", r"weight_average must be in \[0, 1\)"),
         ("name = \n", "cannot be read: Invalid value"),
         (MINIMAL + "epochs = 2\n", "cannot be read: Cannot overwrite"),
@@ -197,6 +198,24 @@ def test_spelling_out_a_default_keeps_the_hash(tmp_path: Path) -> None:
 )
 def test_the_hash_changes_with_every_value(tmp_path: Path, change: str) -> None:
     assert load(tmp_path, MINIMAL + change).sha256() != load(tmp_path, MINIMAL).sha256()
+
+
+LITE = Recipe("x", "efficientnet_lite0_160", epochs=8)
+
+
+@pytest.mark.parametrize(
+    "first", [(8, 128), (0, 128), (-1, 128), (3, 0), (3, 31), (3, 160)], ids=str
+)
+def test_first_epochs_leave_epochs_and_have_smaller_films(first: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="first_epochs must be below epochs, and first_size 32 to"):
+        replace(LITE, first_epochs=first[0], first_size=first[1])
+
+
+def test_films_are_smaller_in_the_first_epochs_alone() -> None:
+    recipe = replace(LITE, first_epochs=3, first_size=128)
+    assert [recipe.size_in(epoch) for epoch in (0, 2, 3, 8)] == [128, 128, 160, 160]
+    assert LITE.size_in(0) == 160
+    assert recipe.sha256() != replace(recipe, first_size=96).sha256() != LITE.sha256()
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -140,6 +140,9 @@ def test_a_recipe_that_a_search_would_not_follow_is_refused() -> None:
     table = {**table_of("[search]\nepochs = { low = 1, high = 2 }\n"), "distillation": 0.5}
     with pytest.raises(RecipeError, match="no teachers, so distillation must be 0"):
         load_space(table, "mine.toml")
+    lite = {"net": "efficientnet_lite0_160", "epochs": 8, "first_epochs": 3, "first_size": 128}
+    with pytest.raises(RecipeError, match="films of one size: first_epochs must be 0"):
+        load_space({**table_of("[search]\nepochs = { low = 6, high = 9 }\n"), **lite}, "mine.toml")
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from cxr_edge.statistics.patients import (
     BY_HEADER,
     BY_NAME,
     BY_TABLE,
+    is_follow_up,
     numbered,
     patient_of,
 )
@@ -115,7 +116,8 @@ class ImageSet:
 
         The same films with other patients are split otherwise: no run goes on after that.
         """
-        if all(f.patient_from in (BY_NAME, ALONE) for f in self.files):
+        names = (BY_NAME, ALONE)
+        if all(f.patient_from in names and not is_follow_up(f.name) for f in self.files):
             return ""
         lines = "".join(f"{f.name}\0{f.patient}\n" for f in self.files)
         return hashlib.sha256(lines.encode()).hexdigest()

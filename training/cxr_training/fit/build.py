@@ -14,8 +14,10 @@ from cxr_training.recipe.sections import Optimizer
 
 
 def build(recipe: Recipe, steps_per_epoch: int) -> keras.Model:
-    """The recipe's network, compiled."""
-    model = NETS[recipe.net].build(recipe.model)
+    """The recipe's network, compiled; for films of any size where its first epochs see others."""
+    net = NETS[recipe.net]
+    any_size = net.build_any_size if recipe.first_epochs else None
+    model = (any_size or net.build)(recipe.model)
     if recipe.freeze_base:
         freeze(model)
     model.compile(

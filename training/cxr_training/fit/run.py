@@ -62,16 +62,26 @@ class RunFolder:
         job_file = self.checkpoint / "job.json"
         if job_file.exists():
             # Before its first epoch is done a run holds nothing: a mistyped option is no obstacle.
-            started = self.progress().epochs_done
-            if started and json.loads(job_file.read_text(encoding="utf-8")) != job:
-                raise InputError(
-                    f"{self.path} holds an unfinished run of another recipe or other data",
-                    tip="choose another --out, or delete that folder",
-                )
+            if self.progress().epochs_done:
+                self._check_same(json.loads(job_file.read_text(encoding="utf-8")), job)
         elif not self._is_new():
             raise InputError(f"{self.path} is not empty and no run", tip="choose another --out")
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         write_json(job_file, job)
+
+    def _check_same(self, recorded: dict[str, Any], job: dict[str, Any]) -> None:
+        """Refuse to go on with another job, or with films that would validate otherwise."""
+        differing = {
+            key for key in recorded.keys() | job.keys() if recorded.get(key) != job.get(key)
+        }
+        if differing:
+            what = "of another recipe or other data"
+            if differing == {"patients_sha256"}:
+                what = "that divided the films otherwise: it knew other patients"
+            raise InputError(
+                f"{self.path} holds an unfinished run {what}",
+                tip="choose another --out, or delete that folder",
+            )
 
     def progress(self) -> TrainingProgress:
         """State after the last complete epoch; nothing at the start."""

@@ -159,15 +159,33 @@ def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
 
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
-    done, split, teachers = folder.progress(), loaded.split, loaded.teachers
-    batches = TrainingBatches(teachers.films(split.train), recipe, done.epochs_done, teachers)
+    films = loaded.teachers.films(loaded.split.train)
+    loaded = replace(loaded, split=replace(loaded.split, train=films))
+    if folder.progress().epochs_done < recipe.first_epochs:
+        _fit_until(recipe.first_epochs, recipe, loaded, folder)
+    # The second stage begins with the checkpoint, as after a kill: the averaged weights in which
+    # Keras leaves a finished `fit` are not those that the steps went on with.
+    model = _fit_until(recipe.epochs, recipe, loaded, folder)
+    if recipe.optimizer.weight_average:
+        masks = Masks(recipe.seed)
+        masks.set_model(model)
+        masks.on_epoch_begin(recipe.epochs)
+        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, loaded.teachers))
+    return model
+
+
+def _fit_until(
+    epochs: int, recipe: Recipe, loaded: LoadedData, folder: run.RunFolder
+) -> keras.Model:
+    """Train with films of one size until so many epochs are done."""
+    done, split = folder.progress(), loaded.split
+    batches = TrainingBatches(split.train, recipe, done.epochs_done, loaded.teachers)
     if done.epochs_done:
         model = folder.model_after(done.epochs_done)
     else:
         model = build(recipe, len(batches))
-    masks = Masks(recipe.seed)
     callbacks = [
-        masks,
+        Masks(recipe.seed),
         Checkpoint(folder, done),
         EpochProgress(recipe.epochs, len(batches)),
     ]
@@ -178,12 +196,8 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
         callbacks=callbacks,
         validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
         validation_batch_size=128,
-        **fit_options(recipe, split.train),
+        **{**fit_options(recipe, split.train), "epochs": epochs},
     )
-    if recipe.optimizer.weight_average:
-        masks.on_epoch_begin(recipe.epochs)
-        films = teachers.films(split.train)
-        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, teachers))
     return model
 
 

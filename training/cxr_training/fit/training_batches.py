@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from cxr_training.films.augmentation import as_rgb, augment
 from cxr_training.films.data import ImageSet
 from cxr_training.fit.teachers import NOBODY, Teachers, reduced
-from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 
 
@@ -21,8 +20,12 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
     def __init__(
         self, images: ImageSet, recipe: Recipe, first_epoch: int, teachers: Teachers = NOBODY
     ) -> None:
-        """Start at `first_epoch`, so that a resumed run sees what it would have seen."""
+        """Start at `first_epoch`, so that a resumed run sees what it would have seen.
+
+        All films have the size of that epoch: Keras compiles for one.
+        """
         super().__init__(workers=1, use_multiprocessing=False)
+        self._size = recipe.size_in(first_epoch)
         self._images = images
         self._recipe = recipe
         self._teachers = teachers
@@ -41,9 +44,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         films, ranges = self._images.pixels[..., 0], self._recipe.augmentation
         planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
         labels = self._teachers.labels(planes, self._images.labels[chosen])
-        if self._teachers.members:  # who may have asked for larger films than the student takes
-            planes = reduced(planes, NETS[self._recipe.net].size)
-        return as_rgb(planes[..., np.newaxis]), labels[:, np.newaxis]
+        # Teachers may have asked for larger films than the student takes.
+        return as_rgb(reduced(planes, self._size)[..., np.newaxis]), labels[:, np.newaxis]
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch's order and chance."""

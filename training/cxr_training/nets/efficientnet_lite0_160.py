@@ -58,18 +58,31 @@ def build(options: NetOptions) -> keras.Model:
     Raises:
         WeightsError: the pre-trained weights asked for cannot be had.
     """
-    image = keras.Input((SIZE, SIZE, options.channels), name=INPUT_LAYER)
-    x = build_base(options)(normalize(image, options))
+    return _build(options, SIZE)
+
+
+def build_any_size(options: NetOptions) -> keras.Model:
+    """The same network, with the same weights, for raw grey levels [N, S, S, channels].
+
+    Raises:
+        WeightsError: as `build`.
+    """
+    return _build(options, None)
+
+
+def _build(options: NetOptions, size: int | None) -> keras.Model:
+    image = keras.Input((size, size, options.channels), name=INPUT_LAYER)
+    x = build_base(options, size)(normalize(image, options))
     x = layers.Activation("linear", name=FEATURES_LAYER)(x)
     x = layers.GlobalAveragePooling2D(name="global_average_pooling")(x)
     x = layers.Dropout(0.2 * options.dropout_scale, name="features_dropout")(x)
     return keras.Model(image, output(x), name=NAME)
 
 
-def build_base(options: NetOptions) -> keras.Model:
+def build_base(options: NetOptions, size: int | None = SIZE) -> keras.Model:
     """The convolutions: normalised [N, 160, 160, channels] to [N, 5, 5, 1280]."""
     pretrained = read_weights(options.weights)  # a refusal before the work
-    image = keras.Input((SIZE, SIZE, options.channels), name="normalized")
+    image = keras.Input((size, size, options.channels), name="normalized")
     x = _activated(image, "stem", (STEM_FILTERS, 3, 2), options)
     for number, stage in enumerate(STAGES, start=1):
         for block in range(stage.blocks):

@@ -29,6 +29,8 @@ class Recipe:
         split_seed: seed of the split by patient, so that runs of several seeds can be compared and
             teach the same student; -1 for `seed`. `train --folds` splits by its own seeds.
         distillation: how much of a label is what teachers say (`cxr-edge train --teacher`).
+        first_epochs: epochs at the beginning that see films reduced to `first_size` pixels a side,
+            which costs less; only a network that pools over the whole film can.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Recipe:
     class_weights: bool = True
     label_smoothing: float = 0.0
     distillation: float = later(0.0)
+    first_epochs: int = later(0)
+    first_size: int = later(0)
     freeze_base: bool = False
     model: NetOptions = field(default_factory=NetOptions)
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -62,6 +66,7 @@ class Recipe:
             raise ValueError(f"label_smoothing must be in [0, 1): {self.label_smoothing}")
         if not 0 <= self.distillation <= 1:
             raise ValueError(f"distillation must be in [0, 1]: {self.distillation}")
+        self._check_first_epochs()
 
     def _check_net(self) -> None:
         """A network that is there, and that the options fit."""
@@ -73,6 +78,23 @@ class Recipe:
             raise ValueError(f"{self.net} has no base that pre-trained weights would fit")
         if self.freeze_base and not NETS[self.net].has_pretrained_base:
             raise ValueError(f"{self.net} has no base that could be frozen")
+
+    def _check_first_epochs(self) -> None:
+        """Smaller films in some epochs, of a network that takes them, or in none."""
+        if not (self.first_epochs or self.first_size):
+            return
+        net = NETS[self.net]
+        if net.build_any_size is None:
+            raise ValueError(f"{self.net} takes films of {net.size} pixels alone")
+        if not 0 < self.first_epochs < self.epochs or not 32 <= self.first_size < net.size:
+            raise ValueError(
+                f"first_epochs must be below epochs, and first_size 32 to {net.size - 1}: "
+                f"{self.first_epochs}, {self.first_size}"
+            )
+
+    def size_in(self, epoch: int) -> int:
+        """Pixels a side of the films of an epoch, which count from 0."""
+        return self.first_size if epoch < self.first_epochs else NETS[self.net].size
 
     @property
     def patients_seed(self) -> int:

@@ -119,6 +119,8 @@ def load_space(table: Table, where: str) -> Space:
     space = Space(table, where, varied)
     if space.recipe({}).distillation:
         raise RecipeError(f"recipe {where}: a search has no teachers, so distillation must be 0")
+    if space.recipe({}).first_epochs:
+        raise RecipeError(f"recipe {where}: a search has films of one size: first_epochs must be 0")
     for name, it in varied.items():  # both ends, before hours are spent
         for value in it.choices if isinstance(it, Choice) else (it.low, it.high):
             space.recipe({name: value})
