@@ -224,6 +224,10 @@ class Url:
         """The same."""
         return self.text
 
+    def __truediv__(self, name: str) -> Url:
+        """A place below this one."""
+        return Url(f"{self.text.rstrip('/')}/{name}")
+
     @property
     def scheme(self) -> str:
         """Protocol, such as `s3`."""

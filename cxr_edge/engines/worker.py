@@ -201,9 +201,8 @@ class Worker:
 
 def _check_urls(files: list[FoundFile]) -> None:
     """See that this node has the libraries for URLs; MissingExtraError where it has not."""
-    for url in {
-        file.path.scheme: file.path for file in files if isinstance(file.path, Url)
-    }.values():
+    urls = (file.path for file in files if isinstance(file.path, Url))
+    for url in {url.scheme: url for url in urls}.values():
         check(url)
 
 
