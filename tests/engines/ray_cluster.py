@@ -14,7 +14,10 @@ import time
 from typing import Any
 
 _SECONDS_TO_START = 180  # Ray gives a node 30, and a busy machine takes longer
-_PORTS = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+_PORTS = (
+    *("metrics_agent_port", "metrics_export_port"),
+    *("dashboard_agent_listen_port", "runtime_env_agent_port"),
+)
 
 
 def a_node() -> dict[str, int]:
