@@ -290,6 +290,13 @@ class FoundFile:
     root: Root | None = None
     size: int | None = None
 
+    @property
+    def on_disk(self) -> Path:
+        """Its path; TypeError for an object."""
+        if isinstance(self.path, Url):
+            raise TypeError(f"{self.path.scheme}:// is no path")
+        return self.path
+
 
 @dataclass(frozen=True)
 class Study:

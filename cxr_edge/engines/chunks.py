@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -102,7 +102,7 @@ class Distributed:
 
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
-    ) -> Iterator[list[Entry]]:
+    ) -> Generator[list[Entry], None, None]:
         """As `protocol.Engine` has it; nobody elsewhere asks for known scores."""
         return self._through(_Source(files), stop)
 
@@ -111,7 +111,9 @@ class Distributed:
         groups = self._through(_Source(files, header_only=True), stop)
         return (entry.result for entries in groups for entry in entries)
 
-    def _through(self, source: _Source, stop: Callable[[], bool]) -> Iterator[list[Entry]]:
+    def _through(
+        self, source: _Source, stop: Callable[[], bool]
+    ) -> Generator[list[Entry], None, None]:
         while not stop():
             if self._pool.has_place() and (chunk := self._next(source)) is not None:
                 self._pool.begin(chunk)

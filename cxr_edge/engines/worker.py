@@ -76,7 +76,7 @@ class Kit:
         """Load and self-test both networks; CxrEdgeError where they do not pass."""
         kind, device = self.choice.format, Device.parse(self.device)
         runner = start(self.content, kind, self.choice.spec, device)
-        return Networks(runner, self.gate and self.gate.gate())
+        return Networks(runner, None if self.gate is None else self.gate.gate())
 
 
 @dataclass(frozen=True)
