@@ -44,6 +44,7 @@ from cxr_edge.types import (
     IDENTITY_FIELDS,
     Band,
     InputWarning,
+    Place,
     Reason,
     Result,
     Status,
@@ -133,7 +134,7 @@ class ScoredFolder:
     """
 
     run_id: str
-    out: Path
+    out: Place
     state: Path
     counts: Counts
     context: RunContext

@@ -238,6 +238,10 @@ class Url:
         """The same."""
         return self.text
 
+    def __truediv__(self, name: str) -> Url:
+        """A place below this one."""
+        return Url(f"{self.text.rstrip('/')}/{name}")
+
     @property
     def scheme(self) -> str:
         """Protocol, such as `s3`."""
@@ -299,6 +303,13 @@ class FoundFile:
     seen_ns: int = 0
     root: Root | None = None
     size: int | None = None
+
+    @property
+    def on_disk(self) -> Path:
+        """Its path; TypeError for an object."""
+        if isinstance(self.path, Url):
+            raise TypeError(f"{self.path.scheme}:// is no path")
+        return self.path
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cxr_edge.cli.terminal import Terminal
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
-from cxr_edge.types import DEFAULT_LANGUAGE
+from cxr_edge.types import DEFAULT_LANGUAGE, Place, place_of
 
 if TYPE_CHECKING:
     from cxr_edge.report import Report
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    help="New folder for the report.  [default: reports/<UTC time>]",
+    callback=lambda _, __, text: None if text is None else place_of(text),
+    metavar="PATH",
+    help="New folder for the report, or a URL.  [default: reports/<UTC time>]",
 )
 @click.option(
     "--state",
@@ -145,9 +146,9 @@ if TYPE_CHECKING:
 def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **options: Any) -> int:
     """Score films and write a ranked triage report.
 
-    INPUTs are folders, walked recursively, and files. What an earlier run has scored with the same
-    model and settings is not scored again, so a run that was stopped goes on when it is started
-    again.
+    INPUTs are folders, walked recursively, files, and URLs (s3://BUCKET/PREFIX). What an earlier
+    run has scored with the same model and settings is not scored again, so a run that was stopped
+    goes on when it is started again.
 
     Exit code 0: every file has a score; 1: no report; 2: an input or option is wrong; 3: the report
     is complete and lists files without a score, or fewer films than --at-least; 4: the model or
@@ -236,7 +237,7 @@ class ScoreTerminal(Terminal):
     verbose: bool = False
     jsonl: bool = False
 
-    def finished(self, report: Report, out: Path, *, complete: bool) -> None:
+    def finished(self, report: Report, out: Place, *, complete: bool) -> None:
         """Write rows to stdout and the top of the list to stderr, as asked for.
 
         Quiet, a good night is not worth a word, and any other one is worth a line.

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +19,7 @@ from cxr_edge.report.rows import row_values
 from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.support.text import printable
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import Band
+from cxr_edge.types import Band, Place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,7 +31,7 @@ _NAME_LOGGED = 1000  # of a path: three identifiers of DICOM and more
 _LOG_WIDTH = 10_000  # wider than any line: names are not folded there
 
 
-def print_jsonl(report: Report, out: Path) -> None:
+def print_jsonl(report: Report, out: Place) -> None:
     """The rows on stdout, one JSON object a line: the columns of the CSV, and how they came about.
 
     A film that was scored on another device than the run began on says on which.
@@ -64,7 +63,7 @@ def print_jsonl(report: Report, out: Path) -> None:
         ) from error
 
 
-def print_report(report: Report, out: Path, *, verbose: bool) -> None:
+def print_report(report: Report, out: Place, *, verbose: bool) -> None:
     """Counts, the top of the reading list and where the files are, on stderr."""
     from rich.console import Console
 
@@ -80,7 +79,7 @@ def print_report(report: Report, out: Path, *, verbose: bool) -> None:
     print_lines([*_summary(report, len(shown)), *details, night_line(report, out)])
 
 
-def night_line(report: Report, out: Path) -> str:
+def night_line(report: Report, out: Place) -> str:
     """One night in one line: counts, what is new, the worst reasons, where the report lies."""
     counts, gone = report.counts, report.context.gone
     worst = [f"{reason} {films}" for reason, films in report.reasons.items()][:_REASONS_SHOWN]

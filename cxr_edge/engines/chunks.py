@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from cxr_edge.types import FoundFile, Reason, Result, Stamp
 
 FILMS_PER_CHUNK = 32  # two seconds of a core; so many are computed again where a worker is lost
 _LIVES = 4  # workers that one film may cost
+_ROWS_TOGETHER = 1000  # handed on at once: a commit waits for the disk, however few they are
+_SECONDS_TOGETHER = 1.0
 _LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
 _SECONDS_TO_STOP = 60.0  # for what is under way; a node that is lost never answers
 
@@ -94,11 +96,13 @@ class Distributed:
         """Begin nothing yet."""
         self._pool = pool
         self._waiting: deque[Chunk] = deque()
+        self._rows: list[Entry] = []
+        self._recorded = 0.0  # when rows were handed on last, on the monotonic clock
         self.twice = 0
 
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
-    ) -> Iterator[list[Entry]]:
+    ) -> Generator[list[Entry], None, None]:
         """As `protocol.Engine` has it; nobody elsewhere asks for known scores."""
         return self._through(_Source(files), stop)
 
@@ -107,27 +111,40 @@ class Distributed:
         groups = self._through(_Source(files, header_only=True), stop)
         return (entry.result for entries in groups for entry in entries)
 
-    def _through(self, source: _Source, stop: Callable[[], bool]) -> Iterator[list[Entry]]:
+    def _through(
+        self, source: _Source, stop: Callable[[], bool]
+    ) -> Generator[list[Entry], None, None]:
         while not stop():
             if self._pool.has_place() and (chunk := self._next(source)) is not None:
                 self._pool.begin(chunk)
-                yield from self._collected(0)
+                self._collect(0)
             elif source.is_over and not (self._waiting or self._pool.under_way):
+                yield from self._handed_on(0)
                 return
             else:
-                yield from self._collected(_LOOK_UP_SECONDS)
+                self._collect(_LOOK_UP_SECONDS)
+            yield from self._handed_on(_ROWS_TOGETHER)
+        yield from self._handed_on(0)
         yield from self._stopped()
 
     def _next(self, source: _Source) -> Chunk | None:
         """The next chunk to begin; None where there is none now."""
         return self._waiting.popleft() if self._waiting else source.chunk()
 
-    def _collected(self, seconds: float) -> Iterator[list[Entry]]:
+    def _collect(self, seconds: float) -> None:
         for ended in self._pool.ended(seconds):
             entries = _entries(ended)
             if len(entries) < len(ended.chunk.files):
                 entries += self._handed_out_again(ended.chunk, entries)
-            yield entries
+            self._rows += entries
+
+    def _handed_on(self, most: int) -> Iterator[list[Entry]]:
+        """The rows that have come, unless they are few and young: whoever records them waits."""
+        is_due = time.monotonic() - self._recorded > _SECONDS_TOGETHER
+        if self._rows and (len(self._rows) >= most or is_due):
+            rows, self._rows = self._rows, []
+            yield rows
+            self._recorded = time.monotonic()
 
     def _handed_out_again(self, chunk: Chunk, answered: list[Entry]) -> list[Entry]:
         """Have others score what has no row; returns rows of what has cost too many workers."""

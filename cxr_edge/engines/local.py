@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Local:
 
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
-    ) -> Iterator[list[Entry]]:
+    ) -> Generator[list[Entry], None, None]:
         """As `protocol.Engine` has it: while batches are in the network, the next is collected."""
         with Passes(self.networks, known, self.ahead) as passes:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from cxr_edge.ledger.rows import Entry
@@ -16,7 +16,7 @@ class Engine(Protocol):
 
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
-    ) -> Iterator[list[Entry]]:
+    ) -> Generator[list[Entry], None, None]:
         """Score files, a bounded number ahead of the caller.
 
         Args:

@@ -76,7 +76,7 @@ class Kit:
         """Load and self-test both networks; CxrEdgeError where they do not pass."""
         kind, device = self.choice.format, Device.parse(self.device)
         runner = start(self.content, kind, self.choice.spec, device)
-        return Networks(runner, self.gate and self.gate.gate())
+        return Networks(runner, None if self.gate is None else self.gate.gate())
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,8 @@ class Worker:
 
 def _check_urls(files: list[FoundFile]) -> None:
     """See that this node has the libraries for URLs; MissingExtraError where it has not."""
-    for url in {
-        file.path.scheme: file.path for file in files if isinstance(file.path, Url)
-    }.values():
+    urls = (file.path for file in files if isinstance(file.path, Url))
+    for url in {url.scheme: url for url in urls}.values():
         check(url)
 
 

@@ -125,7 +125,7 @@ def from_csv(folder: Path, table: Path, positive: tuple[str, ...] = ()) -> Label
             there, paths that leave the folder.
     """
     files, root = _discover(folder), folder.resolve()
-    by_path = {str(file.path.relative_to(root)): file for file in files}
+    by_path = {str(file.on_disk.relative_to(root)): file for file in files}
     lines = {line.path: line for line in read_table(table)}
     _refuse(
         f"{display_name(table)} names files that are not in {display_name(folder)}",
@@ -241,7 +241,7 @@ def _positive_folders(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
 def _hides_films(file: FoundFile) -> bool:
     """A folder whose films cannot be seen, or a link below a class folder to one."""
     inside, linked = "/" in file.display, file.problem is Reason.SYMLINK
-    return file.problem is Reason.UNREADABLE_FOLDER or (inside and linked and file.path.is_dir())
+    return file.problem is Reason.UNREADABLE_FOLDER or (inside and linked and file.on_disk.is_dir())
 
 
 def _refuse_hidden(folder: Path, files: Iterable[FoundFile]) -> None:

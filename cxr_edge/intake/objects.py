@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cxr_edge.errors import ImageError, InputError, MissingExtraError
@@ -27,6 +28,10 @@ _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrieval
 
 Facts = dict[str, Any]  # of one object, as fsspec's `info` gives them
 Answer = TypeVar("Answer")
+
+
+class StorageError(Exception):
+    """The storage did not answer as it should, however often it was asked."""
 
 
 def check(url: Url) -> None:
@@ -66,7 +71,7 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
             for facts in page:
                 is_empty = False
                 yield _found(url, facts)
-    except (OSError, _Failed) as error:
+    except (OSError, StorageError) as error:
         what = "may not be listed" if isinstance(error, PermissionError) else "cannot be listed"
         missing = isinstance(error, FileNotFoundError)
         raise InputError(f"input {'does not exist' if missing else what}: {url}") from None
@@ -80,7 +85,7 @@ def found_object(url: Url) -> FoundFile:
         facts = _facts(url)
     except PermissionError:
         return FoundFile(url, url.text, Reason.PERMISSION)
-    except (OSError, _Failed):
+    except (OSError, StorageError):
         return FoundFile(url, url.text, Reason.IO_ERROR)
     return FoundFile(url, url.text, Reason.MISSING) if facts is None else _found(url, facts)
 
@@ -104,7 +109,7 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
         raise ImageError(Reason.MISSING) from error
     except PermissionError as error:
         raise ImageError(Reason.PERMISSION) from error
-    except (OSError, _Failed, MissingExtraError) as error:
+    except (OSError, StorageError, MissingExtraError) as error:
         raise ImageError(Reason.IO_ERROR) from error
     if before != after or len(data) != after.size:
         raise ImageError(Reason.STILL_CHANGING)
@@ -122,6 +127,15 @@ def current_stamp(url: Url) -> Stamp:
     if facts is None:
         raise FileNotFoundError(str(url))
     return _stamp(facts)
+
+
+def write_object(path: Path, url: Url) -> None:
+    """Make an object of a file.
+
+    Raises:
+        PermissionError, OSError, StorageError: as the storage says.
+    """
+    _patiently(lambda: _file_system(url.scheme).put_file(str(path), url.location))
 
 
 def _facts(url: Url) -> Facts | None:
@@ -192,16 +206,12 @@ def _check_size(size: int, most: int) -> None:
         raise NoRoomError(size)
 
 
-class _Failed(Exception):
-    """The storage did not answer as it should, however often it was asked."""
-
-
 def _patiently(call: Callable[[], Answer]) -> Answer:
     """Ask again after throttling, resets and the like, with pauses that grow.
 
     Raises:
         FileNotFoundError, PermissionError: at once.
-        _Failed: it is no use.
+        StorageError: it is no use.
     """
     for attempt in range(_TRIES):
         try:
@@ -213,7 +223,7 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
                 raise PermissionError("no credentials") from None
             last = type(error).__name__
         time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))
-    raise _Failed(last)
+    raise StorageError(last)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cxr_edge.errors import ImageError
 from cxr_edge.support.beneath import open_beneath
-from cxr_edge.types import FoundFile, Reason, Root, Stamp
+from cxr_edge.types import FoundFile, Place, Reason, Root, Stamp
 
 MAX_BYTES = 256 * 1024 * 1024
 
@@ -164,7 +164,7 @@ def _opened_root(root: Root) -> Iterator[int]:
         os.close(descriptor)
 
 
-def relative(path: Path, root: Path) -> str:
+def relative(path: Place, root: Path) -> str:
     """A path from a folder above it on; a fifth of the time of `relative_to`."""
     return str(path)[len(str(root)) :].lstrip("/")
 

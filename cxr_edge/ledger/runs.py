@@ -131,8 +131,12 @@ class Ledger:
                 "INSERT INTO run (id, settings_sha256, kind) VALUES (?, ?, ?)",
                 (run_id, settings_sha256, kind),
             ).lastrowid
+            has_rows = connection.execute("SELECT EXISTS (SELECT 1 FROM item)").fetchone()[0]
         last_reported = last[0] if last else 0
-        return Run(self.connection, int(number or 0), settings_sha256, last_reported, kind)
+        return Run(
+            *(self.connection, int(number or 0), settings_sha256, last_reported, kind),
+            has_earlier=bool(has_rows),
+        )
 
     @property
     def nights(self) -> Nights:
@@ -199,6 +203,7 @@ class Run:
         not_recalled: the same for rows of earlier runs; their films are read again.
         last_reported: number of the last night with a report in its place; 0 for none.
         kind: `NIGHT` or `STUDY`.
+        has_earlier: whether there are rows of other runs, which are worth asking for.
     """
 
     connection: sqlite3.Connection
@@ -208,10 +213,11 @@ class Run:
     kind: str = NIGHT
     damaged: dict[int, str] = field(default_factory=dict)
     not_recalled: dict[int, str] = field(default_factory=dict)
+    has_earlier: bool = True
 
     def recall(self, file: FoundFile) -> Result | None:
         """The row that an earlier run with these settings gave a file that is unchanged since."""
-        if file.stamp is None:
+        if file.stamp is None or not self.has_earlier:
             return None
         with errors_translated():
             key = (os.fsencode(file.path), stamp_text(file.stamp), self.settings_sha256)
@@ -224,7 +230,7 @@ class Run:
 
     def timed_out(self, file: FoundFile) -> bool:
         """Whether a file that is unchanged since held a decoder too long in an earlier run."""
-        if file.stamp is None:
+        if file.stamp is None or not self.has_earlier:
             return False
         with errors_translated():
             key = (os.fsencode(file.path), stamp_text(file.stamp))

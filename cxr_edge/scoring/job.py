@@ -9,7 +9,7 @@ from pathlib import Path
 from cxr_edge.errors import InputError
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.support.viewer_url import check_template
-from cxr_edge.types import DEFAULT_LANGUAGE, IDENTITY_FIELDS, LANGUAGES, PROBABILITY_DECIMALS
+from cxr_edge.types import DEFAULT_LANGUAGE, IDENTITY_FIELDS, LANGUAGES, PROBABILITY_DECIMALS, Place
 
 DEFAULT_MODEL = "cnn3_128"
 
@@ -21,7 +21,7 @@ class ScoreJob:
     Attributes:
         inputs: folders, walked recursively, and files.
         model: bundled name, bundled file name or path.
-        out: new folder for the report; None for `reports/<UTC time>`.
+        out: new folder for the report, or URL of one; None for `reports/<UTC time>`.
         state: folder of the ledger; None for one of the user's own for each set of `inputs`.
         operating_point: one of the model's own; None for `screening`.
         threshold: a probability, instead of an operating point.
@@ -48,7 +48,7 @@ class ScoreJob:
 
     inputs: tuple[str, ...] = ()
     model: str = DEFAULT_MODEL
-    out: Path | None = None
+    out: Place | None = None
     state: Path | None = None
     operating_point: str | None = None
     threshold: float | None = None

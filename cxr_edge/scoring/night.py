@@ -38,7 +38,7 @@ from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import Counts
-from cxr_edge.types import FoundFile, Url, place_of
+from cxr_edge.types import FoundFile, Place, Url, place_of
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # many shares have none
 
@@ -62,13 +62,13 @@ class Night:
 
     Attributes:
         report: its context and counts; the rows can no longer be read from it.
-        out: folder that the report was written to.
+        out: folder that the report was written to, or its URL.
         state: folder of the ledger.
         too_few: whether fewer films were found than the job says a night has.
     """
 
     report: Report
-    out: Path
+    out: Place
     state: Path
     too_few: bool
 
@@ -99,7 +99,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     state = state_of(job)
     with _held(state, job, observer), _cluster(job):
         clock = Clock()
-        out = _report_folder(job, clock)
+        out = _report_folder(job, clock, state)
         on_cluster = job.cluster is not None
         work = Work(job.workers, job.batch_size, job.identity_fields, on_cluster)
         content = proven(choice)
@@ -116,10 +116,10 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
             _keep(report, out, state, recorded, observer)
-            _tell_the_folder(out, observer)
+            place = _told_or_published(job, out, observer)
             too_few = _too_few(report.counts, job.at_least, observer)
-            observer.finished(report, out, complete=report.counts.complete and not too_few)
-            return Night(report, out, state, too_few)
+            observer.finished(report, place, complete=report.counts.complete and not too_few)
+            return Night(report, place, state, too_few)
 
 
 def check_report_folder(job: ScoreJob) -> None:
@@ -128,13 +128,39 @@ def check_report_folder(job: ScoreJob) -> None:
     Raises:
         InputError, ReportError: as said.
     """
-    out = _report_folder(job, Clock())
+    if isinstance(job.out, Url):
+        _check_url(job.out, job.inputs)
+        return
+    out = job.out or Path("reports", Clock().run_id)
     check_target(out)
     _check_outside(out, "report", "--out", job.inputs)
 
 
-def _report_folder(job: ScoreJob, clock: Clock) -> Path:
+def _check_url(out: Url, inputs: Iterable[str]) -> None:
+    from cxr_edge.scoring.publish import check_url  # a night of folders need not have it
+
+    for name in inputs:
+        if f"{out.text}/".startswith(f"{name.rstrip('/')}/"):
+            raise InputError("the report lies inside an INPUT", tip="give --out another prefix")
+    check_url(out)
+
+
+def _report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
+    """Where the report is written first: one for a URL goes there from the state folder."""
+    if isinstance(job.out, Url):
+        return state / "unpublished" / clock.run_id
     return job.out or Path("reports", clock.run_id)
+
+
+def _told_or_published(job: ScoreJob, out: Path, observer: Observer) -> Place:
+    """Make the report known where it lies; returns where that is."""
+    if not isinstance(job.out, Url):
+        _tell_the_folder(out, observer)
+        return out
+    from cxr_edge.scoring.publish import publish
+
+    publish(out, job.out)
+    return job.out
 
 
 def _held(state: Path, job: ScoreJob, observer: Observer) -> AbstractContextManager[None]:
@@ -186,7 +212,8 @@ def state_of(job: ScoreJob) -> Path:
     # A list belongs to the folder that it is used in: its own name may be the night's date.
     state = (job.state or default_state(job.inputs or ["."])).absolute()
     _check_outside(state, "state", "--state", job.inputs)
-    if job.out is not None and state.resolve().is_relative_to(job.out.resolve()):
+    in_report = isinstance(job.out, Path) and state.resolve().is_relative_to(job.out.resolve())
+    if in_report:
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
 

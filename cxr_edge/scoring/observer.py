@@ -7,11 +7,11 @@ with a callback. Scoring and evaluation know these classes alone, so neither pri
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cxr_edge.report import Report
+    from cxr_edge.types import Place
 
 
 class StopRequest:
@@ -86,11 +86,11 @@ class Observer:
     def warn(self, message: str, tip: str = "") -> None:
         """Take note of something that somebody should look at; the run goes on."""
 
-    def finished(self, report: Report, out: Path, *, complete: bool) -> None:
+    def finished(self, report: Report, out: Place, *, complete: bool) -> None:
         """Show a report that has been written .
 
         Args:
             report: its rows can be read until this returns.
-            out: its folder.
+            out: its folder, or its URL.
             complete: whether the night was as it should be.
         """

@@ -125,7 +125,7 @@ class Pipeline:
             settings=self._settings(),
             decoders=self.work.workers or 1,
             films_per_pass=self.work.batch_size or FILMS_PER_PASS,
-            gate=self.scope and GateKit.of(self.scope),
+            gate=None if self.scope is None else GateKit.of(self.scope),
         )
 
     def _note_many_workers(self) -> None:

@@ -88,6 +88,8 @@ def _input(given: Path) -> Finding:
 
 
 def _reports(job: ScoreJob) -> Finding:
+    if isinstance(job.out, Url):
+        return Finding(f"reports {display_name(job.out.text)}")
     folder = job.out.absolute().parent if job.out else Path("reports").absolute()
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(existing).free

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +18,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 300  # for a cluster to start on a busy machine
+SECONDS_TO_END = 60  # on a busy machine
 NODES = 3
+SECRET = "never-to-be-written-anywhere"
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,54 @@ def command_of(pid: int) -> str:
 
 
 @pytest.fixture(scope="package")
-def ray_cluster() -> Iterator[RayCluster]:
+def storage_environment() -> dict[str, str]:
+    """Where object storage will be, and a secret; nodes know both from their start."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "keyoftests",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+@pytest.fixture(scope="package")
+def storage(storage_environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment of a server that speaks S3, on loopback."""
+    pytest.importorskip("moto.server")
+    url = storage_environment["AWS_ENDPOINT_URL"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until_it_answers(url)
+        yield storage_environment
+    finally:
+        server.kill()
+        server.wait()
+
+
+def until_it_answers(url: str) -> None:
+    """Wait for a server."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while True:
+        with suppress(OSError), urllib.request.urlopen(url, timeout=SECONDS_TO_END):
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="package")
+def ray_cluster(storage_environment: dict[str, str]) -> Iterator[RayCluster]:
     """Three nodes of one core each, of which no process is left afterwards."""
     pytest.importorskip("ray")
     environment = {
         **os.environ,
+        **storage_environment,
         "PYTHONPATH": f"{ROOT}",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -95,7 +141,7 @@ def ray_cluster() -> Iterator[RayCluster]:
     finally:
         process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS)
+            process.wait(SECONDS_TO_END)
         process.stdout.close()
         left = remaining(cluster)
         for pid in left:

@@ -6,13 +6,28 @@ end of stdin ends everything. Nobody else here imports Ray's tools for tests.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
 import time
 from typing import Any
 
 _SECONDS_TO_START = 180  # Ray gives a node 30, and a busy machine takes longer
-_NODE = {"num_cpus": 1, "object_store_memory": 100 * 10**6}
+_PORTS = (
+    *("metrics_agent_port", "metrics_export_port"),
+    *("dashboard_agent_listen_port", "runtime_env_agent_port"),
+)
+
+
+def a_node() -> dict[str, int]:
+    """Options of a node whose agents have ports already: it ends where they take long to say."""
+    with contextlib.ExitStack() as stack:
+        sockets = {name: stack.enter_context(socket.socket()) for name in _PORTS}
+        for each in sockets.values():
+            each.bind(("", 0))
+        ports = {name: each.getsockname()[1] for name, each in sockets.items()}
+    return {"num_cpus": 1, "object_store_memory": 100 * 10**6, **ports}
 
 
 def be_patient() -> None:
@@ -40,9 +55,9 @@ def main(nodes: int) -> None:
     from ray.cluster_utils import Cluster
 
     be_patient()
-    head = {**_NODE, "include_dashboard": False}
+    head = {**a_node(), "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    added = [cluster.add_node(wait=False, **_NODE) for _ in range(nodes - 1)]
+    added = [cluster.add_node(wait=False, **a_node()) for _ in range(nodes - 1)]
     sys.stdout.write(f"{cluster.address}\n")
     sys.stdout.flush()
     for _ in sys.stdin:

@@ -92,20 +92,33 @@ def test_rows_belong_to_their_files() -> None:
         assert entry.file.display == entry.result.path
 
 
-def test_films_are_taken_no_further_ahead_than_there_is_place() -> None:
+def test_films_are_taken_no_further_ahead_than_there_is_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     taken = 0
 
     def counted() -> Iterable[FoundFile]:
         nonlocal taken
-        for file in found(1000):
+        for file in found(3000):
             taken += 1
             yield file
 
+    monkeypatch.setattr(chunks, "_ROWS_TOGETHER", 1)
     most, done = 0, 0
     for entries in Distributed(FakePool(most=3)).rows(counted(), lambda _: {}, lambda: False):
         most = max(most, taken - done)
         done += len(entries)
-    assert (done, most) == (1000, 3 * FILMS_PER_CHUNK)
+    assert (done, most) == (3000, 3 * FILMS_PER_CHUNK)
+
+
+def test_rows_are_handed_on_many_together_and_before_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit waits for the disk, and a kill costs what is not committed."""
+    times = itertools.count(step=0.1)
+    monkeypatch.setattr(chunks.time, "monotonic", lambda: next(times))
+    groups = Distributed(FakePool()).rows(found(3000), lambda _: {}, lambda: False)
+    sizes = [len(entries) for entries in groups]
+    assert sum(sizes) == 3000
+    assert 1 < len(sizes) < 3000 / FILMS_PER_CHUNK / 3
 
 
 def test_a_slow_listing_keeps_nobody_waiting() -> None:

@@ -190,7 +190,8 @@ def _labelled_file(film: LabelledFilm, class_name: str, *, in_class_folder: bool
         patient = patient_of(inside)
         source = ALONE if patient == inside else BY_NAME
     # A training set is often made of links to the films of an archive.
-    path = film.file.path.resolve() if film.file.problem is Reason.SYMLINK else film.file.path
+    path = film.file.on_disk
+    path = path.resolve() if film.file.problem is Reason.SYMLINK else path
     return LabelledFile(path, film.label, patient, shown, class_name, source)
 
 

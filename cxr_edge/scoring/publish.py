@@ -1,0 +1,53 @@
+"""Puts a written report into object storage: one object after the other, `run.json` last.
+
+Whoever finds `run.json` there finds a whole report. There is no renaming in a bucket.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from cxr_edge.errors import InputError, ReportError
+from cxr_edge.intake.objects import StorageError, check, found_object, write_object
+from cxr_edge.types import Reason, Url
+
+LAST = "run.json"
+
+
+def check_url(out: Url) -> None:
+    """Refuse, before the night's work, a place that has a report or cannot be reached.
+
+    Raises:
+        InputError: there is one, or this is no object storage.
+        ReportError: nobody can say.
+    """
+    check(out)
+    problem = found_object(out / LAST).problem
+    if problem is None:
+        raise InputError(
+            f"{out} has a report already", tip="a report is never overwritten: new --out"
+        )
+    if problem is not Reason.MISSING:
+        raise ReportError(
+            f"no report can be written to {out}: {problem.value}",
+            tip="are there credentials in the environment, and may they write there?",
+        )
+
+
+def publish(folder: Path, out: Url) -> None:
+    """Upload a report's files, and delete them here.
+
+    Raises:
+        ReportError: one could not be written; all of them are still in `folder`.
+    """
+    names = sorted((path.name for path in folder.iterdir()), key=lambda name: name == LAST)
+    try:
+        for name in names:
+            write_object(folder / name, out / name)
+    except (OSError, StorageError) as error:
+        raise ReportError(
+            f"the report could not be written to {out}: {type(error).__name__}",
+            tip=f"it lies in {folder}",
+        ) from error
+    shutil.rmtree(folder, ignore_errors=True)

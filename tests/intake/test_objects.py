@@ -1,0 +1,243 @@
+"""Object storage as a made file system has it: pages, stamps, refusals, and patience."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from cxr_edge.errors import ImageError, InputError
+from cxr_edge.intake import objects
+from cxr_edge.intake.discover import LeftOut, discover, listed
+from cxr_edge.intake.objects import read_object
+from cxr_edge.intake.read import NoRoomError, content
+from cxr_edge.types import FoundFile, Reason, Url, place_of
+
+MOMENT = datetime(2026, 11, 30, 22, 0, 0, 250_000, tzinfo=UTC)
+
+
+class ThrottledError(Exception):
+    """What a library raises that is asked too often."""
+
+
+@dataclass
+class FakeS3:
+    """A bucket in memory, with two keys a page; `failures` are raised first, one a call."""
+
+    content: dict[str, bytes] = field(default_factory=dict)
+    moments: dict[str, datetime] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    protocol: tuple[str, ...] = ("s3", "s3a")
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def invalidate_cache(self) -> None:
+        pass
+
+    def call_s3(self, name: str, *, Bucket: str, Prefix: str, **more: str) -> dict[str, Any]:
+        self._called(name)
+        keys = sorted(key for key in self.content if key.startswith(Prefix))
+        start = int(more.get("ContinuationToken", 0))
+        page: dict[str, Any] = {"Contents": [self._facts(key) for key in keys[start : start + 2]]}
+        if start + 2 < len(keys):
+            page |= {"IsTruncated": True, "NextContinuationToken": str(start + 2)}
+        return page
+
+    def _facts(self, key: str) -> dict[str, Any]:
+        data = self.content[key]
+        tag = f'"{sha256(data).hexdigest()}"'
+        moment = self.moments.get(key, MOMENT)
+        return {"Key": key, "Size": len(data), "LastModified": moment, "ETag": tag}
+
+    def info(self, location: str) -> dict[str, Any]:
+        self._called("info")
+        key = location.partition("/")[2]
+        if key not in self.content:
+            raise FileNotFoundError(location)
+        facts = self._facts(key)
+        whole = facts["LastModified"].replace(microsecond=0)  # a header has whole seconds
+        return {**facts, "LastModified": whole, "size": facts["Size"], "type": "file"} | {
+            "name": location
+        }
+
+    def cat_file(self, location: str) -> bytes:
+        self._called("get")
+        return self.content[location.partition("/")[2]]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
+    made = FakeS3()
+    monkeypatch.setattr(objects, "_file_system", lambda scheme: made)
+    monkeypatch.setattr(objects.time, "sleep", lambda seconds: None)
+    return made
+
+
+def found(*urls: str, left_out: LeftOut | None = None) -> list[FoundFile]:
+    return list(discover([place_of(url) for url in urls], left_out))
+
+
+def data_of(file: FoundFile, **options: int) -> bytes:
+    held = read_object(file, **options)
+    with contextlib.closing(held):
+        return content(held.descriptor)
+
+
+def test_a_prefix_is_listed_page_by_page(bucket: FakeS3) -> None:
+    bucket.content = {f"night/{number}.png": b"x" * number for number in range(7)}
+    bucket.content |= {"nightly/no.png": b"", "night/": b""}
+    files = found("s3://films/night")
+    assert [file.display for file in files] == [f"{number}.png" for number in range(7)]
+    assert files[3].path == Url("s3://films/night/3.png")
+    assert [file.size for file in files] == [*range(7)]
+    assert bucket.calls.count("list_objects_v2") == 4
+
+
+def test_pages_are_asked_for_as_files_are_taken(bucket: FakeS3) -> None:
+    bucket.content = {f"{number:02}.png": b"" for number in range(20)}
+    next(iter(discover([Url("s3://films")])))
+    assert bucket.calls == ["list_objects_v2"]
+
+
+def test_keys_that_no_path_could_hold(bucket: FakeS3) -> None:
+    keys = ["a//b.png", "a/./b.png", "a/b.png", "a/b::c?versionId=1#.png"]
+    bucket.content = {key: key.encode() for key in keys}
+    files = found("s3://films/a")
+    assert sorted(str(file.path) for file in files) == sorted(f"s3://films/{key}" for key in keys)
+    assert {data_of(file) for file in files if file.problem is None} <= set(bucket.content.values())
+
+
+def test_one_object_and_several_prefixes(bucket: FakeS3) -> None:
+    bucket.content = {"one/a.png": b"1", "two/a.png": b"2"}
+    assert [file.display for file in found("s3://films/one/a.png")] == ["a.png"]
+    shown = [file.display for file in found("s3://films/one", "s3://films/two")]
+    assert shown == ["one/a.png", "two/a.png"]
+
+
+def test_what_is_on_its_way_or_left_out(bucket: FakeS3) -> None:
+    keys = ["a.png", "b.png.part", ".hidden/c.png", "@eaDir/d.png", "old/e.png"]
+    bucket.content = {f"n/{key}": b"x" for key in keys}
+    left_out = LeftOut(["old"])
+    files = found("s3://films/n", left_out=left_out)
+    problems = {file.display: file.problem for file in files}
+    temporary = Reason.TEMPORARY_NAME
+    assert problems == {".hidden/c.png": temporary, "a.png": None, "b.png.part": temporary}
+    assert (left_out.files, left_out.excluded) == (1, 1)
+
+
+def test_lists_take_urls(bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"x"}
+    files = list(listed(["s3://films/a.png", "s3://films/b.png", "s3://films/a.png"]))
+    assert [(file.display, file.problem) for file in files] == [
+        ("s3://films/a.png", None),
+        ("s3://films/b.png", Reason.MISSING),
+    ]
+
+
+@pytest.mark.parametrize("url", ["s3://films/none", "s3://films/none/"])
+def test_nothing_there_is_said(url: str, bucket: FakeS3) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        found(url)
+    assert found("s3://films") == []
+
+
+@pytest.mark.parametrize("url", ["ftp://films/a", "s3://key:secret@films/a", "s3:///a"])
+def test_other_urls_are_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        found(url)
+    assert "secret" not in str(refusal.value) + refusal.value.tip
+
+
+def test_the_stamp_of_a_listing_is_that_of_a_single_answer(bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film"}
+    (file,) = found("s3://films")
+    assert file.stamp == objects.current_stamp(Url("s3://films/a.png"))
+    assert data_of(file) == b"film"
+
+
+@pytest.mark.parametrize("change", ["bytes", "time", "size"])
+def test_what_changed_since_it_was_listed_is_still_changing(change: str, bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film"}
+    (file,) = found("s3://films")
+    if change == "time":
+        bucket.moments["a.png"] = MOMENT + timedelta(seconds=1)
+    else:
+        bucket.content["a.png"] = b"moon" if change == "bytes" else b"films"
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert refusal.value.reason is Reason.STILL_CHANGING
+
+
+def test_one_that_nobody_watched_may_have_changed_before(bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film"}
+    (file,) = found("s3://films")
+    bucket.content["a.png"] = b"other"
+    assert data_of(dataclasses.replace(file, stamp=None)) == b"other"
+
+
+FAILURES = {
+    Reason.MISSING: [FileNotFoundError("no")],
+    Reason.PERMISSION: [PermissionError("AKIDSECRET")],
+    Reason.IO_ERROR: [ThrottledError()] * 20,
+}
+
+
+@pytest.mark.parametrize("reason", FAILURES)
+def test_what_cannot_be_had_is_a_reason(reason: Reason, bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film"}
+    (file,) = found("s3://films")
+    bucket.failures = [*FAILURES[reason]]
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert refusal.value.reason is reason
+    assert "AKIDSECRET" not in str(refusal.value)
+
+
+def test_throttling_and_resets_are_waited_out(bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film"}
+    bucket.failures = [ThrottledError(), ConnectionResetError(), TimeoutError()]
+    (file,) = found("s3://films")
+    bucket.failures = [ThrottledError(), OSError(16, "busy"), ThrottledError()]
+    assert data_of(file) == b"film"
+
+
+def test_no_credentials_is_no_permission(bucket: FakeS3) -> None:
+    bucket.failures = [type("NoCredentialsError", (Exception,), {})()]
+    with pytest.raises(InputError, match="may not be listed"):
+        found("s3://films")
+
+
+def test_room(bucket: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket.content = {"a.png": b"film"}
+    (file,) = found("s3://films")
+    with pytest.raises(NoRoomError):
+        read_object(file, most=3)
+    monkeypatch.setattr(objects, "MAX_BYTES", 3)
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert refusal.value.reason is Reason.TOO_LARGE
+    assert "get" not in bucket.calls
+
+
+def test_other_storage_is_walked_folder_by_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Walked(FakeS3):
+        protocol = ("gs",)
+
+        def walk(self, location: str, detail: bool) -> Iterator[Any]:
+            for folder in ("a", "b"):
+                facts = self.info(f"films/{folder}/1.png")
+                yield folder, {}, {"1.png": facts}
+
+    made = Walked({"a/1.png": b"1", "b/1.png": b"2"})
+    monkeypatch.setattr(objects, "_file_system", lambda scheme: made)
+    assert [file.display for file in found("gs://films")] == ["a/1.png", "b/1.png"]
