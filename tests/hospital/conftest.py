@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,3 +24,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
+@pytest.fixture(autouse=True)
+def sockets_that_pynetdicom_leaves() -> Iterator[None]:
+    """It forgets to close those whose other side has gone; the garbage collector does, here."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
