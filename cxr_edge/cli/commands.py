@@ -31,6 +31,7 @@ from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
 from cxr_edge.cli.score import score
 from cxr_edge.cli.search import search
+from cxr_edge.cli.send import send
 from cxr_edge.cli.train import train
 
 __all__ = ["cli", "run"]
@@ -51,8 +52,8 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, results, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
-    *(receive, explore, train, search, runs, export),
+    *(score, report, results, receive, send, prune, history, drift, reads, audit),
+    *(evaluate, models, doctor, sbom, explore, train, search, runs, export),
 ):
     cli.add_command(command)
 add_config(cli)

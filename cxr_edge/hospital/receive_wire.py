@@ -203,6 +203,13 @@ class BoundedSocket(AssociationSocket):
                 raise TimeoutError("a PDU that drips")
         return done
 
+    def _shutdown_socket(self) -> None:
+        """Close it also where the other side has gone, which the library forgets."""
+        connection = self.socket
+        super()._shutdown_socket()
+        if connection is not None:
+            connection.close()
+
     def peek(self, size: int) -> bytes:
         """What comes next, without taking it; nothing where that cannot be said, as with TLS."""
         connection = self.socket

@@ -11,6 +11,7 @@ its name, so that a kill at any moment leaves no film that nobody will score.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -220,7 +221,6 @@ class Arrival:
     def __init__(self, spool: Spool, path: Path, descriptor: int) -> None:
         """Use `Spool.arrival`."""
         self._spool, self._path, self._descriptor = spool, path, descriptor
-        self._digest = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
@@ -233,7 +233,6 @@ class Arrival:
             raise RefusedError(Refusal.SIZE)
         self._spool.reserve(len(data))
         self.size += len(data)
-        self._digest.update(data)
         view = memoryview(data)
         try:
             while view:
@@ -261,18 +260,21 @@ class Arrival:
         return kept
 
     def _placed(self, name: ObjectName) -> Kept:
+        """Move it to a name of its own; hashed only where its first name is taken already."""
         folder = self._spool.films / name.folder
-        digest = self._digest.hexdigest()
-        names = {Kept.NEW: name.stem, Kept.OTHER_BYTES: f"{name.stem}-{digest[:16]}"}
-        for kept, stem in names.items():
-            target = folder / f"{stem}.dcm"
-            if self._spool.place(self._path, target):
-                return kept
-            if _digest_of(target) == digest:
-                sync_folder(folder)  # whoever wrote it may have been killed before that
-                self._path.unlink()
-                return Kept.AGAIN
-        raise OSError(0, "a file of this name has been changed")
+        first = folder / f"{name.stem}.dcm"
+        if self._spool.place(self._path, first):
+            return Kept.NEW
+        digest = _digest_of(self._path)
+        other = folder / f"{name.stem}-{digest[:16]}.dcm"
+        if _digest_of(first) != digest:
+            if self._spool.place(self._path, other):
+                return Kept.OTHER_BYTES
+            if _digest_of(other) != digest:
+                raise OSError(errno.EEXIST, "a film of this name has been changed")
+        sync_folder(folder)  # whoever wrote it may have been killed before that
+        self._path.unlink()
+        return Kept.AGAIN
 
     def discard(self) -> None:
         """Leave nothing of it; harmless when it is done with."""

@@ -46,6 +46,7 @@ def test_the_commands_of_the_design() -> None:
         "evaluate",
         "doctor",
         "receive",
+        "send",
         "explore",
         "train",
         "search",

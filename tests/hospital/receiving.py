@@ -58,9 +58,9 @@ def content(path: Path) -> bytes:
     return data[144 + length :]
 
 
-def contents(folder: Path) -> dict[str, str]:
+def contents(folder: Path, pattern: str = "*.dcm") -> dict[str, str]:
     """Hash of each data set below a folder, by path."""
-    return {str(path): hashlib.sha256(content(path)).hexdigest() for path in folder.rglob("*.dcm")}
+    return {str(path): hashlib.sha256(content(path)).hexdigest() for path in folder.rglob(pattern)}
 
 
 class Receiving:
