@@ -30,6 +30,8 @@ HEAVY = {
     "pandas",
     "cxr_training",
     "cxr_export",
+    "pynetdicom",
+    "highdicom",
 }
 DICOM = {"pydicom", "gdcm", "_gdcm", "openjpeg", "jpeg_ls"}
 BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
@@ -37,7 +39,9 @@ SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
 # What the extra `evaluate` is for; `score` loads none of them.
 EVALUATION = {name for name in FOUND if ".evaluate." in name}
-MODULES = sorted(FOUND - BACKENDS - EVALUATION - {SCRIPT})
+# What the extra `hospital` is for: jobs that `--help` imports are light all the same.
+HOSPITAL = {name for name in FOUND if ".hospital." in name and not name.endswith("_job")}
+MODULES = sorted(FOUND - BACKENDS - EVALUATION - HOSPITAL - {SCRIPT})
 
 # What only some runs need: a quiet one of films in the ledger, a decoder of JPEGs, `--help`.
 DECODERS = {"PIL", *DICOM}

@@ -20,16 +20,19 @@ from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.history import history
+from cxr_edge.cli.mercure import mercure
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.prune import prune
 from cxr_edge.cli.reads import reads
+from cxr_edge.cli.receive import receive
 from cxr_edge.cli.report import report
 from cxr_edge.cli.results import results
 from cxr_edge.cli.runs import runs
 from cxr_edge.cli.sbom import sbom
 from cxr_edge.cli.score import score
 from cxr_edge.cli.search import search
+from cxr_edge.cli.send import send
 from cxr_edge.cli.train import train
 
 __all__ = ["cli", "run"]
@@ -51,7 +54,7 @@ def cli() -> None:
 
 for command in (
     *(score, report, results, prune, history, drift, reads, audit, evaluate, models, doctor, sbom),
-    *(explore, train, search, runs, export),
+    *(receive, send, mercure, explore, train, search, runs, export),
 ):
     cli.add_command(command)
 add_config(cli)

@@ -111,6 +111,13 @@ if TYPE_CHECKING:
 )
 @click.option("--wait", is_flag=True, help="Wait for another run that holds the state folder.")
 @click.option(
+    "--study",
+    is_flag=True,
+    envvar="CXR_EDGE_STUDY",
+    help="A run that `receive` starts, which sets CXR_EDGE_STUDY=1: films are complete, and it "
+    "counts neither as a night nor for what is new.",
+)
+@click.option(
     "--metrics",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -148,6 +155,8 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
     """
     options["language"] = options["language"] or DEFAULT_LANGUAGE
     terminal = ScoreTerminal(options.pop("quiet"), options.pop("verbose"), jsonl)
+    if options["study"]:  # a spool holds whole files alone
+        options["settle"] = 0.0
     job = ScoreJob(**options, command=tuple(sys.argv))
     if results:
         check_hospital()
@@ -155,14 +164,15 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
-        outcome.night = _scored(job, terminal)
+        outcome.night = scored(job, terminal)
         if results:
             _write_results(outcome.night, job, wanted, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code
 
 
-def _scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
+def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
+    """Work through a night; CxrEdgeError as `scoring.night.run`."""
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoders.start import Decoders

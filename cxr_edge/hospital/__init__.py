@@ -1,1 +1,1 @@
-"""Into the PACS and out of it: films received, results written and sent."""
+"""In the hospital: from the PACS, and back into it. Needs the extra `hospital`."""

@@ -12,7 +12,7 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.checksums import ROW
 
 APPLICATION_ID = 0x63787265  # "cxre"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # `stamp` is NULL where the bytes were not read, or may change within one stamp; `device` is where
 # it was scored, if not where the run began; `checksum` is over the run's number and settings, and
@@ -74,6 +74,22 @@ CREATE TABLE reading (      -- what readers answered about films of nights
     PRIMARY KEY (run, path, read_by)
 );
 """
+_OUTBOX = """
+CREATE TABLE outbox (       -- objects for other machines, and how far they are
+    peer TEXT NOT NULL,
+    instance_uid TEXT NOT NULL,
+    sop_class TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    path BLOB NOT NULL,
+    state TEXT NOT NULL,
+    status INTEGER,         -- what the peer last answered
+    tries INTEGER NOT NULL,
+    next_try REAL NOT NULL,
+    changed_utc TEXT NOT NULL,
+    checksum BLOB,
+    PRIMARY KEY (peer, instance_uid)
+);
+"""
 # `context` is what the report says about the run, NULL until every file has a row; `files` is how
 # many rows a finished run has, and `checksum` is over it, see `Ledger.finished`; `reported` says
 # that its report was put into its place, so that somebody can have read it.
@@ -89,7 +105,7 @@ CREATE TABLE run (
     reported INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE item ({_ITEM});
-{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}{_READING}
+{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}{_READING}{_OUTBOX}
 """
 _ROW_4 = (
     *("path", "stamp", "sha256", "display", "status", "reason", "probability", "warnings"),
@@ -136,6 +152,7 @@ _UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE item_5 RENAME TO item",
         *filter(str.strip, _ITEM_INDEXES.split(";")),
     ),
+    5: (_OUTBOX,),
 }
 # Everything that statements rest on, without the texts, which upgrades leave different.
 _SHAPE = """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +21,29 @@ _MODE = 0o644  # the collector is another user
 _MAX_BYTES = 10**6
 _LAST_SUCCESS = "cxr_edge_last_success_timestamp_seconds"
 
-_Sample = tuple[Mapping[str, str], float]
+Sample = tuple[Mapping[str, str], float]
 
 
 @dataclass(frozen=True)
-class _Gauge:
-    """One metric, with a value for each set of labels."""
+class Metric:
+    """One metric, with a value for each set of labels.
+
+    Attributes:
+        name: as Prometheus has it.
+        meaning: one line for people.
+        samples: labels and value, each.
+        kind: `gauge`, or `counter` for what only grows while a program runs.
+    """
 
     name: str
     meaning: str
-    samples: tuple[_Sample, ...]
+    samples: tuple[Sample, ...]
+    kind: str = "gauge"
 
     def lines(self) -> Iterator[str]:
         """The metric in the text format."""
         yield f"# HELP {self.name} {self.meaning}"
-        yield f"# TYPE {self.name} gauge"
+        yield f"# TYPE {self.name} {self.kind}"
         for labels, value in self.samples:
             text = ",".join(f'{label}="{_escaped(each)}"' for label, each in labels.items())
             yield f"{self.name}{{{text}}} {value!r}" if text else f"{self.name} {value!r}"
@@ -55,27 +63,36 @@ def write_metrics(path: Path, exit_code: int, report: Report | None, *, succeede
         OSError: the file could not be written.
     """
     last = round(time.time(), 3) if succeeded else _last_success(path)
-    gauges = [_Gauge("cxr_edge_exit_code", "How the last run ended.", (({}, exit_code),))]
+    gauges = [Metric("cxr_edge_exit_code", "How the last run ended.", (({}, exit_code),))]
     if last is not None:
         meaning = "When a run last ended with a report and enough films."
-        gauges.append(_Gauge(_LAST_SUCCESS, meaning, (({}, last),)))
+        gauges.append(Metric(_LAST_SUCCESS, meaning, (({}, last),)))
     if report is not None:
         gauges += _of_report(report)
-    text = "".join(f"{line}\n" for gauge in gauges for line in gauge.lines())
+    write_file(path, gauges)
+
+
+def write_file(path: Path, metrics: Iterable[Metric]) -> None:
+    """Replace a file of metrics, mode 0644.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    text = "".join(f"{line}\n" for metric in metrics for line in metric.lines())
     write_atomically(path, text.encode(), _MODE)
 
 
-def _of_report(report: Report) -> Iterator[_Gauge]:
+def _of_report(report: Report) -> Iterator[Metric]:
     context, counts = report.context, report.counts
     model = {"name": context.spec.name, "version": context.spec.version}
     facts = {**model, "file": context.model_file, "operating_point": context.operating_point}
     bands = tuple(({"band": band.value}, getattr(counts, band.value)) for band in Band)
     reasons = tuple(({"reason": str(name)}, count) for name, count in report.reasons.items())
-    yield _Gauge("cxr_edge_films", "Files of the last report, by band.", bands)
-    yield _Gauge("cxr_edge_films_without_score", "Those not scored or deferred, by why.", reasons)
-    yield _Gauge("cxr_edge_run_seconds", "Time that scoring took.", (({}, context.seconds),))
-    yield _Gauge("cxr_edge_threshold", "Where a film is flagged.", (({}, context.threshold),))
-    yield _Gauge("cxr_edge_model_info", "The model that scored.", ((facts, 1),))
+    yield Metric("cxr_edge_films", "Files of the last report, by band.", bands)
+    yield Metric("cxr_edge_films_without_score", "Those not scored or deferred, by why.", reasons)
+    yield Metric("cxr_edge_run_seconds", "Time that scoring took.", (({}, context.seconds),))
+    yield Metric("cxr_edge_threshold", "Where a film is flagged.", (({}, context.threshold),))
+    yield Metric("cxr_edge_model_info", "The model that scored.", ((facts, 1),))
 
 
 def _escaped(text: str) -> str:

@@ -17,7 +17,7 @@ from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger import audit
-from cxr_edge.ledger.runs import NIGHT, Ledger, Run, open_ledger
+from cxr_edge.ledger.runs import NIGHT, STUDY, Ledger, Run, open_ledger
 from cxr_edge.ledger.state import default_state, held, held_in_turn
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report
@@ -196,7 +196,8 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
         )
     pipeline = setup.pipeline
     settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, pipeline.scope)
-    return ledger.begin(setup.clock.run_id, settings_sha256)
+    kind = STUDY if setup.job.study else NIGHT
+    return ledger.begin(setup.clock.run_id, settings_sha256, kind)
 
 
 def _warn_of_damage(recorded: Run, observer: Observer) -> None:

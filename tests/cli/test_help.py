@@ -45,6 +45,8 @@ def test_the_commands_of_the_design() -> None:
         "models show",
         "evaluate",
         "doctor",
+        "receive",
+        "send",
         "explore",
         "train",
         "search",

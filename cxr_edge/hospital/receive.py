@@ -1,0 +1,133 @@
+"""Receives films until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.errors import InputError
+from cxr_edge.hospital.peers import Address, Sender, checked_title
+from cxr_edge.hospital.receive_count import Journal, Tally
+from cxr_edge.hospital.receive_job import ReceiveJob
+from cxr_edge.hospital.receive_runs import RunPlan, StudyRuns
+from cxr_edge.hospital.receive_server import Server, ServerPlan
+from cxr_edge.hospital.spool import Spool, held
+from cxr_edge.hospital.tls import TlsFiles
+from cxr_edge.report.metrics import write_file
+
+_SECONDS_TO_FINISH = 10.0  # of objects under way, once it shall stop
+_LOOK, _METRICS_EVERY, _COUNT_EVERY = 0.5, 15.0, 300.0
+
+
+def receive(job: ReceiveJob, say: Callable[[str], None], stop: threading.Event) -> None:
+    """Listen, keep what comes, hand studies on, until `stop` is set.
+
+    Args:
+        job: what is asked for.
+        say: prints a line, from any thread; none has a word about a patient.
+        stop: asks for the end; it comes in seconds, with every association ended.
+
+    Raises:
+        InputError: an address, a title or a file of TLS cannot be used.
+        StateError: the spool cannot be.
+    """
+    plan = _plan(job)
+    tally = Tally(Journal(say))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet_libraries(tally))
+        spool = stack.enter_context(held(job.spool, job.most))
+        server = stack.enter_context(_listening(plan, spool, tally))
+        say(f"note: {plan.title} listens on {_address(server)}")
+        if job.command:
+            runs = StudyRuns(spool, RunPlan(job.quiet, job.command), tally.ended)
+            stack.enter_context(runs)
+        _look_after(_Watch(server, spool, tally, job.metrics), stop)
+
+
+def _plan(job: ReceiveJob) -> ServerPlan:
+    return ServerPlan(
+        checked_title(job.title),
+        Address.parse(job.bind),
+        tuple(map(Sender.parse, job.senders)),
+        TlsFiles(*job.tls) if job.tls else None,
+    )
+
+
+def _address(server: Server) -> Address:
+    host, port = server.server_address[:2]
+    return Address(str(host), port)
+
+
+@contextlib.contextmanager
+def _listening(plan: ServerPlan, spool: Spool, tally: Tally) -> Iterator[Server]:
+    """A server that accepts associations, and has ended them all afterwards."""
+    try:
+        server = Server(plan, spool, tally)
+    except OSError as error:
+        raise InputError(f"nobody can listen on {plan.address}: {error.strerror}") from error
+    thread = threading.Thread(target=server.serve_forever, args=(_LOOK,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop(_SECONDS_TO_FINISH)
+        thread.join()
+
+
+@contextlib.contextmanager
+def _quiet_libraries(tally: Tally) -> Iterator[None]:
+    """Let no library print what a sender has sent, as a warning, a log line or a traceback."""
+    library, former = logging.getLogger("pynetdicom"), threading.excepthook
+    propagated, library.propagate = library.propagate, False
+    threading.excepthook = lambda arguments: tally.turned_away("connection", _kind(arguments))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        threading.excepthook, library.propagate = former, propagated
+
+
+def _kind(arguments: threading.ExceptHookArgs) -> str:
+    return arguments.exc_type.__name__
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """What is looked after while the server runs."""
+
+    server: Server
+    spool: Spool
+    tally: Tally
+    metrics: Path | None
+
+    def write_metrics(self) -> None:
+        """Write them if asked to; that they cannot be written changes nothing else."""
+        if self.metrics is None:
+            return
+        try:
+            associations = len(self.server.active_associations)
+            write_file(self.metrics, self.tally.metrics(self.spool, associations))
+        except OSError as error:
+            self.tally.journal(f"warning: the metrics could not be written: {error.strerror}")
+
+
+def _look_after(watch: _Watch, stop: threading.Event) -> None:
+    written = counted = time.monotonic()
+    watch.write_metrics()
+    while not stop.wait(_LOOK):
+        watch.server.cut_slow()
+        now = time.monotonic()
+        if now - counted > _COUNT_EVERY:
+            watch.spool.count()
+            counted = now
+        if now - written > _METRICS_EVERY:
+            watch.write_metrics()
+            written = now
+    watch.write_metrics()

@@ -1,0 +1,107 @@
+"""Hands studies that have been quiet to a command: one run at a time, and none forgotten."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cxr_edge.hospital.spool import Spool
+from cxr_edge.support.locks import lock, opened
+
+STUDY_VARIABLE = "CXR_EDGE_STUDY"  # tells `score` that its run is none of a night
+DONE = (0, 3)  # exit codes with which every film has had its turn
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 1800.0
+_LOOK = 0.5  # seconds between looks at the clock
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What is done with studies.
+
+    Attributes:
+        quiet: seconds without a film after which a study is taken for complete.
+        command: words; the folder of the films is put behind them.
+    """
+
+    quiet: float
+    command: tuple[str, ...]
+
+
+class StudyRuns:
+    """A thread that runs the command whenever a study is due; a context manager.
+
+    What is owed stands on disk: a receiver that was killed owes it still. The lock on the runs is
+    inherited by the command, so that one whose receiver was killed is waited for.
+    """
+
+    def __init__(self, spool: Spool, plan: RunPlan, ended: Callable[[int, float], None]) -> None:
+        """Begin with `with`.
+
+        Args:
+            spool: held.
+            plan: what to do.
+            ended: told each exit code, and how many seconds the run took.
+        """
+        self._spool, self._plan, self._ended = spool, plan, ended
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="cxr-edge study runs")
+
+    def __enter__(self) -> StudyRuns:
+        """Start looking."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ask a run under way to stop, and wait for it: it records its batch."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stop.wait(_LOOK):
+            if not self._spool.is_due(self._plan.quiet):
+                continue
+            if self._run() in DONE:  # else everything is still owed
+                pause = _FIRST_PAUSE
+            else:
+                self._stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _run(self) -> int:
+        """One run over all that is there; 75 while one of a killed receiver goes on."""
+        try:
+            with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
+                lock(descriptor)
+                owed, start = self._spool.owed(), time.monotonic()
+                code = self._code(descriptor)
+                if code in DONE:
+                    self._spool.settle(owed)
+            self._ended(code, time.monotonic() - start)
+            return code
+        except BlockingIOError:
+            return 75
+        except OSError:  # the spool cannot be written
+            self._ended(1, 0.0)
+            return 1
+
+    def _code(self, descriptor: int) -> int:
+        """Exit code of the command; 127 where it cannot be started."""
+        words = (*self._plan.command, str(self._spool.films))
+        environment = {**os.environ, STUDY_VARIABLE: "1"}
+        try:
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, pass_fds=(descriptor,), env=environment
+            )
+        except OSError:
+            return 127
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK)
+            if self._stop.is_set():
+                process.terminate()
+                return process.wait()

@@ -1,0 +1,61 @@
+"""Objects to send, as the headers of their files name them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from cxr_edge.errors import InputError
+from cxr_edge.hospital.peers import checked_uid
+from cxr_edge.intake.read import MAX_BYTES
+from cxr_edge.ledger.outbox import Outgoing
+from cxr_edge.support.files import read_plain
+from cxr_edge.support.text import display_name
+
+
+def objects_below(folder: Path, peer: str) -> Iterator[Outgoing]:
+    """Every `*.dcm` below a folder, in the order of their paths.
+
+    Raises:
+        InputError: there is no such folder, or a file is no DICOM object.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"no folder: {display_name(folder)}",
+            tip="give the folder of a report with results, or any folder of DICOM objects",
+        )
+    for path in sorted(folder.absolute().rglob("*.dcm")):
+        yield _object_of(path, peer)
+
+
+def _object_of(path: Path, peer: str) -> Outgoing:
+    try:
+        digest = sha256_of(path)
+        meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).file_meta
+        instance = checked_uid(str(meta.MediaStorageSOPInstanceUID))
+        sop_class = checked_uid(str(meta.MediaStorageSOPClassUID))
+        syntax = checked_uid(str(meta.TransferSyntaxUID))
+    except (OSError, InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+        raise InputError(f"{display_name(path)} is no DICOM object: {error}") from error
+    if not (instance and sop_class and syntax):
+        raise InputError(f"{display_name(path)} is no DICOM object: a UID is none")
+    return Outgoing(peer, instance, sop_class, digest, path)
+
+
+def sha256_of(path: Path) -> str:
+    """Of the bytes of a file, in hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(read_plain(path, MAX_BYTES)).hexdigest()
+
+
+def syntax_of(path: Path) -> str:
+    """UID of the transfer syntax of a file that `objects_below` has found."""
+    meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).file_meta
+    return str(meta.TransferSyntaxUID)

@@ -1,0 +1,60 @@
+"""TLS for DICOM, both sides with a certificate (PS3.15, the BCP 195 profiles)."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.errors import InputError
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM.
+
+    Attributes:
+        certificate: our own, with what links it to the authority.
+        key: its key, without a password.
+        authority: certificates of the authorities that the other side's may come from.
+    """
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+    def for_server(self) -> ssl.SSLContext:
+        """A context that lets in who has a certificate of the authority.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        context = self._loaded(ssl.PROTOCOL_TLS_SERVER)
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def for_client(self) -> ssl.SSLContext:
+        """A context that checks the certificate of the other side, and the host in it.
+
+        Raises:
+            InputError: a file cannot be used.
+        """
+        return self._loaded(ssl.PROTOCOL_TLS_CLIENT)
+
+    def _loaded(self, protocol: int) -> ssl.SSLContext:
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key, password=_no_password)
+            context.load_verify_locations(self.authority)
+        except (OSError, ValueError) as error:  # SSLError is an OSError
+            raise InputError(
+                f"the files of --tls cannot be used: {error}",
+                tip="give CERT, KEY and CA in PEM, a key without a password, as this user may read",
+            ) from error
+        return context
+
+
+def _no_password() -> str:
+    """Instead of a question on the terminal that a service does not have."""
+    raise ValueError("the key has a password")

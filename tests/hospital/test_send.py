@@ -1,0 +1,264 @@
+"""`cxr-edge send` against dcmtk and pynetdicom: until Success, and once."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
+
+from cxr_edge.hospital.send import Delivery, send
+from cxr_edge.hospital.send_job import SendJob
+from cxr_edge.ledger.outbox import Outbox, Sending
+from cxr_edge.ledger.runs import open_ledger
+from tests.hospital.receiving import contents, needs_dcmtk, write_films
+from tests.images import dicoms
+
+
+@dataclass
+class Peer:
+    """A PACS that answers as a test wants it to."""
+
+    port: int = 0
+    answers: list[int] = field(default_factory=list)  # statuses before it says Success
+    got: list[str] = field(default_factory=list)
+    commits: Callable[[Any, Dataset], None] | None = None
+
+    def store(self, event: evt.Event) -> int:
+        status = self.answers.pop(0) if self.answers else 0x0000
+        if status == 0x0000:
+            request: Any = event.request
+            self.got.append(str(request.AffectedSOPInstanceUID))
+        return status
+
+    def action(self, event: evt.Event) -> tuple[int, None]:
+        if self.commits is not None:
+            threading.Thread(
+                target=self.commits, args=(event.assoc, event.action_information)
+            ).start()
+        return 0x0000, None
+
+
+@contextlib.contextmanager
+def serving(peer: Peer, **options: Any) -> Iterator[Peer]:
+    entity = AE("PACS")
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(str(context.abstract_syntax))
+    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    handlers: list[Any] = [(evt.EVT_C_STORE, peer.store), (evt.EVT_N_ACTION, peer.action)]
+    server = entity.start_server(
+        ("127.0.0.1", peer.port), block=False, evt_handlers=handlers, **options
+    )
+    assert server is not None
+    peer.port = int(server.server_address[1])
+    try:
+        yield peer
+    finally:
+        server.shutdown()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Sent:
+    """What a run of `send` has brought about."""
+
+    delivery: Delivery
+    log: str
+    states: Counter[str]
+
+
+def sent(folder: Path, port: int, state: Path, **options: Any) -> Sent:
+    lines: list[str] = []
+    to = f"PACS@127.0.0.1:{port}"
+    state.mkdir(exist_ok=True)
+    with open_ledger(state) as ledger:
+        job = SendJob(folder, to, **{"patience": 0.0, **options})
+        delivery = send(job, ledger, lines.append)
+        outbox = Outbox(ledger.connection)
+        counted = {s: len(outbox.in_state(to, s)) for s in Sending}
+    return Sent(delivery, "\n".join(lines), Counter({s.value: n for s, n in counted.items() if n}))
+
+
+@needs_dcmtk
+def test_dcmtk_gets_every_object_once_and_as_it_is(tmp_path: Path) -> None:
+    films, got, port = write_films(tmp_path / "films", 4), tmp_path / "got", free_port()
+    got.mkdir()
+    process = subprocess.Popen(["storescp", "-aet", "PACS", "-od", got, "+B", str(port)])
+    try:
+        wait_for_port(port)
+        for first in (True, False):
+            made = sent(films, port, tmp_path / "state")
+            assert (made.delivery.complete, made.delivery.sent) == (True, 4 if first else 0)
+            assert made.states == {"sent": 4}
+    finally:
+        process.kill()
+        process.wait()
+    hashes = sorted(contents(films).values())
+    assert sorted(contents(got, "*").values()) == hashes
+
+
+def wait_for_port(port: int) -> None:
+    end = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_peer_out_of_resources_is_tried_again_in_the_same_run(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    with serving(Peer(answers=[0xA700])) as peer:
+        made = sent(films, peer.port, tmp_path / "state", patience=30.0)
+    assert (made.delivery.complete, len(peer.got), made.states) == (True, 2, {"sent": 2})
+    assert "answered with A700h" in made.log
+
+
+def test_a_refusal_is_kept_and_tried_again_when_asked_for(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    with serving(Peer(answers=[0xC001])) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+        assert (made.delivery.complete, made.states) == (False, {"refused": 1, "sent": 1})
+        again = sent(films, peer.port, tmp_path / "state")
+        assert (again.delivery.complete, again.states) == (True, {"sent": 2})
+    assert len(set(peer.got)) == len(peer.got) == 2
+
+
+def test_a_peer_that_is_away_gets_its_objects_with_the_next_run(tmp_path: Path) -> None:
+    films, port = write_films(tmp_path / "films", 2), free_port()
+    made = sent(films, port, tmp_path / "state")
+    assert (made.delivery.complete, made.states) == (False, {"pending": 2})
+    assert "nobody answers" in made.log
+    (tmp_path / "other").mkdir()
+    with serving(Peer(port)) as peer:
+        made = sent(tmp_path / "other", peer.port, tmp_path / "state")
+    assert (made.delivery.complete, len(peer.got)) == (True, 2)
+
+
+def test_a_rejection_for_good_ends_the_run_at_once(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 1)
+    with serving(Peer(), ae_title="PACS") as peer:
+        start = time.monotonic()
+        made = reject_all(films, peer.port, tmp_path)
+        assert time.monotonic() - start < 20
+    assert made.states == {"pending": 1}
+    assert re.search("rejected: .*[Cc]all", made.log)
+
+
+def reject_all(films: Path, port: int, tmp_path: Path) -> Sent:
+    """Against a PACS that does not know us."""
+    entity = AE("PACS")
+    entity.require_calling_aet = ["SOMEBODY"]
+    entity.add_supported_context(dicoms.DX)
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    try:
+        return sent(films, server.server_address[1], tmp_path / "state", patience=300.0)
+    finally:
+        server.shutdown()
+
+
+def test_a_file_that_has_changed_meanwhile_is_not_sent(tmp_path: Path) -> None:
+    films, port = write_films(tmp_path / "films", 2), free_port()
+    sent(films, port, tmp_path / "state")
+    (films / "0.dcm").write_bytes(b"other")
+    (tmp_path / "other").mkdir()
+    with serving(Peer(port)) as peer:
+        made = sent(tmp_path / "other", port, tmp_path / "state")
+    assert made.states == {"lost": 1, "sent": 1}
+    assert (made.delivery.complete, len(peer.got)) == (False, 1)
+
+
+def report(association: Any, asked: Dataset, failed: int = 0) -> None:
+    """The answer of a PACS that has lost the first objects."""
+    told, items = Dataset(), list(asked.ReferencedSOPSequence)
+    told.TransactionUID = asked.TransactionUID
+    for item in items[:failed]:
+        item.FailureReason = 0x0112
+    told.ReferencedSOPSequence = items[failed:]
+    if failed:
+        told.FailedSOPSequence = items[:failed]
+    association.send_n_event_report(
+        *(told, 2 if failed else 1),
+        *(StorageCommitmentPushModel, StorageCommitmentPushModelInstance),
+    )
+
+
+def on_the_same(association: Any, asked: Dataset) -> None:
+    time.sleep(0.5)
+    report(association, asked)
+
+
+def on_the_same_with_a_loss(association: Any, asked: Dataset) -> None:
+    time.sleep(0.5)
+    report(association, asked, failed=1)
+
+
+def test_commitment_on_the_association_of_the_question(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 3)
+    with serving(Peer(commits=on_the_same)) as peer:
+        made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=20.0)
+    assert (made.delivery.complete, made.states) == (True, {"committed": 3})
+
+
+def test_commitment_in_an_association_of_the_peers_own(tmp_path: Path) -> None:
+    films, listen = write_films(tmp_path / "films", 3), free_port()
+
+    def by_itself(_: Any, asked: Dataset) -> None:
+        entity = AE("PACS")
+        entity.add_requested_context(StorageCommitmentPushModel)
+        association = entity.associate("127.0.0.1", listen, ae_title="CXREDGE")
+        assert association.is_established
+        report(association, asked)
+        association.release()
+
+    with serving(Peer(commits=by_itself)) as peer:
+        options = {"commit": True, "commit_seconds": 20.0, "commit_bind": f"127.0.0.1:{listen}"}
+        made = sent(films, peer.port, tmp_path / "state", **options)
+    assert (made.delivery.complete, made.states) == (True, {"committed": 3})
+
+
+def test_what_a_peer_has_lost_is_sent_again(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 3)
+    with serving(Peer(commits=on_the_same_with_a_loss)) as peer:
+        made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=20.0)
+        assert (made.delivery.complete, made.states) == (False, {"committed": 2, "pending": 1})
+        peer.commits = on_the_same
+        made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=20.0)
+    assert (made.delivery.complete, made.states) == (True, {"committed": 3})
+    assert len(peer.got) == 4
+
+
+def test_no_answer_about_commitment_is_said(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 1)
+    with serving(Peer()) as peer:
+        made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=0.5)
+    assert (made.delivery.complete, made.states) == (False, {"sent": 1})
+    assert "no answer about storage commitment" in made.log
+
+
+def test_identifiers_reach_no_line(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    with serving(Peer(answers=[0xC001, 0xA700])) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+    text = made.log + made.delivery.line("PACS")
+    assert not any(each in text for each in (dicoms.NAME, dicoms.PATIENT_ID, "1.2.826"))

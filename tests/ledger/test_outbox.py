@@ -1,0 +1,90 @@
+"""The outbox: an object goes out until Success, and never as another one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.ledger.file import LEDGER_NAME
+from cxr_edge.ledger.outbox import Outbox, Outgoing, Sending
+from cxr_edge.ledger.runs import Ledger, open_ledger
+
+PEER = "PACS@127.0.0.1:104"
+ONE = Outgoing(PEER, "1.2.3", "1.2.840.10008.5.1.4.1.1.88.22", "ab" * 32, Path("/out/one.dcm"))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with open_ledger(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def outbox(ledger: Ledger) -> Outbox:
+    return Outbox(ledger.connection)
+
+
+def test_an_object_goes_in_once_for_each_peer(outbox: Outbox) -> None:
+    other = replace(ONE, peer="ELSE@127.0.0.1:104")
+    for _ in range(2):
+        assert outbox.add([ONE, other]) == []
+    assert outbox.in_state(PEER, Sending.PENDING) == [ONE]
+    assert outbox.in_state(other.peer, Sending.PENDING) == [other]
+
+
+@pytest.mark.parametrize("state", [Sending.SENT, Sending.COMMITTED])
+def test_what_has_arrived_is_not_sent_again(state: Sending, outbox: Outbox) -> None:
+    outbox.record(replace(ONE, state=state, tries=1))
+    assert outbox.add([ONE]) == []
+    assert outbox.in_state(PEER, Sending.PENDING) == []
+
+
+@pytest.mark.parametrize("state", [Sending.REFUSED, Sending.LOST])
+def test_what_was_refused_or_lost_is_tried_when_it_is_asked_for_again(
+    state: Sending, outbox: Outbox
+) -> None:
+    outbox.record(replace(ONE, state=state, status=0xC000, tries=3))
+    outbox.add([ONE])
+    assert outbox.in_state(PEER, Sending.PENDING) == [ONE]
+
+
+def test_other_bytes_under_a_uid_that_has_gone_out_are_not_taken(outbox: Outbox) -> None:
+    outbox.record(replace(ONE, state=Sending.SENT, tries=1))
+    other = replace(ONE, sha256="cd" * 32)
+    assert outbox.add([other]) == [other]
+    assert outbox.in_state(PEER, Sending.SENT)[0].sha256 == ONE.sha256
+
+
+def test_a_file_that_has_moved_is_sent_from_where_it_is(outbox: Outbox) -> None:
+    outbox.record(replace(ONE, tries=2, next_try=5.0))
+    outbox.add([replace(ONE, path=Path("/moved.dcm"))])
+    (waiting,) = outbox.in_state(PEER, Sending.PENDING)
+    assert (waiting.path, waiting.tries) == (Path("/moved.dcm"), 2)
+
+
+def test_a_damaged_row_is_not_believed(ledger: Ledger, outbox: Outbox) -> None:
+    outbox.record(replace(ONE, state=Sending.SENT))
+    ledger.connection.execute("UPDATE outbox SET state = 'committed'")
+    assert outbox.find(PEER, ONE.instance) is None
+    outbox.add([ONE])
+    assert outbox.in_state(PEER, Sending.PENDING) == [ONE]
+
+
+def test_rows_are_kept_as_long_as_nights(ledger: Ledger, outbox: Outbox) -> None:
+    outbox.record(replace(ONE, state=Sending.SENT), replace(ONE, instance="1.2.4"))
+    ledger.connection.execute("UPDATE outbox SET changed_utc = '2001-01-01T00:00:00Z'")
+    outbox.add([])
+    rows = ledger.connection.execute("SELECT instance_uid FROM outbox").fetchall()
+    assert rows == [("1.2.4",)], "what was never sent waits for ever"
+
+
+def test_it_survives_the_end_of_the_program(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        Outbox(ledger.connection).record(ONE)
+    with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as connection:
+        assert connection.execute("SELECT state, tries FROM outbox").fetchall() == [("pending", 0)]
