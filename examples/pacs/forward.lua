@@ -5,5 +5,8 @@
 -- header says.
 
 function OnStableStudy(studyId, tags, metadata)
-  SendToModality(studyId, 'cxr-edge')
+  local instances = ParseJson(RestApiGet('/studies/' .. studyId .. '/instances'))
+  for _, instance in ipairs(instances) do
+    SendToModality(instance['ID'], 'cxr-edge')
+  end
 end
