@@ -20,6 +20,7 @@ from cxr_edge.cli.evaluate import evaluate
 from cxr_edge.cli.explore import explore
 from cxr_edge.cli.export import export
 from cxr_edge.cli.history import history
+from cxr_edge.cli.mercure import mercure
 from cxr_edge.cli.models import models
 from cxr_edge.cli.platform import check_platform
 from cxr_edge.cli.prune import prune
@@ -52,7 +53,7 @@ def cli() -> None:
 
 
 for command in (
-    *(score, report, results, receive, send, prune, history, drift, reads, audit),
+    *(score, report, results, receive, send, mercure, prune, history, drift, reads, audit),
     *(evaluate, models, doctor, sbom, explore, train, search, runs, export),
 ):
     cli.add_command(command)

@@ -170,14 +170,15 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
-        outcome.night = _scored(job, terminal)
+        outcome.night = scored(job, terminal)
         if results:
             _write_results(outcome.night, job, wanted, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code
 
 
-def _scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
+def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
+    """Work through a night; CxrEdgeError as `scoring.night.run`."""
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoders.start import Decoders

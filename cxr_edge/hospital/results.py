@@ -13,7 +13,7 @@ from datetime import datetime
 
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.decoders.start import Decoders
-from cxr_edge.errors import ModelRefusedError, RunInterruptedError
+from cxr_edge.errors import ModelRefusedError, RunInterruptedError, StateError
 from cxr_edge.hospital.answer import Algorithm, Answer
 from cxr_edge.hospital.capture import capture_of
 from cxr_edge.hospital.drawing import draw
@@ -26,7 +26,9 @@ from cxr_edge.hospital.results_job import ResultsJob, Wanted
 from cxr_edge.hospital.source import Source
 from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.intake.prepared import IntakeSettings, Scope
-from cxr_edge.ledger.runs import Run, read_ledger
+from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
+from cxr_edge.ledger.runs import Run, open_ledger, read_ledger
+from cxr_edge.ledger.state import held_in_turn
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.report.context import RecordedRows, RunContext, recorded_run
 from cxr_edge.runtime import Device, load
@@ -92,12 +94,13 @@ def make_results(job: ResultsJob, decoders: Decoders, observer: Observer) -> Mad
         recorded, context = recorded_run(ledger, job.run)
         choice = _model(job, context) if job.wanted.secondary_capture else None
         files.make()
-        work = _Work(recorded, context, job.wanted, files)
+        work = _Work(recorded, context, job.wanted, files, MadeReports(ledger.connection))
         films = list(work.films(decoders, observer))
         work.write_objects(films)
         if choice is not None:
             work.write_captures(films, _pipeline(choice, decoders, observer))
         work.write_messages(films)
+    _remember(work.reports, job, observer)
     return work.made
 
 
@@ -109,6 +112,8 @@ class _Work:
     context: RunContext
     wanted: Wanted
     files: ResultFiles
+    before: MadeReports
+    reports: list[MadeReport] = field(default_factory=list)
     made: Made = field(default_factory=Made)
 
     def films(self, decoders: Decoders, observer: Observer) -> Iterator[_Film]:
@@ -147,11 +152,24 @@ class _Work:
     def write_objects(self, films: Sequence[_Film]) -> None:
         """Write reports and key objects."""
         for film in films:
-            self._keep(report_of(film.source, film.answer, self.wanted.sr), film)
+            self._keep_report(film)
             if self.wanted.key_object and film.answer.flagged:
                 self._keep(key_object_of(film.source, film.answer), film)
         self.made.films = len(films)
         self.made.studies = len({film.source["StudyInstanceUID"] for film in films})
+
+    def _keep_report(self, film: _Film) -> None:
+        """Write a report; one that differs from what was said of the film before names that."""
+        source, answer, sr = film.source, film.answer, self.wanted.sr
+        key = film_key(source["SOPInstanceUID"])
+        made = first = finished(report_of(source, answer, sr), source, answer)
+        before = self.before.before(key, first.uid)
+        if before is not None:
+            made = finished(report_of(source, answer, sr, [_named(before, source)]), source, answer)
+        self.files.keep(made)
+        self.made.count(made.kind)
+        uids = (key, first.uid, made.uid, made.series_uid, made.sop_class)
+        self.reports.append(MadeReport(*uids, before.instance_uid if before else ""))
 
     def _keep(self, content: Dataset, film: _Film) -> None:
         made = finished(content, film.source, film.answer)
@@ -185,6 +203,27 @@ class _Work:
         for study in studies.values():
             self.files.hand_over(message_of(study, moment))
             self.made.count("hl7")
+
+
+def _named(before: MadeReport, source: Source) -> Dataset:
+    """A report as its successor names it."""
+    named = Dataset()
+    named.SOPClassUID, named.SOPInstanceUID = before.sop_class, before.instance_uid
+    named.SeriesInstanceUID = before.series_uid
+    named.StudyInstanceUID = source["StudyInstanceUID"]
+    return named
+
+
+def _remember(reports: Sequence[MadeReport], job: ResultsJob, observer: Observer) -> None:
+    """Note down what was said of which film, once whoever holds the ledger is done with it."""
+    if not reports:
+        return
+    try:
+        waiting = held_in_turn(job.state, ["cxr-edge", "results"], observer.note)
+        with waiting, open_ledger(job.state) as ledger:
+            MadeReports(ledger.connection).record(reports)
+    except StateError as error:
+        observer.warn(f"a later report will not name these as its predecessors: {error}", error.tip)
 
 
 def _headers(

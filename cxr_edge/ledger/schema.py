@@ -90,6 +90,18 @@ CREATE TABLE outbox (       -- objects for other machines, and how far they are
     PRIMARY KEY (peer, instance_uid)
 );
 """
+_MADE_REPORT = """
+CREATE TABLE made_report (  -- DICOM reports of films: a changed one names the one before it
+    film TEXT NOT NULL,
+    content_uid TEXT NOT NULL,
+    instance_uid TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    sop_class TEXT NOT NULL,
+    predecessor TEXT NOT NULL,
+    checksum BLOB,
+    PRIMARY KEY (film, content_uid)
+);
+"""
 # `context` is what the report says about the run, NULL until every file has a row; `files` is how
 # many rows a finished run has, and `checksum` is over it, see `Ledger.finished`; `reported` says
 # that its report was put into its place, so that somebody can have read it.
@@ -105,7 +117,7 @@ CREATE TABLE run (
     reported INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE item ({_ITEM});
-{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}{_READING}{_OUTBOX}
+{_ITEM_INDEXES}{_IDENTITY}{_NIGHT}{_READING}{_OUTBOX}{_MADE_REPORT}
 """
 _ROW_4 = (
     *("path", "stamp", "sha256", "display", "status", "reason", "probability", "warnings"),
@@ -152,7 +164,7 @@ _UPGRADES: dict[int, tuple[str, ...]] = {
         "ALTER TABLE item_5 RENAME TO item",
         *filter(str.strip, _ITEM_INDEXES.split(";")),
     ),
-    5: (_OUTBOX,),
+    5: (_OUTBOX, _MADE_REPORT),
 }
 # Everything that statements rest on, without the texts, which upgrades leave different.
 _SHAPE = """

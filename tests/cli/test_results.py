@@ -145,6 +145,37 @@ def test_what_has_changed_since_gets_none(
     assert "2 gone, changed or unreadable" in made.err
 
 
+def predecessors(folder: Path) -> dict[str, str]:
+    """SOP Instance UID of each report, and that of the one it takes the place of."""
+    found = {}
+    for report in objects(folder):
+        before = report.get("PredecessorDocumentsSequence", [])
+        named = [
+            s for d in before for r in d.ReferencedSeriesSequence for s in r.ReferencedSOPSequence
+        ]
+        found[report.SOPInstanceUID] = named[0].ReferencedSOPInstanceUID if named else ""
+    return found
+
+
+def test_a_changed_result_names_the_one_before_it(
+    run: Run, studies: Path, tiny: Path, tmp_path: Path
+) -> None:
+    """Each again is the same file, with the predecessor that it had."""
+    write_tree(tmp_path / "one", {"0.dcm": study(0)})
+    score = ("score", tmp_path / "one", "--model", tiny, "-q")
+    for number, threshold in enumerate(("0.5", "0.6", "0.5")):
+        out = tmp_path / f"report-{number}"
+        assert run(*score, "--threshold", threshold, "--out", out).code == 0
+        assert run("results", "--all", "--out", out / "results", "-q").code == 0
+    first, second, third = (predecessors(tmp_path / f"report-{n}" / "results") for n in range(3))
+    (uid,) = first
+    assert first == third == {uid: ""}
+    assert list(second.values()) == [uid]
+    assert contents(tmp_path / "report-0/results") == contents(tmp_path / "report-2/results")
+    (report,) = (tmp_path / "report-1" / "results").rglob("*.dcm")
+    assert complaints(report) == ""
+
+
 def test_results_among_films_are_none(
     run: Run, scored: Path, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:

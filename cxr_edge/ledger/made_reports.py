@@ -1,0 +1,76 @@
+"""Reports that were made of films, so that a changed one names the one before it.
+
+Nothing here says whose film it is: of its UID a hash is kept, and the others are our own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+
+from cxr_edge.ledger.checksums import checksum
+from cxr_edge.ledger.file import errors_translated, transaction
+
+_NAMES = "film, content_uid, instance_uid, series_uid, sop_class, predecessor"
+_RECORD = f"INSERT OR IGNORE INTO made_report ({_NAMES}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_OF_FILM = f"SELECT {_NAMES}, checksum FROM made_report WHERE film = ? ORDER BY rowid"
+
+
+@dataclass(frozen=True)
+class MadeReport:
+    """One report.
+
+    Attributes:
+        film: hash of the film's SOP Instance UID.
+        content_uid: UID that it would have if it had no predecessor; the same for the same content.
+        instance_uid: its own.
+        predecessor: `instance_uid` of the one before it; empty for the first.
+    """
+
+    film: str
+    content_uid: str
+    instance_uid: str
+    series_uid: str
+    sop_class: str
+    predecessor: str
+
+
+@dataclass(frozen=True)
+class MadeReports:
+    """The reports in a ledger."""
+
+    connection: sqlite3.Connection
+
+    def before(self, film: str, content_uid: str) -> MadeReport | None:
+        """The report that one with this content takes the place of; None for a first one.
+
+        What was made already keeps the predecessor that it had.
+        """
+        known = self._of(film)
+        same = next((each for each in known if each.content_uid == content_uid), None)
+        if same is None:
+            return known[-1] if known else None
+        return next((each for each in known if each.instance_uid == same.predecessor), None)
+
+    def record(self, reports: Iterable[MadeReport]) -> None:
+        """Commit reports, all or none; those that are known stay as they are.
+
+        Raises:
+            StateError: the ledger cannot be written.
+        """
+        with transaction(self.connection) as connection:
+            rows = map(astuple, reports)
+            connection.executemany(_RECORD, ((*row, checksum(*row)) for row in rows))
+
+    def _of(self, film: str) -> list[MadeReport]:
+        """Those of a film, the earliest first; a damaged one is not known."""
+        with errors_translated():
+            rows = self.connection.execute(_OF_FILM, (film,)).fetchall()
+        return [MadeReport(*row) for *row, checked in rows if checked == checksum(*row)]
+
+
+def film_key(uid: str) -> str:
+    """What stands for a film's SOP Instance UID."""
+    return hashlib.sha256(uid.encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""An Orthanc of Debian's, under the example's configuration, on ports of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "pacs"
+needs_orthanc = pytest.mark.skipif(
+    any(shutil.which(name) is None for name in ("Orthanc", "storescu")),
+    reason="no Orthanc or no dcmtk: apt install orthanc dcmtk",
+)
+_SECONDS_TO_START = 120
+
+
+def free_port() -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running archive."""
+
+    dicom_port: int
+    http_port: int
+    user: str
+    password: str
+
+    def get(self, path: str) -> Any:
+        """An answer of its REST interface."""
+        connection = HTTPConnection("127.0.0.1", self.http_port, timeout=60)
+        secret = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        connection.request("GET", path, headers={"Authorization": f"Basic {secret}"})
+        with contextlib.closing(connection):
+            return json.loads(connection.getresponse().read())
+
+    def holdings(self) -> dict[str, list[str]]:
+        """Modalities of the instances of each study, by Study Instance UID, sorted."""
+        found: dict[str, list[str]] = {}
+        for series in self.get("/series?expand"):
+            study = self.get(f"/studies/{series['ParentStudy']}")["MainDicomTags"]
+            kept = found.setdefault(study["StudyInstanceUID"], [])
+            kept += [series["MainDicomTags"]["Modality"]] * len(series["Instances"])
+        return {uid: sorted(kept) for uid, kept in found.items()}
+
+
+@contextlib.contextmanager
+def archive(folder: Path, edge_port: int) -> Iterator[Orthanc]:
+    """Run one that forwards stable studies to a receiver, and keeps its files below a folder."""
+    values = json.loads((EXAMPLES / "orthanc.json").read_text())
+    running = Orthanc(free_port(), free_port(), *next(iter(values["RegisteredUsers"].items())))
+    storage = folder / "orthanc"
+    values["DicomModalities"]["cxr-edge"]["Port"] = edge_port
+    values.update(
+        StorageDirectory=str(storage),
+        IndexDirectory=str(storage),
+        DicomPort=running.dicom_port,
+        HttpPort=running.http_port,
+        StableAge=2,
+        LuaScripts=[str(EXAMPLES / "forward.lua")],
+    )
+    storage.mkdir()
+    configuration = folder / "orthanc.json"
+    configuration.write_text(json.dumps(values))
+    with (folder / "orthanc.log").open("wb") as log:
+        process = subprocess.Popen(["Orthanc", configuration], stdout=log, stderr=log)
+    try:
+        _wait(running, process, folder / "orthanc.log")
+        yield running
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _wait(running: Orthanc, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _SECONDS_TO_START
+    while True:
+        with contextlib.suppress(OSError):
+            running.get("/system")
+            return
+        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
