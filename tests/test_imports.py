@@ -28,13 +28,17 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "pandas",
+    "ray",
+    "fsspec",
+    "s3fs",
+    "botocore",
     "cxr_training",
     "cxr_export",
     "pynetdicom",
     "highdicom",
 }
 DICOM = {"pydicom", "gdcm", "_gdcm", "jpeg_ls"}
-BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"}
+BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite", "cxr_edge.engines.ray"}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
 # What the extra `evaluate` is for; `score` loads none of them.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import pickle
 import re
@@ -55,7 +56,7 @@ def joined(address: str) -> Iterator[None]:
         InputError: there is none at this address, or it refuses.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     _check_answers(address)
     with contextlib.ExitStack() as stack:
@@ -83,8 +84,8 @@ def _check_answers(address: str) -> None:
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
     """Of a cluster that only this process uses, and of which nothing stays."""
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one at home
+    # Ray asks for a token by default here; without this one it writes one at home.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     folder = tempfile.mkdtemp(prefix="cxr-ray-", dir="/tmp")  # sockets allow no long names
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return {
