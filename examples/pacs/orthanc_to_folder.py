@@ -14,7 +14,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-MARK = ".orthanc-changes"  # how far the changes were followed
+MARK = ".orthanc-changes"  # behind the folder's name: how far the changes were followed
 
 
 def get(url: str, user: str) -> bytes:
@@ -37,7 +37,7 @@ def keep(path: Path, data: bytes) -> None:
 
 def follow(base: str, user: str, folder: Path) -> int:
     """Copy what is new; returns how many instances."""
-    mark = folder / MARK
+    mark = folder.with_name(folder.name + MARK)  # beside it: inside, it would be a row
     last = int(mark.read_text()) if mark.exists() else 0
     copied, done = 0, False
     while not done:

@@ -117,7 +117,7 @@ def test_films_of_yesterday_have_their_results(
     assert run(*night).code == 0
     made = run("results", "--out", tmp_path / "results")
     assert "2 reports in 2 studies" in made.err
-    assert "3 not new" in made.err
+    assert "4 not new" in made.err
     found = {each.PatientID for each in objects(tmp_path / "results")}
     assert found == {"PLANTED-ID-3", "PLANTED-ID-5"}
 
