@@ -23,6 +23,7 @@ from tests.factories import names_in
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SERVICE = EXAMPLES / "cxr-edge.service"
 FAILED = EXAMPLES / "cxr-edge-failed@.service"
+RECEIVE = EXAMPLES / "cxr-edge-receive.service"
 TIMER = EXAMPLES / "cxr-edge.timer"
 CONFIG = EXAMPLES / "cxr-edge.toml"
 CONFIG_INSTALLED = "/etc/cxr-edge.toml"
@@ -128,9 +129,9 @@ def test_systemd_stops_the_main_process_gently() -> None:
     assert values["OOMPolicy"] == "continue"
 
 
-@pytest.mark.parametrize("path", [SERVICE, FAILED, TIMER], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SERVICE, FAILED, RECEIVE, TIMER], ids=lambda path: path.name)
 def test_units_have_the_sections_of_their_kind(path: Path) -> None:
-    kinds = {TIMER: ["Unit", "Timer", "Install"]}
+    kinds = {TIMER: ["Unit", "Timer", "Install"], RECEIVE: ["Unit", "Service", "Install"]}
     assert unit(path).sections() == kinds.get(path, ["Unit", "Service"])
 
 
@@ -170,8 +171,9 @@ def test_systemd_deletes_old_reports(tmp_path: Path) -> None:
 
 @needs_systemd
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    text = SERVICE.read_text(encoding="ascii").replace(INSTALLED, sys.executable)
-    (tmp_path / SERVICE.name).write_text(text)
+    for path in (SERVICE, RECEIVE):
+        text = path.read_text(encoding="ascii").replace(INSTALLED, sys.executable)
+        (tmp_path / path.name).write_text(text)
     shutil.copy(TIMER, tmp_path)
     shutil.copy(FAILED, tmp_path / FAILED.name.replace("@", "@cxr-edge"))
     units = [str(path) for path in sorted(tmp_path.iterdir())]
@@ -196,6 +198,27 @@ def system_calls(names: Iterable[str]) -> set[str]:
     return found
 
 
+def test_the_receiver_and_its_run_are_understood() -> None:
+    command = unit(RECEIVE)["Service"]["ExecStart"]
+    options = understood(command, "receive")
+    assert options["bind"] == "127.0.0.1:11112", "no network before a site says which"
+    assert options["senders"] == ("PACS@127.0.0.1",)
+    folder = unit(RECEIVE)["Service"]["StateDirectory"]
+    assert options["spool"] == Path("/var/lib") / folder / "spool"
+    run = understood(options["command"] + " films", "score")
+    assert (run["state"], run["quiet"]) == (Path("/var/lib") / folder / "state", True)
+
+
+def test_the_receiver_is_stopped_gently_and_started_again() -> None:
+    values = unit(RECEIVE)["Service"]
+    assert (values["KillMode"], values["Restart"], values["SuccessExitStatus"]) == (
+        *("mixed", "always"),
+        "143",
+    )
+    calls = unit(SERVICE)["Service"]["SystemCallFilter"]
+    assert values["SystemCallFilter"] == calls, "its runs put decoders into the same prison"
+
+
 @needs_systemd
 def test_systemd_allows_what_makes_and_needs_the_prison() -> None:
     """The kernel puts filters on top of each other: a call has to pass them all."""
@@ -208,9 +231,10 @@ def test_systemd_allows_what_makes_and_needs_the_prison() -> None:
 
 
 @needs_systemd
-def test_systemd_finds_little_exposed() -> None:
+@pytest.mark.parametrize(("path", "most"), [(SERVICE, 15), (RECEIVE, 25)])
+def test_systemd_finds_little_exposed(path: Path, most: int) -> None:
     """Tenths of a point of 10, lower is better: https://www.freedesktop.org/software/systemd."""
-    security = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(SERVICE)]
+    security = ["systemd-analyze", "security", "--offline=true", f"--threshold={most}", str(path)]
     made = subprocess.run(security, capture_output=True, text=True, timeout=60)
     if "unrecognized option" in made.stderr:
         pytest.skip("systemd before 250")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,6 +101,7 @@ class Server(ThreadedAssociationServer):
             InputError: a file of TLS cannot be.
         """
         self.plan, self.spool, self.events = plan, spool, events
+        self._counting, self._starting = threading.Lock(), 0
         self.tls = plan.tls.for_server() if plan.tls else None
         entity = _entity(plan)
         handlers: list[Any] = [
@@ -128,10 +130,25 @@ class Server(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Turn a flood of connections away before each costs two threads."""
-        is_room = len(self.active_associations) < 2 * self.plan.limits.associations
+        there = len(self.active_associations) + self._starting
+        is_room = there < 2 * self.plan.limits.associations
         if not is_room:
             self.events.turned_away("connections", display_name(client_address[0]))
         return is_room
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Go on in a thread; it counts from now on."""
+        with self._counting:
+            self._starting += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Make an association, which counts itself then."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._counting:
+                self._starting -= 1
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands, then make an association."""

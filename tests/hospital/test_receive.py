@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from cxr_edge.ledger.runs import open_ledger
 from tests.hospital.receiving import (
     PEER,
     command,
@@ -173,3 +174,18 @@ def test_identifiers_reach_neither_log_nor_metrics_nor_names(tmp_path: Path) -> 
     assert [each for each in planted if each in text] == []
     assert 'cxr_edge_receive_objects_total{outcome="new"} 2' in metrics.read_text()
     assert re.search(r"^cxr_edge_receive_last_timestamp_seconds \d", metrics.read_text(), re.M)
+
+
+@pytest.mark.slow
+def test_a_study_is_scored_and_counts_as_no_night(tmp_path: Path, tiny: Path) -> None:
+    source = write_films(tmp_path / "source", 2)
+    words = (sys.executable, "-m", "cxr_edge", "score", "-q", "--model", str(tiny))
+    more = ("--state", str(tmp_path / "state"), "--out", str(tmp_path / "out"))
+    with receiving(tmp_path, quiet=1.0, command=(*words, *more)) as receiver:
+        assert storescu(receiver.port, source).returncode == 0
+        receiver.wait_for("a run has ended with [03] ", seconds=120)
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert (run["counts"]["found"], run["counts"].get("deferred", 0)) == (2, 0)
+    with open_ledger(tmp_path / "state") as ledger:
+        assert len(ledger.finished_ids()) == 1
+        assert ledger.nights.kept().summaries == {}

@@ -1,0 +1,122 @@
+"""The spool without a network: what is on disk after each step, and after a failing one."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from cxr_edge.errors import StateBusyError
+from cxr_edge.hospital import spool as module
+from cxr_edge.hospital.spool import Kept, ObjectName, Refusal, RefusedError, Spool, held
+from tests.factories import names_in
+
+ONE = ObjectName("1.2.3", "1.2")
+
+
+def put(spool: Spool, data: bytes, name: ObjectName = ONE) -> Kept:
+    arrival = spool.arrival()
+    arrival.write(data)
+    return arrival.keep(name)
+
+
+def test_an_object_is_marked_as_owed_and_settled_once(tmp_path: Path) -> None:
+    with held(tmp_path / "spool") as spool:
+        assert put(spool, b"a") is Kept.NEW
+        owed = spool.owed()
+        assert names_in(spool.waiting) == [ONE.folder]
+        spool.settle(owed)
+        assert (names_in(spool.waiting), spool.owed()) == ([], {})
+
+
+def test_what_comes_during_a_run_is_owed_the_next(tmp_path: Path) -> None:
+    with held(tmp_path / "spool") as spool:
+        put(spool, b"a")
+        owed = spool.owed()
+        put(spool, b"b", ObjectName("1.2.4", "1.2"))
+        spool.settle(owed)
+        assert names_in(spool.waiting) == [ONE.folder]
+
+
+def test_the_next_holder_owes_it_and_removes_halves(tmp_path: Path) -> None:
+    with held(tmp_path / "spool") as spool:
+        put(spool, b"a")
+        spool.arrival().write(b"half")
+        assert len(names_in(spool.arriving)) == 1
+    with held(tmp_path / "spool") as spool:
+        assert names_in(spool.arriving) == []
+        assert (list(spool.owed()), spool.stored) == ([ONE.folder], 1)
+        assert spool.is_due(0.0) and not spool.is_due(60.0)
+
+
+def test_the_same_object_is_the_same_file(tmp_path: Path) -> None:
+    with held(tmp_path / "spool") as spool:
+        kept = [put(spool, data) for data in (b"a", b"a", b"b", b"b")]
+        assert kept == [Kept.NEW, Kept.AGAIN, Kept.OTHER_BYTES, Kept.AGAIN]
+        assert len(names_in(spool.films / ONE.folder)) == spool.stored == 2
+        assert names_in(spool.arriving) == []
+
+
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    with (
+        held(tmp_path / "spool"),
+        pytest.raises(StateBusyError, match="another receiver"),
+        held(tmp_path / "spool"),
+    ):
+        pytest.fail("two receivers")
+
+
+@pytest.mark.parametrize(
+    ("most", "largest", "why"), [(5, 100, Refusal.QUOTA), (None, 5, Refusal.SIZE)]
+)
+def test_there_is_an_end_to_what_is_taken(
+    most: int | None, largest: int, why: Refusal, tmp_path: Path
+) -> None:
+    with held(tmp_path / "spool", most, largest) as spool:
+        arrival = spool.arrival()
+        arrival.write(b"12345")
+        with pytest.raises(RefusedError, match=why):
+            arrival.write(b"6")
+        arrival.discard()
+        assert names_in(spool.arriving) == []
+        assert put(spool, b"12345") is Kept.NEW, "its room was given back"
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "mkdir"])
+def test_a_disk_that_fails_refuses_and_leaves_nothing(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with held(tmp_path / "spool") as spool:
+        with monkeypatch.context() as patch:
+            target = Path if call in ("rename", "mkdir") else module.os
+            patch.setattr(target, call, fail)
+            arrival = spool.arrival()
+            with pytest.raises(RefusedError, match="No space left"):
+                arrival.write(b"a")
+                arrival.keep(ONE)
+            arrival.discard()
+        assert names_in(spool.arriving) == []
+        assert list(spool.films.rglob("*.dcm")) == []
+        assert put(spool, b"a") is Kept.NEW, "and takes it when there is room"
+
+
+def test_a_film_is_synced_before_it_has_its_name_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, rename, sync_folder = os.fsync, Path.rename, module.sync_folder
+    with held(tmp_path / "spool") as spool:
+        monkeypatch.setattr(module.os, "fsync", lambda d: (steps.append("fsync"), fsync(d))[1])
+        monkeypatch.setattr(Path, "rename", lambda p, t: (steps.append("rename"), rename(p, t))[1])
+        monkeypatch.setattr(
+            module, "sync_folder", lambda f: (steps.append(f.name), sync_folder(f))[1]
+        )
+        put(spool, b"a")
+    order = [step for step in steps if step in ("rename", "waiting", ONE.folder)]
+    assert steps[0] == "fsync"
+    assert order == ["waiting", "rename", ONE.folder]
