@@ -1,91 +1,106 @@
-"""The whole loop with an archive that nobody here wrote and that forwards what it stores.
-
-    storescu -> Orthanc -> receive -> score -> results -> send -> Orthanc -> receive -> ...
-
-Slow: it runs the loop three times, and waits for studies to become stable. `CXR_FAULTS=long` takes
-500 films instead of 12.
-"""
+"""There and back with Orthanc: send with commitment, and receive what it forwards."""
 
 from __future__ import annotations
 
-import os
+import contextlib
+import json
+import shutil
+import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydicom import dcmread
 
-from tests.factories import chest
-from tests.hospital.orthanc import archive, needs_orthanc
-from tests.hospital.receiving import ROOT, receiving
-from tests.hospital.studies import FLAGGED, PLANTED, study
+from cxr_edge.hospital.send import send
+from cxr_edge.hospital.send_job import SendJob
+from cxr_edge.ledger.runs import open_ledger
+from tests.hospital.receiving import TITLE, receiving, write_films
 
-pytestmark = [pytest.mark.slow, needs_orthanc]
-FILMS = 500 if os.environ.get("CXR_FAULTS") == "long" else 12
-LOOPS = 3
-
-
-def command(*words: object) -> str:
-    """Run cxr-edge; returns what it has said."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    made = subprocess.run(
-        [sys.executable, "-m", "cxr_edge", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=1800,
-    )
-    assert made.returncode == 0, made.stderr
-    return made.stdout + made.stderr
+ORTHANC = shutil.which("Orthanc")
+pytestmark = [pytest.mark.skipif(ORTHANC is None, reason="no Orthanc"), pytest.mark.slow]
+PACS = "ORTHANC"
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = 300) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.5)
+@dataclass(frozen=True)
+class Pacs:
+    """A running Orthanc."""
+
+    dicom: int
+    http: int
+
+    def ask(self, path: str, body: object = None) -> Any:
+        """Its answer to a question by HTTP; with a body, a POST."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.http}/{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, data), timeout=60) as answer:
+            return json.load(answer)
 
 
-def test_each_study_is_in_the_archive_once_with_its_results(tiny: Path, tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir()
-    for number in range(FILMS):
-        tilt = FLAGGED if number % 2 else 110
-        (given / f"{number}.dcm").write_bytes(study(number, chest(tilt=tilt)))
-    expected = {
-        f"1.2.3.4.{number}": ["DX", "OT", "SR"] if number % 2 else ["DX", "SR"]
-        for number in range(FILMS)
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+@contextlib.contextmanager
+def orthanc(folder: Path, modalities: dict[str, list[object]]) -> Iterator[Pacs]:
+    """Orthanc that knows us, on loopback alone."""
+    dicom, http = free_ports(2)
+    config = {
+        **{"Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder)},
+        **{"DicomAet": PACS, "DicomPort": dicom, "DicomCheckCalledAet": True},
+        **{"HttpPort": http, "RemoteAccessAllowed": False, "Plugins": []},
+        **{"DicomModalities": modalities, "DicomAlwaysAllowStore": False},
     }
-    objects = sum(map(len, expected.values()))
-    state, said = tmp_path / "state", ""
-    with (
-        receiving(tmp_path, title="CXREDGE", senders=("ORTHANC",)) as edge,
-        archive(tmp_path, edge.port) as orthanc,
-    ):
-        port = str(orthanc.dicom_port)
-        send = ("storescu", "-aet", "XRAY1", "-aec", "ORTHANC", "127.0.0.1", port, "+sd", given)
-        subprocess.run(send, check=True, timeout=600)
-        peer = f"ORTHANC@127.0.0.1:{port}"
+    folder.mkdir()
+    (folder / "orthanc.json").write_text(json.dumps(config))
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen([str(ORTHANC), folder / "orthanc.json"], stderr=log, stdout=log)
+    try:
+        pacs, end = Pacs(dicom, http), time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError):
+                pacs.ask("system")
+                break
+            assert time.monotonic() < end and process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.2)
+        yield pacs
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
 
-        def films() -> int:
-            return len(list(edge.films.rglob("*.dcm")))
 
-        wait_until(lambda: films() >= FILMS, "films forwarded")
-        for loop in range(LOOPS):
-            out = tmp_path / f"report-{loop}"
-            wanted = ("--results", "--secondary-capture", "flagged", "--model", tiny)
-            said += command(
-                *("score", edge.films, "--state", state, "--out", out, "--study", *wanted)
-            )
-            said += command(
-                *("send", out / "results", "--to", peer, "--aet", "CXREDGE", "--state", state)
-            )
-            assert orthanc.holdings() == expected
-            wait_until(lambda: films() >= objects, "results forwarded back")
-            time.sleep(5)  # studies become stable once more, and nothing else may come
-            assert films() == objects
-        assert orthanc.holdings() == expected
-        said += edge.log
-    assert not any(planted in said for planted in PLANTED)
+def test_there_and_back(tmp_path: Path) -> None:
+    films, state = write_films(tmp_path / "films", 6), tmp_path / "state"
+    state.mkdir()
+    (answers,) = free_ports(1)
+    lines: list[str] = []
+    with receiving(tmp_path, senders=(f"{PACS}@127.0.0.1",)) as receiver:
+        modalities: dict[str, list[object]] = {
+            "edge": [TITLE, "127.0.0.1", receiver.port],
+            "sender": ["CXREDGE", "127.0.0.1", answers],
+        }
+        with orthanc(tmp_path / "orthanc", modalities) as pacs, open_ledger(state) as ledger:
+            to, bind = f"{PACS}@127.0.0.1:{pacs.dicom}", f"127.0.0.1:{answers}"
+            job = SendJob(films, to, commit=True, commit_bind=bind)
+            for sent in (6, 0):
+                delivery = send(job, ledger, lines.append)
+                assert (delivery.complete, delivery.sent) == (True, sent), lines
+                assert delivery.counts == {"committed": 6}
+            for _ in range(2):  # a PACS that forwards the same again
+                pacs.ask("modalities/edge/store", pacs.ask("instances"))
+    stored = list(receiver.films.rglob("*.dcm"))
+    assert sorted(map(pixels, stored)) == sorted(map(pixels, films.iterdir()))
+
+
+def pixels(path: Path) -> bytes:
+    return bytes(dcmread(path).PixelData)

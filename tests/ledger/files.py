@@ -47,7 +47,7 @@ def as_version(version: int, path: Path) -> None:
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
-    6: "DROP TABLE outbox",
+    6: "DROP TABLE outbox; DROP TABLE made_report",
     5: "DROP TABLE identity; DROP TABLE night; DROP TABLE reading; "
     "ALTER TABLE run DROP COLUMN reported; "
     "ALTER TABLE run DROP COLUMN kind; DROP INDEX item_bytes; "
