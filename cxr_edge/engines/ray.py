@@ -187,7 +187,7 @@ class RayPool:
         self._class = ray.remote(concurrency_groups={_CONTROL: 1})(Worker)
         self._nodes: dict[str, _Node] = {}
         self._owed: dict[Any, _Worker] = {}  # by reference to an answer
-        self._workers: set[_Worker] = set()
+        self._workers: list[_Worker] = []
         self._looked = 0.0
         self.sandbox = ""
 
@@ -285,7 +285,7 @@ class RayPool:
         ).remote()
         worker = _Worker(actor, node, self._compared)
         node.workers += 1
-        self._workers.add(worker)
+        self._workers.append(worker)
         self._owed[actor.software.remote()] = worker
 
     def _refuse(self, node: _Node, why: str, tip: str = "") -> None:
@@ -299,7 +299,7 @@ class RayPool:
         """Let a worker go; what it was given is to be given to others."""
         ray.kill(worker.actor)
         worker.node.workers -= 1
-        self._workers.discard(worker)
+        self._workers.remove(worker)
         self._owed = {key: each for key, each in self._owed.items() if each is not worker}
         self._looked = 0.0
         return [Ended(chunk, None) for chunk in worker.chunks.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -115,8 +116,9 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
             _write(report, out, job.state)
+            place = _published(job, out)
             _keep(report, out, state, recorded, observer)
-            place = _told_or_published(job, out, observer)
+            _tell_or_clear(job, out, observer)
             too_few = _too_few(report.counts, job.at_least, observer)
             observer.finished(report, place, complete=report.counts.complete and not too_few)
             return Night(report, place, state, too_few)
@@ -129,20 +131,13 @@ def check_report_folder(job: ScoreJob) -> None:
         InputError, ReportError: as said.
     """
     if isinstance(job.out, Url):
-        _check_url(job.out, job.inputs)
+        from cxr_edge.scoring.publish import check_url  # a night of folders need not have it
+
+        check_url(job.out, job.inputs)
         return
     out = job.out or Path("reports", Clock().run_id)
     check_target(out)
     _check_outside(out, "report", "--out", job.inputs)
-
-
-def _check_url(out: Url, inputs: Iterable[str]) -> None:
-    from cxr_edge.scoring.publish import check_url  # a night of folders need not have it
-
-    for name in inputs:
-        if f"{out.text}/".startswith(f"{name.rstrip('/')}/"):
-            raise InputError("the report lies inside an INPUT", tip="give --out another prefix")
-    check_url(out)
 
 
 def _report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
@@ -152,15 +147,22 @@ def _report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
     return job.out or Path("reports", clock.run_id)
 
 
-def _told_or_published(job: ScoreJob, out: Path, observer: Observer) -> Place:
-    """Make the report known where it lies; returns where that is."""
+def _published(job: ScoreJob, out: Path) -> Place:
+    """Upload the report, where that was asked for; returns where it lies."""
     if not isinstance(job.out, Url):
-        _tell_the_folder(out, observer)
         return out
     from cxr_edge.scoring.publish import publish
 
     publish(out, job.out)
     return job.out
+
+
+def _tell_or_clear(job: ScoreJob, out: Path, observer: Observer) -> None:
+    """Make the report known where it lies, or delete what was uploaded."""
+    if isinstance(job.out, Url):
+        shutil.rmtree(out, ignore_errors=True)
+    else:
+        _tell_the_folder(out, observer)
 
 
 def _held(state: Path, job: ScoreJob, observer: Observer) -> AbstractContextManager[None]:

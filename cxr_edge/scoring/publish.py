@@ -5,7 +5,7 @@ Whoever finds `run.json` there finds a whole report. There is no renaming in a b
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from cxr_edge.errors import InputError, ReportError
@@ -15,13 +15,16 @@ from cxr_edge.types import Reason, Url
 LAST = "run.json"
 
 
-def check_url(out: Url) -> None:
+def check_url(out: Url, inputs: Iterable[str]) -> None:
     """Refuse, before the night's work, a place that has a report or cannot be reached.
 
     Raises:
-        InputError: there is one, or this is no object storage.
+        InputError: there is one, it lies below an INPUT, or this is no object storage.
         ReportError: nobody can say.
     """
+    for name in inputs:
+        if f"{out}/".startswith(f"{name.rstrip('/')}/"):
+            raise InputError("the report lies inside an INPUT", tip="give --out another prefix")
     check(out)
     problem = found_object(out / LAST).problem
     if problem is None:
@@ -36,10 +39,10 @@ def check_url(out: Url) -> None:
 
 
 def publish(folder: Path, out: Url) -> None:
-    """Upload a report's files, and delete them here.
+    """Upload a report's files.
 
     Raises:
-        ReportError: one could not be written; all of them are still in `folder`.
+        ReportError: one could not be written.
     """
     names = sorted((path.name for path in folder.iterdir()), key=lambda name: name == LAST)
     try:
@@ -50,4 +53,3 @@ def publish(folder: Path, out: Url) -> None:
             f"the report could not be written to {out}: {type(error).__name__}",
             tip=f"it lies in {folder}",
         ) from error
-    shutil.rmtree(folder, ignore_errors=True)
