@@ -17,10 +17,11 @@ from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, runtime_optio
 from cxr_edge.cli.results import check_hospital, wanted_options, write_results
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.cli.terminal import Terminal
+from cxr_edge.errors import InputError
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
-from cxr_edge.types import DEFAULT_LANGUAGE, Place, place_of
+from cxr_edge.types import DEFAULT_LANGUAGE, Place, Url, place_of
 
 if TYPE_CHECKING:
     from cxr_edge.report import Report
@@ -166,6 +167,7 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
     job = ScoreJob(**options, command=tuple(sys.argv))
     if results:
         check_hospital()
+        _results_folder(job.out or Path())
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:
         if metrics:
@@ -194,8 +196,18 @@ def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
 
 def _write_results(night: Night, job: ScoreJob, wanted: Wanted, terminal: Terminal) -> None:
     """Those of the night, below its report; the model lies where it was a moment ago."""
-    run, out = night.report.context.run_id, night.out / "results"
+    run, out = night.report.context.run_id, _results_folder(night.out)
     write_results(ResultsJob(run, night.state, out, wanted, job.model), terminal)
+
+
+def _results_folder(report: Place) -> Path:
+    """Where results of a report go; InputError for a report in object storage."""
+    if isinstance(report, Url):
+        raise InputError(
+            "--results writes into a folder, and --out is a URL",
+            tip="leave --results out, and then: cxr-edge results latest --out FOLDER",
+        )
+    return report / "results"
 
 
 @dataclass

@@ -153,7 +153,8 @@ def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
                 raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
     if unpacked != size or position > length or segment[position:].strip(b"\0\x80"):
         raise ImageError(Reason.CORRUPT, "an RLE segment of another size than the header")
-    return np.asarray(Image.frombytes("L", (size, 1), segment, "packbits", "L"))[0]
+    unpacked_row = Image.frombytes("L", (size, 1), segment, "packbits", "L")
+    return np.asarray(unpacked_row, np.uint8).ravel()
 
 
 def checked(frame: CodeStream, stream: bytes, image: ImagePixel) -> int:
@@ -214,7 +215,7 @@ def _jpeg_frame(stream: bytes) -> CodeStream:
 
 
 def words_of(
-    decoded: bytes | bytearray, precision: int, image: ImagePixel, *, is_lossy: bool
+    decoded: bytes | bytearray | Words, precision: int, image: ImagePixel, *, is_lossy: bool
 ) -> Words:
     """Flat samples, none of them outside what the header says is stored.
 

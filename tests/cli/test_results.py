@@ -258,3 +258,9 @@ def test_the_ledger_is_enough(run: Run, scored: Path, tmp_path: Path) -> None:
     shutil.rmtree(scored)
     assert run("results", "--out", tmp_path / "results", "-q").code == 0
     assert len(contents(tmp_path / "results")) == 4
+
+
+def test_results_go_into_a_folder(run: Run, studies: Path, tiny: Path) -> None:
+    refused = run("score", studies, "--model", tiny, "--out", "s3://bucket/report", "--results")
+    assert refused.code == 2
+    assert "--results writes into a folder" in refused.err
