@@ -71,10 +71,9 @@ def test_the_python_of_the_readme_is_that_of_the_manual_which_runs() -> None:
 
 
 def test_the_models_that_ship_and_fit() -> None:
-    in_training = {"efficientnet_lite0_160"}  # ships with the next models
-    assert {spec.name for spec in bundled_specs()} == set(shipped_recipes()) - in_training
+    assert {spec.name for spec in bundled_specs()} == set(shipped_recipes())
     shipped = sum(path.stat().st_size for path in models_dir().rglob("*") if path.is_file())
-    assert shipped < 80e6
+    assert shipped < 90e6
 
 
 @pytest.mark.parametrize("spec", bundled_specs(), ids=lambda spec: spec.name)

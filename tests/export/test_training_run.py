@@ -249,8 +249,9 @@ def test_a_run_without_its_predictions_is_refused(run_folder: Path, tmp_path: Pa
 
 
 SOURCES = models_dir() / "sources"
-TOO_LARGE = "resnet50v2_50"  # for the repository, which has its run alone
-KEPT = [spec for spec in bundled_specs() if spec.name != TOO_LARGE]
+RENEWED = "resnet50v2_50"  # its network is too large for the repository, which has its run alone
+HALF = "efficientnet_lite0_160"  # and so is this one's
+KEPT = [spec for spec in bundled_specs() if spec.name not in (RENEWED, HALF)]
 
 
 @pytest.mark.parametrize("spec", KEPT, ids=lambda spec: spec.name)
@@ -261,10 +262,22 @@ def test_what_ships_was_measured_on_films_as_the_runtime_prepares_them(spec: Mod
 
 def test_a_network_too_large_for_the_repository_has_its_run_there() -> None:
     """Its operating points were renewed on the scores of its ONNX file; the run has the first."""
-    (spec,) = (spec for spec in bundled_specs() if spec.name == TOO_LARGE)
-    run = load_run(SOURCES / TOO_LARGE)
+    (spec,) = (spec for spec in bundled_specs() if spec.name == RENEWED)
+    run = load_run(SOURCES / RENEWED)
     metrics = dict(run.training.metrics)
     del metrics["changed_films"]  # of the recipe's own copies, which renewing takes out
     assert spec.training == replace(run.training, metrics=metrics)
-    validation = run.validation_scores.data
-    assert {point.data for point in spec.operating_points.values()} == {validation}
+    assert _measured_on(spec) == {run.validation_scores.data}
+
+
+def test_a_network_with_fewer_bits_keeps_the_thresholds_of_its_run() -> None:
+    (spec,) = (spec for spec in bundled_specs() if spec.name == HALF)
+    run = load_run(SOURCES / HALF)
+    assert spec.training == run.training
+    assert _measured_on(spec) == {run.validation_scores.data}
+    for name, point in run.operating_points.items():
+        assert spec.operating_points[name].threshold == point.threshold
+
+
+def _measured_on(spec: ModelSpec) -> set[str]:
+    return {point.data for point in spec.operating_points.values()}
