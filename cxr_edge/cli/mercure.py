@@ -56,7 +56,7 @@ def mercure(given: Path, out: Path, keep: Path | None) -> int:
 
     \b
     Example:
-      MERCURE_IN_DIR=in MERCURE_OUT_DIR=out cxr-edge mercure
+      cxr-edge mercure --in in --out out
     """
     settings = MercureSettings.of(read_task(given))
     check_hospital()

@@ -31,6 +31,8 @@ def test_the_commands_of_the_design() -> None:
         "",
         "score",
         "report",
+        "results",
+        "mercure",
         "prune",
         "history",
         "drift",
