@@ -12,7 +12,8 @@ import cxr_edge
 
 PACKAGE = Path(cxr_edge.__file__).parent
 NETWORK = {"socket", "socketserver", "ssl", "pynetdicom", "http", "urllib.request", "asyncio"}
-MAY = ("hospital/receive", "hospital/send", "hospital/tls")
+# A cluster is somebody's own, and asked for by name.
+MAY = ("hospital/receive", "hospital/send", "hospital/tls", "engines/ray")
 BETWEEN_PROCESSES = "decoders/"  # connections of one machine: no address but a descriptor
 OURS = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
