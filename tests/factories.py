@@ -117,12 +117,13 @@ def changed(values: dict[str, Any], change: Change) -> dict[str, Any]:
     return copied
 
 
-def int8_apart(spec: ModelSpec) -> float:
-    """How far the probabilities of two int8 files may be apart: each by its recorded parity.
+def files_apart(spec: ModelSpec) -> float:
+    """How far the probabilities of two files may be apart: each by its recorded parity.
 
-    0 for a model that computes in float32.
+    0 where both hold the same numbers: float32, or a grid that the network was moved onto.
     """
-    files = [file for file in spec.files.values() if file.precision == "int8"]
+    rounded = ("int8", "float16-weights")  # each file by itself, after its converter's folding
+    files = [file for file in spec.files.values() if file.precision in rounded]
     return sum(file.parity.max_abs_difference for file in files)
 
 

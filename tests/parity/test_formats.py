@@ -14,7 +14,7 @@ from cxr_edge.preprocess import to_network_input, without_border
 from cxr_edge.runtime import Runner
 from cxr_edge.types import PROBABILITY_DECIMALS, Predictions
 from tests.export.films import xray_classes
-from tests.factories import int8_apart
+from tests.factories import files_apart
 from tests.parity.kermany import TEST_A
 
 Pair = tuple[ModelChoice, ModelChoice]
@@ -22,7 +22,7 @@ RunnerOf = Callable[[ModelChoice], Runner]
 
 OUTPUTS = ("probability", "evidence", "bias")
 WITHIN = 1e-4  # of the larger of 1 and the largest value
-INT8_EVIDENCE = 4e-2  # a cell of the map, while the head works alike
+ROUNDED_EVIDENCE = 4e-2  # a cell of the map, while the head works alike
 
 
 @pytest.fixture(scope="module", params=["incoming", pytest.param("test_a", marks=pytest.mark.slow)])
@@ -41,8 +41,8 @@ def test_both_formats_agree_on_real_xrays(
 ) -> None:
     spec = pair[0].spec
     ours, theirs = (predicted(runner_of(choice), choice, xrays, batch_size) for choice in pair)
-    if apart := int8_apart(spec):
-        assert_alike_in_int8(ours, theirs, apart)
+    if apart := files_apart(spec):
+        assert_alike_as_rounded(ours, theirs, apart)
     else:
         assert_alike(ours, theirs)
     scores = [made.probability.round(PROBABILITY_DECIMALS) for made in (ours, theirs)]
@@ -69,7 +69,7 @@ def assert_alike(ours: Predictions, theirs: Predictions) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=WITHIN * scale, err_msg=name)
 
 
-def assert_alike_in_int8(ours: Predictions, theirs: Predictions, within: float) -> None:
+def assert_alike_as_rounded(ours: Predictions, theirs: Predictions, within: float) -> None:
     """Two files, each as far from the network as its spec says, differ by the sum at most.
 
     Features that were rounded differently can put a unit of the head on the other side of its
@@ -80,7 +80,7 @@ def assert_alike_in_int8(ours: Predictions, theirs: Predictions, within: float) 
     alike = np.abs(ours.bias - theirs.bias) <= WITHIN * np.abs(ours.bias).max()
     assert alike.mean() > 0.5
     maps = ours.evidence[alike], theirs.evidence[alike]
-    np.testing.assert_allclose(*maps, rtol=0, atol=INT8_EVIDENCE)
+    np.testing.assert_allclose(*maps, rtol=0, atol=ROUNDED_EVIDENCE)
 
 
 def test_the_films_are_decided_both_ways(
