@@ -19,7 +19,6 @@ from cxr_edge.images.dicom_codecs import (
     ImagePixel,
     Words,
     checked,
-    has_end,
     words_of,
 )
 from cxr_edge.images.tail import MAX_PARTS
@@ -42,15 +41,15 @@ class _CodeStreamFile(ImageFile.ImageFile):
     format = "JPEG2000"
 
     def __init__(self, stream: bytes, frame: CodeStream, halvings: int) -> None:
-        self._frame, self._halvings = frame, halvings
+        self._frame, self._halvings, self._length = frame, halvings, len(stream)
         super().__init__(io.BytesIO(stream))
 
     def _open(self) -> None:
         shrunk = 2**self._halvings
         self._size = (-(-self._frame.columns // shrunk), -(-self._frame.rows // shrunk))
         self._mode = "RGB" if self._frame.components == 3 else self._grey_mode()
-        all_layers, no_file, no_length = 0, -1, -1
-        arguments = ("j2k", self._halvings, all_layers, no_file, no_length)
+        all_layers, no_file = 0, -1
+        arguments = ("j2k", self._halvings, all_layers, no_file, self._length)
         self.tile = [ImageFile._Tile("jpeg2k", (0, 0, *self._size), 0, arguments)]
 
     def _grey_mode(self) -> str:
@@ -82,7 +81,7 @@ def openjpeg_reduced(
     stream = _up_to_end(stream)
     frame = _frame(stream)
     precision = checked(frame, stream, image)
-    halvings = min(reduction.bit_length() - 1, _halvings(stream))
+    halvings = _halvings(stream, reduction.bit_length() - 1)
     with _CodeStreamFile(stream, frame, halvings) as film:
         film.load()
         samples = np.asarray(film)
@@ -124,9 +123,13 @@ def _as_stored(samples: Words, frame: CodeStream) -> Words:
 
 
 def _up_to_end(stream: bytes) -> bytes:
-    """A stream without what a maker put behind its end; packets hold no marker (B.10.1)."""
+    """A stream without padding or what a maker put behind its end.
+
+    Packets hold no marker (B.10.1). A last tile may have no length (A.4.2), and then goes up to
+    there.
+    """
     end = stream.rfind(END)
-    return stream if end < 0 or has_end(stream) else stream[: end + len(END)]
+    return stream if end < 0 else stream[: end + len(END)]
 
 
 def _frame(stream: bytes) -> CodeStream:
@@ -142,11 +145,25 @@ def _frame(stream: bytes) -> CodeStream:
     return CodeStream(bottom - top, right - left, components, (depth & 0x7F) + 1, signed)
 
 
-def _halvings(stream: bytes) -> int:
+def _halvings(stream: bytes, most: int) -> int:
     """By how often all of the film can be halved, after a look at all of its tiles."""
-    first, halvings = _main_header(stream)
-    is_usual = _check_tiles(stream, first) and struct.unpack_from(">2L", stream, 16) == (0, 0)
-    return halvings if is_usual else 0
+    first, there = _main_header(stream)
+    if not _check_tiles(stream, first) or struct.unpack_from(">2L", stream, 16) != (0, 0):
+        return 0
+    halvings = min(most, there)
+    while halvings and not _is_in_every_tile(stream, halvings):
+        halvings -= 1
+    return halvings
+
+
+def _is_in_every_tile(stream: bytes, halvings: int) -> bool:
+    """Whether a sample is left of each: OpenJPEG takes a tile without any for a damaged one."""
+    ends, sizes, starts = (struct.unpack_from(">2L", stream, at) for at in (8, 24, 32))
+    for end, size, start in zip(ends, sizes, starts, strict=True):
+        last = end - 1 - (end - 1 - start) % size
+        if size < 2**halvings or -(-last >> halvings) == -(-end >> halvings):
+            return False
+    return True
 
 
 def _main_header(stream: bytes) -> tuple[int, int]:
@@ -161,23 +178,29 @@ def _main_header(stream: bytes) -> tuple[int, int]:
 
 
 def _check_tiles(stream: bytes, position: int) -> bool:
-    """Every tile has a part (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black.
+    """Every tile has its parts (ITU-T T.800 A.4.2): OpenJPEG leaves one without any black.
 
     Returns:
         whether none says anything of its own.
     """
     right, bottom, _, _, width, height, left, top = struct.unpack_from(">8L", stream, 8)
     tiles = -(-(right - left) // width) * -(-(bottom - top) // height)
-    present, parts, is_usual = set(), 0, True
-    while stream[position : position + 2] == _START_OF_TILE:
-        tile, length = struct.unpack_from(">HL", stream, position + 4)
-        present.add(tile)
+    there: dict[int, int] = {}
+    stated: dict[int, int] = {}
+    is_usual = True
+    for _ in range(MAX_PARTS + 1):
+        if stream[position : position + 2] != _START_OF_TILE:
+            break
+        tile, length, _, count = struct.unpack_from(">HLBB", stream, position + 4)
+        there[tile] = there.get(tile, 0) + 1
+        stated[tile] = count or stated.get(tile, 0)  # 0: another part says it
         behind = position + _TILE_HEADER
         is_usual &= stream[behind : behind + 2] == _START_OF_DATA
         position += length or len(stream)  # 0: the last one, up to the end
-        parts += 1
-        if parts > MAX_PARTS:
-            raise ImageError(Reason.TOO_LARGE, f"JPEG 2000 of more than {MAX_PARTS} parts")
-    if len(present) != tiles:
-        raise ImageError(Reason.TRUNCATED, f"{tiles - len(present)} tiles are missing")
+    else:
+        raise ImageError(Reason.TOO_LARGE, f"JPEG 2000 of more than {MAX_PARTS} parts")
+    if len(there) != tiles:
+        raise ImageError(Reason.TRUNCATED, f"{tiles - len(there)} tiles are missing")
+    if any(there[tile] < count for tile, count in stated.items()):
+        raise ImageError(Reason.TRUNCATED, "parts of a tile are missing")
     return is_usual

@@ -75,7 +75,8 @@ class _Ordered:
     def of(self, words: Words) -> Words:
         kind = words.dtype.type
         stored = words >> kind(self._below) if self._below else words
-        stored = stored & kind(self._mask)
+        # A code stream may have fewer bits than the header allows.
+        stored = stored & kind(self._mask & np.iinfo(kind).max)
         return stored ^ kind(self._sign) if self._sign else stored
 
     def back(self, numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:

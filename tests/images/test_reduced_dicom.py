@@ -154,3 +154,65 @@ def test_a_reduced_jpeg_2000_is_refused_where_the_whole_one_is(syntax: str) -> N
             data = with_code_stream(broken, levels, 12, syntax)
             whole, fewer = reason_of(data, 0), reason_of(data, 50)
             assert whole is not None and fewer is not None, (cut, len(broken))
+
+
+def code_stream(levels: Levels, **options: object) -> bytes:
+    return encode(levels, "JPEG2000", no_jp2=True, **options)
+
+
+def test_a_last_tile_without_a_length_goes_up_to_the_end() -> None:
+    """As ITU-T T.800 A.4.2 allows it; the frame is padded to an even length."""
+    levels = detector(16)
+    stream = code_stream(levels)
+    at = stream.index(b"\xff\x90")
+    open_end = stream[: at + 6] + bytes(4) + stream[at + 10 :] + b"\0"
+    whole, fewer = (
+        decode(with_code_stream(open_end, levels, 16, dicoms.J2K_LOSSLESS), "", at_least=least)
+        for least in (0, AT_LEAST)
+    )
+    assert (whole.reduction, fewer.reduction) == (1, 4)
+    assert np.abs(whole.pixels - (levels / 65535 * 255)).max() <= 1
+
+
+TILES = {"an empty tile at a quarter": 240, "tiles of one size": 256, "tiny tiles": 3}
+
+
+@pytest.mark.parametrize("side", TILES.values(), ids=TILES)
+def test_tiles_that_are_nothing_at_a_quarter(side: int) -> None:
+    """961 columns are 241 at a quarter, and so are the 960 of four tiles."""
+    levels = np.ascontiguousarray(detector(8)[:, :961])
+    if side < 100:
+        levels = np.ascontiguousarray(levels[:200, :200])
+    stream = code_stream(levels, tile_size=(side, side))
+    data = with_code_stream(stream, levels, 8, dicoms.J2K_LOSSLESS)
+    whole, fewer = decode(data, ""), decode(data, "", at_least=50)
+    assert fewer.reduction > 1
+    assert np.abs(seen(whole) - seen(fewer)).mean() < 1.1
+
+
+def test_a_part_of_a_tile_that_is_missing() -> None:
+    levels = detector(16)
+    stream = bytearray(code_stream(levels))
+    stream[stream.index(b"\xff\x90") + 11] = 2  # parts of this tile
+    data = with_code_stream(bytes(stream), levels, 16, dicoms.J2K_LOSSLESS)
+    assert reason_of(data, 0) is reason_of(data, AT_LEAST) is Reason.TRUNCATED
+
+
+FEWER_BITS = {
+    "JPEG": (lambda levels: encode(levels, "JPEG", quality=95), 12, dicoms.JPEG_BASELINE),
+    "JPEG-LS": (lambda levels: dicoms.jpeg_ls_stream(0, levels, 8), 16, dicoms.JPEG_LS),
+    "JPEG 2000": (lambda levels: code_stream(levels, num_resolutions=1), 12, dicoms.J2K_LOSSLESS),
+}
+
+
+@pytest.mark.parametrize(("make", "stored", "syntax"), FEWER_BITS.values(), ids=FEWER_BITS)
+def test_a_code_stream_of_fewer_bits_than_are_stored(
+    make: Callable[[Levels], bytes], stored: int, syntax: str
+) -> None:
+    levels = detector(8)
+    data = with_code_stream(
+        make(levels), levels.astype(np.uint16), stored, syntax, WindowWidth=256, WindowCenter=128
+    )
+    whole, fewer = decode(data, ""), decode(data, "", at_least=AT_LEAST)
+    assert (fewer.reduction, fewer.warnings) == (4, whole.warnings)
+    assert np.abs(seen(whole) - seen(fewer)).mean() < 0.6
