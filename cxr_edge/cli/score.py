@@ -165,6 +165,8 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
         options["settle"] = 0.0
     terminal = ScoreTerminal(options.pop("quiet"), options.pop("verbose"), jsonl)
     job = ScoreJob(**options, command=tuple(sys.argv))
+    if not results and wanted != Wanted():
+        raise InputError("options of results without --results")
     if results:
         check_hospital()
         _results_folder(job.out or Path())

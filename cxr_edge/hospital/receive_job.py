@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def parse_command(text: str) -> tuple[str, ...]:
     """Read a command as a shell would split it; none is started.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or its program is not there.
     """
     try:
         words = tuple(shlex.split(text))
@@ -89,4 +90,6 @@ def parse_command(text: str) -> tuple[str, ...]:
         raise InputError(f"--run cannot be split into words: {error}") from error
     if not words:
         raise InputError("--run is empty")
+    if shutil.which(words[0]) is None:
+        raise InputError(f"--run: command not found: {display_name(words[0])}")
     return words

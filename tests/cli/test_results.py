@@ -260,6 +260,12 @@ def test_the_ledger_is_enough(run: Run, scored: Path, tmp_path: Path) -> None:
     assert len(contents(tmp_path / "results")) == 4
 
 
+def test_options_of_results_without_them(run: Run, studies: Path, tiny: Path) -> None:
+    refused = run("score", studies, "--model", tiny, "--key-object")
+    assert refused.code == 2
+    assert "without --results" in refused.err
+
+
 def test_results_go_into_a_folder(run: Run, studies: Path, tiny: Path) -> None:
     refused = run("score", studies, "--model", tiny, "--out", "s3://bucket/report", "--results")
     assert refused.code == 2

@@ -28,7 +28,7 @@ from cxr_edge.hospital.receive_job import parse_command, parse_size, parse_span
         (parse_span, "30s", 30.0),
         (parse_span, "2m", 120.0),
         (parse_span, "0.5", 0.5),
-        (parse_command, "a 'b c'", ("a", "b c")),
+        (parse_command, "sh 'b c'", ("sh", "b c")),
     ],
 )
 def test_it_is_read(parse: Callable[[str], Any], text: str, value: object) -> None:
@@ -55,6 +55,7 @@ def test_it_is_read(parse: Callable[[str], Any], text: str, value: object) -> No
         (parse_span, "0s"),
         (parse_span, "2d"),
         (parse_command, ""),
+        (parse_command, "no-such-program here"),
         (parse_command, "'"),
     ],
 )
