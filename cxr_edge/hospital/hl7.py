@@ -34,10 +34,10 @@ class Message:
 
 
 def message_of(films: Sequence[tuple[Source, Answer]], moment: str) -> Message:
-    """The message about one study.
+    """The message about one study of one patient, made for one order.
 
     Args:
-        films: of the study, at least one, with what is said of each.
+        films: of that study and accession number, at least one, with what is said of each.
         moment: when the run began, `YYYYMMDDHHMMSS` in UTC.
     """
     study = films[0][0]

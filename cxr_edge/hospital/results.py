@@ -156,7 +156,7 @@ class _Work:
             if self.wanted.key_object and film.answer.flagged:
                 self._keep(key_object_of(film.source, film.answer), film)
         self.made.films = len(films)
-        self.made.studies = len({film.source["StudyInstanceUID"] for film in films})
+        self.made.studies = len({film.source.study for film in films})
 
     def _keep_report(self, film: _Film) -> None:
         """Write a report; one that differs from what was said of the film before names that."""
@@ -192,13 +192,13 @@ class _Work:
         return scored if self.wanted.secondary_capture == "all" else bool(answer.flagged)
 
     def write_messages(self, films: Sequence[_Film]) -> None:
-        """Write one for each study, where they were asked for."""
+        """Write one for each study of a patient and each request, where they were asked for."""
         if self.files.hl7 is None:
             return
-        studies: dict[str, list[tuple[Source, Answer]]] = {}
+        studies: dict[tuple[str, ...], list[tuple[Source, Answer]]] = {}
         for film in films:
-            study = studies.setdefault(film.source["StudyInstanceUID"], [])
-            study.append((film.source, film.answer))
+            ordered = (*film.source.study, film.source["AccessionNumber"])
+            studies.setdefault(ordered, []).append((film.source, film.answer))
         moment = f"{datetime.fromisoformat(self.context.started_utc):%Y%m%d%H%M%S}"
         for study in studies.values():
             self.files.hand_over(message_of(study, moment))

@@ -60,6 +60,18 @@ class Source:
         return self.fields[keyword]
 
     @property
+    def patient(self) -> tuple[str, ...]:
+        """Whose film it is: ID and issuer, or what else is known of one without an ID."""
+        number = (self["PatientID"], self["IssuerOfPatientID"])
+        known = (self["PatientName"], self["PatientBirthDate"])
+        return number if self["PatientID"] else (*number, *known)
+
+    @property
+    def study(self) -> tuple[str, ...]:
+        """The patient's study; archives hold films of two patients under one UID."""
+        return (*self.patient, self["StudyInstanceUID"])
+
+    @property
     def date(self) -> str:
         """Of the study, as `YYYYMMDD`."""
         return self["StudyDate"] or _NO_DATE

@@ -260,6 +260,34 @@ def test_the_ledger_is_enough(run: Run, scored: Path, tmp_path: Path) -> None:
     assert len(contents(tmp_path / "results")) == 4
 
 
+def test_patients_and_orders_in_one_study_are_never_mixed(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    """Two patients, one of them under two accession numbers, and two without any ID."""
+    films = {
+        "a": {"PatientID": "A"},
+        "b": {"PatientID": "B", "AccessionNumber": "ONE"},
+        "c": {"PatientID": "B", "AccessionNumber": "TWO"},
+        "d": {"PatientID": "A", "IssuerOfPatientID": "ELSEWHERE"},
+        "e": {"PatientID": "", "PatientName": "Plain^E"},
+        "f": {"PatientID": "", "PatientName": "Plain^F"},
+    }
+    tree = {
+        f"{name}.dcm": study(1, StudyInstanceUID="1.2.3", SOPInstanceUID=f"1.2.3.{n}", **elements)
+        for n, (name, elements) in enumerate(films.items(), start=1)
+    }
+    score = ("score", write_tree(tmp_path / "one", tree), "--model", tiny, "-q")
+    assert run(*score, "--out", tmp_path / "report").code == 0
+    out, hl7 = tmp_path / "results", tmp_path / "hl7"
+    made = run("results", "--out", out, "--hl7", hl7)
+    assert "6 reports, 6 HL7 messages in 5 studies" in made.err
+    for message in hl7.glob("*.hl7"):
+        segments = message.read_text(encoding="utf-8").replace("\r", "\n").splitlines()
+        assert len([each for each in segments if "FILM^film^L" in each]) == 1
+    whose = {(r.PatientID, r.IssuerOfPatientID, r.PatientName) for r in objects(out)}
+    assert len(whose) == len({report.SeriesInstanceUID for report in objects(out)}) == 5
+
+
 def test_results_go_into_a_folder(run: Run, studies: Path, tiny: Path) -> None:
     refused = run("score", studies, "--model", tiny, "--out", "s3://bucket/report", "--results")
     assert refused.code == 2
