@@ -161,15 +161,16 @@ class _Work:
     def _keep_report(self, film: _Film) -> None:
         """Write a report; one that differs from what was said of the film before names that."""
         source, answer, sr = film.source, film.answer, self.wanted.sr
-        key = film_key(source["SOPInstanceUID"])
+        key = film_key(source["SOPInstanceUID"], *source.study)
         made = first = finished(report_of(source, answer, sr), source, answer)
-        before = self.before.before(key, first.uid)
+        before = self.before.before(key, self.context.run_id, first.uid)
         if before is not None:
             made = finished(report_of(source, answer, sr, [_named(before, source)]), source, answer)
         self.files.keep(made)
         self.made.count(made.kind)
-        uids = (key, first.uid, made.uid, made.series_uid, made.sop_class)
-        self.reports.append(MadeReport(*uids, before.instance_uid if before else ""))
+        uids = (first.uid, made.uid, made.series_uid, made.sop_class)
+        predecessor = before.instance_uid if before else ""
+        self.reports.append(MadeReport(key, self.context.run_id, *uids, predecessor))
 
     def _keep(self, content: Dataset, film: _Film) -> None:
         made = finished(content, film.source, film.answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -160,19 +161,27 @@ def predecessors(folder: Path) -> dict[str, str]:
 def test_a_changed_result_names_the_one_before_it(
     run: Run, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    """Each again is the same file, with the predecessor that it had."""
+    """One that says again what was said first takes the place of what came between."""
     write_tree(tmp_path / "one", {"0.dcm": study(0)})
     score = ("score", tmp_path / "one", "--model", tiny, "-q")
-    for number, threshold in enumerate(("0.5", "0.6", "0.5")):
+    ids = []
+    for number, threshold in enumerate(("0.5", "0.6", "0.5", "0.5")):
         out = tmp_path / f"report-{number}"
         assert run(*score, "--threshold", threshold, "--out", out).code == 0
         assert run("results", "--all", "--out", out / "results", "-q").code == 0
-    first, second, third = (predecessors(tmp_path / f"report-{n}" / "results") for n in range(3))
-    (uid,) = first
-    assert first == third == {uid: ""}
-    assert list(second.values()) == [uid]
-    assert contents(tmp_path / "report-0/results") == contents(tmp_path / "report-2/results")
-    (report,) = (tmp_path / "report-1" / "results").rglob("*.dcm")
+        ids.append(json.loads((out / "run.json").read_text(encoding="utf-8"))["run"])
+    made = [contents(tmp_path / f"report-{n}" / "results") for n in range(4)]
+    first, second, third, _ = (predecessors(tmp_path / f"report-{n}" / "results") for n in range(4))
+    assert list(first.values()) == [""]
+    assert list(second.values()) == list(first)
+    assert list(third.values()) == list(second)
+    assert first.keys() != third.keys()
+    assert made[2] == made[3]
+    for number, name in enumerate(ids):
+        again = tmp_path / f"again-{number}"
+        assert run("results", name, "--all", "--out", again, "-q").code == 0
+        assert contents(again) == made[number]
+    (report,) = (tmp_path / "report-2" / "results").rglob("*.dcm")
     assert complaints(report) == ""
 
 
