@@ -23,7 +23,7 @@ from cxr_edge.hospital.objects import finished
 from cxr_edge.hospital.report_sr import report_of
 from cxr_edge.hospital.result_files import ResultFiles
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
-from cxr_edge.hospital.source import Source
+from cxr_edge.hospital.source import Source, is_film
 from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
@@ -51,7 +51,8 @@ class Made:
         films: that got a result.
         studies: that these belong to.
         files: objects by kind, and `hl7` for messages.
-        without_header: films whose study no header names, or whose header names no radiograph.
+        without_header: films without a DICOM header, or whose header is not one of a radiograph.
+        not_repeatable: films whose header names patient, study or film as no result can repeat it.
         unreadable: files that are gone or have changed since.
         earlier: rows that had their result before this run.
     """
@@ -60,6 +61,7 @@ class Made:
     studies: int = 0
     files: dict[str, int] = field(default_factory=dict)
     without_header: int = 0
+    not_repeatable: int = 0
     unreadable: int = 0
     earlier: int = 0
 
@@ -124,10 +126,12 @@ class _Work:
         for sha256, row in rows.items():
             if sha256 not in headers:
                 self.made.unreadable += 1
-            elif (source := Source.of(headers[sha256])) is None:
-                self.made.without_header += 1
-            else:
+            elif (source := Source.of(headers[sha256])) is not None:
                 yield _Film(sha256, source, Answer.of(row, algorithm))
+            elif is_film(headers[sha256]):
+                self.made.not_repeatable += 1
+            else:
+                self.made.without_header += 1
 
     def _rows(self) -> dict[str, TriageRow]:
         """Rows that get a result if their header can be read, by sha256: each content once."""

@@ -15,7 +15,6 @@ _CODE = re.compile(r"[A-Z0-9_ ]*")
 _TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 _SEXES = ("M", "F", "O")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_NAMES = ("PatientName", "ReferringPhysicianName")
 _NAME_GROUP = 64
 _MOST_INSTANCES = 2**31 - 1
 # Of the patient and study modules; an object has the first ones even where they are empty.
@@ -48,10 +47,7 @@ class Source:
         """Check what a decoder read; None where a result could not be filed, or is no film's."""
         if not all(_UID.fullmatch(header.get(each, "")) for each in _UIDS):
             return None
-        is_long = any(
-            len(group) > _NAME_GROUP for each in _NAMES for group in header[each].split("=")
-        )
-        if is_long or header["SOPClassUID"] not in _FILM_CLASSES:
+        if not (_is_name(header["PatientName"]) and is_film(header)):
             return None
         return cls({keyword: _fit(keyword, value) for keyword, value in header.items()})
 
@@ -140,12 +136,19 @@ class Source:
         return [item]
 
 
+def is_film(header: Mapping[str, str]) -> bool:
+    """Whether a header is one of a radiograph, even if nothing else of it can be repeated."""
+    return header.get("SOPClassUID", "") in _FILM_CLASSES
+
+
 def _fit(keyword: str, value: str) -> str:
     """A value as its element allows it; empty for what does not fit."""
     if keyword in ("PatientBirthDate", "StudyDate"):
         return value if _is_date(value) else ""
     if keyword == "StudyTime":
         return value if _TIME.fullmatch(value) else ""
+    if keyword == "ReferringPhysicianName":
+        return value if _is_name(value) else ""
     if keyword == "PatientSex":
         return value if value in _SEXES else ""
     if keyword in ("Modality", "BodyPartExamined", "BurnedInAnnotation"):
@@ -154,6 +157,10 @@ def _fit(keyword: str, value: str) -> str:
         fits = value.isascii() and value.isdecimal() and 0 < int(value) <= _MOST_INSTANCES
         return value if fits else ""
     return value
+
+
+def _is_name(text: str) -> bool:
+    return all(len(group) <= _NAME_GROUP for group in text.split("="))
 
 
 def _is_date(text: str) -> bool:

@@ -80,6 +80,27 @@ def test_every_film_with_a_header_gets_its_result(
     assert not any(planted in names for planted in PLANTED)
 
 
+@pytest.mark.filterwarnings("ignore:The PN component length")
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_films_that_cannot_be_filed_are_counted_apart(run: Run, tiny: Path, tmp_path: Path) -> None:
+    films = {
+        "good.dcm": study(2, PatientName="YAMADA^TARO=山田\u3000太郎", StudyTime="10"),
+        "zero.dcm": study(1, StudyInstanceUID="1.2.840.0113619.1"),
+        "long.dcm": study(3, PatientName="X" * 65),
+        "control.dcm": study(5, PatientID="A\x07B"),
+        "without.png": png(chest()),
+    }
+    score = ("score", write_tree(tmp_path / "one", films), "--model", tiny, "-q")
+    assert run(*score, "--out", tmp_path / "report").code == 0
+    made = run("results", "--out", tmp_path / "results")
+    assert last_line(made).endswith(
+        "none for 1 without a DICOM header of a film, 3 whose UIDs, patient name or ID cannot be "
+        "repeated exactly"
+    )
+    (report,) = objects(tmp_path / "results")
+    assert report.PatientName == "YAMADA^TARO=山田\u3000太郎"
+
+
 def test_reports_say_what_the_csv_says(run: Run, scored: Path, tmp_path: Path) -> None:
     assert run("results", "--out", tmp_path / "results", "-q").code == 0
     rows = {row["path"]: row for row in csv_rows(scored)}

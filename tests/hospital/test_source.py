@@ -29,6 +29,14 @@ def test_uids_that_no_object_can_have(uid: str) -> None:
     assert Source.of({**header, "StudyInstanceUID": uid}) is None
 
 
+@pytest.mark.filterwarnings("ignore:The PN component length")
+def test_a_long_name_of_a_physician_costs_that_name_alone() -> None:
+    for name in ("X" * 65, "X" * 195):
+        found = source(ReferringPhysicianName=name)
+        assert found["ReferringPhysicianName"] == ""
+        assert found["PatientID"] == "PLANTED-ID-1"
+
+
 def test_a_header_that_was_not_read() -> None:
     assert Source.of({}) is None
 
