@@ -10,9 +10,11 @@ from datetime import datetime
 
 from cxr_edge.images.dicom_library import Dataset
 
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
 _CODE = re.compile(r"[A-Z0-9_ ]*")
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+# A second of 60 is a leap second.
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?", re.ASCII)
+_DATE = re.compile(r"\d{8}", re.ASCII)
 _SEXES = ("M", "F", "O")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _NAME_GROUP = 64
@@ -164,6 +166,8 @@ def _is_name(text: str) -> bool:
 
 
 def _is_date(text: str) -> bool:
+    if not _DATE.fullmatch(text):  # a space would pass for a digit
+        return False
     with contextlib.suppress(ValueError):
-        return len(text) == 8 and bool(datetime.strptime(text, "%Y%m%d"))
+        return bool(datetime.strptime(text, "%Y%m%d"))
     return False
