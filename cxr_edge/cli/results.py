@@ -140,6 +140,7 @@ def _line(made: Made, out: Path) -> str:
     ]
     left = {
         "without a DICOM header of a film": made.without_header,
+        "whose UIDs, patient name or ID cannot be repeated exactly": made.not_repeatable,
         "gone, changed or unreadable": made.unreadable,
         "not new": made.earlier,
     }

@@ -19,7 +19,7 @@ from cxr_edge.decoders.films import Film
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.preprocess import VIEW_SIDE
-from cxr_edge.support.text import display_name
+from cxr_edge.support.text import display_name, is_one_line
 from cxr_edge.types import DEFERRED_REASONS
 
 _log = logging.getLogger(__name__)
@@ -107,7 +107,8 @@ def _check_identity(identity: dict[str, str], settings: IntakeSettings) -> None:
     """Refuse fields that were not asked for, and texts that no header gives."""
     longest = settings.header_texts
     for field, value in identity.items():
-        if len(value) > longest.get(field, -1) or not value.isprintable():
+        sound = is_one_line(value) if settings.source else value.isprintable()
+        if len(value) > longest.get(field, -1) or not sound:
             raise ValueError("an identity that no film has")
 
 

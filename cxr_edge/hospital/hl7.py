@@ -34,10 +34,10 @@ class Message:
 
 
 def message_of(films: Sequence[tuple[Source, Answer]], moment: str) -> Message:
-    """The message about one study.
+    """The message about one study of one patient, made for one order.
 
     Args:
-        films: of the study, at least one, with what is said of each.
+        films: of that study and accession number, at least one, with what is said of each.
         moment: when the run began, `YYYYMMDDHHMMSS` in UTC.
     """
     study = films[0][0]
@@ -70,14 +70,16 @@ def _components(*parts: str) -> str:
 
 
 def _patient(study: Source) -> str:
-    number = _components(study["PatientID"], "", "", study["IssuerOfPatientID"])
+    issuer = study["IssuerOfPatientID"] if study["PatientID"] else ""  # of nothing, it is no number
+    number = _components(study["PatientID"], "", "", issuer)
     name = _name(study["PatientName"])
     return f"PID|1||{number}||{name}||{study['PatientBirthDate']}|{study['PatientSex']}"
 
 
 def _name(name: str) -> str:
-    """The first group of a DICOM name: prefix and suffix have changed places in HL7."""
-    family, given, middle, prefix, suffix, *_ = [*name.partition("=")[0].split("^"), *[""] * 5]
+    """The first group of a DICOM name that says anything; HL7 has the suffix before the prefix."""
+    group = next((each for each in name.split("=") if each.strip("^ ")), "")
+    family, given, middle, prefix, suffix, *_ = [*group.split("^"), *[""] * 5]
     return _components(family, given, middle, suffix, prefix)
 
 
@@ -87,10 +89,17 @@ def _order(study: Source) -> str:
     filler = study["FillerOrderNumberImagingServiceRequest"] or study["AccessionNumber"]
     # No code of the examination: an engine might take this for its report, and close the order.
     service = _components("CXR-EDGE", "Chest x-ray prioritisation", "L")
-    taken = study["StudyDate"] and study["StudyDate"] + study["StudyTime"].partition(".")[0]
-    fields = ("1", escaped(placer), escaped(filler), service, "", "", taken)
+    fields = ("1", escaped(placer), escaped(filler), service, "", "", _taken(study))
     accession = escaped(study["AccessionNumber"])
     return "|".join(("OBR", *fields, *[""] * 10, accession, *[""] * 6, "P"))
+
+
+def _taken(study: Source) -> str:
+    """When the study was begun, as far as it is known; HL7 knows no leap second."""
+    time = study["StudyTime"].partition(".")[0]
+    if time[4:] == "60":
+        time = time[:4]
+    return study["StudyDate"] and study["StudyDate"] + time
 
 
 def _observations(number: int, source: Source, answer: Answer) -> Iterable[str]:

@@ -86,12 +86,12 @@ def _put_equipment(dataset: Dataset, answer: Answer) -> None:
 
 
 def _put_series(dataset: Dataset, source: Source, answer: Answer) -> None:
-    """One series for each kind of object and each band of a study."""
+    """One series for each kind of object and each band of a patient's study."""
     dataset.SeriesDescription = answer.description
     dataset.SeriesNumber = _SERIES[dataset.Modality]
     dataset.InstanceNumber = source.number
     dataset.SeriesInstanceUID = own_uid(
-        *("series", source["StudyInstanceUID"], dataset.SOPClassUID, answer.description)
+        *("series", *source.study, dataset.SOPClassUID, answer.description)
     )
 
 

@@ -23,7 +23,7 @@ from cxr_edge.hospital.objects import finished
 from cxr_edge.hospital.report_sr import report_of
 from cxr_edge.hospital.result_files import ResultFiles
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
-from cxr_edge.hospital.source import Source
+from cxr_edge.hospital.source import Source, is_film
 from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
@@ -51,7 +51,8 @@ class Made:
         films: that got a result.
         studies: that these belong to.
         files: objects by kind, and `hl7` for messages.
-        without_header: films whose study no header names, or whose header names no radiograph.
+        without_header: films without a DICOM header, or whose header is not one of a radiograph.
+        not_repeatable: films whose header names patient, study or film as no result can repeat it.
         unreadable: files that are gone or have changed since.
         earlier: rows that had their result before this run.
     """
@@ -60,6 +61,7 @@ class Made:
     studies: int = 0
     files: dict[str, int] = field(default_factory=dict)
     without_header: int = 0
+    not_repeatable: int = 0
     unreadable: int = 0
     earlier: int = 0
 
@@ -124,10 +126,12 @@ class _Work:
         for sha256, row in rows.items():
             if sha256 not in headers:
                 self.made.unreadable += 1
-            elif (source := Source.of(headers[sha256])) is None:
-                self.made.without_header += 1
-            else:
+            elif (source := Source.of(headers[sha256])) is not None:
                 yield _Film(sha256, source, Answer.of(row, algorithm))
+            elif is_film(headers[sha256]):
+                self.made.not_repeatable += 1
+            else:
+                self.made.without_header += 1
 
     def _rows(self) -> dict[str, TriageRow]:
         """Rows that get a result if their header can be read, by sha256: each content once."""
@@ -156,20 +160,21 @@ class _Work:
             if self.wanted.key_object and film.answer.flagged:
                 self._keep(key_object_of(film.source, film.answer), film)
         self.made.films = len(films)
-        self.made.studies = len({film.source["StudyInstanceUID"] for film in films})
+        self.made.studies = len({film.source.study for film in films})
 
     def _keep_report(self, film: _Film) -> None:
         """Write a report; one that differs from what was said of the film before names that."""
         source, answer, sr = film.source, film.answer, self.wanted.sr
-        key = film_key(source["SOPInstanceUID"])
+        key = film_key(source["SOPInstanceUID"], *source.study)
         made = first = finished(report_of(source, answer, sr), source, answer)
-        before = self.before.before(key, first.uid)
+        before = self.before.before(key, self.context.run_id, first.uid)
         if before is not None:
             made = finished(report_of(source, answer, sr, [_named(before, source)]), source, answer)
         self.files.keep(made)
         self.made.count(made.kind)
-        uids = (key, first.uid, made.uid, made.series_uid, made.sop_class)
-        self.reports.append(MadeReport(*uids, before.instance_uid if before else ""))
+        uids = (first.uid, made.uid, made.series_uid, made.sop_class)
+        predecessor = before.instance_uid if before else ""
+        self.reports.append(MadeReport(key, self.context.run_id, *uids, predecessor))
 
     def _keep(self, content: Dataset, film: _Film) -> None:
         made = finished(content, film.source, film.answer)
@@ -192,13 +197,13 @@ class _Work:
         return scored if self.wanted.secondary_capture == "all" else bool(answer.flagged)
 
     def write_messages(self, films: Sequence[_Film]) -> None:
-        """Write one for each study, where they were asked for."""
+        """Write one for each study of a patient and each request, where they were asked for."""
         if self.files.hl7 is None:
             return
-        studies: dict[str, list[tuple[Source, Answer]]] = {}
+        studies: dict[tuple[str, ...], list[tuple[Source, Answer]]] = {}
         for film in films:
-            study = studies.setdefault(film.source["StudyInstanceUID"], [])
-            study.append((film.source, film.answer))
+            ordered = (*film.source.study, film.source["AccessionNumber"])
+            studies.setdefault(ordered, []).append((film.source, film.answer))
         moment = f"{datetime.fromisoformat(self.context.started_utc):%Y%m%d%H%M%S}"
         for study in studies.values():
             self.files.hand_over(message_of(study, moment))

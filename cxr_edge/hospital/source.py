@@ -10,12 +10,13 @@ from datetime import datetime
 
 from cxr_edge.images.dicom_library import Dataset
 
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
 _CODE = re.compile(r"[A-Z0-9_ ]*")
-_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
+# A second of 60 is a leap second.
+_TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?", re.ASCII)
+_DATE = re.compile(r"\d{8}", re.ASCII)
 _SEXES = ("M", "F", "O")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-_NAMES = ("PatientName", "ReferringPhysicianName")
 _NAME_GROUP = 64
 _MOST_INSTANCES = 2**31 - 1
 # Of the patient and study modules; an object has the first ones even where they are empty.
@@ -48,16 +49,25 @@ class Source:
         """Check what a decoder read; None where a result could not be filed, or is no film's."""
         if not all(_UID.fullmatch(header.get(each, "")) for each in _UIDS):
             return None
-        is_long = any(
-            len(group) > _NAME_GROUP for each in _NAMES for group in header[each].split("=")
-        )
-        if is_long or header["SOPClassUID"] not in _FILM_CLASSES:
+        if not (_is_name(header["PatientName"]) and is_film(header)):
             return None
         return cls({keyword: _fit(keyword, value) for keyword, value in header.items()})
 
     def __getitem__(self, keyword: str) -> str:
         """One field; empty where the header has none, or none that fits its element."""
         return self.fields[keyword]
+
+    @property
+    def patient(self) -> tuple[str, ...]:
+        """Whose film it is: ID and issuer, or what else is known of one without an ID."""
+        number = (self["PatientID"], self["IssuerOfPatientID"])
+        known = (self["PatientName"], self["PatientBirthDate"])
+        return number if self["PatientID"] else (*number, *known)
+
+    @property
+    def study(self) -> tuple[str, ...]:
+        """The patient's study; archives hold films of two patients under one UID."""
+        return (*self.patient, self["StudyInstanceUID"])
 
     @property
     def date(self) -> str:
@@ -128,12 +138,19 @@ class Source:
         return [item]
 
 
+def is_film(header: Mapping[str, str]) -> bool:
+    """Whether a header is one of a radiograph, even if nothing else of it can be repeated."""
+    return header.get("SOPClassUID", "") in _FILM_CLASSES
+
+
 def _fit(keyword: str, value: str) -> str:
     """A value as its element allows it; empty for what does not fit."""
     if keyword in ("PatientBirthDate", "StudyDate"):
         return value if _is_date(value) else ""
     if keyword == "StudyTime":
         return value if _TIME.fullmatch(value) else ""
+    if keyword == "ReferringPhysicianName":
+        return value if _is_name(value) else ""
     if keyword == "PatientSex":
         return value if value in _SEXES else ""
     if keyword in ("Modality", "BodyPartExamined", "BurnedInAnnotation"):
@@ -144,7 +161,13 @@ def _fit(keyword: str, value: str) -> str:
     return value
 
 
+def _is_name(text: str) -> bool:
+    return all(len(group) <= _NAME_GROUP for group in text.split("="))
+
+
 def _is_date(text: str) -> bool:
+    if not _DATE.fullmatch(text):  # a space would pass for a digit
+        return False
     with contextlib.suppress(ValueError):
-        return len(text) == 8 and bool(datetime.strptime(text, "%Y%m%d"))
+        return bool(datetime.strptime(text, "%Y%m%d"))
     return False

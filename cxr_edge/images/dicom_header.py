@@ -49,7 +49,7 @@ _UNREGISTERED = "unregistered UID"
 # Of a film that does not say: implicit representations are told from explicit ones as they are met.
 _NOT_STATED_SYNTAX = "1.2.840.10008.1.2.1"
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
-_RADIOGRAPHS = {
+RADIOGRAPHS = {
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
     "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
     _FOR_PROCESSING_CLASS,
@@ -243,7 +243,7 @@ def check_image(header: Header, modality: str) -> ImagePixel:
 
 def is_radiograph(header: Header, modality: str) -> bool:
     """Both the class and the modality say so: no secondary capture, no other or unstated one."""
-    return modality not in _NOT_STATED and header.sop_class in _RADIOGRAPHS
+    return modality not in _NOT_STATED and header.sop_class in RADIOGRAPHS
 
 
 def oddities(header: Header, modality: str, image: ImagePixel) -> list[InputWarning]:
@@ -277,7 +277,7 @@ def is_for_processing(header: Header) -> bool:
 
 def _check_class(uid: str, data: bytes) -> None:
     """Refuse a registered SOP class that is no radiograph; an unregistered one has a modality."""
-    if not uid or uid in _RADIOGRAPHS | _SECONDARY_CAPTURES:
+    if not uid or uid in RADIOGRAPHS | _SECONDARY_CAPTURES:
         return
     name = _name(uid)
     if "Image Storage" in name:

@@ -9,10 +9,12 @@ import contextlib
 
 from cxr_edge.images import dicom_header, dicom_study
 from cxr_edge.images.dicom_library import Dataset, MultiValue
+from cxr_edge.support.text import is_one_line
 from cxr_edge.types import SOURCE_FIELDS
 
 # Without these as they stand in the header, nothing can be filed.
-_DECISIVE = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_CLASS = "SOPClassUID"
+_DECISIVE = (_CLASS, "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID")
 _REQUESTS = ("RequestAttributesSequence", "ReferencedRequestSequence")
 _OF_REQUESTS = (
@@ -30,8 +32,8 @@ def source_of(data: bytes) -> dict[str, str]:
         data: the whole file.
 
     Returns:
-        No field at all where the header cannot be read, or where who the patient is or which film
-        this is cannot be repeated exactly.
+        No field at all where the header cannot be read; the class alone where who the patient is
+        or which film this is cannot be repeated exactly.
     """
     with contextlib.suppress(Exception):  # pydicom raises anything
         keywords = (*SOURCE_FIELDS, "SpecificCharacterSet", *_REQUESTS)
@@ -43,6 +45,7 @@ def source_of(data: bytes) -> dict[str, str]:
                 found[keyword] = found[keyword] or _exact(item, keyword, declared)
         if all(found[each] for each in _DECISIVE) and None not in map(found.get, _PATIENT):
             return {keyword: value or "" for keyword, value in found.items()}
+        return {_CLASS: found[_CLASS]} if found[_CLASS] else {}
     return {}
 
 
@@ -56,7 +59,7 @@ def _exact(dataset: Dataset, keyword: str, declared: bool) -> str | None:
         parts = value if isinstance(value, MultiValue) else [value]
         text = "\\".join("" if each is None else str(each) for each in parts)
     text = text.strip(" \0")
-    is_sound = text.isprintable() and _REPLACED not in text
+    is_sound = is_one_line(text) and _REPLACED not in text
     is_one = "\\" not in text or keyword in _MULTIPLE
     return text if is_sound and is_one and len(text) <= SOURCE_FIELDS[keyword] else None
 

@@ -1,8 +1,10 @@
 """Results of this product, told from films whoever sends them back.
 
 An archive that forwards what it stores sends results where films are expected; a result that was
-scored would get results of its own. Of three marks an object must bear two, because an archive may
-change any one of them, and none is proof alone:
+scored would get results of its own. An object of the classes Computed Radiography and Digital X-Ray
+is a film whatever it bears: no result is of these, and an archive may sort a film into a series of
+ours. Of three marks any other object must bear two, because an archive may change any one of them,
+and none is proof alone:
 
 1. Manufacturer is `cxr-edge`.
 2. SOP Instance UID or Series Instance UID is one that `own_uid` made: `2.25.` and a UUID of version
@@ -26,7 +28,8 @@ _UID = re.compile(r"2\.25\.(0|[1-9]\d{0,38})")
 _HASHED_BYTES = 12
 # The marks stand in front of everything that can be long.
 _LOOKED_AT = 64 * 1024
-_KEYWORDS = ("Manufacturer", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription")
+_MARKS = ("Manufacturer", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription")
+_CLASS = "SOPClassUID"
 _MARKS_NEEDED = 2
 
 
@@ -63,8 +66,10 @@ def is_own_result(data: bytes) -> bool:
     from cxr_edge.images import dicom_header, dicom_study
 
     with contextlib.suppress(Exception):  # pydicom raises anything
-        dataset = dicom_header.read_elements(data, _KEYWORDS)
-        manufacturer, *uids, series = (dicom_study.text(dataset, each) for each in _KEYWORDS)
+        dataset = dicom_header.read_elements(data, (_CLASS, *_MARKS))
+        if dicom_study.text(dataset, _CLASS) in dicom_header.RADIOGRAPHS:
+            return False
+        manufacturer, *uids, series = (dicom_study.text(dataset, each) for each in _MARKS)
         return (
             (manufacturer == OWN_NAME)
             + any(map(is_own_uid, uids))

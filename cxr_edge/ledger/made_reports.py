@@ -1,6 +1,6 @@
 """Reports that were made of films, so that a changed one names the one before it.
 
-Nothing here says whose film it is: of its UID a hash is kept, and the others are our own.
+Nothing here says whose film it is: of that a hash is kept, and the UIDs are our own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import astuple, dataclass
 from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import errors_translated, transaction
 
-_NAMES = "film, content_uid, instance_uid, series_uid, sop_class, predecessor"
-_RECORD = f"INSERT OR IGNORE INTO made_report ({_NAMES}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_NAMES = "film, run, content_uid, instance_uid, series_uid, sop_class, predecessor"
+_RECORD = f"INSERT OR IGNORE INTO made_report ({_NAMES}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _OF_FILM = f"SELECT {_NAMES}, checksum FROM made_report WHERE film = ? ORDER BY rowid"
 
 
@@ -23,13 +23,15 @@ class MadeReport:
     """One report.
 
     Attributes:
-        film: hash of the film's SOP Instance UID.
+        film: as `film_key` names it.
+        run: the run whose result it says.
         content_uid: UID that it would have if it had no predecessor; the same for the same content.
         instance_uid: its own.
         predecessor: `instance_uid` of the one before it; empty for the first.
     """
 
     film: str
+    run: str
     content_uid: str
     instance_uid: str
     series_uid: str
@@ -43,16 +45,19 @@ class MadeReports:
 
     connection: sqlite3.Connection
 
-    def before(self, film: str, content_uid: str) -> MadeReport | None:
-        """The report that one with this content takes the place of; None for a first one.
+    def before(self, film: str, run: str, content_uid: str) -> MadeReport | None:
+        """The report that one of a run takes the place of; None for a first one.
 
-        What was made already keeps the predecessor that it had.
+        What the same run has made, or the last one that made any, keeps the predecessor that it
+        had. What an earlier run said is said anew: an archive's latest report is another by now.
         """
         known = self._of(film)
-        same = next((each for each in known if each.content_uid == content_uid), None)
-        if same is None:
+        runs = {run, *(each.run for each in known[-1:])}
+        same = [each for each in known if each.content_uid == content_uid and each.run in runs]
+        if not same:
             return known[-1] if known else None
-        return next((each for each in known if each.instance_uid == same.predecessor), None)
+        made = next((each for each in same if each.run == run), same[-1])
+        return next((each for each in known if each.instance_uid == made.predecessor), None)
 
     def record(self, reports: Iterable[MadeReport]) -> None:
         """Commit reports, all or none; those that are known stay as they are.
@@ -71,6 +76,10 @@ class MadeReports:
         return [MadeReport(*row) for *row, checked in rows if checked == checksum(*row)]
 
 
-def film_key(uid: str) -> str:
-    """What stands for a film's SOP Instance UID."""
-    return hashlib.sha256(uid.encode()).hexdigest()
+def film_key(*facts: str) -> str:
+    """What stands for a film.
+
+    Args:
+        facts: its SOP Instance UID, and whose it is: no report takes another patient's place.
+    """
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()

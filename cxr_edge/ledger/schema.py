@@ -12,7 +12,7 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.checksums import ROW
 
 APPLICATION_ID = 0x63787265  # "cxre"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # `stamp` is NULL where the bytes were not read, or may change within one stamp; `device` is where
 # it was scored, if not where the run began; `checksum` is over the run's number and settings, and
@@ -93,13 +93,14 @@ CREATE TABLE outbox (       -- objects for other machines, and how far they are
 _MADE_REPORT = """
 CREATE TABLE made_report (  -- DICOM reports of films: a changed one names the one before it
     film TEXT NOT NULL,
+    run TEXT NOT NULL,
     content_uid TEXT NOT NULL,
     instance_uid TEXT NOT NULL,
     series_uid TEXT NOT NULL,
     sop_class TEXT NOT NULL,
     predecessor TEXT NOT NULL,
     checksum BLOB,
-    PRIMARY KEY (film, content_uid)
+    PRIMARY KEY (film, run, content_uid)
 );
 """
 # `context` is what the report says about the run, NULL until every file has a row; `files` is how
@@ -165,6 +166,8 @@ _UPGRADES: dict[int, tuple[str, ...]] = {
         *filter(str.strip, _ITEM_INDEXES.split(";")),
     ),
     5: (_OUTBOX, _MADE_REPORT),
+    # Version 6, of no release, did not say which run made a report, and took films for one another.
+    6: ("DROP TABLE made_report", _MADE_REPORT),
 }
 # Everything that statements rest on, without the texts, which upgrades leave different.
 _SHAPE = """

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import unicodedata
+
+# Controls, separators of lines and of paragraphs, and what no encoding has.
+_NO_LETTERS = {"Cc", "Zl", "Zp", "Cs"}
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
@@ -27,6 +31,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text can be repeated as it is: no control character, nothing that ends a line.
+
+    Names hold ideographic spaces, joiners and marks of direction, which are not for printing.
+    """
+    return text.isprintable() or not any(unicodedata.category(c) in _NO_LETTERS for c in text)
 
 
 def _escaped(character: str) -> str:

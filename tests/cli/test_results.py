@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -77,6 +78,27 @@ def test_every_film_with_a_header_gets_its_result(
     assert not any(planted in made.err + made.out for planted in PLANTED)
     names = "".join(contents(out))
     assert not any(planted in names for planted in PLANTED)
+
+
+@pytest.mark.filterwarnings("ignore:The PN component length")
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_films_that_cannot_be_filed_are_counted_apart(run: Run, tiny: Path, tmp_path: Path) -> None:
+    films = {
+        "good.dcm": study(2, PatientName="YAMADA^TARO=山田\u3000太郎", StudyTime="10"),
+        "zero.dcm": study(1, StudyInstanceUID="1.2.840.0113619.1"),
+        "long.dcm": study(3, PatientName="X" * 65),
+        "control.dcm": study(5, PatientID="A\x07B"),
+        "without.png": png(chest()),
+    }
+    score = ("score", write_tree(tmp_path / "one", films), "--model", tiny, "-q")
+    assert run(*score, "--out", tmp_path / "report").code == 0
+    made = run("results", "--out", tmp_path / "results")
+    assert last_line(made).endswith(
+        "none for 1 without a DICOM header of a film, 3 whose UIDs, patient name or ID cannot be "
+        "repeated exactly"
+    )
+    (report,) = objects(tmp_path / "results")
+    assert report.PatientName == "YAMADA^TARO=山田\u3000太郎"
 
 
 def test_reports_say_what_the_csv_says(run: Run, scored: Path, tmp_path: Path) -> None:
@@ -160,19 +182,27 @@ def predecessors(folder: Path) -> dict[str, str]:
 def test_a_changed_result_names_the_one_before_it(
     run: Run, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    """Each again is the same file, with the predecessor that it had."""
+    """One that says again what was said first takes the place of what came between."""
     write_tree(tmp_path / "one", {"0.dcm": study(0)})
     score = ("score", tmp_path / "one", "--model", tiny, "-q")
-    for number, threshold in enumerate(("0.5", "0.6", "0.5")):
+    ids = []
+    for number, threshold in enumerate(("0.5", "0.6", "0.5", "0.5")):
         out = tmp_path / f"report-{number}"
         assert run(*score, "--threshold", threshold, "--out", out).code == 0
         assert run("results", "--all", "--out", out / "results", "-q").code == 0
-    first, second, third = (predecessors(tmp_path / f"report-{n}" / "results") for n in range(3))
-    (uid,) = first
-    assert first == third == {uid: ""}
-    assert list(second.values()) == [uid]
-    assert contents(tmp_path / "report-0/results") == contents(tmp_path / "report-2/results")
-    (report,) = (tmp_path / "report-1" / "results").rglob("*.dcm")
+        ids.append(json.loads((out / "run.json").read_text(encoding="utf-8"))["run"])
+    made = [contents(tmp_path / f"report-{n}" / "results") for n in range(4)]
+    first, second, third, _ = (predecessors(tmp_path / f"report-{n}" / "results") for n in range(4))
+    assert list(first.values()) == [""]
+    assert list(second.values()) == list(first)
+    assert list(third.values()) == list(second)
+    assert first.keys() != third.keys()
+    assert made[2] == made[3]
+    for number, name in enumerate(ids):
+        again = tmp_path / f"again-{number}"
+        assert run("results", name, "--all", "--out", again, "-q").code == 0
+        assert contents(again) == made[number]
+    (report,) = (tmp_path / "report-2" / "results").rglob("*.dcm")
     assert complaints(report) == ""
 
 
@@ -264,6 +294,34 @@ def test_options_of_results_without_them(run: Run, studies: Path, tiny: Path) ->
     refused = run("score", studies, "--model", tiny, "--key-object")
     assert refused.code == 2
     assert "without --results" in refused.err
+
+
+def test_patients_and_orders_in_one_study_are_never_mixed(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    """Two patients, one of them under two accession numbers, and two without any ID."""
+    films = {
+        "a": {"PatientID": "A"},
+        "b": {"PatientID": "B", "AccessionNumber": "ONE"},
+        "c": {"PatientID": "B", "AccessionNumber": "TWO"},
+        "d": {"PatientID": "A", "IssuerOfPatientID": "ELSEWHERE"},
+        "e": {"PatientID": "", "PatientName": "Plain^E"},
+        "f": {"PatientID": "", "PatientName": "Plain^F"},
+    }
+    tree = {
+        f"{name}.dcm": study(1, StudyInstanceUID="1.2.3", SOPInstanceUID=f"1.2.3.{n}", **elements)
+        for n, (name, elements) in enumerate(films.items(), start=1)
+    }
+    score = ("score", write_tree(tmp_path / "one", tree), "--model", tiny, "-q")
+    assert run(*score, "--out", tmp_path / "report").code == 0
+    out, hl7 = tmp_path / "results", tmp_path / "hl7"
+    made = run("results", "--out", out, "--hl7", hl7)
+    assert "6 reports, 6 HL7 messages in 5 studies" in made.err
+    for message in hl7.glob("*.hl7"):
+        segments = message.read_text(encoding="utf-8").replace("\r", "\n").splitlines()
+        assert len([each for each in segments if "FILM^film^L" in each]) == 1
+    whose = {(r.PatientID, r.IssuerOfPatientID, r.PatientName) for r in objects(out)}
+    assert len(whose) == len({report.SeriesInstanceUID for report in objects(out)}) == 5
 
 
 def test_results_go_into_a_folder(run: Run, studies: Path, tiny: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cxr_edge.hospital.hl7 import escaped, message_of
 from cxr_edge.report.context import BANNER
 from tests.hospital.studies import ANSWERS, source
@@ -46,6 +48,33 @@ def test_prefix_and_suffix_change_places() -> None:
     film = source(PatientName="Doe^Jo^M^Dr^Jr=x")
     patient = segments(message_of([(film, ANSWERS["flagged"])], MOMENT).content)[1]
     assert patient[5] == "Doe^Jo^M^Jr^Dr"
+
+
+@pytest.mark.parametrize("name", ["=山田^太郎", "^^ =山田^太郎=やまだ^たろう", "==山田^太郎"])
+def test_a_name_in_one_script_alone(name: str) -> None:
+    film = source(SpecificCharacterSet="ISO_IR 192", PatientName=name)
+    patient = segments(message_of([(film, ANSWERS["flagged"])], MOMENT).content)[1]
+    assert patient[5] == "山田^太郎"
+
+
+def test_an_issuer_of_no_number_is_left_out() -> None:
+    patient = segments(message_of([(source(PatientID=""), ANSWERS["flagged"])], MOMENT).content)[1]
+    assert patient[3] == ""
+
+
+MOMENTS = {
+    "101112.5": "20230301101112",
+    "10": "2023030110",
+    "235960": "202303012359",
+    "995959": "20230301",
+    "": "20230301",
+}
+
+
+@pytest.mark.parametrize(("time", "taken"), MOMENTS.items())
+def test_the_moment_of_the_study_is_one(time: str, taken: str) -> None:
+    order = segments(message_of([(source(StudyTime=time), ANSWERS["flagged"])], MOMENT).content)[2]
+    assert order[7] == taken
 
 
 def test_delimiters_are_escaped() -> None:

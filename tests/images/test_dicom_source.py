@@ -29,6 +29,11 @@ def test_every_field_is_there() -> None:
 NAMES = {
     "UTF-8": ("ISO_IR 192", "Müller^Zoë=山田^太郎"),
     "Latin 1": ("ISO_IR 100", "Müller^Zoë"),
+    "an ideographic space": ("ISO_IR 192", "YAMADA^TARO=山田\u3000太郎=やまだ\u3000たろう"),
+    "a space that does not break": ("ISO_IR 100", "Dupont\u00a0Marie^X"),
+    "a joiner": ("ISO_IR 192", "क्\u200dष^X"),
+    "a mark of direction": ("ISO_IR 192", "\u200fكريم^محمد"),
+    "a soft hyphen": ("ISO_IR 192", "Mül\u00adler^A"),
     "Greek": ("ISO_IR 126", "Διονυσιος"),
     "Japanese": (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
 }
@@ -66,13 +71,18 @@ NOTHING: dict[str, dict[str, Any]] = {
     "a name that would be cut": {**UIDS, "PatientName": "A" * 64 + "=" + "B" * 64 + "=" + "C" * 66},
     "two patients": {**UIDS, "PatientID": ["1", "2"]},
     "letters that cannot be decoded": {**UIDS, "PatientName": "A\ufffd"},
+    **{
+        f"U+{ord(each):04X} in a name": {**UIDS, "PatientName": f"A{each}B"}
+        for each in "\t\x00\x7f\x85\u2028\u2029"
+    },
 }
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("elements", NOTHING.values(), ids=NOTHING)
-def test_nothing_where_it_could_be_filed_wrongly(elements: dict[str, Any]) -> None:
-    assert source_of(film(**{"SpecificCharacterSet": "ISO_IR 192", **elements})) == {}
+def test_no_more_than_the_class_where_it_could_be_filed_wrongly(elements: dict[str, Any]) -> None:
+    found = source_of(film(**{"SpecificCharacterSet": "ISO_IR 192", **elements}))
+    assert found == {"SOPClassUID": DX}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,4 +1,4 @@
-"""Results of this product among films: told by two marks of three, and never scored."""
+"""Results of this product among films: told by two marks of three, never scored, no radiographs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from cxr_edge.errors import ImageError
 from cxr_edge.images import decode
 from cxr_edge.images.own_result import is_own_result, is_own_uid, own_uid
 from cxr_edge.types import Reason
-from tests.images.dicoms import BIG_ENDIAN, IMPLICIT, JPEG_LS, film
+from tests.images.dicoms import BIG_ENDIAN, DX, IMPLICIT, JPEG_LS, film
 
+CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+CR, FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1", f"{DX}.1"
 OWN = own_uid("film", "model")
 MARKS: dict[str, dict[str, Any]] = {
     "as it was written": {
@@ -23,6 +25,10 @@ MARKS: dict[str, dict[str, Any]] = {
     },
     "compressed with loss": {"Manufacturer": "cxr-edge", "SeriesInstanceUID": OWN},
     "under new UIDs": {"Manufacturer": "cxr-edge", "SeriesDescription": "cxr-edge: ATTENTION"},
+    "under a new instance UID, with another manufacturer": {
+        "SeriesInstanceUID": OWN,
+        "SeriesDescription": "cxr-edge: FLAGGED",
+    },
     "with another manufacturer": {
         "SOPInstanceUID": OWN,
         "SeriesDescription": "cxr-edge: FLAGGED",
@@ -45,14 +51,24 @@ ALONE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("elements", MARKS.values(), ids=MARKS)
 def test_two_marks_make_it_one(elements: dict[str, Any], syntax: str) -> None:
     with pytest.raises(ImageError) as caught:
-        decode(film(syntax=syntax, **elements), "film.dcm")
+        decode(film(syntax=syntax, SOPClassUID=CAPTURE, **elements), "film.dcm")
     assert (caught.value.reason, caught.value.format) == (Reason.NO_FILM, "cxr-edge result")
 
 
 @pytest.mark.parametrize("elements", ALONE.values(), ids=ALONE)
 def test_one_mark_is_no_proof(elements: dict[str, Any]) -> None:
-    assert not is_own_result(film(**elements))
-    assert decode(film(**elements), "film.dcm").format == "DICOM"
+    data = film(SOPClassUID=CAPTURE, **elements)
+    assert not is_own_result(data)
+    assert decode(data, "film.dcm").format == "DICOM"
+
+
+@pytest.mark.parametrize("sop_class", [CR, DX, FOR_PROCESSING])
+@pytest.mark.parametrize("elements", MARKS.values(), ids=MARKS)
+def test_a_radiograph_is_a_film_whatever_it_bears(elements: dict[str, Any], sop_class: str) -> None:
+    """An archive that sorts a film into a series of ours must not cost it its score."""
+    data = film(SOPClassUID=sop_class, **elements)
+    assert not is_own_result(data)
+    assert decode(data, "film.dcm").format == "DICOM"
 
 
 @pytest.mark.parametrize("data", [b"", b"cxr-edge", bytes(128) + b"DICM cxr-edge"])

@@ -38,7 +38,7 @@ def as_version(version: int, path: Path) -> None:
     """A ledger as an earlier release left it behind."""
     with closing(sqlite3.connect(path)) as connection:
         connection.create_function("checksum", -1, checksum)
-        for number in range(6, version, -1):
+        for number in range(7, version, -1):
             connection.executescript(DOWNGRADES[number])
         connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -47,6 +47,10 @@ def as_version(version: int, path: Path) -> None:
 
 # What makes a ledger of a version one of the version before.
 DOWNGRADES = {
+    7: "DROP TABLE made_report; CREATE TABLE made_report (film TEXT NOT NULL, "
+    "content_uid TEXT NOT NULL, instance_uid TEXT NOT NULL, series_uid TEXT NOT NULL, "
+    "sop_class TEXT NOT NULL, predecessor TEXT NOT NULL, checksum BLOB, "
+    "PRIMARY KEY (film, content_uid))",
     6: "DROP TABLE outbox; DROP TABLE made_report",
     5: "DROP TABLE identity; DROP TABLE night; DROP TABLE reading; "
     "ALTER TABLE run DROP COLUMN reported; "

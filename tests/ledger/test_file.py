@@ -36,7 +36,7 @@ def test_a_commit_is_on_disk(tmp_path: Path) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "user_version")
         settings = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
     full = 2
-    assert settings == ["wal", full, 1, 6]
+    assert settings == ["wal", full, 1, 7]
 
 
 def flipped(page: int) -> Callable[[bytes], bytes]:
@@ -186,16 +186,16 @@ def test_a_file_without_tables_is_begun(tmp_path: Path) -> None:
 def test_a_later_versions_ledger_is_left_alone(reading: bool, tmp_path: Path) -> None:
     path = filled(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 7")
+        connection.execute("PRAGMA user_version = 8")
     before = path.read_bytes()
     use = read_ledger if reading else open_ledger
-    with pytest.raises(StateError, match="version 7") as caught, use(tmp_path):
+    with pytest.raises(StateError, match="version 8") as caught, use(tmp_path):
         pytest.fail("read with the wrong glasses")
     assert "--state" in caught.value.tip
     assert (names_in(tmp_path), path.read_bytes()) == ([LEDGER_NAME], before)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 5, 6])
 @pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
 def test_an_earlier_versions_ledger_is_brought_up_to_date(
     use: Callable[[Path], Any], version: int, tmp_path: Path
@@ -210,12 +210,12 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date(
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
             assert run.recall(found("0.png")) is not None
-            assert run.connection.execute("PRAGMA user_version").fetchone() == (6,)
+            assert run.connection.execute("PRAGMA user_version").fetchone() == (7,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
 def test_reading_changes_nothing(version: int, tmp_path: Path) -> None:
     path = filled(tmp_path)
     as_version(version, path)

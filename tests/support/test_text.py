@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_edge.support.text import display_name
+from cxr_edge.support.text import display_name, is_one_line
 from tests.factories import ANY_TEXT
 
 NAMES = {
@@ -46,6 +46,24 @@ def test_display_name_can_always_be_printed(name: str) -> None:
 def test_two_names_never_look_the_same(one: bytes, other: bytes) -> None:
     same = display_name(os.fsdecode(one)) == display_name(os.fsdecode(other))
     assert same == (one == other)
+
+
+ONE_LINE = [
+    "",
+    "Müller^Zoë",
+    "山田\u3000太郎",
+    "a\u00a0b",
+    "a\u200db",
+    "\u200fa",
+    "\ufeffa",
+    "\ue000",
+]
+NOT_ONE_LINE = ["a\nb", "a\rb", "a\tb", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"]
+
+
+@pytest.mark.parametrize("text", ONE_LINE + NOT_ONE_LINE, ids=ascii)
+def test_a_text_of_one_line(text: str) -> None:
+    assert is_one_line(text) == (text in ONE_LINE)
 
 
 def test_display_name_does_not_depend_on_the_locale() -> None:
