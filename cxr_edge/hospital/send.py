@@ -35,7 +35,7 @@ class Delivery:
 
     Attributes:
         counts: by state; objects of earlier runs that waited are among them.
-        others: files that were left out, as another object has gone out under their UID.
+        others: files that were left out, as another object goes, or has gone, out under their UID.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
@@ -55,7 +55,7 @@ class Delivery:
     def line(self, peer: str) -> str:
         """All of it in a line."""
         counts = ", ".join(f"{self.counts[s]} {s}" for s in Sending if self.counts[s])
-        others = f", {self.others} not taken: their UID has gone out with other bytes"
+        others = f", {self.others} not taken: another object has their UID"
         more = others if self.others else ""
         return f"{peer}: {self.sent} sent now; of its objects {counts or 'none'}{more}"
 
