@@ -136,8 +136,9 @@ class Outbox:
 
 
 def _is_rewritten(known: Outgoing, each: Outgoing) -> bool:
-    """Whether an object that nobody has been sent was replaced by another one, in its file."""
-    return known.state is Sending.PENDING and not known.tries and known.path == each.path
+    """Whether an object that was never tried is gone, and another one there under its UID."""
+    is_gone = known.path == each.path or not known.path.exists()
+    return known.state is Sending.PENDING and not known.tries and is_gone
 
 
 def _object_of(row: tuple[Any, ...]) -> Outgoing | None:
