@@ -47,7 +47,7 @@ def send(state: Path | None, **options: Any) -> int:
     with the next run.
 
     Exit code 0: all of it has arrived (and is committed, with --commit); 3: something waits, was
-    refused or is lost; 75: a run holds the state folder.
+    refused, lost or left out; 75: a run holds the state folder.
 
     \b
     Example:

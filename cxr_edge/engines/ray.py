@@ -38,6 +38,7 @@ _OBJECT_STORE_BYTES = 100 * 10**6  # of a cluster of our own: rows and pieces tr
 _PIECE_BYTES = 90_000  # Ray keeps what is larger than 100 kB in the object store
 _CHUNKS_PER_WORKER = 2  # one that is scored, one that waits: nobody waits for the network
 _SECONDS_BETWEEN_LOOKS = 5.0  # for nodes that came
+_SECONDS_WITHOUT_WORKERS = 30.0  # before it is said; a start takes some seconds
 _STARTS_TRIED = 3
 _SECONDS_TO_ANSWER = 10.0
 _HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[^/:]+):(?P<port>\d{1,5})")
@@ -175,7 +176,7 @@ class RayPool:
         Args:
             kit: what workers score with.
             provenance: what must be the same for each.
-            warn: told, with a tip, about nodes that are not used.
+            warn: told, with a tip, about nodes that are not used, and of a long wait.
         """
         packed = pickle.dumps(kit)
         starts = range(0, len(packed), _PIECE_BYTES)
@@ -189,6 +190,8 @@ class RayPool:
         self._owed: dict[Any, _Worker] = {}  # by reference to an answer
         self._workers: list[_Worker] = []
         self._looked = 0.0
+        self._last_worked = 0.0  # when a worker was there, or the first was asked for
+        self._has_said_to_wait = False
         self.sandbox = ""
 
     def __enter__(self) -> RayPool:
@@ -271,6 +274,19 @@ class RayPool:
         for identity, node in usable.items():
             while node.workers < node.slots:
                 self._start(identity, node)
+        self._say_if_it_waits()
+
+    def _say_if_it_waits(self) -> None:
+        """Say once that no worker is there: Ray lets them wait for a core without a word."""
+        now = time.monotonic()
+        is_there = any(worker.on_answer != self._compared for worker in self._workers)
+        if is_there or not self._last_worked:
+            self._last_worked = now
+        elif now - self._last_worked > _SECONDS_WITHOUT_WORKERS and not self._has_said_to_wait:
+            self._has_said_to_wait = True
+            what = f"for {_SECONDS_WITHOUT_WORKERS:.0f} seconds the cluster has started no worker"
+            tip = "the run waits; ray status says what else has the cores"
+            self._warn(f"{what}: it seems to have no free core", tip)
 
     def _node(self, identity: str, facts: dict[str, Any]) -> _Node:
         name = display_name(f"{facts['NodeManagerHostname']} ({identity[:6]})")

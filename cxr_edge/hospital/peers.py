@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -33,6 +34,18 @@ def checked_uid(text: str) -> str:
     """
     bare = text.strip("\0 ")
     return bare if _UID.fullmatch(bare) else ""
+
+
+def bare_address(text: str) -> str:
+    """An IP address as a host without IPv6 would write it, where it has one.
+
+    Whoever listens on `[::]` sees `::ffff:10.0.0.5` where `10.0.0.5` has come.
+    """
+    try:
+        number = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    return str(getattr(number, "ipv4_mapped", None) or number)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from cxr_edge.hospital.peers import Address, Sender, checked_uid
+from cxr_edge.hospital.peers import Address, Sender, bare_address, checked_uid
 from cxr_edge.hospital.receive_header import study_of
 from cxr_edge.hospital.receive_wire import (
     PDU_BYTES,
@@ -180,7 +180,7 @@ class Server(ThreadedAssociationServer):
 
     def _is_known(self, title: str, association: Association) -> bool:
         return any(
-            sender.title == title and (not sender.host or _is_at(sender.host, remote(association)))
+            sender.title == title and (not sender.host or is_at(sender.host, remote(association)))
             for sender in self.plan.senders
         )
 
@@ -235,12 +235,13 @@ def _cut(association: Association) -> None:
         connection._shutdown_socket()
 
 
-def _is_at(host: str, address: str) -> bool:
-    """Whether a host, by name or number, has this address."""
+def is_at(host: str, address: str) -> bool:
+    """Whether a host, by name or number, has this address, as `remote` writes it."""
     try:
-        return any(found[4][0] == address for found in socket.getaddrinfo(host, None))
+        found = socket.getaddrinfo(host, None)
     except OSError:
         return False
+    return address in {bare_address(str(each[4][0])) for each in found}
 
 
 def _entity(plan: ServerPlan) -> AE:

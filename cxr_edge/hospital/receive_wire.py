@@ -24,7 +24,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
-from cxr_edge.hospital.peers import checked_uid
+from cxr_edge.hospital.peers import bare_address, checked_uid
 from cxr_edge.hospital.receive_header import HEAD
 from cxr_edge.hospital.spool import Arrival, Kept, Refusal, RefusedError, Spool
 from cxr_edge.support.text import display_name
@@ -289,4 +289,4 @@ class FilmDul(DULServiceProvider):
 def remote(association: Association) -> str:
     """The IP address of the other side."""
     address = association.requestor.address_info
-    return "" if address is None else display_name(address.address)
+    return "" if address is None else display_name(bare_address(address.address))

@@ -7,10 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cxr_edge.hospital.peers import Address, Receiver, checked_title
 from cxr_edge.hospital.send_job import SendJob
-from cxr_edge.hospital.send_objects import objects_below, sha256_of, syntax_of
+from cxr_edge.hospital.send_objects import (
+    NoObjectError,
+    files_below,
+    object_of,
+    sha256_of,
+    syntax_of,
+)
 from cxr_edge.hospital.send_wire import (
     CONTEXTS,
     Commitment,
@@ -35,13 +42,15 @@ class Delivery:
 
     Attributes:
         counts: by state; objects of earlier runs that waited are among them.
-        others: files that were left out, as another object has gone out under their UID.
+        others: files that were left out, as another object goes, or has gone, out under their UID.
+        bad: files that were left out, as they are no objects or cannot be read.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
 
     counts: Counter[Sending]
     others: int
+    bad: int
     sent: int
     commit: bool
 
@@ -50,13 +59,15 @@ class Delivery:
         """Everything has arrived, and is in the peer's care if that was asked for."""
         open_states = [Sending.PENDING, Sending.REFUSED, Sending.LOST]
         open_states += [Sending.SENT] if self.commit else []
-        return not self.others and not any(self.counts[state] for state in open_states)
+        left_out = self.others or self.bad
+        return not left_out and not any(self.counts[state] for state in open_states)
 
     def line(self, peer: str) -> str:
         """All of it in a line."""
         counts = ", ".join(f"{self.counts[s]} {s}" for s in Sending if self.counts[s])
-        others = f", {self.others} not taken: their UID has gone out with other bytes"
+        others = f", {self.others} not taken: another object has their UID"
         more = others if self.others else ""
+        more += f", {self.bad} left out: no DICOM object, or not readable" if self.bad else ""
         return f"{peer}: {self.sent} sent now; of its objects {counts or 'none'}{more}"
 
 
@@ -66,16 +77,17 @@ def send(job: SendJob, ledger: Ledger, say: Say) -> Delivery:
     Args:
         job: what is asked for.
         ledger: of the state folder, held.
-        say: prints a line; none has a word about a patient.
+        say: prints a line; none has a word about a patient, unless a file that is left out has one
+            for a name.
 
     Raises:
-        InputError: an address, a title or a file cannot be used.
+        InputError: an address, a title, the folder or a file of TLS cannot be used.
         StateError: the ledger cannot be written.
     """
     to = Receiver.parse(job.to)
     line = Line(checked_title(job.title), to, TlsFiles(*job.tls) if job.tls else None)
     outbox, peer = Outbox(ledger.connection), str(to)
-    objects = list(objects_below(job.folder, peer))
+    objects, bad = _objects(job.folder, peer, say)
     others = outbox.add(objects)
     waiting = outbox.in_state(peer, Sending.PENDING)
     concerned = {each.instance for each in (*objects, *waiting)}
@@ -85,7 +97,19 @@ def send(job: SendJob, ledger: Ledger, say: Say) -> Delivery:
         if job.commit:
             concerned |= _committed(job, line, outbox, say)
     states = (found.state for each in concerned if (found := outbox.find(peer, each)))
-    return Delivery(Counter(states), len(others), sender.sent, job.commit)
+    return Delivery(Counter(states), len(others), bad, sender.sent, job.commit)
+
+
+def _objects(folder: Path, peer: str, say: Say) -> tuple[list[Outgoing], int]:
+    """What is to be sent, and how many files had to be left out."""
+    objects, bad = [], 0
+    for path in files_below(folder):
+        try:
+            objects.append(object_of(path, peer))
+        except NoObjectError as error:
+            bad += 1
+            say(f"warning: {error}")
+    return objects, bad
 
 
 class _Sender:

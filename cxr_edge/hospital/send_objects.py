@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from cxr_edge.errors import InputError
 from cxr_edge.hospital.peers import checked_uid
@@ -17,32 +16,42 @@ from cxr_edge.support.files import read_plain
 from cxr_edge.support.text import display_name
 
 
-def objects_below(folder: Path, peer: str) -> Iterator[Outgoing]:
+class NoObjectError(Exception):
+    """A file is no DICOM object, or cannot be read; the text says which and why."""
+
+
+def files_below(folder: Path) -> Iterator[Path]:
     """Every `*.dcm` below a folder, in the order of their paths.
 
     Raises:
-        InputError: there is no such folder, or a file is no DICOM object.
+        InputError: there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(
             f"no folder: {display_name(folder)}",
             tip="give the folder of a report with results, or any folder of DICOM objects",
         )
-    for path in sorted(folder.absolute().rglob("*.dcm")):
-        yield _object_of(path, peer)
+    yield from sorted(each for each in folder.absolute().rglob("*.dcm") if not each.is_dir())
 
 
-def _object_of(path: Path, peer: str) -> Outgoing:
+def object_of(path: Path, peer: str) -> Outgoing:
+    """The object in a file, on its way to a peer.
+
+    Raises:
+        NoObjectError: there is none.
+    """
     try:
         digest = sha256_of(path)
         meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).file_meta
         instance = checked_uid(str(meta.MediaStorageSOPInstanceUID))
         sop_class = checked_uid(str(meta.MediaStorageSOPClassUID))
         syntax = checked_uid(str(meta.TransferSyntaxUID))
-    except (OSError, InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise InputError(f"{display_name(path)} is no DICOM object: {error}") from error
+    except OSError as error:
+        raise NoObjectError(f"{display_name(path)} cannot be read: {error.strerror}") from error
+    except Exception as error:  # pydicom raises anything, and may quote what it has read
+        raise NoObjectError(f"{display_name(path)} is no DICOM object") from error
     if not (instance and sop_class and syntax):
-        raise InputError(f"{display_name(path)} is no DICOM object: a UID is none")
+        raise NoObjectError(f"{display_name(path)} is no DICOM object: a UID is none")
     return Outgoing(peer, instance, sop_class, digest, path)
 
 
@@ -56,6 +65,6 @@ def sha256_of(path: Path) -> str:
 
 
 def syntax_of(path: Path) -> str:
-    """UID of the transfer syntax of a file that `objects_below` has found."""
+    """UID of the transfer syntax of a file in which `object_of` has found an object."""
     meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).file_meta
     return str(meta.TransferSyntaxUID)

@@ -103,7 +103,7 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
     try:
         before = file.stamp or current_stamp(url)
         _check_size(before.size, most)
-        data = _patiently(lambda: _file_system(url.scheme).cat_file(url.location))
+        data = _content(url, before.size)
         after = current_stamp(url)
     except FileNotFoundError as error:
         raise ImageError(Reason.MISSING) from error
@@ -115,6 +115,15 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
         raise ImageError(Reason.STILL_CHANGING)
     held = hold([data])
     return Held(held.descriptor, held.size, held.sha256, after)
+
+
+def _content(url: Url, size: int) -> bytes:
+    """An object that had this size; one byte more shows that it grew, and the rest is not read."""
+    if not size:
+        return b""  # S3 has no range of nothing
+    system = _file_system(url.scheme)
+    data: bytes = _patiently(lambda: system.cat_file(url.location, start=0, end=size + 1))
+    return data
 
 
 def current_stamp(url: Url) -> Stamp:
@@ -139,14 +148,22 @@ def write_object(path: Path, url: Url) -> None:
 
 
 def _facts(url: Url) -> Facts | None:
-    """Of the object of this name; None where there is none."""
+    """Of the object of this name; None where there is none.
+
+    Raises:
+        StorageError: as `_patiently`, or the library asks for another object than this one.
+    """
     system = _file_system(url.scheme)
     system.invalidate_cache()
     try:
         facts: Facts = _patiently(lambda: system.info(url.location))
     except FileNotFoundError:
         return None
-    return facts if facts.get("type") == "file" else None
+    if facts.get("type") != "file":
+        return None
+    if facts["name"] != url.location:  # it takes a part of the key for a version
+        raise StorageError("it has another name")
+    return facts
 
 
 def _pages(system: Any, url: Url) -> Iterator[list[Facts]]:
@@ -236,6 +253,15 @@ def _file_system(scheme: str) -> Any:
     try:
         import fsspec
 
-        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
+        system = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
         raise MissingExtraError(f"the library that reads {scheme}://", "cloud") from error
+    if "s3" in system.protocol:
+        system.split_path = _split
+    return system
+
+
+def _split(location: str) -> tuple[str, str, None]:
+    """Bucket, key and no version: s3fs would take `?versionId=` in a key for one, and drop it."""
+    bucket, _, key = location.partition("/")
+    return bucket, key, None

@@ -75,7 +75,8 @@ class Outbox:
         """Take objects in that are not known; what was refused or lost is tried once more.
 
         Returns:
-            Objects that are not taken: another one has gone out to that peer under their UID.
+            Objects that are not taken: another one goes, or has gone, to that peer under their
+            UID, and lies elsewhere if it has not been tried.
 
         Raises:
             StateError: the ledger cannot be written.
@@ -90,7 +91,7 @@ class Outbox:
                 elif known.sha256 == each.sha256:
                     if known.state is Sending.PENDING:
                         self._record(replace(known, path=each.path))
-                elif known.state is Sending.PENDING and not known.tries:
+                elif _is_rewritten(known, each):
                     self._record(each)
                 else:
                     others.append(each)
@@ -132,6 +133,12 @@ class Outbox:
     def _forget_old(self) -> None:
         before = utc_text(datetime.now(UTC) - timedelta(days=DAYS_KEPT))
         self.connection.execute(_FORGET, (before,))
+
+
+def _is_rewritten(known: Outgoing, each: Outgoing) -> bool:
+    """Whether an object that was never tried is gone, and another one there under its UID."""
+    is_gone = known.path == each.path or not known.path.exists()
+    return known.state is Sending.PENDING and not known.tries and is_gone
 
 
 def _object_of(row: tuple[Any, ...]) -> Outgoing | None:

@@ -145,6 +145,21 @@ def made(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
     return run
 
 
+def test_a_cluster_without_a_free_core_is_said_once(
+    made: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the first few looks no worker gets one."""
+    looks, wait = itertools.count(), FakeRay.wait
+    monkeypatch.setattr(
+        *(FakeRay, "wait"),
+        lambda self, owed, **_: wait(self, owed) if next(looks) > 8 else ([], owed),
+    )
+    monkeypatch.setattr(ray_module, "_SECONDS_WITHOUT_WORKERS", 0.0)
+    monkeypatch.setattr(ray_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    (warning,) = made(one=FakeNode()).warnings
+    assert "it seems to have no free core" in warning
+
+
 def test_every_core_of_every_node_gets_a_worker(made: Callable[..., Made]) -> None:
     run = made(1000, one=FakeNode(cores=2), two=FakeNode())
     assert sum(int(line.split()[3]) for line in run.pool.lines()) == 1000

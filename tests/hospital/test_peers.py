@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import InputError
-from cxr_edge.hospital.peers import Address, Receiver, Sender, checked_title, checked_uid
+from cxr_edge.hospital.peers import (
+    Address,
+    Receiver,
+    Sender,
+    bare_address,
+    checked_title,
+    checked_uid,
+)
 from cxr_edge.hospital.receive_job import parse_command, parse_size, parse_span
 
 
@@ -22,6 +29,10 @@ from cxr_edge.hospital.receive_job import parse_command, parse_size, parse_span
         (Receiver.parse, "A B@pacs:104", Receiver("A B", Address("pacs", 104))),
         (checked_uid, "1.2.840\0", "1.2.840"),
         (checked_uid, "../1", ""),
+        (bare_address, "::ffff:10.0.0.5", "10.0.0.5"),
+        (bare_address, "::1", "::1"),
+        (bare_address, "10.0.0.5", "10.0.0.5"),
+        (bare_address, "", ""),
         (parse_size, "500GB", 500 * 10**9),
         (parse_size, "1.5 M", 1_500_000),
         (parse_size, "20", 20),

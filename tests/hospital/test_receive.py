@@ -8,11 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydicom import dcmread
+from pynetdicom.association import Association
 
+from cxr_edge.hospital.receive_server import is_at
+from cxr_edge.hospital.receive_wire import remote
 from cxr_edge.ledger.runs import open_ledger
 from tests.hospital.receiving import (
     PEER,
@@ -75,6 +80,17 @@ def test_only_who_is_listed_and_knows_the_name_comes_in(tmp_path: Path) -> None:
         receiver.wait_for(r"called another AE title \(PACS@127\.0\.0\.1\)")
         receiver.wait_for(r"--from does not name its sender \(NOBODY@127\.0\.0\.1\)")
         receiver.wait_for(r"--from does not name its sender \(OTHER@127\.0\.0\.1\)")
+
+
+def test_who_listens_on_ipv6_knows_hosts_by_their_ipv4_addresses() -> None:
+    """Nobody listens: on loopback alone no sender looks like this one."""
+    came_from = types.SimpleNamespace(address="::ffff:127.0.0.1")
+    requestor = types.SimpleNamespace(address_info=came_from)
+    address = remote(cast("Association", types.SimpleNamespace(requestor=requestor)))
+    assert address == "127.0.0.1"
+    assert is_at("127.0.0.1", address)
+    assert is_at("::ffff:127.0.0.1", address)
+    assert not is_at("127.0.0.2", address)
 
 
 SYNTAXES = {

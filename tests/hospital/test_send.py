@@ -177,6 +177,30 @@ def reject_all(films: Path, port: int, tmp_path: Path) -> Sent:
         server.shutdown()
 
 
+def test_two_objects_under_one_uid_are_counted(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 1)
+    changed = bytearray((films / "0.dcm").read_bytes())
+    changed[-1] ^= 1
+    (films / "1.dcm").write_bytes(changed)
+    with serving(Peer()) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+    assert (made.delivery.complete, made.delivery.others, len(peer.got)) == (False, 1, 1)
+    assert "1 not taken: another object has their UID" in made.delivery.line("PACS")
+
+
+def test_a_file_that_is_no_object_does_not_keep_the_others_back(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    (films / "00.dcm").write_bytes(b"nothing")
+    (films / "gone.dcm").symlink_to("nowhere")
+    (films / "folder.dcm").mkdir()
+    with serving(Peer()) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+    assert (made.delivery.complete, made.delivery.bad, len(peer.got)) == (False, 2, 2)
+    assert "00.dcm is no DICOM object" in made.log
+    assert "gone.dcm cannot be read" in made.log
+    assert "2 left out: no DICOM object" in made.delivery.line("PACS")
+
+
 def test_a_file_that_has_changed_meanwhile_is_not_sent(tmp_path: Path) -> None:
     films, port = write_films(tmp_path / "films", 2), free_port()
     sent(films, port, tmp_path / "state")

@@ -35,6 +35,7 @@ class FakeS3:
     failures: list[Exception] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     protocol: tuple[str, ...] = ("s3", "s3a")
+    most: int = 0  # bytes that were asked for
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -70,9 +71,11 @@ class FakeS3:
             "name": location
         }
 
-    def cat_file(self, location: str) -> bytes:
+    def cat_file(self, location: str, *, start: int, end: int) -> bytes:
         self._called("get")
-        return self.content[location.partition("/")[2]]
+        assert end, "S3 has no range of nothing"
+        self.most = end - start
+        return self.content[location.partition("/")[2]][start:end]
 
 
 @pytest.fixture
@@ -176,6 +179,36 @@ def test_what_changed_since_it_was_listed_is_still_changing(change: str, bucket:
     with pytest.raises(ImageError) as refusal:
         read_object(file)
     assert refusal.value.reason is Reason.STILL_CHANGING
+
+
+def test_one_that_grew_is_not_read_to_its_end(bucket: FakeS3) -> None:
+    bucket.content = {"a.png": b"film", "empty.png": b""}
+    file, empty = found("s3://films")
+    bucket.content["a.png"] = b"x" * 10**6
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert (refusal.value.reason, bucket.most) == (Reason.STILL_CHANGING, 5)
+    assert data_of(empty) == b""
+
+
+def test_a_key_with_a_version_in_it_is_a_key() -> None:
+    pytest.importorskip("s3fs")
+    system = objects._file_system("s3")
+    assert system.split_path("films/a?versionId=3.png") == ("films", "a?versionId=3.png", None)
+
+
+def test_what_a_library_takes_for_another_object_is_not_read(
+    bucket: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.content = {"a": b"another", "a?versionid=3": b"film"}
+    (_, file) = found("s3://films")
+    plain = bucket.info
+    monkeypatch.setattr(bucket, "info", lambda location: plain(location.partition("?")[0]))
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert refusal.value.reason is Reason.IO_ERROR
+    (listed_one,) = listed(["s3://films/a?versionid=3"])
+    assert listed_one.problem is Reason.IO_ERROR
 
 
 def test_one_that_nobody_watched_may_have_changed_before(bucket: FakeS3) -> None:

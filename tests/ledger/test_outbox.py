@@ -60,6 +60,28 @@ def test_other_bytes_under_a_uid_that_has_gone_out_are_not_taken(outbox: Outbox)
     assert outbox.in_state(PEER, Sending.SENT)[0].sha256 == ONE.sha256
 
 
+def test_other_bytes_in_another_file_do_not_replace_what_waits(
+    outbox: Outbox, tmp_path: Path
+) -> None:
+    one = replace(ONE, path=tmp_path / "one.dcm")
+    other = replace(ONE, sha256="cd" * 32, path=tmp_path / "two.dcm")
+    one.path.touch()
+    assert outbox.add([one, other]) == [other]
+    assert outbox.add([other]) == [other], "nor when it comes alone"
+    assert outbox.in_state(PEER, Sending.PENDING) == [one]
+    one.path.unlink()
+    assert outbox.add([other]) == []
+    assert outbox.in_state(PEER, Sending.PENDING) == [other]
+
+
+def test_a_file_that_was_written_anew_before_it_was_tried_goes_out_as_it_is(
+    outbox: Outbox,
+) -> None:
+    anew = replace(ONE, sha256="cd" * 32)
+    assert outbox.add([ONE]) == outbox.add([anew]) == []
+    assert outbox.in_state(PEER, Sending.PENDING) == [anew]
+
+
 def test_a_file_that_has_moved_is_sent_from_where_it_is(outbox: Outbox) -> None:
     outbox.record(replace(ONE, tries=2, next_try=5.0))
     outbox.add([replace(ONE, path=Path("/moved.dcm"))])
