@@ -27,7 +27,7 @@ from cxr_edge.hospital.source import Source, is_film
 from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
-from cxr_edge.ledger.runs import Run, open_ledger, read_ledger
+from cxr_edge.ledger.runs import STUDY, Run, open_ledger, read_ledger
 from cxr_edge.ledger.state import held_in_turn
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.report.context import RecordedRows, RunContext, recorded_run
@@ -127,7 +127,10 @@ class _Work:
             if sha256 not in headers:
                 self.made.unreadable += 1
             elif (source := Source.of(headers[sha256])) is not None:
-                yield _Film(sha256, source, Answer.of(row, algorithm))
+                if self._is_due(row.result, source):
+                    yield _Film(sha256, source, Answer.of(row, algorithm))
+                else:
+                    self.made.earlier += 1
             elif is_film(headers[sha256]):
                 self.made.not_repeatable += 1
             else:
@@ -140,13 +143,26 @@ class _Work:
             result = row.result
             if row.band is Band.OTHER or result.status is Status.DEFERRED:
                 continue
-            if not (self.wanted.every or result.new or self._is_changed(result)):
+            if not (self._asks_each or result.new or self._is_changed(result)):
                 self.made.earlier += 1
             elif not result.sha256:
                 self.made.unreadable += 1
             else:
                 rows.setdefault(result.sha256, row)
         return rows
+
+    @property
+    def _asks_each(self) -> bool:
+        """Whether the row alone does not say that a film has had its result.
+
+        To the run of a study everything is new, and one that was killed may have made none.
+        """
+        return self.wanted.every or self.recorded.kind == STUDY
+
+    def _is_due(self, result: Result, source: Source) -> bool:
+        if self.wanted.every or self.recorded.kind != STUDY:
+            return True
+        return not self.before.has(_key(source)) or self._is_changed(result)
 
     def _is_changed(self, result: Result) -> bool:
         """Whether the last night could not score what this one could, or the other way round."""
@@ -165,7 +181,7 @@ class _Work:
     def _keep_report(self, film: _Film) -> None:
         """Write a report; one that differs from what was said of the film before names that."""
         source, answer, sr = film.source, film.answer, self.wanted.sr
-        key = film_key(source["SOPInstanceUID"], *source.study)
+        key = _key(source)
         made = first = finished(report_of(source, answer, sr), source, answer)
         before = self.before.before(key, self.context.run_id, first.uid)
         if before is not None:
@@ -208,6 +224,10 @@ class _Work:
         for study in studies.values():
             self.files.hand_over(message_of(study, moment))
             self.made.count("hl7")
+
+
+def _key(source: Source) -> str:
+    return film_key(source["SOPInstanceUID"], *source.study)
 
 
 def _named(before: MadeReport, source: Source) -> Dataset:

@@ -59,6 +59,10 @@ class MadeReports:
         made = next((each for each in same if each.run == run), same[-1])
         return next((each for each in known if each.instance_uid == made.predecessor), None)
 
+    def has(self, film: str) -> bool:
+        """Whether any report was made of a film."""
+        return bool(self._of(film))
+
     def record(self, reports: Iterable[MadeReport]) -> None:
         """Commit reports, all or none; those that are known stay as they are.
 

@@ -79,7 +79,7 @@ _LAST_REPORTED = (
 )
 _BEFORE = (
     "SELECT status, reason FROM item WHERE sha256 = ? AND run = (SELECT MAX(number) FROM run "
-    f"WHERE reported AND kind = '{NIGHT}' AND number < ?)"
+    f"WHERE reported AND (kind = '{NIGHT}' OR ? = '{STUDY}') AND number < ?)"
 )
 _HAD_BYTES = "SELECT 1 FROM item WHERE sha256 = ? AND run = ?"
 _HAD_PATH = "SELECT 1 FROM item WHERE path = ? AND run = ?"
@@ -155,7 +155,8 @@ class Ledger:
             rows = self.connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
             if files != rows.fetchone()[0]:
                 raise _damaged(run_id)
-            run = Run(self.connection, number, settings)
+            kind = self.connection.execute("SELECT kind FROM run WHERE number = ?", (number,))
+            run = Run(self.connection, number, settings, kind=kind.fetchone()[0])
             run.check_rows()
         return run, json.loads(context)
 
@@ -302,9 +303,13 @@ class Run:
         return self.connection.execute(statement, (key, self.last_reported)).fetchone() is None
 
     def outcome_before(self, sha256: str) -> tuple[Status, Reason | None] | None:
-        """What became of these bytes in the last reported night before; None if it had none."""
+        """What became of these bytes in the last reported night before; None if it had none.
+
+        For the run of a study in the last one of either kind.
+        """
+        key = (bytes.fromhex(sha256), self.kind, self.number)
         with errors_translated():
-            row = self.connection.execute(_BEFORE, (bytes.fromhex(sha256), self.number)).fetchone()
+            row = self.connection.execute(_BEFORE, key).fetchone()
         return row and (Status(row[0]), Reason(row[1]) if row[1] else None)
 
     def gone(self) -> int:

@@ -290,6 +290,23 @@ def test_the_ledger_is_enough(run: Run, scored: Path, tmp_path: Path) -> None:
     assert len(contents(tmp_path / "results")) == 4
 
 
+def test_the_run_of_a_study_answers_what_nobody_has_answered(
+    run: Run, studies: Path, tiny: Path, tmp_path: Path
+) -> None:
+    state = ("--state", tmp_path / "state")
+    score = ("score", studies, "--model", tiny, "--study", "--results", "-q", *state)
+    assert run(*score, "--out", tmp_path / "1").code == 3
+    assert len(contents(tmp_path / "1/results")) == 4
+    (studies / "5.dcm").write_bytes(study(5))
+    assert (
+        run("score", studies, "--model", tiny, "--study", "-q", "--out", tmp_path / "2").code == 3
+    )
+    assert run(*score, "--out", tmp_path / "3").code == 3  # the run before has made none
+    assert [r.PatientID for r in objects(tmp_path / "3/results")] == ["PLANTED-ID-5"]
+    assert run(*score, "--out", tmp_path / "4").code == 3
+    assert not (tmp_path / "4/results").exists() or not contents(tmp_path / "4/results")
+
+
 def test_options_of_results_without_them(run: Run, studies: Path, tiny: Path) -> None:
     refused = run("score", studies, "--model", tiny, "--key-object")
     assert refused.code == 2
