@@ -45,7 +45,7 @@ def source_of(data: bytes) -> dict[str, str]:
                 found[keyword] = found[keyword] or _exact(item, keyword, declared)
         if all(found[each] for each in _DECISIVE) and None not in map(found.get, _PATIENT):
             return {keyword: value or "" for keyword, value in found.items()}
-        return {_CLASS: found[_CLASS]} if found[_CLASS] else {}
+        return {keyword: value for keyword, value in found.items() if value and keyword == _CLASS}
     return {}
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -317,7 +318,7 @@ def test_patients_and_orders_in_one_study_are_never_mixed(
     run: Run, tiny: Path, tmp_path: Path
 ) -> None:
     """Two patients, one of them under two accession numbers, and two without any ID."""
-    films = {
+    films: dict[str, dict[str, Any]] = {
         "a": {"PatientID": "A"},
         "b": {"PatientID": "B", "AccessionNumber": "ONE"},
         "c": {"PatientID": "B", "AccessionNumber": "TWO"},
