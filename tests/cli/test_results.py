@@ -6,12 +6,18 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
+from cxr_edge.runtime import Runner
+from cxr_edge.runtime.batches import predict
+from cxr_edge.types import Predictions
 from tests.cli.conftest import Outcome, Run
 from tests.cli.reports import csv_rows
 from tests.factories import chest, write_tree
@@ -145,18 +151,24 @@ def test_films_of_yesterday_have_their_results(
     assert found == {"PLANTED-ID-3", "PLANTED-ID-5"}
 
 
-def test_a_film_that_could_not_be_read_yesterday_gets_its_result_today(
+def test_a_film_that_had_no_score_yesterday_gets_its_result_today(
     run: Run, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    """The same bytes, and another outcome."""
+    """The same bytes, and another outcome; the one that is cut is cut on both days."""
+
+    def no_numbers(runner: Runner, films: NDArray[np.uint8]) -> Predictions:
+        nothing = np.full(len(films), np.nan, np.float32)
+        return replace(predict(runner, films), probability=nothing)
+
     score = ("score", studies, "--model", tiny, "-q", "--out")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxr_edge.decoders.pool.MAX_SECONDS", -1.0)
+        patch.setattr("cxr_edge.engines.forward_passes.predict", no_numbers)
         assert run(*score, tmp_path / "first").code == 3
-    assert {row["reason"] for row in csv_rows(tmp_path / "first")} == {"timeout"}
+    reasons = sorted(row["reason"] for row in csv_rows(tmp_path / "first"))
+    assert reasons == ["bad_output"] * 4 + ["truncated"]
     assert run(*score, tmp_path / "second").code == 3
     made = run("results", "--out", tmp_path / "results")
-    assert "4 reports in 4 studies" in made.err, made.err
+    assert "3 reports in 3 studies" in made.err, made.err
 
 
 def test_what_has_changed_since_gets_none(
