@@ -166,7 +166,7 @@ def test_metrics_of_a_run_that_was_stopped(
     run: Run, films: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "cxr-edge.prom"
-    monkeypatch.setattr(command, "_scored", raising(SystemExit(143)))
+    monkeypatch.setattr(command, "scored", raising(SystemExit(143)))
     with pytest.raises(SystemExit):
         run("score", films, "--model", tiny, "--metrics", file)
     assert metric(file, "cxr_edge_exit_code") == "143"

@@ -287,10 +287,11 @@ def test_the_sample_has_four_files_that_are_no_films(run: Run, tmp_path: Path, t
 
 
 def test_the_job_is_one_field_per_option() -> None:
-    """Those apart that say how the command talks."""
+    """Those apart that say how the command talks, or what it writes besides."""
     from cxr_edge.cli.score import score as command
 
     options = {parameter.name for parameter in command.params} - {
-        *("jsonl", "quiet", "verbose", "metrics", "config")
+        *("jsonl", "quiet", "verbose", "metrics", "config"),
+        *("results", "sr", "secondary_capture", "key_object", "hl7"),
     }
     assert set(ScoreJob.__dataclass_fields__) == options | {"command"}

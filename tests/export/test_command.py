@@ -84,7 +84,7 @@ def test_what_is_missing_is_named(missing: str, tmp_path: Path) -> None:
         (
             "--precision",
             "int4",
-            "'int4' is not one of 'float32', 'float16'",
+            "'int4' is not one of 'float32', 'float16-weights'",
         ),
         ("--calibration", "/nowhere", "'/nowhere' does not exist"),
         ("--test", "/nowhere", "'/nowhere' does not exist"),
