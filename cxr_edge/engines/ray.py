@@ -94,6 +94,7 @@ def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "_temp_dir": folder,
+        "_node_ip_address": "127.0.0.1",  # nobody else reaches it
     }
 
 

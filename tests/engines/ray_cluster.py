@@ -20,14 +20,15 @@ _PORTS = (
 )
 
 
-def a_node() -> dict[str, int]:
+def a_node() -> dict[str, Any]:
     """Options of a node whose agents have ports already: it ends where they take long to say."""
     with contextlib.ExitStack() as stack:
         sockets = {name: stack.enter_context(socket.socket()) for name in _PORTS}
         for each in sockets.values():
-            each.bind(("", 0))
+            each.bind(("127.0.0.1", 0))
         ports = {name: each.getsockname()[1] for name, each in sockets.items()}
-    return {"num_cpus": 1, "object_store_memory": 100 * 10**6, **ports}
+    here = {"node_ip_address": "127.0.0.1"}  # where Ray's servers listen then
+    return {"num_cpus": 1, "object_store_memory": 100 * 10**6, **here, **ports}
 
 
 def be_patient() -> None:
