@@ -123,6 +123,13 @@ def _centre(model: keras.Model, images: NDArray[np.uint8]) -> None:
     model.get_layer(OUTPUT_DENSE_LAYER).set_weights(weights)
 
 
+def in_float64(model: keras.Model) -> keras.Model:
+    """The same network with the same weights, computed in double precision."""
+    exact = keras.models.model_from_json(model.to_json().replace("float32", "float64"))
+    exact.set_weights(model.get_weights())
+    return exact
+
+
 def logits(model: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Keras's own forward pass before the sigmoid, float64 [N]."""
     inner = keras.Model(model.input, model.get_layer(OUTPUT_DENSE_LAYER).output)
