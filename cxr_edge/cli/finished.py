@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+
 from cxr_edge.cli.boundary import say_warning
 from cxr_edge.errors import InputError, StateError
 
 LATEST = "latest"
 _RUNS_NAMED = 5
+
+run_argument = click.argument("run", metavar="RUN", default=LATEST)
+any_state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="Folder of the ledger.  [default: every ledger of this user]",
+)
 
 
 def finished_run(run: str, state: Path | None) -> tuple[str, Path]:

@@ -8,17 +8,13 @@ from pathlib import Path
 import click
 
 from cxr_edge.cli.boundary import say_warning
-from cxr_edge.cli.finished import LATEST, finished_run
+from cxr_edge.cli.finished import any_state_option, finished_run, run_argument
 from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option
 
 
 @click.command()
-@click.argument("run", metavar="RUN", default=LATEST)
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    help="Folder of the ledger.  [default: every ledger of this user]",
-)
+@run_argument
+@any_state_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_edge.cli.boundary import echo, missing_extra
-from cxr_edge.cli.finished import LATEST, finished_run
+from cxr_edge.cli.finished import any_state_option, finished_run, run_argument
 from cxr_edge.cli.options import Command
 from cxr_edge.cli.terminal import Terminal
 from cxr_edge.hospital.results_job import CAPTURES, SR_CLASSES, ResultsJob, Wanted
@@ -64,12 +64,8 @@ def wanted_options(command: Command) -> Command:
 
 
 @click.command()
-@click.argument("run", metavar="RUN", default=LATEST)
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    help="Folder of the ledger.  [default: every ledger of this user]",
-)
+@run_argument
+@any_state_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

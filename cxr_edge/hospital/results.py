@@ -143,7 +143,8 @@ class _Work:
             result = row.result
             if row.band is Band.OTHER or result.status is Status.DEFERRED:
                 continue
-            if not (self._asks_each or result.new or self._is_changed(result)):
+            due = self.wanted.every or self._is_by_film or result.new
+            if not (due or self._is_changed(result)):
                 self.made.earlier += 1
             elif not result.sha256:
                 self.made.unreadable += 1
@@ -152,17 +153,16 @@ class _Work:
         return rows
 
     @property
-    def _asks_each(self) -> bool:
-        """Whether the row alone does not say that a film has had its result.
+    def _is_by_film(self) -> bool:
+        """Whether the reports that were made, and not the row, say that a film has its result.
 
         To the run of a study everything is new, and one that was killed may have made none.
         """
-        return self.wanted.every or self.recorded.kind == STUDY
+        return self.recorded.kind == STUDY and not self.wanted.every
 
     def _is_due(self, result: Result, source: Source) -> bool:
-        if self.wanted.every or self.recorded.kind != STUDY:
-            return True
-        return not self.before.has(_key(source)) or self._is_changed(result)
+        had = self._is_by_film and self.before.has(_key(source))
+        return not had or self._is_changed(result)
 
     def _is_changed(self, result: Result) -> bool:
         """Whether the last night could not score what this one could, or the other way round."""

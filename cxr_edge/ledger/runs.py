@@ -151,12 +151,11 @@ class Ledger:
             StateError: its context is damaged, or rows are missing.
         """
         with errors_translated():
-            number, settings, context, files = self._sound(run_id)
+            number, settings, context, files, kind = self._sound(run_id)
             rows = self.connection.execute("SELECT COUNT(*) FROM item WHERE run = ?", (number,))
             if files != rows.fetchone()[0]:
                 raise _damaged(run_id)
-            kind = self.connection.execute("SELECT kind FROM run WHERE number = ?", (number,))
-            run = Run(self.connection, number, settings, kind=kind.fetchone()[0])
+            run = Run(self.connection, number, settings, kind=kind)
             run.check_rows()
         return run, json.loads(context)
 
@@ -167,23 +166,24 @@ class Ledger:
             KeyError, StateError: as `finished`.
         """
         with errors_translated():
-            _, _, context, _ = self._sound(run_id)
+            context = self._sound(run_id)[2]
         values: dict[str, Any] = json.loads(context)
         return values
 
-    def _sound(self, run_id: str) -> tuple[int, str, str, int]:
-        """Number, settings, context and count of rows of a finished run, as they were recorded."""
+    def _sound(self, run_id: str) -> tuple[int, str, str, int, str]:
+        """Number, settings, context, count of rows and kind of a finished run, as recorded."""
         row = self.connection.execute(
-            "SELECT checksum, number, id, settings_sha256, context, files FROM run "
+            "SELECT checksum, kind, number, id, settings_sha256, context, files FROM run "
             "WHERE id = ? AND context IS NOT NULL",
             (run_id,),
         ).fetchone()
         if row is None:
             raise KeyError(run_id)
-        checked, number, _, settings, context, files = row
-        if checked != checksum(*row[1:]):
+        checked, kind, *recorded = row
+        if checked != checksum(*recorded):
             raise _damaged(run_id)
-        return number, settings, context, files
+        number, _, settings, context, files = recorded
+        return number, settings, context, files, kind
 
     def finished_ids(self) -> list[str]:
         """The finished runs, latest first."""
