@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_edge.errors import InputError
 from cxr_edge.hospital.peers import Address, Sender, checked_title
+from cxr_edge.hospital.quiet import quiet_library
 from cxr_edge.hospital.receive_count import Journal, Tally
 from cxr_edge.hospital.receive_job import ReceiveJob
 from cxr_edge.hospital.receive_runs import RunPlan, StudyRuns
@@ -40,7 +39,7 @@ def receive(job: ReceiveJob, say: Callable[[str], None], stop: threading.Event) 
     plan = _plan(job)
     tally = Tally(Journal(say))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_quiet_libraries(tally))
+        stack.enter_context(quiet_library(_thread_failed(tally)))
         spool = stack.enter_context(held(job.spool, job.most))
         server = stack.enter_context(_listening(plan, spool, tally))
         say(f"note: {plan.title} listens on {_address(server)}")
@@ -80,22 +79,8 @@ def _listening(plan: ServerPlan, spool: Spool, tally: Tally) -> Iterator[Server]
         thread.join()
 
 
-@contextlib.contextmanager
-def _quiet_libraries(tally: Tally) -> Iterator[None]:
-    """Let no library print what a sender has sent, as a warning, a log line or a traceback."""
-    library, former = logging.getLogger("pynetdicom"), threading.excepthook
-    propagated, library.propagate = library.propagate, False
-    threading.excepthook = lambda arguments: tally.turned_away("connection", _kind(arguments))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        threading.excepthook, library.propagate = former, propagated
-
-
-def _kind(arguments: threading.ExceptHookArgs) -> str:
-    return arguments.exc_type.__name__
+def _thread_failed(tally: Tally) -> Callable[[threading.ExceptHookArgs], None]:
+    return lambda failure: tally.turned_away("connection", failure.exc_type.__name__)
 
 
 @dataclass(frozen=True)

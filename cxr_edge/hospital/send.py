@@ -24,7 +24,7 @@ from cxr_edge.hospital.send_wire import (
     Line,
     NoAssociationError,
     commitment,
-    quiet_library,
+    sending,
     store,
 )
 from cxr_edge.hospital.tls import TlsFiles
@@ -91,7 +91,7 @@ def send(job: SendJob, ledger: Ledger, say: Say) -> Delivery:
     others = outbox.add(objects)
     waiting = outbox.in_state(peer, Sending.PENDING)
     concerned = {each.instance for each in (*objects, *waiting)}
-    with quiet_library():
+    with sending():
         sender = _Sender(line, outbox, say, job.patience)
         sender.send_all()
         if job.commit:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 
 from cxr_edge.errors import InputError
 from cxr_edge.hospital.peers import Address, Receiver
+from cxr_edge.hospital.quiet import quiet_library
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.ledger.outbox import Outgoing
 
@@ -250,16 +249,9 @@ def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Itera
 
 
 @contextlib.contextmanager
-def quiet_library() -> Iterator[None]:
-    """Let pynetdicom print nothing of what it sends or gets, and read no pixels to send them."""
+def sending() -> Iterator[None]:
+    """Settings of pynetdicom: it prints nothing, and reads no pixels to send them."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.STORE_SEND_CHUNKED_DATASET = True
-    library, former = logging.getLogger("pynetdicom"), threading.excepthook
-    propagated, library.propagate = library.propagate, False
-    threading.excepthook = lambda _: None  # its thread ends, and with it the association
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        library.propagate, threading.excepthook = propagated, former
+    with quiet_library(lambda _: None):  # a thread ends, and with it the association
+        yield
