@@ -16,7 +16,7 @@ _DIFFERENT_LINES = (
     200  # remembered: whoever sends from many addresses gets no more memory than that
 )
 
-_REJECTED = {
+REJECTED = {
     "called_title": "an association was rejected: it called another AE title",
     "unknown_sender": "an association was rejected: --from does not name its sender",
     "associations": "an association was turned away for now: there are too many",
@@ -25,7 +25,7 @@ _REJECTED = {
     "protocol": "an association was aborted: it did not speak DICOM, or too much of it",
     "slow": "an association was cut: an object took too long",
 }
-_REFUSED = {
+REFUSED = {
     Refusal.QUOTA: "an object was refused for now: the spool has reached --max-spool",
     Refusal.DISK: "an object was refused for now: it cannot be written",
     Refusal.SIZE: "an object was refused: it is larger than any film that is scored",
@@ -81,13 +81,13 @@ class Tally:
         with self.lock:
             self.objects[f"refused_{error.why}"] += 1
         detail = f": {error.detail}" if error.detail else ""
-        self.journal(f"warning: {_REFUSED[error.why]}{detail}")
+        self.journal(f"warning: {REFUSED[error.why]}{detail}")
 
     def turned_away(self, reason: str, who: str) -> None:
         """An association or a connection was turned away or cut."""
         with self.lock:
             self.rejected[reason] += 1
-        self.journal(f"warning: {_REJECTED[reason]} ({who})")
+        self.journal(f"warning: {REJECTED[reason]} ({who})")
 
     def ended(self, code: int, seconds: float) -> None:
         """A run over the studies has ended."""

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from cxr_edge.hospital.peers import Address, Sender, bare_address, checked_uid
+from cxr_edge.hospital.receive_contexts import StorageAcse
 from cxr_edge.hospital.receive_header import study_of
 from cxr_edge.hospital.receive_wire import (
     PDU_BYTES,
@@ -25,18 +26,16 @@ from cxr_edge.hospital.receive_wire import (
     remote,
 )
 from cxr_edge.hospital.spool import ObjectName, Refusal, RefusedError, Spool
+from cxr_edge.hospital.statuses import STATUS, SUCCESS
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.support.text import display_name
 
-SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, INVALID_INSTANCE = 0x0000, 0xA700, 0xC000, 0x0117
-STATUS = {
-    Refusal.QUOTA: OUT_OF_RESOURCES,  # the sender keeps it and tries again
-    Refusal.DISK: OUT_OF_RESOURCES,
-    Refusal.SIZE: CANNOT_UNDERSTAND,  # it would be the same another time
-    Refusal.INVALID: INVALID_INSTANCE,
-}
 # Result, source and reason of an A-ASSOCIATE-RJ (PS3.8, table 9-21).
-UNKNOWN_CALLER, UNKNOWN_CALLED, TOO_MANY = (1, 1, 3), (1, 1, 7), (2, 3, 2)
+REJECTIONS = {
+    "called_title": (1, 1, 7),
+    "unknown_sender": (1, 1, 3),
+    "associations": (2, 3, 2),
+}
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ class _Handler(RequestHandler):
         association.dimse = Provider(association, self.server.spool, self.server.events)
         # As pynetdicom does with its messages.
         association.dul.__class__, association.dul.socket.__class__ = FilmDul, BoundedSocket
+        association.acse.__class__ = StorageAcse
         association.dul.daemon = True  # a sender that hangs must not keep the process alive
         return association
 
@@ -166,14 +166,14 @@ class Server(ThreadedAssociationServer):
         who = f"{display_name(asked.calling_ae_title)}@{remote(event.assoc)}"
         established = sum(each.is_established for each in self.active_associations)
         if asked.called_ae_title != self.plan.title:
-            self._reject(acse, UNKNOWN_CALLED, "called_title", who)
+            self._reject(acse, "called_title", who)
         elif not self._is_known(asked.calling_ae_title, event.assoc):
-            self._reject(acse, UNKNOWN_CALLER, "unknown_sender", who)
+            self._reject(acse, "unknown_sender", who)
         elif established >= self.plan.limits.associations:
-            self._reject(acse, TOO_MANY, "associations", who)
+            self._reject(acse, "associations", who)
 
-    def _reject(self, acse: Any, answer: tuple[int, int, int], reason: str, who: str) -> None:
-        acse.send_reject(*answer)
+    def _reject(self, acse: Any, reason: str, who: str) -> None:
+        acse.send_reject(*REJECTIONS[reason])
         acse.assoc.is_rejected = True
         acse.assoc.kill()
         self.events.turned_away(reason, who)

@@ -27,9 +27,11 @@ from cxr_edge.hospital.send_wire import (
     sending,
     store,
 )
+from cxr_edge.hospital.statuses import SUCCESS, state_after, words
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.ledger.outbox import Outbox, Outgoing, Sending
 from cxr_edge.ledger.runs import Ledger
+from cxr_edge.support.text import display_name
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 _OF_ONE_QUESTION = 1000  # objects that a peer is asked at once to take into its care
@@ -172,7 +174,7 @@ class _Sender:
 
     def _note(self, each: Outgoing, status: int) -> None:
         """Commit what the peer has answered before the next object goes out."""
-        state = _state_after(status)
+        state = state_after(status)
         pause = self._pause if state is Sending.PENDING else 0.0
         self._outbox.record(
             replace(
@@ -186,15 +188,9 @@ class _Sender:
         if state is Sending.SENT:
             self.sent += 1
             self._moved, self._pause = time.monotonic(), _FIRST_PAUSE
-        else:
-            self._say(f"warning: {self._line.to}: an object was answered with {status:04X}h")
-
-
-def _state_after(status: int) -> Sending:
-    """PS3.4, table B.2-1: warnings are stored, A7xx is out of resources."""
-    if status == 0x0000 or status >> 12 == 0xB or status in (0x0001, 0x0107, 0x0116):
-        return Sending.SENT
-    return Sending.PENDING if status >> 8 == 0xA7 else Sending.REFUSED
+        if status != SUCCESS:
+            name = display_name(each.path)
+            self._say(f"warning: {self._line.to}: {name} was answered with {words(status)}")
 
 
 def _committed(job: SendJob, line: Line, outbox: Outbox, say: Say) -> set[str]:

@@ -21,12 +21,12 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from cxr_edge.errors import InputError
 from cxr_edge.hospital.peers import Address, Receiver
 from cxr_edge.hospital.quiet import quiet_library
+from cxr_edge.hospital.statuses import NOT_OFFERED, SUCCESS, words
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.ledger.outbox import Outgoing
 
 CONTEXTS = 120  # of the 128 that an association can negotiate
-NOT_OFFERED = 0x0122  # SOP class not supported: what no association accepts
-_SECONDS = 30.0
+SECONDS = 30.0
 _REQUEST_COMMITMENT = 1
 _REJECTED_FOR_GOOD = 1
 
@@ -58,7 +58,7 @@ class Line:
     title: str
     to: Receiver
     tls: TlsFiles | None = None
-    seconds: float = _SECONDS
+    seconds: float = SECONDS
 
     @contextlib.contextmanager
     def associated(
@@ -206,10 +206,9 @@ def commitment(
             )
         except (RuntimeError, ValueError) as error:
             raise NoAssociationError("storage commitment is not offered", for_good=True) from error
-        if status.get("Status") != 0x0000:
-            raise NoAssociationError(
-                f"storage commitment was answered with {status.get('Status', 0):04X}h"
-            )
+        if (code := status.get("Status")) != SUCCESS:
+            answered = "not answered" if code is None else f"answered with {words(code)}"
+            raise NoAssociationError(f"storage commitment was {answered}")
         return answer.found if answer.came.wait(seconds) else None
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cxr_edge.errors import InputError
 
+OLDEST = ssl.TLSVersion.TLSv1_2
+
 
 @dataclass(frozen=True)
 class TlsFiles:
@@ -43,7 +45,7 @@ class TlsFiles:
 
     def _loaded(self, protocol: int) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.minimum_version = OLDEST
         try:
             context.load_cert_chain(self.certificate, self.key, password=_no_password)
             context.load_verify_locations(self.authority)

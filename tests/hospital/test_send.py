@@ -130,7 +130,7 @@ def test_a_peer_out_of_resources_is_tried_again_in_the_same_run(tmp_path: Path) 
     with serving(Peer(answers=[0xA700])) as peer:
         made = sent(films, peer.port, tmp_path / "state", patience=30.0)
     assert (made.delivery.complete, len(peer.got), made.states) == (True, 2, {"sent": 2})
-    assert "answered with A700h" in made.log
+    assert "answered with A700H (refused: out of resources)" in made.log
 
 
 def test_a_refusal_is_kept_and_tried_again_when_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""What a sender may propose: everything that can be stored, and C-ECHO."""
+
+from __future__ import annotations
+
+from pydicom.uid import UID
+from pynetdicom.acse import ACSE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+_NOT_SUPPORTED = 0x03  # the abstract syntax (PS3.8, table 9-18)
+
+
+class StorageAcse(ACSE):
+    """Says no to what is neither: the library would accept each service that it does not know."""
+
+    def send_accept(self) -> None:
+        """Accept the association, without the contexts of other services."""
+        accepted, rejected = self.assoc._accepted_cx, self.assoc._rejected_cx
+        for number, context in list(accepted.items()):
+            if not is_taken(UID(context.abstract_syntax or "")):
+                context.result = _NOT_SUPPORTED
+                rejected.append(accepted.pop(number))
+        super().send_accept()
+
+
+def is_taken(sop_class: UID) -> bool:
+    """Whether objects of a class are stored, or it is that of C-ECHO.
+
+    Classes that nobody has heard of are taken: a modality may be newer than any list.
+    """
+    name = sop_class.name if sop_class.type else ""
+    is_storage = "Storage" in name and not name.startswith("Storage ")
+    return sop_class == Verification or not name or is_storage
