@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 from pydicom import dcmread
-from pydicom.uid import UID, JPEG2000, ExplicitVRLittleEndian
+from pydicom.uid import JPEG2000, UID, ExplicitVRLittleEndian
 from pynetdicom import AE, build_context, sop_class
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import negotiate_unrestricted
@@ -23,7 +23,6 @@ from cxr_edge.hospital.objects import finished
 from cxr_edge.hospital.peers import Address, Sender
 from cxr_edge.hospital.receive_contexts import is_taken
 from cxr_edge.hospital.receive_count import REFUSED, REJECTED
-from cxr_edge.hospital.receive_wire import PDU_BYTES
 from cxr_edge.hospital.report_sr import report_of
 from cxr_edge.hospital.results_job import SR_CLASSES
 from cxr_edge.hospital.send_job import COMMIT_SECONDS, PATIENCE

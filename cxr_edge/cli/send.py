@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +57,6 @@ def send(state: Path | None, **options: Any) -> int:
         from cxr_edge.hospital.send import send as send_all
     except ImportError as error:
         raise missing_extra(error, "hospital") from error
-    from cxr_edge.ledger.runs import open_ledger
-    from cxr_edge.ledger.state import held
-
-    folder = chosen_state(state)
-    with held(folder, sys.argv), open_ledger(folder) as ledger:
-        delivery = send_all(job, ledger, lambda line: echo(line, err=True))
+    delivery = send_all(job, chosen_state(state), lambda line: echo(line, err=True))
     echo(f"note: {delivery.line(job.to)}", err=True)
     return 0 if delivery.complete else EXIT_INCOMPLETE

@@ -15,10 +15,11 @@ from cxr_edge.hospital.quiet import quiet_library
 from cxr_edge.hospital.receive_count import Journal, Tally
 from cxr_edge.hospital.receive_job import ReceiveJob
 from cxr_edge.hospital.receive_runs import RunPlan, StudyRuns
-from cxr_edge.hospital.receive_server import Server, ServerPlan
+from cxr_edge.hospital.receive_server import Server, ServerPlan, addresses_of
 from cxr_edge.hospital.spool import Spool, held
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.report.metrics import write_file
+from cxr_edge.support.text import display_name
 
 _SECONDS_TO_FINISH = 10.0  # of objects under way, once it shall stop
 _LOOK, _METRICS_EVERY, _COUNT_EVERY = 0.5, 15.0, 300.0
@@ -43,6 +44,7 @@ def receive(job: ReceiveJob, say: Callable[[str], None], stop: threading.Event) 
         spool = stack.enter_context(held(job.spool, job.most))
         server = stack.enter_context(_listening(plan, spool, tally))
         say(f"note: {plan.title} listens on {_address(server)}")
+        _name_strangers(plan, say)
         if job.command:
             runs = StudyRuns(spool, RunPlan(job.quiet, job.command), tally.ended)
             stack.enter_context(runs)
@@ -56,6 +58,17 @@ def _plan(job: ReceiveJob) -> ServerPlan:
         tuple(map(Sender.parse, job.senders)),
         TlsFiles(*job.tls) if job.tls else None,
     )
+
+
+def _name_strangers(plan: ServerPlan, say: Callable[[str], None]) -> None:
+    """Say which hosts of senders nobody knows: each association looks again."""
+    for sender in plan.senders:
+        if sender.host and not addresses_of(sender.host):
+            host = display_name(sender.host)
+            say(
+                f"warning: --from {sender.title}@{host}: this name has no address now; "
+                f"until it has one, {sender.title} is rejected"
+            )
 
 
 def _address(server: Server) -> Address:

@@ -237,11 +237,16 @@ def _cut(association: Association) -> None:
 
 def is_at(host: str, address: str) -> bool:
     """Whether a host, by name or number, has this address, as `remote` writes it."""
+    return address in addresses_of(host)
+
+
+def addresses_of(host: str) -> set[str]:
+    """The addresses that a host, by name or number, has now; none where nobody knows it."""
     try:
         found = socket.getaddrinfo(host, None)
-    except OSError:
-        return False
-    return address in {bare_address(str(each[4][0])) for each in found}
+    except (OSError, UnicodeError):  # a name that cannot be one is no different
+        return set()
+    return {bare_address(str(each[4][0])) for each in found}
 
 
 def _entity(plan: ServerPlan) -> AE:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cxr_edge.errors import StateBusyError
 from cxr_edge.hospital.peers import Address, Receiver, checked_title
 from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.send_objects import (
@@ -18,11 +21,13 @@ from cxr_edge.hospital.send_objects import (
     sha256_of,
     syntax_of,
 )
+from cxr_edge.hospital.send_outbox import SharedOutbox
 from cxr_edge.hospital.send_wire import (
     CONTEXTS,
     Commitment,
     Line,
     NoAssociationError,
+    NotOfferedError,
     commitment,
     sending,
     store,
@@ -30,7 +35,6 @@ from cxr_edge.hospital.send_wire import (
 from cxr_edge.hospital.statuses import SUCCESS, state_after, words
 from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.ledger.outbox import Outbox, Outgoing, Sending
-from cxr_edge.ledger.runs import Ledger
 from cxr_edge.support.text import display_name
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
@@ -73,32 +77,36 @@ class Delivery:
         return f"{peer}: {self.sent} sent now; of its objects {counts or 'none'}{more}"
 
 
-def send(job: SendJob, ledger: Ledger, say: Say) -> Delivery:
+def send(job: SendJob, state: Path, say: Say) -> Delivery:
     """Put objects into the outbox, and send all that wait there for this peer.
+
+    The state folder is held while objects go out, and never while the peer is waited for.
 
     Args:
         job: what is asked for.
-        ledger: of the state folder, held.
-        say: prints a line; none has a word about a patient, unless a file that is left out has one
-            for a name.
+        state: folder of the ledger.
+        say: prints a line; none has a word about a patient, unless a file has one for a name.
 
     Raises:
         InputError: an address, a title, the folder or a file of TLS cannot be used.
+        StateBusyError: another run holds the state folder now.
         StateError: the ledger cannot be written.
     """
     to = Receiver.parse(job.to)
     line = Line(checked_title(job.title), to, TlsFiles(*job.tls) if job.tls else None)
-    outbox, peer = Outbox(ledger.connection), str(to)
+    shared, peer = SharedOutbox(state), str(to)
     objects, bad = _objects(job.folder, peer, say)
-    others = outbox.add(objects)
-    waiting = outbox.in_state(peer, Sending.PENDING)
+    with shared.held() as outbox:
+        others = outbox.add(objects)
+        waiting = outbox.in_state(peer, Sending.PENDING)
     concerned = {each.instance for each in (*objects, *waiting)}
     with sending():
-        sender = _Sender(line, outbox, say, job.patience)
+        sender = _Sender(line, shared, say, job.patience)
         sender.send_all()
         if job.commit:
-            concerned |= _committed(job, line, outbox, say)
-    states = (found.state for each in concerned if (found := outbox.find(peer, each)))
+            concerned |= _committed(job, line, shared, say)
+    with shared.read() as outbox:
+        states = [found.state for each in concerned if (found := outbox.find(peer, each))]
     return Delivery(Counter(states), len(others), bad, sender.sent, job.commit)
 
 
@@ -117,66 +125,86 @@ def _objects(folder: Path, peer: str, say: Say) -> tuple[list[Outgoing], int]:
 class _Sender:
     """Sends what waits for a peer, with a pause after each failure."""
 
-    def __init__(self, line: Line, outbox: Outbox, say: Say, patience: float) -> None:
-        self._line, self._outbox, self._say, self._patience = line, outbox, say, patience
+    def __init__(self, line: Line, shared: SharedOutbox, say: Say, patience: float) -> None:
+        self._line, self._shared, self._say, self._patience = line, shared, say, patience
         self._pause = _FIRST_PAUSE
         self._moved = time.monotonic()  # when something last got through
         self._numbers = itertools.count()
+        self._why = ""  # nothing gets through
         self.sent = 0
 
     def send_all(self) -> None:
         """Until nothing waits, or nothing has got through for as long as patience lasts."""
-        while waiting := self._outbox.in_state(str(self._line.to), Sending.PENDING):
+        while waiting := self._waiting():
             due = [each for each in waiting if self._is_due(each)]
             try:
-                if due:
-                    self._send(due)
+                if due and self._send(due):
                     continue
+                for_good = False
             except NoAssociationError as error:
-                self._say(f"warning: {self._line.to}: {error}")
-                if error.for_good:
-                    return
-            if time.monotonic() - self._moved + self._pause > self._patience:
+                self._why, for_good = str(error), error.for_good
+            left = self._patience - (time.monotonic() - self._moved)
+            if for_good or left < self._pause:
+                self._tell(len(waiting), "left to the next send")
                 return
+            until = datetime.now(UTC) + timedelta(seconds=left)
+            later = f"tried again in {self._pause:.0f} s, until {until:%H:%M:%S} UTC at the latest"
+            self._tell(len(waiting), later)
             time.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def _waiting(self) -> list[Outgoing]:
+        with self._shared.read() as outbox:
+            return outbox.in_state(str(self._line.to), Sending.PENDING)
+
+    def _tell(self, number: int, what: str) -> None:
+        objects = "object waits" if number == 1 else "objects wait"
+        why = f"{self._why}; " if self._why else ""
+        self._say(f"warning: {self._line.to}: {why}{number} {objects}, {what}")
 
     def _is_due(self, each: Outgoing) -> bool:
         # A time far ahead is that of a clock that was wrong.
         return not 0 < each.next_try - time.time() <= _LONGEST_PAUSE
 
-    def _send(self, due: list[Outgoing]) -> None:
-        """Send objects of as many kinds as one association takes.
+    def _send(self, due: list[Outgoing]) -> bool:
+        """Send objects of as many kinds as one association takes; False while another run writes.
 
         Raises:
             NoAssociationError: it was lost, or never there.
         """
-        ready = list(self._ready(due))
+        syntaxes = {each.instance: _syntax_if_same(each) for each in due}
+        self._drop([each for each in due if not syntaxes[each.instance]])
+        ready = [(each, syntaxes[each.instance]) for each in due if syntaxes[each.instance]]
         kinds = list(dict.fromkeys((each.sop_class, syntax) for each, syntax in ready))[:CONTEXTS]
         if not kinds:
-            return
+            return True
         with self._line.associated(kinds) as association:
-            for each, syntax in ready:
-                if (each.sop_class, syntax) in kinds:
-                    self._note(each, store(association, each.path, next(self._numbers)))
-
-    def _ready(self, due: list[Outgoing]) -> Iterator[tuple[Outgoing, str]]:
-        """Those whose files are what they were, with their transfer syntaxes."""
-        for each in due:
             try:
-                if sha256_of(each.path) == each.sha256:
-                    yield each, syntax_of(each.path)
-                    continue
-            except OSError:
-                pass
-            self._outbox.record(replace(each, state=Sending.LOST))
-            self._say("warning: an object was not sent: its file is gone, or another one")
+                with self._shared.held() as outbox:
+                    for each, syntax in ready:
+                        if (each.sop_class, syntax) in kinds and _still_waits(outbox, each):
+                            status = store(association, each.path, next(self._numbers))
+                            self._note(outbox, each, status)
+            except StateBusyError as error:
+                self._why = str(error)
+                return False
+        return True
 
-    def _note(self, each: Outgoing, status: int) -> None:
+    def _drop(self, lost: list[Outgoing]) -> None:
+        """Send nothing whose file is another one by now, or gone."""
+        if not lost:
+            return
+        with self._shared.held_in_turn(lambda text: self._say(f"note: {text}")) as outbox:
+            outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
+        for each in lost:
+            name = display_name(each.path)
+            self._say(f"warning: {name} was not sent: it is gone, or another file by now")
+
+    def _note(self, outbox: Outbox, each: Outgoing, status: int) -> None:
         """Commit what the peer has answered before the next object goes out."""
         state = state_after(status)
         pause = self._pause if state is Sending.PENDING else 0.0
-        self._outbox.record(
+        outbox.record(
             replace(
                 each,
                 state=state,
@@ -190,31 +218,56 @@ class _Sender:
             self._moved, self._pause = time.monotonic(), _FIRST_PAUSE
         if status != SUCCESS:
             name = display_name(each.path)
+            self._why = f"the last answer was {words(status)}"
             self._say(f"warning: {self._line.to}: {name} was answered with {words(status)}")
 
 
-def _committed(job: SendJob, line: Line, outbox: Outbox, say: Say) -> set[str]:
+def _syntax_if_same(each: Outgoing) -> str:
+    """Transfer syntax of a file that is what it was; else empty."""
+    with contextlib.suppress(OSError):
+        if sha256_of(each.path) == each.sha256:
+            return syntax_of(each.path)
+    return ""
+
+
+def _still_waits(outbox: Outbox, each: Outgoing) -> bool:
+    """Whether no other send was faster, while nobody held the outbox."""
+    found = outbox.find(each.peer, each.instance)
+    return found is not None and found.state is Sending.PENDING and found.sha256 == each.sha256
+
+
+def _committed(job: SendJob, line: Line, shared: SharedOutbox, say: Say) -> set[str]:
     """Ask about everything that was sent; the instances that were asked about."""
     listen = Address.parse(job.commit_bind) if job.commit_bind else None
-    sent = outbox.in_state(str(line.to), Sending.SENT)
+    with shared.read() as outbox:
+        sent = outbox.in_state(str(line.to), Sending.SENT)
     for start in range(0, len(sent), _OF_ONE_QUESTION):
         part = sent[start : start + _OF_ONE_QUESTION]
         try:
             answer = commitment(line, part, listen, job.commit_seconds)
+        except NotOfferedError:
+            say(f"warning: {line.to} does not offer storage commitment; what was sent stays sent")
+            break
         except NoAssociationError as error:
             say(f"warning: {line.to}: {error}")
             break
         if answer is None:
             say(f"warning: {line.to}: no answer about storage commitment in time")
             break
-        outbox.record(*_told(part, answer))
+        with shared.held_in_turn(lambda text: say(f"note: {text}")) as outbox:
+            outbox.record(*_told(outbox, part, answer, say))
     return {each.instance for each in sent}
 
 
-def _told(part: list[Outgoing], answer: Commitment) -> Iterator[Outgoing]:
+def _told(outbox: Outbox, part: list[Outgoing], answer: Commitment, say: Say) -> Iterator[Outgoing]:
     """Objects after an answer; what the peer has not got is sent again by the next run."""
     for each in part:
+        found = outbox.find(each.peer, each.instance)
+        if found is None or found.state is not Sending.SENT:
+            continue  # another send was faster
         if each.instance in answer.committed:
             yield replace(each, state=Sending.COMMITTED)
-        elif each.instance in answer.failed:
-            yield replace(each, state=Sending.PENDING, status=answer.failed[each.instance])
+        elif (status := answer.failed.get(each.instance)) is not None:
+            name = display_name(each.path)
+            say(f"warning: {each.peer} has not kept {name}: {words(status)}; it is sent again")
+            yield replace(each, state=Sending.PENDING, status=status)

@@ -44,6 +44,10 @@ class NoAssociationError(Exception):
         self.for_good = for_good
 
 
+class NotOfferedError(NoAssociationError):
+    """The peer offers none of the services that were proposed."""
+
+
 @dataclass(frozen=True)
 class Line:
     """How a peer is reached.
@@ -112,7 +116,7 @@ def _no_association(association: Association) -> NoAssociationError:
         for_good = answer.result == _REJECTED_FOR_GOOD
         return NoAssociationError(f"the association was rejected: {reason}", for_good=for_good)
     if association.rejected_contexts and not association.accepted_contexts:
-        return NoAssociationError("it takes no object of these SOP classes", for_good=True)
+        return NotOfferedError("it takes no object of these SOP classes", for_good=True)
     return NoAssociationError("nobody answers, or the association was aborted")
 
 
@@ -204,8 +208,10 @@ def commitment(
                 *(_question(answer.transaction, objects), _REQUEST_COMMITMENT),
                 *(StorageCommitmentPushModel, StorageCommitmentPushModelInstance),
             )
-        except (RuntimeError, ValueError) as error:
-            raise NoAssociationError("storage commitment is not offered", for_good=True) from error
+        except ValueError as error:  # it would ask itself
+            raise NotOfferedError("it does not offer storage commitment") from error
+        except RuntimeError as error:
+            raise NoAssociationError("the association was aborted") from error
         if (code := status.get("Status")) != SUCCESS:
             answered = "not answered" if code is None else f"answered with {words(code)}"
             raise NoAssociationError(f"storage commitment was {answered}")

@@ -19,7 +19,6 @@ from pydicom import dcmread
 
 from cxr_edge.hospital.send import send
 from cxr_edge.hospital.send_job import SendJob
-from cxr_edge.ledger.runs import open_ledger
 from tests.hospital.receiving import TITLE, receiving, write_films
 
 ORTHANC = shutil.which("Orthanc")
@@ -81,7 +80,6 @@ def orthanc(folder: Path, modalities: dict[str, list[object]]) -> Iterator[Pacs]
 
 def test_there_and_back(tmp_path: Path) -> None:
     films, state = write_films(tmp_path / "films", 6), tmp_path / "state"
-    state.mkdir()
     (answers,) = free_ports(1)
     lines: list[str] = []
     with receiving(tmp_path, senders=(f"{PACS}@127.0.0.1",)) as receiver:
@@ -89,11 +87,11 @@ def test_there_and_back(tmp_path: Path) -> None:
             "edge": [TITLE, "127.0.0.1", receiver.port],
             "sender": ["CXREDGE", "127.0.0.1", answers],
         }
-        with orthanc(tmp_path / "orthanc", modalities) as pacs, open_ledger(state) as ledger:
+        with orthanc(tmp_path / "orthanc", modalities) as pacs:
             to, bind = f"{PACS}@127.0.0.1:{pacs.dicom}", f"127.0.0.1:{answers}"
             job = SendJob(films, to, commit=True, commit_bind=bind)
             for sent in (6, 0):
-                delivery = send(job, ledger, lines.append)
+                delivery = send(job, state, lines.append)
                 assert (delivery.complete, delivery.sent) == (True, sent), lines
                 assert delivery.counts == {"committed": 6}
             for _ in range(2):  # a PACS that forwards the same again

@@ -82,6 +82,15 @@ def test_only_who_is_listed_and_knows_the_name_comes_in(tmp_path: Path) -> None:
         receiver.wait_for(r"--from does not name its sender \(OTHER@127\.0\.0\.1\)")
 
 
+def test_a_sender_at_a_host_that_nobody_knows_is_named_at_the_start(tmp_path: Path) -> None:
+    hosts = ("pacs.invalid", f"{'a' * 64}.invalid", "127.0.0.1")
+    with receiving(tmp_path, senders=[f"{PEER}@{host}" for host in hosts]) as receiver:
+        for host in hosts[:2]:
+            receiver.wait_for(f"--from PACS@{host}: this name has no address now")
+        assert echo(receiver.port, PEER, "EDGE") == ""
+        assert "127.0.0.1: this" not in receiver.log
+
+
 def test_who_listens_on_ipv6_knows_hosts_by_their_ipv4_addresses() -> None:
     """Nobody listens: on loopback alone no sender looks like this one."""
     came_from = types.SimpleNamespace(address="::ffff:127.0.0.1")

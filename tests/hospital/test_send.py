@@ -6,96 +6,20 @@ import contextlib
 import re
 import socket
 import subprocess
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import AE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
 )
 
-from cxr_edge.hospital.send import Delivery, send
-from cxr_edge.hospital.send_job import SendJob
-from cxr_edge.ledger.outbox import Outbox, Sending
-from cxr_edge.ledger.runs import open_ledger
-from tests.hospital.receiving import contents, needs_dcmtk, write_films
+from tests.hospital.peer import Peer, Sent, free_port, sent, serving
+from tests.hospital.receiving import contents, film, needs_dcmtk, write_films
 from tests.images import dicoms
-
-
-@dataclass
-class Peer:
-    """A PACS that answers as a test wants it to."""
-
-    port: int = 0
-    answers: list[int] = field(default_factory=list)  # statuses before it says Success
-    got: list[str] = field(default_factory=list)
-    commits: Callable[[Any, Dataset], None] | None = None
-
-    def store(self, event: evt.Event) -> int:
-        status = self.answers.pop(0) if self.answers else 0x0000
-        if status == 0x0000:
-            request: Any = event.request
-            self.got.append(str(request.AffectedSOPInstanceUID))
-        return status
-
-    def action(self, event: evt.Event) -> tuple[int, None]:
-        if self.commits is not None:
-            threading.Thread(
-                target=self.commits, args=(event.assoc, event.action_information)
-            ).start()
-        return 0x0000, None
-
-
-@contextlib.contextmanager
-def serving(peer: Peer, **options: Any) -> Iterator[Peer]:
-    entity = AE("PACS")
-    for context in AllStoragePresentationContexts:
-        entity.add_supported_context(str(context.abstract_syntax))
-    entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-    handlers: list[Any] = [(evt.EVT_C_STORE, peer.store), (evt.EVT_N_ACTION, peer.action)]
-    server = entity.start_server(
-        ("127.0.0.1", peer.port), block=False, evt_handlers=handlers, **options
-    )
-    assert server is not None
-    peer.port = int(server.server_address[1])
-    try:
-        yield peer
-    finally:
-        server.shutdown()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class Sent:
-    """What a run of `send` has brought about."""
-
-    delivery: Delivery
-    log: str
-    states: Counter[str]
-
-
-def sent(folder: Path, port: int, state: Path, **options: Any) -> Sent:
-    lines: list[str] = []
-    to = f"PACS@127.0.0.1:{port}"
-    state.mkdir(exist_ok=True)
-    with open_ledger(state) as ledger:
-        job = SendJob(folder, to, **{"patience": 0.0, **options})
-        delivery = send(job, ledger, lines.append)
-        outbox = Outbox(ledger.connection)
-        counted = {s: len(outbox.in_state(to, s)) for s in Sending}
-    return Sent(delivery, "\n".join(lines), Counter({s.value: n for s, n in counted.items() if n}))
 
 
 @needs_dcmtk
@@ -266,6 +190,7 @@ def test_what_a_peer_has_lost_is_sent_again(tmp_path: Path) -> None:
     with serving(Peer(commits=on_the_same_with_a_loss)) as peer:
         made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=20.0)
         assert (made.delivery.complete, made.states) == (False, {"committed": 2, "pending": 1})
+        assert "has not kept" in made.log and "0112H (no such SOP instance)" in made.log
         peer.commits = on_the_same
         made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=20.0)
     assert (made.delivery.complete, made.states) == (True, {"committed": 3})
@@ -278,6 +203,32 @@ def test_no_answer_about_commitment_is_said(tmp_path: Path) -> None:
         made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=0.5)
     assert (made.delivery.complete, made.states) == (False, {"sent": 1})
     assert "no answer about storage commitment" in made.log
+
+
+def test_a_peer_without_commitment_keeps_what_it_was_sent(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    with serving(Peer(offers_commitment=False)) as peer:
+        made = sent(films, peer.port, tmp_path / "state", commit=True)
+    assert (made.delivery.complete, made.states) == (False, {"sent": 2})
+    said = f"warning: PACS@127.0.0.1:{peer.port} does not offer storage commitment"
+    assert said in made.log
+
+
+def test_a_warning_names_its_object_and_counts_as_sent(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 2)
+    with serving(Peer(answers=[0xB000])) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+    assert (made.delivery.complete, made.states) == (True, {"sent": 2})
+    assert f"{films}/0.dcm was answered with B000H (coercion of data elements)" in made.log
+
+
+def test_a_class_that_the_peer_does_not_take_is_named(tmp_path: Path) -> None:
+    films = write_films(tmp_path / "films", 1)
+    (films / "1.dcm").write_bytes(film(1, SOPClassUID="1.2.840.10008.5.1.4.1.1.999"))
+    with serving(Peer()) as peer:
+        made = sent(films, peer.port, tmp_path / "state")
+    assert made.states == {"refused": 1, "sent": 1}
+    assert "1.dcm was answered with 0122H (refused: SOP class not supported)" in made.log
 
 
 def test_identifiers_reach_no_line(tmp_path: Path) -> None:

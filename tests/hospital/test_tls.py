@@ -13,7 +13,6 @@ from cxr_edge.errors import InputError
 from cxr_edge.hospital.send import Delivery, send
 from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.tls import TlsFiles
-from cxr_edge.ledger.runs import open_ledger
 from tests.hospital.receiving import PEER, TITLE, contents, needs_dcmtk, receiving, write_films
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
@@ -51,11 +50,8 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sent(tmp_path: Path, films: Path, port: int, tls: Files | None) -> Delivery:
-    state = tmp_path / "state"
-    state.mkdir(exist_ok=True)
     job = SendJob(films, f"{TITLE}@127.0.0.1:{port}", PEER, tls=tls, patience=0.0)
-    with open_ledger(state) as ledger:
-        return send(job, ledger, lambda _: None)
+    return send(job, tmp_path / "state", lambda _: None)
 
 
 def test_send_and_receive_talk_tls(ours: Path, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The outbox of a state folder, which is held only while something is written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_edge.ledger.outbox import Outbox
+from cxr_edge.ledger.runs import open_ledger, read_ledger
+from cxr_edge.ledger.state import held, held_in_turn
+
+_COMMAND = ("cxr-edge", "send")
+
+
+@dataclass(frozen=True)
+class SharedOutbox:
+    """An outbox beside other runs: a peer that is away keeps nobody from scoring.
+
+    Attributes:
+        state: folder of the ledger.
+    """
+
+    state: Path
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[Outbox]:
+        """Hold it, to write.
+
+        Raises:
+            StateBusyError: another run holds the state folder.
+            StateError: the ledger cannot be written.
+        """
+        with held(self.state, _COMMAND), open_ledger(self.state) as ledger:
+            yield Outbox(ledger.connection)
+
+    @contextlib.contextmanager
+    def held_in_turn(self, waiting: Callable[[str], None]) -> Iterator[Outbox]:
+        """Hold it once whoever has it now is done; `waiting` is told who that is.
+
+        Raises:
+            StateError: the ledger cannot be written.
+        """
+        with held_in_turn(self.state, _COMMAND, waiting), open_ledger(self.state) as ledger:
+            yield Outbox(ledger.connection)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Outbox]:
+        """Look into it, whoever holds it.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        with read_ledger(self.state) as ledger:
+            yield Outbox(ledger.connection)
