@@ -32,7 +32,8 @@ test-slow: .venv/installed
 test-all: test test-slow
 
 faults: .venv/installed
-	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults -s
+	CXR_FAULTS=long .venv/bin/python -m pytest tests/faults tests/hospital/test_*_kill.py \
+		tests/hospital/test_archive_loop.py -s
 
 bench: .venv/installed .venv-bench/installed
 	.venv/bin/python -m tests.latency --python .venv-bench/bin/python $(BENCH)

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.send_objects import (
     NoObjectError,
     files_below,
+    has_changed_since,
     object_of,
+    real_folder,
     sha256_of,
     syntax_of,
 )
@@ -95,7 +97,10 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     to = Receiver.parse(job.to)
     line = Line(checked_title(job.title), to, TlsFiles(*job.tls) if job.tls else None)
     shared, peer = SharedOutbox(state), str(to)
-    objects, bad = _objects(job.folder, peer, say)
+    folder = real_folder(job.folder)
+    with shared.held() as outbox:
+        arrived = outbox.gone_out(peer, folder)
+    objects, bad = _objects(files_below(folder), peer, arrived, say)
     with shared.held() as outbox:
         others = outbox.add(objects)
         waiting = outbox.in_state(peer, Sending.PENDING)
@@ -110,10 +115,19 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     return Delivery(Counter(states), len(others), bad, sender.sent, job.commit)
 
 
-def _objects(folder: Path, peer: str, say: Say) -> tuple[list[Outgoing], int]:
-    """What is to be sent, and how many files had to be left out."""
+def _objects(
+    paths: Iterable[Path], peer: str, arrived: Mapping[Path, tuple[Outgoing, datetime]], say: Say
+) -> tuple[list[Outgoing], int]:
+    """What is to be sent, or has been, and how many files had to be left out.
+
+    A file that has arrived is not read again: a folder may hold the results of many nights.
+    """
     objects, bad = [], 0
-    for path in files_below(folder):
+    for path in paths:
+        known, moment = arrived.get(path, (None, None))
+        if known is not None and moment is not None and not has_changed_since(path, moment):
+            objects.append(known)
+            continue
         try:
             objects.append(object_of(path, peer))
         except NoObjectError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import dcmread
@@ -20,8 +20,8 @@ class NoObjectError(Exception):
     """A file is no DICOM object, or cannot be read; the text says which and why."""
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every `*.dcm` below a folder, in the order of their paths.
+def real_folder(folder: Path) -> Path:
+    """The folder without links: `latest` is another one by the time that a peer is back.
 
     Raises:
         InputError: there is no such folder.
@@ -31,7 +31,20 @@ def files_below(folder: Path) -> Iterator[Path]:
             f"no folder: {display_name(folder)}",
             tip="give the folder of a report with results, or any folder of DICOM objects",
         )
-    yield from sorted(each for each in folder.absolute().rglob("*.dcm") if not each.is_dir())
+    return folder.resolve()
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every `*.dcm` below a folder, in the order of their paths."""
+    return sorted(each for each in folder.rglob("*.dcm") if not each.is_dir())
+
+
+def has_changed_since(path: Path, moment: datetime) -> bool:
+    """Whether a file may be another one by now; its time of modification could be any."""
+    try:
+        return path.stat().st_ctime >= moment.timestamp()
+    except OSError:
+        return True
 
 
 def object_of(path: Path, peer: str) -> Outgoing:

@@ -62,6 +62,10 @@ _NAMES = ", ".join(_COLUMNS)
 _RECORD = f"INSERT OR REPLACE INTO outbox (checksum, {_NAMES}) VALUES (?{', ?' * len(_COLUMNS)})"
 _ONE = f"SELECT checksum, {_NAMES} FROM outbox WHERE peer = ? AND instance_uid = ?"
 _IN_STATE = f"SELECT checksum, {_NAMES} FROM outbox WHERE peer = ? AND state = ? ORDER BY rowid"
+_GONE_OUT = (
+    f"SELECT checksum, {_NAMES} FROM outbox WHERE peer = ? AND state IN ('sent', 'committed') "
+    "AND path > ? AND path < ?"
+)
 _FORGET = "DELETE FROM outbox WHERE changed_utc < ? AND state <> 'pending'"
 
 
@@ -121,6 +125,21 @@ class Outbox:
         with errors_translated():
             rows = self.connection.execute(_IN_STATE, (peer, state.value)).fetchall()
         return [found for row in rows if (found := _object_of(row))]
+
+    def gone_out(self, peer: str, folder: Path) -> dict[Path, tuple[Outgoing, datetime]]:
+        """A peer's objects that have arrived from below a folder, by path, and when.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        name = os.fsencode(folder)
+        with errors_translated():
+            rows = self.connection.execute(_GONE_OUT, (peer, name + b"/", name + b"0")).fetchall()
+        return {
+            each.path: (each, datetime.fromisoformat(row[-1]))
+            for row in rows
+            if (each := _object_of(row))
+        }
 
     def _record(self, each: Outgoing) -> None:
         row = (

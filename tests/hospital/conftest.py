@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-import socket
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.hospital.loopback import open_loopback
+
 HERE = Path(__file__).parent
-_LOOPBACK = ("127.0.0.1", "::1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,14 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody leaves the machine."""
-    connect = socket.socket.connect
-
-    def connect_here(self: socket.socket, address: Any) -> None:
-        if self.family != socket.AF_UNIX and address[0] not in _LOOPBACK:
-            raise AssertionError(f"a connection to {address}")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    open_loopback(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

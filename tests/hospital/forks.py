@@ -1,45 +1,57 @@
-"""Receivers that begin at once: a process that has everything imported, and forks for each.
+"""Commands that begin at once: a process that has everything imported, and forks for each.
 
-As a program: reads names of folders from stdin, and prints the number of the child that has begun
-to receive into a spool there; its log is a file beside.
+As a program: reads from stdin, a line of JSON each, the words of a command and where its log goes,
+and prints the number of the child that runs it; for the number of a child it prints its exit code,
+once it has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_edge.hospital.receive import receive
-from cxr_edge.hospital.receive_job import ReceiveJob
-from tests.hospital.receiving import PEER, TITLE, Receiving, command
+from cxr_edge.cli import main as cxr_edge_main
+from tests.hospital.receiving import Receiving, command
+
+_DRIVERS = ("hospital.receive", "hospital.results", "hospital.send", "scoring.night")
 
 
 @dataclass
 class Forks:
-    """Starts and kills receivers."""
+    """Starts, waits for and kills commands of cxr-edge."""
 
     process: subprocess.Popen[str]
 
+    def start(self, log: Path, *words: object) -> int:
+        """A command's process number."""
+        return int(self._asked([str(log), *map(str, words)]))
+
     def begin(self, folder: Path, log: Path) -> tuple[int, Receiving]:
         """A receiver's process number, and the receiver; it listens."""
-        assert self.process.stdin and self.process.stdout
-        print(f"{folder}\t{log}", file=self.process.stdin, flush=True)
-        number = int(self.process.stdout.readline())
+        number = self.start(log, *command(folder)[0][3:])
         return number, Receiving(folder, lambda: log.read_text() if log.exists() else "", alive)
 
-    def kill(self, number: int) -> None:
-        """Kill a receiver, and wait until it is gone."""
-        assert self.process.stdin and self.process.stdout
+    def wait(self, number: int) -> int:
+        """Exit code of a command, once it has ended; negative after a signal."""
+        return int(self._asked(number))
+
+    def kill(self, number: int) -> int:
+        """Kill a command, and wait until it is gone; its exit code, had it ended before."""
         os.kill(number, signal.SIGKILL)
-        print(f"gone\t{number}", file=self.process.stdin, flush=True)
-        assert self.process.stdout.readline() == f"{number}\n"
+        return self.wait(number)
+
+    def _asked(self, question: object) -> str:
+        assert self.process.stdin and self.process.stdout
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        return self.process.stdout.readline()
 
 
 def alive() -> bool:
@@ -56,6 +68,7 @@ def forks(folder: Path) -> Iterator[Forks]:
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
+        cwd=folder,
     )
     try:
         yield Forks(process)
@@ -67,24 +80,28 @@ def forks(folder: Path) -> Iterator[Forks]:
 
 
 def main() -> None:
-    """Fork for each line; `gone` waits for a child instead."""
+    """Fork for each list of words; wait for each number."""
+    for each in _DRIVERS:
+        importlib.import_module(f"cxr_edge.{each}")
     for line in sys.stdin:
-        name, value = line.rstrip("\n").split("\t")
-        if name == "gone":
-            os.waitpid(int(value), 0)
-            sys.stdout.write(f"{value}\n")
-            sys.stdout.flush()
-        elif number := os.fork():
-            sys.stdout.write(f"{number}\n")
-            sys.stdout.flush()
-        else:
-            _receive(Path(name), Path(value))
+        question = json.loads(line)
+        if isinstance(question, int):
+            _, status = os.waitpid(question, 0)
+            answer = os.waitstatus_to_exitcode(status)
+        elif (answer := os.fork()) == 0:
+            _run(*question)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
 
 
-def _receive(folder: Path, log: Path) -> None:
-    stream = log.open("w", buffering=1)
-    job = ReceiveJob(TITLE, "127.0.0.1:0", (PEER,), folder / "spool")
-    receive(job, lambda line: print(line, file=stream, flush=True), threading.Event())
+def _run(log: str, *words: str) -> None:
+    """Become `cxr-edge`."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(descriptor, target)
+    sys.argv = ["cxr-edge", *words]
+    cxr_edge_main()
 
 
 if __name__ == "__main__":

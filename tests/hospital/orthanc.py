@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import json
 import shutil
 import socket
@@ -32,6 +33,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def identifier(*uids: str) -> str:
+    """Orthanc's identifier of an instance: of its patient, study, series and instance."""
+    digest = hashlib.sha1("|".join(uids).encode()).hexdigest()
+    return "-".join(digest[start : start + 8] for start in range(0, 40, 8))
+
+
 @dataclass(frozen=True)
 class Orthanc:
     """A running archive."""
@@ -41,13 +48,19 @@ class Orthanc:
     user: str
     password: str
 
-    def get(self, path: str) -> Any:
-        """An answer of its REST interface."""
+    def get(self, path: str, body: object = None) -> Any:
+        """An answer of its REST interface; to a POST, where there is a body."""
         connection = HTTPConnection("127.0.0.1", self.http_port, timeout=60)
         secret = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        connection.request("GET", path, headers={"Authorization": f"Basic {secret}"})
+        method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
+        connection.request(method, path, data, headers={"Authorization": f"Basic {secret}"})
         with contextlib.closing(connection):
             return json.loads(connection.getresponse().read())
+
+    def forwards(self, instances: list[str]) -> bool:
+        """Whether the receiver has taken all these instances, by Orthanc's identifiers."""
+        answer = self.get("/modalities/cxr-edge/store", instances)
+        return answer.get("FailedInstancesCount", 1) == 0
 
     def holdings(self) -> dict[str, list[str]]:
         """Modalities of the instances of each study, by Study Instance UID, sorted."""

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
@@ -17,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
 )
 
+from cxr_edge.hospital import send_objects
 from tests.hospital.peer import Peer, Sent, free_port, sent, serving
 from tests.hospital.receiving import contents, film, needs_dcmtk, write_films
 from tests.images import dicoms
@@ -203,6 +205,36 @@ def test_no_answer_about_commitment_is_said(tmp_path: Path) -> None:
         made = sent(films, peer.port, tmp_path / "state", commit=True, commit_seconds=0.5)
     assert (made.delivery.complete, made.states) == (False, {"sent": 1})
     assert "no answer about storage commitment" in made.log
+
+
+def test_what_waits_is_found_when_the_link_leads_elsewhere(tmp_path: Path) -> None:
+    """`latest` is that of the next run by the time that a peer is back."""
+    films, port, latest = write_films(tmp_path / "films", 2), free_port(), tmp_path / "latest"
+    latest.symlink_to(films)
+    sent(latest, port, tmp_path / "state")
+    (tmp_path / "other").mkdir()
+    latest.unlink()
+    latest.symlink_to(tmp_path / "other")
+    with serving(Peer(port)) as peer:
+        made = sent(latest, port, tmp_path / "state")
+    assert (made.delivery.complete, len(peer.got)) == (True, 2)
+
+
+def test_a_file_that_has_arrived_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, state = write_films(tmp_path / "films", 2), tmp_path / "state"
+    with serving(Peer()) as peer:
+        time.sleep(1.1)  # the outbox notes whole seconds
+        sent(films, peer.port, state)
+        read: list[Path] = []
+        monkeypatch.setattr(send_objects, "read_plain", lambda path, _: read.append(path))
+        made = sent(films, peer.port, state)
+        assert (made.delivery.complete, made.delivery.sent, read) == (True, 0, [])
+        monkeypatch.undo()
+        (films / "0.dcm").write_bytes(film(7))
+        made = sent(films, peer.port, state)
+    assert (made.delivery.complete, made.delivery.sent, len(peer.got)) == (True, 1, 3)
 
 
 def test_a_peer_without_commitment_keeps_what_it_was_sent(tmp_path: Path) -> None:
