@@ -49,6 +49,27 @@ def test_the_shell_takes_the_script_of_dcmtk() -> None:
     assert subprocess.run([script], capture_output=True, check=False).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("scored", "code", "steps"), [(0, 0, 2), (3, 3, 2), (1, 1, 1), (75, 75, 1)]
+)
+def test_the_script_of_a_study_ends_as_score_did_and_sends_what_it_can(
+    scored: int, code: int, steps: int, tmp_path: Path
+) -> None:
+    tool = tmp_path / "cxr-edge"
+    tool.write_text(f'#!/bin/sh\necho "$@"\n[ "$1" = score ] && exit {scored}\nexit 3\n')
+    tool.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STATE": "s", "PACS": "P@h:1"}
+    script = EXAMPLES / "pacs/study.sh"
+    made = subprocess.run([script, "films"], capture_output=True, text=True, env=environment)
+    lines = made.stdout.splitlines()
+    score = "score films -q --state s --results --secondary-capture flagged"
+    assert lines == [score, "send reports --to P@h:1 --aet CXREDGE --state s"][:steps]
+    assert made.returncode == code
+    for words in map(str.split, lines):
+        options = {name for each in cli.commands[words[0]].params for name in each.opts}
+        assert {word for word in words if word.startswith("-")} <= options
+
+
 def test_the_container_runs_a_command_that_there_is() -> None:
     text = (EXAMPLES / "mercure/Containerfile").read_text()
     (words,) = re.findall(r"^CMD (.*)$", text, re.M)
