@@ -18,13 +18,18 @@ from cxr_edge.types import Band, Picture
 
 _PANEL = 640  # pixels a side, for film and map alike
 _EDGE = 24
-_HEAD, _CAPTION, _FOOT = 150, 40, 104
+_HEAD, _CAPTION, _FOOT = 150, 66, 104
 SIZE = (2 * _PANEL + 3 * _EDGE, _HEAD + _PANEL + _CAPTION + _FOOT)  # width and height
 _BACKGROUND, _TEXT, _QUIET = (0, 0, 0), (255, 255, 255), (190, 190, 190)
 _BARS = {
     Band.ATTENTION: (138, 74, 0),
     Band.FLAGGED: (150, 20, 30),
     Band.UNFLAGGED: (52, 62, 72),
+}
+_WHAT_TO_DO = {
+    Band.ATTENTION: "ATTENTION. Read it first: the software is in doubt",
+    Band.FLAGGED: "FLAGGED. Please read this study first",
+    Band.UNFLAGGED: "No flag. Not a diagnosis: read as usual",
 }
 # Orange and blue, which people tell apart whatever their eyes; as on the page.
 _COLOURS = {1: (213, 94, 0), -1: (0, 114, 178)}
@@ -103,41 +108,59 @@ def _sign(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], sign
 
 
 def _head(pen: ImageDraw.ImageDraw, answer: Answer) -> None:
-    """Band and figures in a bar of the band's colour, and the banner below."""
+    """What to do, and why, in a bar of the band's colour, and the banner below."""
     pen.rectangle((0, 0, SIZE[0], _HEAD - 46), fill=_BARS[answer.band])
-    pen.text((_EDGE, 14), answer.description, fill=_TEXT, font=_font(42))
-    relation = "at or above" if answer.flagged else "below"
-    point = answer.algorithm.operating_point[:24]
-    figures = f"Probability {answer.figure}, {relation} the threshold {answer.threshold} ({point})"
-    pen.text((_EDGE, 66), figures, fill=_TEXT, font=_font(26))
+    pen.text((_EDGE, 14), _WHAT_TO_DO[answer.band], fill=_TEXT, font=_font(42))
+    pen.text((_EDGE, 66), figures(answer), fill=_TEXT, font=_font(26))
     pen.text((_EDGE, _HEAD - 40), BANNER, fill=_TEXT, font=_font(24))
 
 
+def figures(answer: Answer) -> str:
+    """Score and threshold as a reader takes them in; more digits where two would not tell them."""
+    score, threshold = answer.probability or 0.0, answer.algorithm.threshold
+    point = answer.algorithm.operating_point[:24]
+    if f"{score:.2f}" == f"{threshold:.2f}":
+        short, limit = answer.figure, answer.threshold
+    else:
+        short, limit = _two_digits(score), _two_digits(threshold)
+    return f"Score for pneumonia: {short}. Flagged from {limit} on ({point})"
+
+
+def _two_digits(value: float) -> str:
+    """Never 0 or 1: no score says that something is certain."""
+    if value > 0.99:
+        return "above 0.99"
+    return "below 0.01" if value < 0.01 else f"{value:.2f}"
+
+
 def _captions(pen: ImageDraw.ImageDraw, map_left: int, spec: ModelSpec) -> None:
-    top = _HEAD + _PANEL + 8
-    pen.text((_EDGE, top), "Film, reduced: not for reading", fill=_QUIET, font=_font(20))
+    top, font = _HEAD + _PANEL + 8, _font(20)
+    pen.text((_EDGE, top), "Reduced copy of the film: do not read from it", fill=_QUIET, font=font)
     if not spec.can_point:
-        pen.text((map_left, top), "This model cannot point", fill=_QUIET, font=_font(20))
+        text = "This model cannot show what moved its score"
+        pen.text((map_left, top), text, fill=_QUIET, font=font)
         return
     left: float = map_left
-    words = (("+ raised the score", _COLOURS[1]), ("- lowered it", _COLOURS[-1]))
+    words = (("+ raised the score", _COLOURS[1]), ("- lowered the score", _COLOURS[-1]))
     for text, colour in words:
         pen.rectangle((left, top + 4, left + 16, top + 20), fill=colour)
-        pen.text((left + 24, top), text, fill=_TEXT, font=_font(20))
-        left += 24 + pen.textlength(text, font=_font(20)) + 24
-    pen.text((left, top), "cells, not where disease is", fill=_QUIET, font=_font(20))
+        pen.text((left + 24, top), text, fill=_TEXT, font=font)
+        left += 24 + pen.textlength(text, font=font) + 32
+    text = "What moved the score. It does not show where disease is"
+    pen.text((map_left, top + 28), text, fill=_QUIET, font=font)
 
 
 def _foot(pen: ImageDraw.ImageDraw, answer: Answer) -> None:
-    """Remarks, and which model said so."""
+    """Remarks, and which model said so, with all digits."""
     top = SIZE[1] - _FOOT
     names = f"Remarks: {', '.join(answer.remark_names)}" if answer.remark_names else ""
     for number, line in enumerate(textwrap.wrap(names, _REMARK_WIDTH)[:_REMARK_LINES]):
         pen.text((_EDGE, top + 26 * number), line, fill=_TEXT, font=_font(20))
     algorithm = answer.algorithm
     made_by = (
-        f"{algorithm.name} {algorithm.version}, sha256 {algorithm.sha256[:16]}, "
-        f"cxr-edge {algorithm.software}. Not verified by anybody."
+        f"cxr-edge {algorithm.software}, {algorithm.name} {algorithm.version} "
+        f"({algorithm.sha256[:16]}), score {answer.figure}, threshold {answer.threshold}. "
+        "Nobody has verified it."
     )
     pen.text((_EDGE, SIZE[1] - 40), made_by, fill=_QUIET, font=_font(18))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cxr_edge.hospital.answer import Answer
-from cxr_edge.hospital.drawing import SIZE, draw
+from cxr_edge.hospital.drawing import SIZE, draw, figures
 from cxr_edge.types import Picture
 from tests.factories import chest
 from tests.hospital.studies import ANSWERS
@@ -30,6 +32,20 @@ def test_films_of_any_shape_fit(shape: tuple[int, int]) -> None:
     film = np.full(shape, 128, np.uint8)
     drawn = draw(Picture(film, EVIDENCE, 0.1), ANSWERS["flagged"], tiny_spec())
     assert drawn.shape == (SIZE[1], SIZE[0], 3)
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"),
+    [
+        (0.912345, "0.91. Flagged from 0.18 on (screening)"),
+        (0.999671, "above 0.99. Flagged from 0.18 on (screening)"),
+        (0.000012, "below 0.01. Flagged from 0.18 on (screening)"),
+        (0.182335, "0.182335. Flagged from 0.182336 on (screening)"),
+    ],
+)
+def test_figures_are_short_and_never_certain(probability: float, said: str) -> None:
+    answer = replace(ANSWERS["flagged"], probability=probability)
+    assert figures(answer) == f"Score for pneumonia: {said}"
 
 
 def test_raised_cells_are_orange_and_lowered_ones_blue() -> None:
