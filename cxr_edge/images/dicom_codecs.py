@@ -32,6 +32,8 @@ _START_OF_FRAME = _LOSSY_FRAME | {0xC3, 0xF7}  # lossless, JPEG-LS
 # Tables, restart interval, JPEG-LS parameters, applications, comment.
 _SEGMENTS = _START_OF_FRAME | {0xC4, 0xDB, 0xDD, 0xF8, *range(0xE0, 0xF0), 0xFE}
 _RLE_HEADER = 64
+_LONGEST_RUN = 128  # bytes that one command of RLE unpacks to
+_LAST_RUN = bytes((_LONGEST_RUN - 1, *range(_LONGEST_RUN)))  # as they stand, no two alike
 # GDCM tries its 16-bit decoder first, then decodes correctly (python-gdcm issue 35).
 _NO_COMPLAINT = b"Unsupported JPEG data precision 12\n"
 _SWING = 4  # a quarter of the range: checkerboards of 12 bits at a poor 26 dB take a fifth
@@ -132,10 +134,33 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
 
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
-    """So many bytes of a segment, which then is at its end but for padding.
+    """So many bytes of a segment, which then is at its end but for padding."""
+    if len(segment) > 2 * size + MAX_PARTS:  # two for each byte are the most that is of use
+        raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
+    unpacked = _unpacked_at_once(segment, size)
+    return _unpacked_after_walk(segment, size) if unpacked is None else unpacked
 
-    Walked through first: Pillow's decoder stops where it has enough, in the middle of a run too.
+
+def _unpacked_at_once(segment: bytes, size: int) -> NDArray[np.uint8] | None:
+    """The same for a segment that has at most one byte of padding; None for any other.
+
+    Pillow's decoder does not say what it drops at the end of a row. So its row is longer, by as
+    much as a run can be, and the segment must leave room for exactly one run that is put behind.
     """
+    row = Image.new("L", (size + _LONGEST_RUN, 1), None)  # written whole, or not looked at
+    decoder = Image._getdecoder("L", "packbits", ("L",))
+    decoder.setimage(row.im, (0, 0, *row.size))
+    read, _ = decoder.decode(segment)
+    is_at_end = read == len(segment) or (read == len(segment) - 1 and segment.endswith(b"\0"))
+    # A negative number of bytes says that the row is full.
+    if not is_at_end or decoder.decode(_LAST_RUN)[0] >= 0:
+        return None
+    unpacked = np.asarray(row, np.uint8).ravel()
+    return unpacked[:size] if unpacked[size:].tobytes() == _LAST_RUN[1:] else None
+
+
+def _unpacked_after_walk(segment: bytes, size: int) -> NDArray[np.uint8]:
+    """The same for any segment, which takes ten times as long."""
     unpacked, position, nothings = 0, 0, 0
     length = len(segment)
     while unpacked < size and position < length:
