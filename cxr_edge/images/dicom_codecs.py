@@ -70,7 +70,7 @@ class CodeStream:
     is_signed: bool | None = None
 
 
-def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
+def gdcm_jpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
     """JPEG of 8 to 16 bits, lossy and lossless, through GDCM.
 
     pydicom's own plugin for GDCM refuses 12-bit lossy JPEG, which GDCM decodes.
@@ -81,29 +81,60 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
     precision = checked(_jpeg_frame(stream), stream, image)
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
-    fragments = gdcm.SequenceOfFragments.New()
+    fragments = gdcm.SequenceOfFragments.New()  # to be kept while its element is in use
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetValue(fragments.__ref__())
-    source = gdcm.Image()
-    source.SetNumberOfDimensions(2)
-    source.SetDimensions((image.columns, image.rows, 1))
-    source.SetDataElement(element)
+    decoded = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    codec = _gdcm_codec(precision, image)
+    with _heeding_complaints():
+        is_decoded = codec.Decode(element, decoded)
+    if not is_decoded:
+        raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
+    size = image.rows * image.columns * image.samples * (1 if precision <= 8 else 2)
+    return words_of(_content(decoded, size), precision, image, is_lossy=is_lossy)
+
+
+def _gdcm_codec(precision: int, image: ImagePixel) -> Any:
+    """GDCM's decoder, told what the header says."""
+    import gdcm
+
     kinds = gdcm.PhotometricInterpretation
     kind = kinds.MONOCHROME2 if image.samples == 1 else kinds.RGB
-    source.SetPhotometricInterpretation(kinds(kind))
-    source.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(uid)))
     bits = 8 if precision <= 8 else 16
-    source.SetPixelFormat(
-        gdcm.PixelFormat(image.samples, bits, precision, precision - 1, image.is_signed)
-    )
-    with _heeding_complaints():
-        text = source.GetBuffer()
-    if text is None:
-        raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
-    # GDCM's wrapper gives out bytes as a string.
-    decoded = text.encode("utf-8", "surrogateescape")
-    return words_of(decoded, precision, image, is_lossy=is_lossy)
+    pixel = gdcm.PixelFormat(image.samples, bits, precision, precision - 1, image.is_signed)
+    codec = gdcm.JPEGCodec()
+    codec.SetNumberOfDimensions(2)
+    codec.SetDimensions((image.columns, image.rows, 1))
+    codec.SetPlanarConfiguration(0)
+    codec.SetPhotometricInterpretation(kinds(kind))
+    codec.SetPixelFormat(pixel)
+    return codec
+
+
+def _content(element: Any, size: int) -> NDArray[np.uint8]:
+    """A copy of the bytes of an element of GDCM, which may be padded to an even number.
+
+    From where they lie: GDCM's wrapper would give them out as a text, of which some letters are
+    bytes, and that takes longer than to decode most films.
+    """
+    value = element.GetByteValue()
+    length = 0 if value is None else int(str(value.GetLength()))
+    if length not in (size, size + size % 2):
+        raise ImageError(Reason.CORRUPT, "JPEG of another size than the header")
+    return np.array(_Memory(int(value.GetVoidPointer()), size))
+
+
+class _Memory:
+    """Bytes at an address, to be copied while their owner lives."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.__array_interface__ = {
+            "data": (address, True),
+            "shape": (size,),
+            "typestr": "|u1",
+            "version": 3,
+        }
 
 
 def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
