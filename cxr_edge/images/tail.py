@@ -39,8 +39,7 @@ def check_tail(levels: NDArray[np.generic]) -> tuple[InputWarning, ...]:
     Raises:
         ImageError: `truncated`.
     """
-    rows = np.flatnonzero(levels.any(axis=1))
-    first, last = (int(rows[0]), int(rows[-1])) if rows.size else (0, -1)
+    first, last = _ends(levels)
     missing = len(levels) - 1 - last
     if 2 * missing > len(levels):
         raise ImageError(Reason.TRUNCATED, f"the last {missing} rows are zero")
@@ -55,6 +54,14 @@ def check_tail(levels: NDArray[np.generic]) -> tuple[InputWarning, ...]:
     lit = _magnitude(film[-_ROWS - 1 :]) > threshold
     stops = missing > _BORDER * first and (_goes_on(lit) or _goes_on(lit[:-1]))
     return (InputWarning.CUT_SHORT,) if stops else ()
+
+
+def _ends(levels: NDArray[np.generic]) -> tuple[int, int]:
+    """The first and the last row that are not all zero; 0 and -1 where there is none."""
+    if levels[0].any() and levels[-1].any():  # most films: a look at two rows, not at all of them
+        return 0, len(levels) - 1
+    rows = np.flatnonzero(levels.any(axis=1))
+    return (int(rows[0]), int(rows[-1])) if rows.size else (0, -1)
 
 
 def has_jpeg_end(data: bytes) -> bool:
