@@ -57,11 +57,12 @@ def reduced(words: Words, image: ImagePixel, by: int) -> Words:
     return ordered.back(sums.astype(words.dtype.newbyteorder("=")))
 
 
+def _as_they_are(words: Words) -> Words:
+    return words
+
+
 def _sums(
-    lines: Words,
-    by: int,
-    kind: type[Number],
-    number: Callable[[Words], Words] = lambda words: words,
+    lines: Words, by: int, kind: type[Number], number: Callable[[Words], Words] = _as_they_are
 ) -> NDArray[Number]:
     """Each so many lines as one; a last one that is missing is as the last that is there."""
     sums = number(lines[::by]).astype(kind)
