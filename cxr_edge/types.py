@@ -166,10 +166,12 @@ def doubts(warnings: Iterable[str]) -> list[str]:
     return [warning for warning in warnings if warning not in NOTES]
 
 
+_PLACE = {warning: place for place, warning in enumerate(InputWarning)}
+
+
 def in_order(warnings: Iterable[InputWarning]) -> tuple[InputWarning, ...]:
     """Each once, in the order of the vocabulary."""
-    noticed = set(warnings)
-    return tuple(warning for warning in InputWarning if warning in noticed)
+    return tuple(sorted(set(warnings), key=_PLACE.__getitem__))
 
 
 class Band(StrEnum):

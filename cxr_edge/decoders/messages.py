@@ -145,9 +145,13 @@ read_read_answer = msgspec.json.Decoder(ReadAnswer).decode
 
 def stamp_message(stamp: Stamp | None) -> StampMessage | None:
     """The stamp of a file, to send."""
-    return None if stamp is None else msgspec.convert(stamp, StampMessage, from_attributes=True)
+    if stamp is None:
+        return None
+    return StampMessage(stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
 
 
 def stamp_of(message: StampMessage | None) -> Stamp | None:
     """The stamp of a file, received."""
-    return None if message is None else msgspec.convert(message, Stamp, from_attributes=True)
+    if message is None:
+        return None
+    return Stamp(message.size, message.mtime_ns, message.ctime_ns, message.inode)

@@ -205,4 +205,4 @@ def _outcome(film: Film, answer: messages.ReadAnswer, descriptors: list[int]) ->
         return replace(film, lacking=answer.size), None
     (descriptor,) = descriptors
     stamp = messages.stamp_of(answer.stamp)
-    return replace(film, held=Held(descriptor, answer.size, answer.sha256, stamp)), None
+    return film.read(Held(descriptor, answer.size, answer.sha256, stamp)), None

@@ -32,6 +32,8 @@ _START_OF_FRAME = _LOSSY_FRAME | {0xC3, 0xF7}  # lossless, JPEG-LS
 # Tables, restart interval, JPEG-LS parameters, applications, comment.
 _SEGMENTS = _START_OF_FRAME | {0xC4, 0xDB, 0xDD, 0xF8, *range(0xE0, 0xF0), 0xFE}
 _RLE_HEADER = 64
+_LONGEST_RUN = 128  # bytes that one command of RLE unpacks to
+_LAST_RUN = bytes((_LONGEST_RUN - 1, *range(_LONGEST_RUN)))  # as they stand, no two alike
 # GDCM tries its 16-bit decoder first, then decodes correctly (python-gdcm issue 35).
 _NO_COMPLAINT = b"Unsupported JPEG data precision 12\n"
 _SWING = 4  # a quarter of the range: checkerboards of 12 bits at a poor 26 dB take a fifth
@@ -68,7 +70,7 @@ class CodeStream:
     is_signed: bool | None = None
 
 
-def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
+def gdcm_jpeg(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
     """JPEG of 8 to 16 bits, lossy and lossless, through GDCM.
 
     pydicom's own plugin for GDCM refuses 12-bit lossy JPEG, which GDCM decodes.
@@ -79,29 +81,60 @@ def gdcm_jpeg(uid: str, stream: bytes, image: ImagePixel, *, is_lossy: bool = Fa
     precision = checked(_jpeg_frame(stream), stream, image)
     fragment = gdcm.Fragment()
     fragment.SetByteStringValue(stream)
-    fragments = gdcm.SequenceOfFragments.New()
+    fragments = gdcm.SequenceOfFragments.New()  # to be kept while its element is in use
     fragments.AddFragment(fragment)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetValue(fragments.__ref__())
-    source = gdcm.Image()
-    source.SetNumberOfDimensions(2)
-    source.SetDimensions((image.columns, image.rows, 1))
-    source.SetDataElement(element)
+    decoded = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    codec = _gdcm_codec(precision, image)
+    with _heeding_complaints():
+        is_decoded = codec.Decode(element, decoded)
+    if not is_decoded:
+        raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
+    size = image.rows * image.columns * image.samples * (1 if precision <= 8 else 2)
+    return words_of(_content(decoded, size), precision, image, is_lossy=is_lossy)
+
+
+def _gdcm_codec(precision: int, image: ImagePixel) -> Any:
+    """GDCM's decoder, told what the header says."""
+    import gdcm
+
     kinds = gdcm.PhotometricInterpretation
     kind = kinds.MONOCHROME2 if image.samples == 1 else kinds.RGB
-    source.SetPhotometricInterpretation(kinds(kind))
-    source.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(uid)))
     bits = 8 if precision <= 8 else 16
-    source.SetPixelFormat(
-        gdcm.PixelFormat(image.samples, bits, precision, precision - 1, image.is_signed)
-    )
-    with _heeding_complaints():
-        text = source.GetBuffer()
-    if text is None:
-        raise ImageError(Reason.CORRUPT, "JPEG cannot be decoded")
-    # GDCM's wrapper gives out bytes as a string.
-    decoded = text.encode("utf-8", "surrogateescape")
-    return words_of(decoded, precision, image, is_lossy=is_lossy)
+    pixel = gdcm.PixelFormat(image.samples, bits, precision, precision - 1, image.is_signed)
+    codec = gdcm.JPEGCodec()
+    codec.SetNumberOfDimensions(2)
+    codec.SetDimensions((image.columns, image.rows, 1))
+    codec.SetPlanarConfiguration(0)
+    codec.SetPhotometricInterpretation(kinds(kind))
+    codec.SetPixelFormat(pixel)
+    return codec
+
+
+def _content(element: Any, size: int) -> NDArray[np.uint8]:
+    """A copy of the bytes of an element of GDCM, which may be padded to an even number.
+
+    From where they lie: GDCM's wrapper would give them out as a text, of which some letters are
+    bytes, and that takes longer than to decode most films.
+    """
+    value = element.GetByteValue()
+    length = 0 if value is None else int(str(value.GetLength()))
+    if length not in (size, size + size % 2):
+        raise ImageError(Reason.CORRUPT, "JPEG of another size than the header")
+    return np.array(_Memory(int(value.GetVoidPointer()), size))
+
+
+class _Memory:
+    """Bytes at an address, to be copied while their owner lives."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.__array_interface__ = {
+            "data": (address, True),
+            "shape": (size,),
+            "typestr": "|u1",
+            "version": 3,
+        }
 
 
 def charls(stream: bytes, image: ImagePixel, *, is_lossy: bool = False) -> Words:
@@ -132,10 +165,33 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
 
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
-    """So many bytes of a segment, which then is at its end but for padding.
+    """So many bytes of a segment, which then is at its end but for padding."""
+    if len(segment) > 2 * size + MAX_PARTS:  # two for each byte are the most that is of use
+        raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
+    unpacked = _unpacked_at_once(segment, size)
+    return _unpacked_after_walk(segment, size) if unpacked is None else unpacked
 
-    Walked through first: Pillow's decoder stops where it has enough, in the middle of a run too.
+
+def _unpacked_at_once(segment: bytes, size: int) -> NDArray[np.uint8] | None:
+    """The same for a segment that has at most one byte of padding; None for any other.
+
+    Pillow's decoder does not say what it drops at the end of a row. So its row is longer, by as
+    much as a run can be, and the segment must leave room for exactly one run that is put behind.
     """
+    row = Image.new("L", (size + _LONGEST_RUN, 1), None)  # written whole, or not looked at
+    decoder = Image._getdecoder("L", "packbits", ("L",))
+    decoder.setimage(row.im, (0, 0, *row.size))
+    read, _ = decoder.decode(segment)
+    is_at_end = read == len(segment) or (read == len(segment) - 1 and segment.endswith(b"\0"))
+    # A negative number of bytes says that the row is full.
+    if not is_at_end or decoder.decode(_LAST_RUN)[0] >= 0:
+        return None
+    unpacked = np.asarray(row, np.uint8).ravel()
+    return unpacked[:size] if unpacked[size:].tobytes() == _LAST_RUN[1:] else None
+
+
+def _unpacked_after_walk(segment: bytes, size: int) -> NDArray[np.uint8]:
+    """The same for any segment, which takes ten times as long."""
     unpacked, position, nothings = 0, 0, 0
     length = len(segment)
     while unpacked < size and position < length:

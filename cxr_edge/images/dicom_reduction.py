@@ -6,11 +6,14 @@ The rest of the way from a film to a network's input costs as much as it has pix
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.images.dicom_codecs import ImagePixel, Words
+
+Number = TypeVar("Number", np.uint16, np.uint32)
 
 _MOST = 8  # as a JPEG
 
@@ -44,18 +47,25 @@ def reduced(words: Words, image: ImagePixel, by: int) -> Words:
     """
     if by == 1:
         return words
-    ordered = _Ordered(image)
-    rows = _sums(words, by, ordered.of)
-    sums = _sums(rows.T, by).T
-    means = (sums + np.uint32(by * by // 2)) >> np.uint32(2 * (by.bit_length() - 1))
-    return ordered.back(means).astype(words.dtype.newbyteorder("="))
+    ordered, halvings = _Ordered(words, image), by.bit_length() - 1
+    # Sums of some rows mostly fit into the sixteen bits of a sample: half of the memory.
+    kind = np.uint16 if image.bits_stored + halvings <= 16 else np.uint32
+    rows = _sums(words, by, kind, ordered.of)
+    sums = _sums(rows.T, by, np.uint32).T
+    sums += np.uint32(by * by // 2)
+    sums >>= np.uint32(2 * halvings)
+    return ordered.back(sums.astype(words.dtype.newbyteorder("=")))
+
+
+def _as_they_are(words: Words) -> Words:
+    return words
 
 
 def _sums(
-    lines: Words, by: int, number: Callable[[Words], Words] = lambda words: words
-) -> NDArray[np.uint32]:
+    lines: Words, by: int, kind: type[Number], number: Callable[[Words], Words] = _as_they_are
+) -> NDArray[Number]:
     """Each so many lines as one; a last one that is missing is as the last that is there."""
-    sums = number(lines[::by]).astype(np.uint32)
+    sums = number(lines[::by]).astype(kind)
     for offset in range(1, by):
         more = lines[offset::by]
         sums[: len(more)] += number(more)
@@ -67,17 +77,23 @@ def _sums(
 class _Ordered:
     """Stored bits as numbers from 0 on, in the order of what they mean."""
 
-    def __init__(self, image: ImagePixel) -> None:
+    def __init__(self, words: Words, image: ImagePixel) -> None:
         self._mask = 2**image.bits_stored - 1
         self._below = image.high_bit + 1 - image.bits_stored
         self._sign = 2 ** (image.bits_stored - 1) if image.is_signed else 0
+        self._is_plain = not self._below and not self._sign and int(words.max()) <= self._mask
 
     def of(self, words: Words) -> Words:
+        if self._is_plain:
+            return words
         kind = words.dtype.type
         stored = words >> kind(self._below) if self._below else words
         # A code stream may have fewer bits than the header allows.
         stored = stored & kind(self._mask & np.iinfo(kind).max)
         return stored ^ kind(self._sign) if self._sign else stored
 
-    def back(self, numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        return (numbers ^ np.uint32(self._sign)) << np.uint32(self._below)
+    def back(self, numbers: Words) -> Words:
+        if self._is_plain:
+            return numbers
+        kind = numbers.dtype.type
+        return (numbers ^ kind(self._sign)) << kind(self._below)

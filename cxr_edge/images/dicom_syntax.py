@@ -34,7 +34,7 @@ class Syntax:
 
 
 def _jpeg(uid: str, name: str, *, is_lossy: bool = False) -> dict[str, Syntax]:
-    return {uid: Syntax(name, "python-gdcm", partial(gdcm_jpeg, uid, is_lossy=is_lossy))}
+    return {uid: Syntax(name, "python-gdcm", partial(gdcm_jpeg, is_lossy=is_lossy))}
 
 
 def _jpeg2000(uid: str, name: str, *, is_lossy: bool = False) -> dict[str, Syntax]:

@@ -266,9 +266,9 @@ def _grey(image: Image.Image, *, inverted: bool) -> NDArray[np.uint8]:
             raise ImageError(Reason.ALPHA, "partly transparent")
         return _eight_bits(levels, inverted=inverted)
     if image.mode == "L":
-        return np.array(image)
+        return np.asarray(image)
     if image.mode == "RGB":
-        return np.array(image.convert("L"))
+        return np.asarray(image.convert("L"))
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         raise ImageError(Reason.COLOUR_SPACE, image.mode)
     raise ImageError(Reason.PIXEL_TYPE, f"pixel mode {image.mode}")

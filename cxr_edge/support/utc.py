@@ -11,7 +11,7 @@ _TIME_ERROR = 5
 
 def utc_text(moment: datetime) -> str:
     """ISO 8601 in UTC, to the second: `2026-11-22T21:15:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def file_time_text(nanoseconds: int) -> str:

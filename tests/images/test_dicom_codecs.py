@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 
+import gdcm
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ImageError
-from cxr_edge.images import decode
+from cxr_edge.images import decode, dicom_codecs
 from cxr_edge.images.dicom_syntax import SYNTAXES
 from cxr_edge.types import Reason
 from tests.images import dicoms
@@ -98,3 +99,26 @@ def test_fill_bytes_before_markers(syntax: str, bits: int, count: int) -> None:
     stream = filled(ENCODERS[syntax](levels, bits), count)
     made = with_code_stream(stream, levels, bits, syntax)
     assert np.array_equal(pixels_of(made), pixels_of(film(bits=bits, syntax=syntax)))
+
+
+def element_of(content: bytes) -> gdcm.DataElement:
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetByteStringValue(content)
+    return element
+
+
+@pytest.mark.parametrize(("content", "size"), [(b"\xc3\0\xff\x80", 4), (b"\xff\xfe\xfd\0", 3)])
+def test_bytes_of_a_decoded_element(content: bytes, size: int) -> None:
+    assert dicom_codecs._content(element_of(content), size).tobytes() == content[:size]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 6])
+def test_a_decoded_element_of_another_size(size: int) -> None:
+    with pytest.raises(ImageError) as caught:
+        dicom_codecs._content(element_of(b"abcd"), size)
+    assert caught.value.reason is Reason.CORRUPT
+
+
+def test_a_decoded_element_of_nothing() -> None:
+    with pytest.raises(ImageError):
+        dicom_codecs._content(gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010)), 1)

@@ -28,6 +28,7 @@ def _several(kind: type) -> Any:
 @click.option("--formats", callback=_several(str), help="Such as onnx,tflite.")
 @click.option("--kinds", callback=_several(str), help="Other films, such as png16,dicom_rle.")
 @click.option("--growth", callback=_several(int), help="Tiny films in a folder: 1000,10000.")
+@click.option("--pacs", type=click.IntRange(1), help="Films of each kind as a PACS sends them.")
 @click.option("--runs", type=click.IntRange(1), help="Timed ones; the medians are of so many.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "build" / "bench")
 @click.option("--cache", type=click.Path(path_type=Path), default=ROOT / "build" / "films")

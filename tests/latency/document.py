@@ -85,8 +85,10 @@ def _chart(results: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "cxr-edge"  # the same figures give the same file
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, kind in zip(figure.subplots(1, 2), ("jpeg", "tiny"), strict=True):
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    above, below = figure.subfigures(2, 1)
+    _kinds(results, below.subplots())
+    for axes, kind in zip(above.subplots(1, 2), ("jpeg", "tiny"), strict=True):
         cells = [cell for cell in results["cells"] if cell["kind"] == kind]
         curves: dict[str, list[tuple[int, float]]] = {}
         for cell in cells:
@@ -104,3 +106,23 @@ def _chart(results: dict[str, Any], path: Path) -> None:
         if curves:
             axes.legend(fontsize="small")
     figure.savefig(path, metadata={"Date": None})
+
+
+def _kinds(results: dict[str, Any], axes: Any) -> None:
+    """Bars: films per second of each way, by kind of film, the largest folder of each."""
+    speeds: dict[str, dict[str, float]] = {}
+    kinds = [kind for kind in dict.fromkeys(c["kind"] for c in results["cells"]) if kind != "tiny"]
+    for kind in kinds:
+        of_kind = (cell for cell in results["cells"] if cell["kind"] == kind)
+        for line in lines(max(of_kind, key=lambda each: int(each["size"])), results["cores"]):
+            if line.format in ("onnx", "keras") and line.way != "again":
+                name = WAYS[line.way].replace("`", "")
+                speeds.setdefault(name, {})[kind] = line.films / line.seconds
+    width = 0.8 / max(len(speeds), 1)
+    for number, (name, by_kind) in enumerate(speeds.items()):
+        places = [kinds.index(kind) + number * width - 0.4 + width / 2 for kind in by_kind]
+        axes.bar(places, by_kind.values(), width, label=name)
+    axes.set(ylabel="films per second", yscale="log", title="By kind of film")
+    axes.set_xticks(range(len(kinds)), kinds)
+    if speeds:
+        axes.legend(fontsize="small")

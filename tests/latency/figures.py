@@ -11,12 +11,15 @@ WAYS = {
     "keras": "the report's Keras way",
     "loop": "naive loop",
     "pool": "naive pool, three threads",
+    "process_batch": "torchxrayvision's `process_batch`",
+    "pydicom": "pydicom's `pixel_array`, a process for each core",
+    "dcmj2pnm": "dcmtk's `dcmj2pnm`, then the PNG",
     "score": "`score`, empty ledger",
     "again": "`score`, all in the ledger",
 }
 COLUMNS = (
     *("films", "way", "runs", "s (fastest to slowest)", "films/s", "CPU ms/film"),
-    *("memory MB", "largest process", "times Keras", "of the ceiling"),
+    *("memory MB", "largest process", "times Keras", "`score` is faster by", "of the ceiling"),
 )
 
 
@@ -29,6 +32,7 @@ class Line:
         cpu_ms: CPU milliseconds per film, median.
         memory: megabytes at the peak, of all processes and of the largest one.
         ratio: how many times faster than Keras over the same films, or None.
+        behind: how many times faster `score` is over the same films, or None.
         share: of the ceiling that `score` reaches; None for the others.
     """
 
@@ -39,6 +43,7 @@ class Line:
     cpu_ms: float
     memory: tuple[float, float]
     ratio: float | None
+    behind: float | None
     share: float | None
 
     @property
@@ -58,6 +63,7 @@ class Line:
             f"{self.cpu_ms:.3g}",
             *(f"{megabytes:.0f}" for megabytes in self.memory),
             f"{self.ratio:.1f}" if self.ratio else "",
+            f"{self.behind:.2f}" if self.behind else "",
             f"{self.share:.0%}" if self.share else "",
         )
 
@@ -79,10 +85,19 @@ def lines(cell: dict[str, Any], cores: int) -> list[Line]:
             median(entrants[way, kind]["cpu"]) / cell["size"] * 1000,
             (entrants[way, kind]["tree"], entrants[way, kind]["largest"]),
             keras and keras / seconds,
+            _behind(way, kind, wall),
             best[kind] / seconds if way == "score" else None,
         )
         for (way, kind), seconds in wall.items()
     ]
+
+
+def _behind(way: str, kind: str, wall: dict[tuple[str, str], float]) -> float | None:
+    """So many times the seconds of `score` with the same file, of ONNX where it is Keras."""
+    if way in ("score", "again"):
+        return None
+    score = wall.get(("score", "onnx" if way == "keras" else kind))
+    return score and wall[way, kind] / score
 
 
 def ceiling(stages: dict[str, Any]) -> float:

@@ -33,6 +33,7 @@ _BASES = 200  # of the training films, evenly spread
 _SEED = 5
 _WIDTH, _HEIGHT, _SPREAD = 1328, 971, 0.25  # each side up to so much smaller or larger
 _TINY = 64
+_DETECTOR = (2048, 2500)  # pixels, width and height
 _FIELD = 2048  # pixels a side; every film takes its grain from another corner
 _DETAIL, _GRAIN = 3.0, 4.0  # standard deviations in grey levels of 255
 _FILM_LIMIT, _DETAIL_BLUR, _GRAIN_BLUR = 0.06, 0.12, 0.25  # cycles per pixel
@@ -49,16 +50,19 @@ class Kind:
         bits: stored per pixel.
         encode: levels -> the file.
         tiny: whether its films are only there to be many.
+        of_a_pacs: whether they have the pixels of a digital detector.
     """
 
     suffix: str
     bits: int
     encode: Callable[[Levels], bytes]
     tiny: bool = False
+    of_a_pacs: bool = False
 
 
-def _dicom(syntax: str) -> Kind:
-    return Kind(".dcm", 12, functools.partial(dicoms.film, bits=12, syntax=syntax))
+def _dicom(syntax: str, *, of_a_pacs: bool = False) -> Kind:
+    encoded = functools.partial(dicoms.film, bits=12, syntax=syntax)
+    return Kind(".dcm", 12, encoded, of_a_pacs=of_a_pacs)
 
 
 def _encoded(image_format: str, **options: Any) -> Callable[[Levels], bytes]:
@@ -72,6 +76,10 @@ KINDS = {
     "dicom_jpeg_lossless": _dicom(dicoms.JPEG_LOSSLESS_SV1),
     "dicom_jpeg2000": _dicom(dicoms.J2K_LOSSLESS),
     "dicom_rle": _dicom(dicoms.RLE),
+    "pacs": _dicom(dicoms.EXPLICIT, of_a_pacs=True),
+    "pacs_jpeg2000": _dicom(dicoms.J2K_LOSSLESS, of_a_pacs=True),
+    "pacs_jpeg_lossless": _dicom(dicoms.JPEG_LOSSLESS_SV1, of_a_pacs=True),
+    "pacs_rle": _dicom(dicoms.RLE, of_a_pacs=True),
     "tiny": Kind(".png", 8, _encoded("PNG", compress_level=1), tiny=True),
 }
 
@@ -112,12 +120,14 @@ def levels(kind: Kind, index: int) -> Levels:
     base = _bases()[chance.integers(len(_bases()))]
     scale = chance.uniform(1 - _SPREAD, 1 + _SPREAD)
     size = (_TINY, _TINY) if kind.tiny else (round(_WIDTH * scale), round(_HEIGHT * scale))
+    size = _DETECTOR if kind.of_a_pacs else size
     left, top, right, bottom = chance.uniform(0, 0.06, 4) * base.width
     box = (left, top, base.width - right, base.height - bottom)
     blown_up = base.resize(size, Image.Resampling.BICUBIC, box=box)
     film: NDArray[np.float32] = np.asarray(blown_up).astype(np.float32)
-    y, x = chance.integers(0, _FIELD - np.array(film.shape))
-    grain = _field()[y : y + film.shape[0], x : x + film.shape[1]]
+    y, x = chance.integers(0, np.maximum(_FIELD - np.array(film.shape), 1))
+    grain = _field().take(range(y, y + film.shape[0]), 0, mode="wrap")  # it goes on at its edges
+    grain = grain.take(range(x, x + film.shape[1]), 1, mode="wrap")
     # Quantum noise grows with exposure; a detector's own noise is there in the dark as well.
     film += grain * (0.4 + film / 255)
     full = 2**kind.bits - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from tests.latency.measure import ROOT, Memory, Times, product, timed, watched
 
 Outcome = TypeVar("Outcome", Times, Memory)
 OTHER_SIZE = 100  # films in a format other than JPEG
+PEERS = ("process_batch", "pydicom", "dcmj2pnm")
+PACS = ("pacs", "pacs_jpeg2000", "pacs_jpeg_lossless", "pacs_rle")
 
 
 @dataclass(frozen=True)
@@ -25,24 +28,26 @@ class Plan:
         sizes: films in a folder of JPEGs, for every model.
         models: by name; the first one does everything else alone.
         formats: `onnx`, `tflite`.
-        kinds: other file formats, `OTHER_SIZE` films each.
+        kinds: other file formats, `OTHER_SIZE` films each; of those of a PACS, `pacs`.
         growth: tiny films in a folder.
         runs: timed ones; the medians are of so many.
+        pacs: films of a detector's size in a folder.
     """
 
     sizes: tuple[int, ...] = (1, 20, 600)
     models: tuple[str, ...] = ("cnn3_128",)
     formats: tuple[str, ...] = ("onnx",)
-    kinds: tuple[str, ...] = ("png16", "dicom")
+    kinds: tuple[str, ...] = ("png16", *PACS)
     growth: tuple[int, ...] = (1000, 10_000)
     runs: int = 3
+    pacs: int = 36
 
 
 FULL = Plan(
     (1, 20, 600, 5000),
     ("cnn3_128", "cnn3_50", "cnn4_50", "resnet50v2_50"),
     ("onnx", "tflite"),
-    ("png16", "dicom", "dicom_jpeg_lossless", "dicom_jpeg2000", "dicom_rle"),
+    ("png16", "dicom", "dicom_jpeg_lossless", "dicom_jpeg2000", "dicom_rle", *PACS),
     (1000, 10_000, 100_000),
     5,
 )
@@ -69,16 +74,27 @@ class Cell:
 
 def cells(plan: Plan) -> list[Cell]:
     """Everything, the small first."""
-    everyone = ("keras", "loop", "pool", "score", "again")
+    everyone = ("keras", "loop", "pool", "process_batch", "score", "again")
     first, one_format = plan.models[0], plan.formats[:1]
     return [
         *(Cell("jpeg", n, m, plan.formats, everyone) for n in plan.sizes for m in plan.models),
         *(
             Cell(kind, OTHER_SIZE, first, one_format, ("loop", "pool", "score"))
             for kind in plan.kinds
+            if kind not in PACS
+        ),
+        *(
+            Cell(kind, plan.pacs, first, one_format, _of_a_pacs(kind))
+            for kind in plan.kinds
+            if kind in PACS
         ),
         *(Cell("tiny", n, first, one_format, ("score", "again")) for n in plan.growth),
     ]
+
+
+def _of_a_pacs(kind: str) -> tuple[str, ...]:
+    """Who can read such films: dcmtk as Debian has it knows no JPEG 2000."""
+    return ("pydicom", "score") if "2000" in kind else ("pydicom", "dcmj2pnm", "score")
 
 
 @dataclass
@@ -135,11 +151,11 @@ def race(cell: Cell, folder: Path, pythons: Pythons, runs: int) -> dict[str, Any
 
 
 def _entrants(cell: Cell, folder: Path, pythons: Pythons, scratch: str) -> list[Entrant]:
-    ways = [way for way in cell.ways if way != "keras" or pythons.keras]
+    ways = [way for way in cell.ways if _is_there(way, pythons)]
     own = [sys.executable, "-m"]
     found = []
     for way in (*ways, "ceiling"):
-        for kind in ("keras",) if way == "keras" else cell.formats:
+        for kind in _formats(way, cell):
             model = str(ROOT / "models" / f"{cell.model}.{kind}")
             score = [*product(pythons.product), "score", str(folder), "--model", model, "-q"]
             score += ["--out", "{own}/out", "--state"]
@@ -148,8 +164,21 @@ def _entrants(cell: Cell, folder: Path, pythons: Pythons, scratch: str) -> list[
                 "loop": [*own, "tests.latency.naive", "loop", model, str(folder)],
                 "pool": [*own, "tests.latency.naive", "pool", model, str(folder)],
                 "ceiling": [*own, "tests.latency.ceiling", model, str(folder)],
+                **{peer: [*own, "tests.latency.peers", peer, model, str(folder)] for peer in PEERS},
                 "score": [*score, "{own}/state"],
                 "again": [*score, f"{scratch}/state-{kind}"],
             }
             found.append(Entrant(way, kind, tuple(commands[way])))
     return found
+
+
+def _is_there(way: str, pythons: Pythons) -> bool:
+    """Whether what a way needs is installed."""
+    return {"keras": bool(pythons.keras), "dcmj2pnm": shutil.which(way) is not None}.get(way, True)
+
+
+def _formats(way: str, cell: Cell) -> tuple[str, ...]:
+    """The model files that a way runs with: those of others have an ONNX session."""
+    if way == "keras":
+        return ("keras",)
+    return tuple(each for each in cell.formats if way not in PEERS or each == "onnx")

@@ -59,7 +59,12 @@ def test_without_keras_there_is_no_ratio() -> None:
 
 def test_a_line_prints_its_spread() -> None:
     score = lines(CELL, cores=2)[1].cells()
-    assert score[2:] == ("3", "3 (1 to 4)", "3.3", "200", "9", "5", "3.0", "42%")
+    assert score[2:] == ("3", "3 (1 to 4)", "3.3", "200", "9", "5", "3.0", "", "42%")
+
+
+def test_score_is_faster_by_what_others_take_longer() -> None:
+    keras, score, again = lines(CELL, cores=2)
+    assert (keras.behind, score.behind, again.behind) == (3.0, None, None)
 
 
 def test_stages_add_up_to_the_cpu_of_score() -> None:
