@@ -39,7 +39,7 @@ def values(entry: Entry, *, new: bool) -> tuple[Any, ...]:
         result.format,
         result.modified_utc,
         result.device,
-        ",".join("" if value is None else f"{value:.6g}" for value in result.features),
+        ",".join(["" if value is None else f"{value:.6g}" for value in result.features]),
         int(new),
     )
 
@@ -88,7 +88,7 @@ def names(joined: str) -> list[str]:
 
 def features_of(joined: str) -> tuple[float | None, ...]:
     """Features of a row; empty where none was measured, None for one that was not."""
-    return tuple(float(each) if each else None for each in names(joined))
+    return tuple([float(each) if each else None for each in names(joined)])
 
 
 def stamp_text(stamp: Stamp) -> str:
