@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from tests.engines.conftest import ROOT, SECRET, RayCluster
@@ -37,7 +38,7 @@ system.put(sys.argv[1] + "/", "films/night", recursive=True)
 READ = """
 import sys, fsspec
 system = fsspec.filesystem("s3")
-for name in ("triage.csv", "run.json", "triage.html"):
+for name in ("triage.csv", "triage.parquet", "run.json", "triage.html"):
     system.get_file(sys.argv[1] + "/" + name, sys.argv[2] + "/" + name)
 """
 
@@ -90,12 +91,14 @@ def test_the_same_rows_from_a_bucket_and_the_report_in_one(
 ) -> None:
     plain = score(str(folder), tmp_path / "one", str(tmp_path / "plain"), {})
     assert plain.returncode == 3, plain.stderr
-    made = score(bucket, tmp_path / "two", "s3://films/reports/1", storage)
+    made = score(bucket, tmp_path / "two", "s3://films/reports/1", storage, "--parquet")
     assert made.returncode == 3, made.stderr
     assert "report: s3://films/reports/1/triage.html" in made.stderr
     (tmp_path / "got").mkdir()
     python(READ, "films/reports/1", str(tmp_path / "got"), environment=storage)
     assert rows(tmp_path / "got") == rows(tmp_path / "plain")
+    table = pyarrow.parquet.read_table(tmp_path / "got" / "triage.parquet")
+    assert table.num_rows == len(rows(tmp_path / "got"))
     written = [*(tmp_path / "two").rglob("*"), *(tmp_path / "got").iterdir()]
     assert not [each for each in written if each.is_file() and SECRET.encode() in each.read_bytes()]
     assert SECRET not in made.stderr + made.stdout
