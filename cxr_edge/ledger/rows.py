@@ -93,12 +93,16 @@ def features_of(joined: str) -> tuple[float | None, ...]:
 
 def stamp_text(stamp: Stamp) -> str:
     """A stamp as a row has it."""
-    return f"{stamp.size}:{stamp.mtime_ns}:{stamp.ctime_ns}:{stamp.inode}"
+    text = f"{stamp.size}:{stamp.mtime_ns}:{stamp.ctime_ns}:{stamp.inode}"
+    return f"{text}:{stamp.version}" if stamp.version else text
 
 
 def stamp_of(text: str | None) -> Stamp | None:
     """And back."""
-    return None if text is None else Stamp(*map(int, text.split(":")))
+    if text is None:
+        return None
+    size, mtime, ctime, inode, *version = text.split(":", 4)
+    return Stamp(int(size), int(mtime), int(ctime), int(inode), *version)
 
 
 def _is_quiet(entry: Entry, stamp: Stamp) -> bool:

@@ -52,6 +52,31 @@ def python(*arguments: str, environment: dict[str, str]) -> None:
     )
 
 
+# Reads what was listed, after it was replaced; says the bytes, and what the next listing says.
+VERSIONS = """
+import contextlib, fsspec
+from cxr_edge.intake.discover import discover
+from cxr_edge.intake.objects import read_object
+from cxr_edge.intake.read import content
+from cxr_edge.types import Url
+system = fsspec.filesystem("s3")
+system.mkdir("kept")
+status = {"Status": "Enabled"}
+system.call_s3("put_bucket_versioning", Bucket="kept", VersioningConfiguration=status)
+for number in range(3):
+    system.pipe_file("kept/a.png", b"first")
+(file,) = discover([Url("s3://kept")])
+system.pipe_file("kept/a.png", b"second")
+with contextlib.closing(read_object(file)) as held:
+    assert content(held.descriptor) == b"first"
+    assert held.stamp == file.stamp and file.stamp.version
+(again,) = discover([Url("s3://kept")])
+assert again.stamp.version not in ("", file.stamp.version)
+system.rm_file("kept/a.png")
+assert list(discover([Url("s3://kept")])) == []
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tree(tmp_path_factory.mktemp("films"), FILMS)
@@ -133,3 +158,7 @@ def test_a_wrong_prefix_and_wrong_storage(
     assert (made.returncode, "does not exist" in made.stderr) == (2, True), made.stderr
     made = score("s3://nobody/x", tmp_path / "state", str(tmp_path / "out"), storage)
     assert made.returncode == 2, made.stderr
+
+
+def test_a_bucket_that_keeps_versions(storage: dict[str, str]) -> None:
+    python(VERSIONS, environment=storage)

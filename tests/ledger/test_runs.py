@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.rows import Entry
+from cxr_edge.ledger.rows import Entry, stamp_of, stamp_text
 from cxr_edge.ledger.runs import Ledger, Run, open_ledger
 from cxr_edge.types import DETERMINISTIC_REASONS, InputWarning, Reason, Stamp
 from tests.factories import result
@@ -291,3 +291,12 @@ def test_a_film_is_found_by_its_bytes(ledger: Ledger, run: Run) -> None:
         run.found("ef" * 32)
     with pytest.raises(KeyError):
         ledger.begin("second", SETTINGS).found(SHA256)
+
+
+def test_the_stamp_of_an_object_with_a_version(ledger: Ledger) -> None:
+    first, second = (replace(STAMP, version=version) for version in ("v:1", "v:2"))
+    ledger.begin("first", SETTINGS).record([entry(stamp=first)])
+    later = ledger.begin("second", SETTINGS)
+    assert recall(later, found(stamp=first)) is not None
+    assert recall(later, found(stamp=second)) is None
+    assert [stamp_of(stamp_text(each)) for each in (STAMP, first)] == [STAMP, first]
