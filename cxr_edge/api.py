@@ -173,6 +173,7 @@ def score_folder(
     language: str = DEFAULT_LANGUAGE,
     prevalence: float | None = None,
     viewer_url: str | None = None,
+    parquet: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> ScoredFolder:
     """Score folders and files, and write the report, as `cxr-edge score` does.
@@ -201,6 +202,7 @@ def score_folder(
         prevalence: share of pneumonias among the site's films: the page says what a flag is worth.
         viewer_url: template that makes the rows of the page links, such as
             `https://viewer/{accession_number}`; needs `identify`.
+        parquet: whether the rows are written as `triage.parquet` too; needs the extra `parquet`.
         progress: called now and then with the files that have a row, and with how many there are,
             for which folders are walked twice. What it raises ends the run.
 
@@ -232,6 +234,7 @@ def score_folder(
         language=language,
         prevalence=prevalence,
         viewer_url=viewer_url,
+        parquet=parquet,
         command=("cxr_edge.score_folder", *paths),
     )
     return _scored(job, _Caller(progress))

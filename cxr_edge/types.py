@@ -192,12 +192,14 @@ class Stamp:
         mtime_ns: last change of the bytes, as their writer set it.
         ctime_ns: last change of bytes, name or permissions; no program can set it.
         inode: another file under the same name has another one.
+        version: of an object, in a bucket that keeps all of them; empty elsewhere.
     """
 
     size: int
     mtime_ns: int
     ctime_ns: int
     inode: int
+    version: str = ""
 
     @classmethod
     def of(cls, facts: os.stat_result) -> Stamp:

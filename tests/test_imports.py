@@ -30,6 +30,7 @@ HEAVY = {
     "pandas",
     "ray",
     "fsspec",
+    "pyarrow",
     "s3fs",
     "botocore",
     "cxr_training",

@@ -21,6 +21,12 @@ language_option = click.option(
     "--language", type=click.Choice(LANGUAGES), help="Language of the page.  [default: en]"
 )
 
+parquet_option = click.option(
+    "--parquet",
+    is_flag=True,
+    help="Write the rows as triage.parquet too, for analysis; needs the extra parquet.",
+)
+
 
 def runtime_options(command: Command) -> Command:
     """Where and how films are worked through."""

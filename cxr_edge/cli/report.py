@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cxr_edge.cli.boundary import say_warning
 from cxr_edge.cli.finished import any_state_option, finished_run, run_argument
-from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option
+from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, parquet_option
 
 
 @click.command()
@@ -21,10 +22,9 @@ from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option
     help="New folder for the report.  [default: reports/<UTC time>]",
 )
 @language_option
+@parquet_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors and warnings.")
-def report(
-    run: str, state: Path | None, out: Path | None, language: str | None, quiet: bool
-) -> int:
+def report(run: str, state: Path | None, out: Path | None, **wishes: Any) -> int:
     """Write a finished run's report again, from the ledger.
 
     RUN is the name that the report and run.json give the run, or `latest`. No film is read or shown
@@ -38,19 +38,23 @@ def report(
       cxr-edge report 20261122T221500.123456Z --out reports/again
     """
     from cxr_edge.report.folder import check_target
+    from cxr_edge.report.parquet import check_parquet
     from cxr_edge.support.utc import Clock
 
+    if wishes["parquet"]:
+        check_parquet()
     out = out or Path("reports", Clock().run_id)
     check_target(out)
     name, folder = finished_run(run, state)
-    return _render(name, folder, out, _Wishes(language, quiet))
+    return _render(name, folder, out, _Wishes(**wishes))
 
 
 @dataclass(frozen=True)
 class _Wishes:
-    """How to render: in another language than the run's own, and whether to print nothing."""
+    """How to render: in another language than the run's own, what besides, and in silence."""
 
     language: str | None
+    parquet: bool
     quiet: bool
 
 
@@ -67,7 +71,7 @@ def _render(name: str, folder: Path, out: Path, wishes: _Wishes) -> int:
         language = wishes.language or context.language
         context = replace(context, thumbnails=False, language=language)  # there are no pixels
         rows = RecordedRows(recorded, context.threshold, context.identity_fields)
-        made = Report(rows, context, earlier=rows.earlier)
+        made = Report(rows, context, earlier=rows.earlier, parquet=wishes.parquet)
         write_report(made, out)
         if not wishes.quiet:
             show.print_report(made, out, verbose=False)

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
-from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, runtime_options
+from cxr_edge.cli.options import (
+    EXIT_INCOMPLETE,
+    language_option,
+    parquet_option,
+    runtime_options,
+)
 from cxr_edge.cli.results import check_hospital, wanted_options, write_results
 from cxr_edge.cli.stopping import signals_wait
 from cxr_edge.cli.terminal import Terminal
@@ -111,6 +116,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Exit with 3 when fewer films are found: an unmounted share is an empty folder.",
 )
+@parquet_option
 @click.option("--wait", is_flag=True, help="Wait for another run that holds the state folder.")
 @click.option(
     "--cluster",

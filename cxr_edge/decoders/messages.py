@@ -51,6 +51,7 @@ class StampMessage(_Message, frozen=True):
     mtime_ns: int
     ctime_ns: int
     inode: int
+    version: Annotated[str, msgspec.Meta(max_length=1024)]
 
 
 class Request(_Message, frozen=True):

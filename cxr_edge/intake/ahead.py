@@ -19,7 +19,7 @@ from cxr_edge.errors import ThreadError
 from cxr_edge.types import FoundFile
 
 SILENCE_SECONDS = 60.0  # then somebody is told
-FILES_AHEAD = 64
+FILES_AHEAD = 256
 _LOOK_UP_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)

@@ -233,7 +233,9 @@ def _last_name(given: Place) -> str:
 
 def _shown(root: Path, given: Place, prefix: str, path: Path) -> str:
     """Relative to its INPUT, behind the name of that where there are several."""
-    name = "/".join(filter(None, (prefix, relative(path, root))))
+    name = relative(path, root)
+    if prefix:
+        name = f"{prefix}/{name}" if name else prefix
     return display_name(name or given.name)
 
 

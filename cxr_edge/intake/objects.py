@@ -6,11 +6,13 @@ files; none is ever part of a URL here, and no message of theirs is passed on, a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -103,8 +105,7 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
     try:
         before = file.stamp or current_stamp(url)
         _check_size(before.size, most)
-        data = _content(url, before.size)
-        after = current_stamp(url)
+        data, after = _content_and_stamp(url, before)
     except FileNotFoundError as error:
         raise ImageError(Reason.MISSING) from error
     except PermissionError as error:
@@ -117,12 +118,24 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
     return Held(held.descriptor, held.size, held.sha256, after)
 
 
-def _content(url: Url, size: int) -> bytes:
+def _content_and_stamp(url: Url, before: Stamp) -> tuple[bytes, Stamp]:
+    """An object as it was listed, if its bucket has kept that version; else as it is now."""
+    if before.version:
+        # An account that reads objects need not be allowed to read versions.
+        with contextlib.suppress(PermissionError):
+            return _content(url, before.size, version_id=before.version), before
+    data, after = _content(url, before.size), current_stamp(url)
+    # Nor to list them: then nobody knew of one before.
+    return data, after if before.version else replace(after, version="")
+
+
+def _content(url: Url, size: int, **version: str) -> bytes:
     """An object that had this size; one byte more shows that it grew, and the rest is not read."""
     if not size:
         return b""  # S3 has no range of nothing
     system = _file_system(url.scheme)
-    data: bytes = _patiently(lambda: system.cat_file(url.location, start=0, end=size + 1))
+    read = functools.partial(system.cat_file, url.location, start=0, end=size + 1, **version)
+    data: bytes = _patiently(read)
     return data
 
 
@@ -176,21 +189,46 @@ def _pages(system: Any, url: Url) -> Iterator[list[Facts]]:
 
 
 def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
+    listing = _listing(system, url.bucket)
     prefix = f"{url.key.rstrip('/')}/" if url.key else ""
     more: dict[str, Any] = {}
     while True:
-        listing = functools.partial(
-            system.call_s3, "list_objects_v2", Bucket=url.bucket, Prefix=prefix, **more
-        )
-        page = _patiently(listing)
+        asked = {"Bucket": url.bucket, "Prefix": prefix, **more}
+        page = _patiently(functools.partial(system.call_s3, listing.call, **asked))
         yield [
             {**each, "name": f"{url.bucket}/{each['Key']}", "size": each["Size"]}
-            for each in page.get("Contents", ())
-            if not each["Key"].endswith("/")  # what a browser makes for a folder
+            for each in page.get(listing.entries, ())
+            # What a browser makes for a folder, and what is no longer there as it was.
+            if not each["Key"].endswith("/") and each.get("IsLatest", True)
         ]
         if not page.get("IsTruncated"):
             return
-        more = {"ContinuationToken": page["NextContinuationToken"]}
+        more = {key: page[f"Next{key}"] for key in listing.marks if f"Next{key}" in page}
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """How a bucket is listed: the call, where it has objects, and what the next page is told."""
+
+    call: str
+    entries: str
+    marks: tuple[str, ...]
+
+
+_OBJECTS = _Listing("list_objects_v2", "Contents", ("ContinuationToken",))
+_VERSIONS = _Listing("list_object_versions", "Versions", ("KeyMarker", "VersionIdMarker"))
+
+
+def _listing(system: Any, bucket: str) -> _Listing:
+    """That of versions where the bucket keeps them and lets this account list them."""
+    ask = functools.partial(system.call_s3, Bucket=bucket)
+    try:
+        if not _patiently(lambda: ask("get_bucket_versioning")).get("Status"):
+            return _OBJECTS
+        _patiently(lambda: ask("list_object_versions", MaxKeys=1))
+    except (OSError, StorageError):  # not allowed, or a server that has no versions
+        return _OBJECTS
+    return _VERSIONS
 
 
 def _found(below: Url, facts: Facts) -> FoundFile:
@@ -200,12 +238,18 @@ def _found(below: Url, facts: Facts) -> FoundFile:
 
 
 def _stamp(facts: Facts) -> Stamp:
-    """Size, time and entity tag: the tag stands where a file has its inode."""
+    """Size, time, tag (where a file has its inode), and version where there are any."""
     moment = next((facts[key] for key in _KEYS_OF_TIME if facts.get(key)), None)
     changed_ns = _nanoseconds(moment)
     tag = next((str(facts[key]) for key in _KEYS_OF_TAG if facts.get(key)), "").strip('"')
     number = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:7])
-    return Stamp(int(facts["size"]), changed_ns, changed_ns, number)
+    return Stamp(int(facts["size"]), changed_ns, changed_ns, number, _version(facts))
+
+
+def _version(facts: Facts) -> str:
+    """Empty where the bucket keeps none, or kept none when the object was written."""
+    version = facts.get("VersionId")
+    return "" if version in (None, "null") else str(version)
 
 
 def _nanoseconds(moment: Any) -> int:

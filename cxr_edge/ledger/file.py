@@ -32,6 +32,7 @@ _LOG = "-wal"
 _BESIDE = (_LOG, "-shm", "-journal")  # SQLite's own files beside a ledger
 _OPEN_FILES = Path("/proc/self/fd")
 _MEMORY = Path("/dev/shm")
+_CACHE_KIB = 32 * 1024  # rows come in any order of their hashes: with 2 MiB pages are read anew
 # A bit that flips in the text of the tables makes a statement fail that is right.
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 # A disk that is full, or cannot be written: what a ledger says can be read all the same.
@@ -181,6 +182,7 @@ def _connect(path: Path, folder: int) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     except BaseException:
         connection.close()
         raise

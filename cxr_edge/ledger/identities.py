@@ -51,10 +51,12 @@ class Identities:
             films: sha256 of a file, and values by field; empty ones too, or they would be looked
                 for again.
         """
-        for sha256, fields in films:
-            key = bytes.fromhex(sha256)
-            rows = ((key, field, value) for field, value in fields.items())
-            self.connection.executemany(_RECORD, ((checksum(*row), *row) for row in rows))
+        rows = (
+            (bytes.fromhex(sha256), field, value)
+            for sha256, fields in films
+            for field, value in fields.items()
+        )
+        self.connection.executemany(_RECORD, ((checksum(*row), *row) for row in rows))
 
     def of(self, sha256: str) -> dict[str, str]:
         """What is known of the bytes of a file; a damaged value is not."""

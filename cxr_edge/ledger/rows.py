@@ -39,7 +39,7 @@ def values(entry: Entry, *, new: bool) -> tuple[Any, ...]:
         result.format,
         result.modified_utc,
         result.device,
-        ",".join("" if value is None else f"{value:.6g}" for value in result.features),
+        ",".join(["" if value is None else f"{value:.6g}" for value in result.features]),
         int(new),
     )
 
@@ -88,17 +88,21 @@ def names(joined: str) -> list[str]:
 
 def features_of(joined: str) -> tuple[float | None, ...]:
     """Features of a row; empty where none was measured, None for one that was not."""
-    return tuple(float(each) if each else None for each in names(joined))
+    return tuple([float(each) if each else None for each in names(joined)])
 
 
 def stamp_text(stamp: Stamp) -> str:
     """A stamp as a row has it."""
-    return f"{stamp.size}:{stamp.mtime_ns}:{stamp.ctime_ns}:{stamp.inode}"
+    text = f"{stamp.size}:{stamp.mtime_ns}:{stamp.ctime_ns}:{stamp.inode}"
+    return f"{text}:{stamp.version}" if stamp.version else text
 
 
 def stamp_of(text: str | None) -> Stamp | None:
     """And back."""
-    return None if text is None else Stamp(*map(int, text.split(":")))
+    if text is None:
+        return None
+    size, mtime, ctime, inode, *version = text.split(":", 4)
+    return Stamp(int(size), int(mtime), int(ctime), int(inode), *version)
 
 
 def _is_quiet(entry: Entry, stamp: Stamp) -> bool:

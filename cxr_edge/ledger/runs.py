@@ -8,6 +8,7 @@ as long as the settings (model, versions, software, device) are the same.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sqlite3
@@ -64,10 +65,13 @@ _ROW = ", ".join(ROW)
 _RECALLABLE = "(status = 'scored' AND (device = '' OR context IS NULL) OR reason IN ({}))".format(
     ", ".join(sorted(f"'{reason.value}'" for reason in DETERMINISTIC_REASONS))
 )
+# Of many files at once: a statement for each took three times as long.
 _RECALL = (
-    f"SELECT item.rowid, item.checksum, run, {_ROW} FROM item JOIN run ON run.number = item.run "
-    f"WHERE path = ? AND stamp = ? AND settings_sha256 = ? AND {_RECALLABLE} "
-    "ORDER BY run DESC LIMIT 1"
+    "WITH asked (place, path, stamp) AS (VALUES {}) SELECT place, item.rowid, checksum, run, "
+    + ", ".join(f"item.{column}" for column in ROW)
+    + " FROM asked JOIN item ON item.rowid = (SELECT item.rowid FROM item "
+    "JOIN run ON run.number = item.run WHERE path = asked.path AND stamp = asked.stamp "
+    f"AND settings_sha256 = ? AND {_RECALLABLE} ORDER BY run DESC LIMIT 1)"
 )
 _LAST_REASON = "SELECT reason FROM item WHERE path = ? AND stamp = ? ORDER BY run DESC LIMIT 1"
 _RECORD = "INSERT OR REPLACE INTO item (checksum, run, {}) VALUES ({})".format(
@@ -94,6 +98,7 @@ _KNOWN = (
     "FROM item JOIN run ON run.number = item.run WHERE sha256 IN ({}) AND settings_sha256 = ? "
     "AND status = 'scored' AND device = '' GROUP BY sha256"
 )
+FILES_PER_RECALL = 64
 _HASHES_PER_QUERY = 500  # parameters of a statement; SQLite may have been built for 999
 _FIRST_FACT, _PROBABILITY = ROW.index(FACTS[0]), ROW.index("probability")
 _DISPLAY = ROW.index("display")
@@ -216,16 +221,33 @@ class Run:
     not_recalled: dict[int, str] = field(default_factory=dict)
     has_earlier: bool = True
 
-    def recall(self, file: FoundFile) -> Result | None:
-        """The row that an earlier run with these settings gave a file that is unchanged since."""
-        if file.stamp is None or not self.has_earlier:
-            return None
+    def recall(self, files: Sequence[FoundFile]) -> dict[int, Result]:
+        """The rows that earlier runs with these settings gave files that are unchanged since.
+
+        Args:
+            files: no more than `FILES_PER_RECALL`.
+
+        Returns:
+            By place in `files`, those that have one.
+        """
+        keys = [
+            (place, os.fsencode(file.path), stamp_text(file.stamp))
+            for place, file in enumerate(files)
+            if file.stamp is not None and file.problem is None
+        ]
+        if not keys or not self.has_earlier:
+            return {}
+        statement = _RECALL.format(", ".join(["(?, ?, ?)"] * len(keys)))
+        parameters = (*itertools.chain.from_iterable(keys), self.settings_sha256)
         with errors_translated():
-            key = (os.fsencode(file.path), stamp_text(file.stamp), self.settings_sha256)
-            row = self.connection.execute(_RECALL, key).fetchone()
-        row = row and self._checked(row, self.not_recalled)
+            rows = self.connection.execute(statement, parameters).fetchall()
+        results = ((place, self._recalled(row, files[place])) for place, *row in rows)
+        return {place: result for place, result in results if result is not None}
+
+    def _recalled(self, row: Sequence[Any], file: FoundFile) -> Result | None:
+        values = self._checked(row, self.not_recalled)
         try:
-            return None if row is None else result_of(row[_FIRST_FACT:], file.display)
+            return None if values is None else result_of(values[_FIRST_FACT:], file.display)
         except (AttributeError, TypeError, ValueError):  # as this version would not write it
             return None
 
@@ -253,7 +275,7 @@ class Run:
                     probabilities[values[_FIRST_FACT].hex()] = values[_PROBABILITY]
         return probabilities
 
-    def _checked(self, row: tuple[Any, ...], damaged: dict[int, str]) -> tuple[Any, ...] | None:
+    def _checked(self, row: Sequence[Any], damaged: dict[int, str]) -> tuple[Any, ...] | None:
         """The columns of `ROW`, or None and an entry in `damaged` where a bit has flipped."""
         number, checked, run, *values = row
         if checked == checksum(run, self.settings_sha256, *values):

@@ -159,12 +159,14 @@ class Report:
         rows: can be gone through again and again.
         pictures: by sha256 of the film's file, for the films that the page shows.
         earlier: finds earlier scores of the same patient by the film's sha256.
+        parquet: whether the rows are written as Parquet too.
     """
 
     rows: Iterable[TriageRow]
     context: RunContext
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     earlier: Callable[[str], Sequence[EarlierScore]] = nothing_earlier
+    parquet: bool = False
 
     @property
     def counts(self) -> Counts:

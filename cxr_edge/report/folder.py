@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import TemplateNotFound
 
 from cxr_edge.errors import InputError, ReportError
+from cxr_edge.report import parquet
 from cxr_edge.report.context import Report
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.html import render_html
@@ -62,11 +63,14 @@ def _is_replaceable(out: Path) -> bool:
 def write_report(report: Report, out: Path) -> None:
     """Write `triage.csv`, `run.json` and, last, `triage.html` into the new folder `out`.
 
+    `triage.parquet` is among them where the report says so.
+
     Raises:
         ReportError: it could not be written; nothing is left behind.
     """
     contents: dict[str, Callable[[], Iterable[bytes]]] = {
         "triage.csv": lambda: render_csv(report),
+        **({parquet.NAME: lambda: parquet.render_parquet(report)} if report.parquet else {}),
         "run.json": lambda: [render_run_json(report)],
         "triage.html": lambda: render_html(report),
     }

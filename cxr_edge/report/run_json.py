@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from cxr_edge.report import parquet
 from cxr_edge.report.context import BANNER, SCHEMA_VERSION, Report
 
 
@@ -36,6 +37,7 @@ def run_values(report: Report) -> dict[str, Any]:
         "scope_gate": context.scope_gate,
         "operating_point": {"name": context.operating_point, "threshold": context.threshold},
         "site_profile": context.profile and json.loads(context.profile.to_json()),
+        "parquet": parquet.NAME if report.parquet else None,
         "thumbnails": context.thumbnails,
         "language": context.language,
         "prevalence": context.prevalence,

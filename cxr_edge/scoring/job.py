@@ -41,6 +41,7 @@ class ScoreJob:
         exclude: patterns of files and folders that get no row, as `intake.discover.LeftOut` has it.
         at_least: films that a night has; fewer make it a night to look at.
         wait: whether a run waits for another one that holds its state.
+        parquet: whether the rows are written as Parquet too.
         cluster: address of the Ray cluster that reads and scores; None for this machine.
         study: whether it is one of the runs that `receive` starts, which counts as no night.
         command: how the run was started, for its report.
@@ -67,6 +68,7 @@ class ScoreJob:
     exclude: tuple[str, ...] = ()
     at_least: int = 0
     wait: bool = False
+    parquet: bool = False
     cluster: str | None = None
     study: bool = False
     command: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
@@ -27,6 +27,7 @@ from cxr_edge.report.audit_line import audit_values
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.folder import check_target
 from cxr_edge.report.nights import point_latest, write_index
+from cxr_edge.report.parquet import check_parquet
 from cxr_edge.report.summary import summarise
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
@@ -93,6 +94,8 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     wait_for(job.inputs)
     check_report_folder(job)
     check_id_tags(job.id_tags)
+    if job.parquet:
+        check_parquet()
     choice = choose_model(job.model)
     decision = decide(choice, job.operating_point, job.threshold, job.site_profile)
     device = Device.parse(job.device)
@@ -266,14 +269,15 @@ def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
     context = _context(setup, recorded, recalled)
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold, context.identity_fields)
+    report = Report(rows, context, earlier=rows.earlier, parquet=setup.job.parquet)
     if not context.thumbnails:
-        return Report(rows, context, earlier=rows.earlier)
+        return report
     try:
         pictures = setup.pipeline.pictures(_first_films(rows, recorded))
     except CxrEdgeError as error:  # a report without films is worth more
         setup.pipeline.observer.warn(f"the report shows no films: {error}", error.tip)
         pictures = {}
-    return Report(rows, context, pictures, rows.earlier)
+    return replace(report, pictures=pictures)
 
 
 def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:

@@ -13,13 +13,14 @@ from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import Run
+from cxr_edge.ledger.runs import FILES_PER_RECALL, Run
 from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Place, Reason, Result, Root, Stamp, Url
 
 # Rows that need no network are committed in groups: one fsync for many.
 _ROWS_PER_COMMIT = 1000
 _NAP_SECONDS = 0.1
+_SECONDS_TOGETHER = 0.05  # for which a file waits for others before the ledger is asked
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,11 @@ class Scorer:
         Two that hold a decoder for a minute each would keep a hundred others waiting.
         """
         rows: list[Entry] = []
-        for file in itertools.takewhile(lambda _: not self.stop(), files):
+        for file, known in itertools.takewhile(lambda _: not self.stop(), self._recalled(files)):
             if file is None:
                 yield None
                 continue
-            result = self._result_without_reading(file, watch)
+            result = known or _result_without_reading(file, watch)
             if result is None:
                 watch.remember(file)
                 # Without a settle rule a file may change until it is read.
@@ -119,12 +120,19 @@ class Scorer:
         known = self.run.identities.of(result.sha256)
         return any(field not in known for field in self.identity_fields)
 
-    def _result_without_reading(self, file: FoundFile, watch: _Watch) -> Result | None:
-        if file.problem is None and (recalled := self.run.recall(file)) is not None:
-            self.progress.recalled(1)
-            return recalled
-        problem = file.problem or (file.stamp and watch.objection(file.stamp))
-        return Result.without_score(file.display, problem) if problem else None
+    def _recalled(
+        self, files: Iterable[FoundFile | None]
+    ) -> Iterator[tuple[FoundFile | None, Result | None]]:
+        """Files with the row that an earlier run gave them, if one did."""
+        if not self.run.has_earlier:
+            yield from ((file, None) for file in files)
+            return
+        for group in _in_groups(files):
+            known = self.run.recall(group)
+            self.progress.recalled(len(known))
+            yield from ((file, known.get(place)) for place, file in enumerate(group))
+            if not group:
+                yield None, None
 
     def _score_unknown(
         self, files: Iterable[FoundFile | None], watch: _Watch, recorded: Callable[[int], None]
@@ -151,6 +159,26 @@ class Scorer:
                 return True
             time.sleep(min(left, _NAP_SECONDS))
         return False
+
+
+def _in_groups(files: Iterable[FoundFile | None]) -> Iterator[list[FoundFile]]:
+    """Files that came together, for the ledger to be asked once; none where none came."""
+    group: list[FoundFile] = []
+    due = 0.0
+    for file in files:
+        if file is not None:
+            due = due if group else time.monotonic() + _SECONDS_TOGETHER
+            group.append(file)
+        if file is None or len(group) == FILES_PER_RECALL or time.monotonic() > due:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _result_without_reading(file: FoundFile, watch: _Watch) -> Result | None:
+    problem = file.problem or (file.stamp and watch.objection(file.stamp))
+    return Result.without_score(file.display, problem) if problem else None
 
 
 class _Watch:

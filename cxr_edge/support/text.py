@@ -16,8 +16,9 @@ def display_name(path: str | os.PathLike[str]) -> str:
     So is the backslash: two names never look the same. The outcome does not depend on the locale.
     """
     text = os.fspath(path)
-    with contextlib.suppress(UnicodeEncodeError):  # no file name: nothing to undo
-        text = os.fsencode(text).decode("utf-8", "surrogateescape")
+    if not text.isascii():
+        with contextlib.suppress(UnicodeEncodeError):  # no file name: nothing to undo
+            text = os.fsencode(text).decode("utf-8", "surrogateescape")
     if text.isprintable() and "\\" not in text:  # nearly all of them
         return text
     return "".join(c if _is_plain(c) else _escaped(c) for c in text)

@@ -198,3 +198,13 @@ def test_a_damaged_row_is_listed_as_unreadable(
     )
     (row,) = (row for row in csv_rows(tmp_path / "again") if row["path"] == "a.png")
     assert (row["band"], row["reason"], row["probability"]) == ("attention", "io_error", "")
+
+
+def test_as_parquet_too(run: Run, scored: Path, tiny: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    again = ("score", tmp_path / "in", "--model", tiny, "--out", tmp_path / "second", "--parquet")
+    assert run(*again, "-q").code == 3
+    assert run("report", "--parquet", "--out", tmp_path / "third", "-q").code == 3
+    assert contents(tmp_path / "third") == contents(tmp_path / "second")
+    table = parquet.read_table(tmp_path / "third" / "triage.parquet").to_pylist()
+    assert [row["path"] for row in table] == [row["path"] for row in csv_rows(scored)]

@@ -28,7 +28,7 @@ from cxr_edge.intake.prepared import Decoded, IntakeSettings
 from cxr_edge.types import InputWarning, Reason, Stamp
 from tests.nights import SETTINGS
 
-STAMP = Stamp(7381, 1_796_126_004_512_345_678, 2**62, 2**64 - 1)
+STAMP = Stamp(7381, 1_796_126_004_512_345_678, 2**62, 2**64 - 1, "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIb")
 FACTS: dict[str, Any] = {
     "reason": "internal_error",
     "warnings": ["blank", "colour"],

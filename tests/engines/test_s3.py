@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from tests.engines.conftest import ROOT, SECRET, RayCluster
@@ -37,7 +38,7 @@ system.put(sys.argv[1] + "/", "films/night", recursive=True)
 READ = """
 import sys, fsspec
 system = fsspec.filesystem("s3")
-for name in ("triage.csv", "run.json", "triage.html"):
+for name in ("triage.csv", "triage.parquet", "run.json", "triage.html"):
     system.get_file(sys.argv[1] + "/" + name, sys.argv[2] + "/" + name)
 """
 
@@ -49,6 +50,31 @@ def python(*arguments: str, environment: dict[str, str]) -> None:
         timeout=SECONDS,
         check=True,
     )
+
+
+# Reads what was listed, after it was replaced; says the bytes, and what the next listing says.
+VERSIONS = """
+import contextlib, fsspec
+from cxr_edge.intake.discover import discover
+from cxr_edge.intake.objects import read_object
+from cxr_edge.intake.read import content
+from cxr_edge.types import Url
+system = fsspec.filesystem("s3")
+system.mkdir("kept")
+status = {"Status": "Enabled"}
+system.call_s3("put_bucket_versioning", Bucket="kept", VersioningConfiguration=status)
+for number in range(3):
+    system.pipe_file("kept/a.png", b"first")
+(file,) = discover([Url("s3://kept")])
+system.pipe_file("kept/a.png", b"second")
+with contextlib.closing(read_object(file)) as held:
+    assert content(held.descriptor) == b"first"
+    assert held.stamp == file.stamp and file.stamp.version
+(again,) = discover([Url("s3://kept")])
+assert again.stamp.version not in ("", file.stamp.version)
+system.rm_file("kept/a.png")
+assert list(discover([Url("s3://kept")])) == []
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +116,14 @@ def test_the_same_rows_from_a_bucket_and_the_report_in_one(
 ) -> None:
     plain = score(str(folder), tmp_path / "one", str(tmp_path / "plain"), {})
     assert plain.returncode == 3, plain.stderr
-    made = score(bucket, tmp_path / "two", "s3://films/reports/1", storage)
+    made = score(bucket, tmp_path / "two", "s3://films/reports/1", storage, "--parquet")
     assert made.returncode == 3, made.stderr
     assert "report: s3://films/reports/1/triage.html" in made.stderr
     (tmp_path / "got").mkdir()
     python(READ, "films/reports/1", str(tmp_path / "got"), environment=storage)
     assert rows(tmp_path / "got") == rows(tmp_path / "plain")
+    table = pyarrow.parquet.read_table(tmp_path / "got" / "triage.parquet")
+    assert table.num_rows == len(rows(tmp_path / "got"))
     written = [*(tmp_path / "two").rglob("*"), *(tmp_path / "got").iterdir()]
     assert not [each for each in written if each.is_file() and SECRET.encode() in each.read_bytes()]
     assert SECRET not in made.stderr + made.stdout
@@ -130,3 +158,7 @@ def test_a_wrong_prefix_and_wrong_storage(
     assert (made.returncode, "does not exist" in made.stderr) == (2, True), made.stderr
     made = score("s3://nobody/x", tmp_path / "state", str(tmp_path / "out"), storage)
     assert made.returncode == 2, made.stderr
+
+
+def test_a_bucket_that_keeps_versions(storage: dict[str, str]) -> None:
+    python(VERSIONS, environment=storage)

@@ -36,17 +36,48 @@ class FakeS3:
     calls: list[str] = field(default_factory=list)
     protocol: tuple[str, ...] = ("s3", "s3a")
     most: int = 0  # bytes that were asked for
+    versions: dict[str, bytes] = field(default_factory=dict)  # by name; a bucket that keeps them
+    forbidden: frozenset[str] = frozenset()  # calls
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
+        if name in self.forbidden:
+            raise PermissionError(name)
         if self.failures:
             raise self.failures.pop(0)
 
     def invalidate_cache(self) -> None:
         pass
 
-    def call_s3(self, name: str, *, Bucket: str, Prefix: str, **more: str) -> dict[str, Any]:
+    def keep(self, key: str, data: bytes) -> None:
+        """Put an object into a bucket that keeps versions."""
+        self.content[key] = data
+        self.versions[f"{key}.{len(self.versions)}"] = data
+
+    def _version(self, key: str) -> str | None:
+        names = [name for name in self.versions if name.startswith(f"{key}.")]
+        return names[-1] if names else None
+
+    def _all_versions(self, prefix: str) -> dict[str, Any]:
+        latest = [self._version(key) for key in self.content]
+        return {
+            "Versions": [
+                {
+                    **self._facts(name.rpartition(".")[0]),
+                    "VersionId": name,
+                    "IsLatest": name in latest,
+                }
+                for name in self.versions
+                if name.startswith(prefix)
+            ]
+        }
+
+    def call_s3(self, name: str, *, Bucket: str, Prefix: str = "", **more: Any) -> dict[str, Any]:
         self._called(name)
+        if name == "get_bucket_versioning":
+            return {"Status": "Enabled"} if self.versions else {}
+        if name == "list_object_versions":
+            return self._all_versions(Prefix)
         keys = sorted(key for key in self.content if key.startswith(Prefix))
         start = int(more.get("ContinuationToken", 0))
         page: dict[str, Any] = {"Contents": [self._facts(key) for key in keys[start : start + 2]]}
@@ -67,14 +98,17 @@ class FakeS3:
             raise FileNotFoundError(location)
         facts = self._facts(key)
         whole = facts["LastModified"].replace(microsecond=0)  # a header has whole seconds
-        return {**facts, "LastModified": whole, "size": facts["Size"], "type": "file"} | {
-            "name": location
+        return {
+            **{**facts, "LastModified": whole, "size": facts["Size"], "type": "file"},
+            **{"name": location, "VersionId": self._version(key)},
         }
 
-    def cat_file(self, location: str, *, start: int, end: int) -> bytes:
-        self._called("get")
+    def cat_file(self, location: str, *, start: int, end: int, version_id: str = "") -> bytes:
+        self._called("get version" if version_id else "get")
         assert end, "S3 has no range of nothing"
         self.most = end - start
+        if version_id:
+            return self.versions[version_id][start:end]
         return self.content[location.partition("/")[2]][start:end]
 
 
@@ -109,7 +143,7 @@ def test_a_prefix_is_listed_page_by_page(bucket: FakeS3) -> None:
 def test_pages_are_asked_for_as_files_are_taken(bucket: FakeS3) -> None:
     bucket.content = {f"{number:02}.png": b"" for number in range(20)}
     next(iter(discover([Url("s3://films")])))
-    assert bucket.calls == ["list_objects_v2"]
+    assert bucket.calls == ["get_bucket_versioning", "list_objects_v2"]
 
 
 def test_keys_that_no_path_could_hold(bucket: FakeS3) -> None:
@@ -245,7 +279,7 @@ def test_throttling_and_resets_are_waited_out(bucket: FakeS3) -> None:
 
 
 def test_no_credentials_is_no_permission(bucket: FakeS3) -> None:
-    bucket.failures = [type("NoCredentialsError", (Exception,), {})()]
+    bucket.failures = [type("NoCredentialsError", (Exception,), {})() for _ in range(2)]
     with pytest.raises(InputError, match="may not be listed"):
         found("s3://films")
 
@@ -274,3 +308,29 @@ def test_other_storage_is_walked_folder_by_folder(monkeypatch: pytest.MonkeyPatc
     made = Walked({"a/1.png": b"1", "b/1.png": b"2"})
     monkeypatch.setattr(objects, "_file_system", lambda scheme: made)
     assert [file.display for file in found("gs://films")] == ["a/1.png", "b/1.png"]
+
+
+def test_the_version_that_was_listed_is_read(bucket: FakeS3) -> None:
+    bucket.keep("a.png", b"old")
+    bucket.keep("a.png", b"film")
+    (file,) = found("s3://films")
+    assert file.stamp and file.stamp.version == "a.png.1"
+    bucket.keep("a.png", b"moon")
+    assert data_of(file) == b"film"
+    assert bucket.calls[-1] == "get version", "whose stamp needs no second look"
+
+
+@pytest.mark.parametrize(
+    "forbidden", ["get_bucket_versioning", "list_object_versions", "get version"]
+)
+def test_versions_that_may_not_be_had(forbidden: str, bucket: FakeS3) -> None:
+    """Objects are read as from any bucket: replaced ones are told."""
+    bucket.keep("a.png", b"film")
+    bucket.forbidden = frozenset({forbidden})
+    (file,) = found("s3://films")
+    assert data_of(file) == b"film"
+    assert (file.stamp and file.stamp.version) == ("a.png.0" if "get v" in forbidden else "")
+    bucket.keep("a.png", b"moon")
+    with pytest.raises(ImageError) as refusal:
+        read_object(file)
+    assert refusal.value.reason is Reason.STILL_CHANGING

@@ -38,3 +38,8 @@ def entry(
 
 def everything(run: Run, threshold: float = 0.5) -> list[Result]:
     return list(run.results(reading_key(threshold)))
+
+
+def recall(run: Run, file: FoundFile) -> Result | None:
+    """The row of one file that a run takes over."""
+    return run.recall([file]).get(0)

@@ -16,7 +16,7 @@ from cxr_edge.errors import StateError
 from cxr_edge.ledger.file import LEDGER_NAME, opened, opened_for_reading, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from tests.factories import names_in
-from tests.ledger.entries import SETTINGS, entry, everything, found
+from tests.ledger.entries import SETTINGS, entry, everything, found, recall
 from tests.ledger.files import PAGE, ROWS, SHM, WAL, as_version, filled, killed
 
 
@@ -147,7 +147,7 @@ def test_a_log_that_holds_every_page_mends_its_ledger(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         assert ledger.set_aside is None
         run = ledger.begin("next", SETTINGS)
-        assert all(run.recall(found(f"{number}.png")) for number in range(10))
+        assert all(recall(run, found(f"{number}.png")) for number in range(10))
 
 
 def test_a_move_that_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +209,7 @@ def test_an_earlier_versions_ledger_is_brought_up_to_date(
             assert getattr(ledger, "set_aside", None) is None
             run, context = ledger.finished("first")
             assert (everything(run), context) == (before, {"a": 1})
-            assert run.recall(found("0.png")) is not None
+            assert recall(run, found("0.png")) is not None
             assert run.connection.execute("PRAGMA user_version").fetchone() == (7,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -239,7 +239,7 @@ def test_a_kill_in_a_commit_costs_that_commit_alone(tmp_path: Path) -> None:
         assert ledger.set_aside is None
         assert ledger.finished_ids() == []
         run = ledger.begin("next", SETTINGS)
-        assert all(run.recall(found(f"{number}.png")) for number in range(10))
+        assert all(recall(run, found(f"{number}.png")) for number in range(10))
         assert run.connection.execute("SELECT COUNT(*) FROM item").fetchone() == (10,)
         assert run.connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 

@@ -16,7 +16,7 @@ from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.runs import Ledger, open_ledger, read_ledger
 from cxr_edge.types import Result
 from tests.factories import result
-from tests.ledger.entries import SETTINGS, everything, found
+from tests.ledger.entries import SETTINGS, everything, found, recall
 from tests.ledger.files import ROWS, filled
 
 FLIPS = 200
@@ -30,7 +30,7 @@ def wrong_recalls(ledger: Ledger) -> list[str]:
     return [
         name
         for name, right in SCORES.items()
-        if run.recall(found(name)) not in (None, right)
+        if recall(run, found(name)) not in (None, right)
         or known.get(right.sha256) not in (None, right.probability)
     ]
 

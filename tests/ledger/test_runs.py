@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.rows import Entry
+from cxr_edge.ledger.rows import Entry, stamp_of, stamp_text
 from cxr_edge.ledger.runs import Ledger, Run, open_ledger
 from cxr_edge.types import DETERMINISTIC_REASONS, InputWarning, Reason, Stamp
 from tests.factories import result
@@ -23,6 +23,7 @@ from tests.ledger.entries import (
     entry,
     everything,
     found,
+    recall,
 )
 
 
@@ -65,7 +66,7 @@ EVERY_FACT = Entry(
 def test_every_fact_comes_back(ledger: Ledger, run: Run) -> None:
     run.record([EVERY_FACT])
     assert everything(run) == [EVERY_FACT.result]
-    assert ledger.begin("second", SETTINGS).recall(found()) == EVERY_FACT.result
+    assert recall(ledger.begin("second", SETTINGS), found()) == EVERY_FACT.result
 
 
 def test_notes_do_not_count_in_the_order_of_reading(run: Run) -> None:
@@ -87,23 +88,23 @@ CHANGED = {
 @pytest.mark.parametrize("stamp", CHANGED.values(), ids=CHANGED)
 def test_a_file_that_changed_is_not_recalled(stamp: Stamp | None, ledger: Ledger, run: Run) -> None:
     run.record([entry()])
-    assert ledger.begin("second", SETTINGS).recall(found(stamp=stamp)) is None
+    assert recall(ledger.begin("second", SETTINGS), found(stamp=stamp)) is None
 
 
 def test_another_file_or_other_settings_are_not_recalled(ledger: Ledger, run: Run) -> None:
     run.record([entry(sha256=SHA256), entry("never seen.png", stamp=None)])
     second = ledger.begin("second", SETTINGS)
-    assert second.recall(found("b.png")) is None
-    assert second.recall(found("never seen.png")) is None
+    assert recall(second, found("b.png")) is None
+    assert recall(second, found("never seen.png")) is None
     other = ledger.begin("third", "other settings")
-    assert (other.recall(found()), other.known_probabilities([SHA256])) == (None, {})
+    assert (recall(other, found()), other.known_probabilities([SHA256])) == (None, {})
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_only_what_the_bytes_say_is_recalled(reason: Reason, ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=None, reason=reason, sha256=SHA256)])
     second = ledger.begin("second", SETTINGS)
-    assert (second.recall(found()) is not None) == (reason in DETERMINISTIC_REASONS)
+    assert (recall(second, found()) is not None) == (reason in DETERMINISTIC_REASONS)
     assert second.known_probabilities([SHA256]) == {}
 
 
@@ -113,15 +114,15 @@ def test_what_another_device_scored_holds_until_the_run_is_finished(
     """A run that goes on must not begin again; the next night asks its own device."""
     taken_over = entry(device="cpu")
     run.record([taken_over])
-    assert ledger.begin("goes on", SETTINGS).recall(found()) == taken_over.result
+    assert recall(ledger.begin("goes on", SETTINGS), found()) == taken_over.result
     run.finish({})
-    assert ledger.begin("next night", SETTINGS).recall(found()) is None
+    assert recall(ledger.begin("next night", SETTINGS), found()) is None
 
 
 def test_a_bad_night_does_not_hide_an_earlier_score(ledger: Ledger, run: Run) -> None:
     run.record([entry(probability=0.25)])
     ledger.begin("second", SETTINGS).record([entry(probability=None, reason=Reason.TIMEOUT)])
-    recalled = ledger.begin("third", SETTINGS).recall(found())
+    recalled = recall(ledger.begin("third", SETTINGS), found())
     assert recalled is not None
     assert recalled.probability == 0.25
 
@@ -130,7 +131,7 @@ def test_the_latest_word_counts_under_todays_name(ledger: Ledger, run: Run) -> N
     run.record([entry(probability=0.25)])
     ledger.begin("second", SETTINGS).record([entry(probability=0.75)])
     renamed = replace(found(), display="incoming/a.png")
-    recalled = ledger.begin("third", SETTINGS).recall(renamed)
+    recalled = recall(ledger.begin("third", SETTINGS), renamed)
     assert recalled == result("incoming/a.png", 0.75)
 
 
@@ -152,7 +153,7 @@ def test_a_stamp_that_may_hide_a_change_is_not_trusted(
     stamp = replace(STAMP, **{field: changed_ns})
     run.record([entry(stamp=stamp, sha256=SHA256)])
     second = ledger.begin("second", SETTINGS)
-    assert (second.recall(found(stamp=stamp)) is not None) == trusted
+    assert (recall(second, found(stamp=stamp)) is not None) == trusted
     assert second.known_probabilities([SHA256]) == {SHA256: 0.5}
 
 
@@ -172,7 +173,7 @@ def test_a_film_whose_row_has_a_flipped_bit_is_read_again(
 ) -> None:
     run.record([EVERY_FACT])
     run.connection.execute(f"UPDATE item SET {change}")
-    assert ledger.begin("second", SETTINGS).recall(found()) is None
+    assert recall(ledger.begin("second", SETTINGS), found()) is None
 
 
 def test_the_same_bytes_under_another_name_are_known(ledger: Ledger, run: Run) -> None:
@@ -236,7 +237,7 @@ def test_a_full_disk_costs_no_committed_row(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         assert (ledger.set_aside, ledger.finished_ids()) == (None, [])
         second = ledger.begin("second", SETTINGS)
-        assert [second.recall(found(f"{n}.png")) is None for n in range(51)] == [False] * 50 + [
+        assert [recall(second, found(f"{n}.png")) is None for n in range(51)] == [False] * 50 + [
             True
         ]
 
@@ -276,7 +277,7 @@ def test_odd_names_have_a_row_each(ledger: Ledger, run: Run) -> None:
     shown = [found(name).display for name in ODD_NAMES.values()]
     assert sorted(item.path for item in everything(run)) == sorted(set(shown))
     second = ledger.begin("second", SETTINGS)
-    assert [second.recall(found(name)) for name in ODD_NAMES.values()] == [
+    assert [recall(second, found(name)) for name in ODD_NAMES.values()] == [
         result(name) for name in shown
     ]
 
@@ -290,3 +291,12 @@ def test_a_film_is_found_by_its_bytes(ledger: Ledger, run: Run) -> None:
         run.found("ef" * 32)
     with pytest.raises(KeyError):
         ledger.begin("second", SETTINGS).found(SHA256)
+
+
+def test_the_stamp_of_an_object_with_a_version(ledger: Ledger) -> None:
+    first, second = (replace(STAMP, version=version) for version in ("v:1", "v:2"))
+    ledger.begin("first", SETTINGS).record([entry(stamp=first)])
+    later = ledger.begin("second", SETTINGS)
+    assert recall(later, found(stamp=first)) is not None
+    assert recall(later, found(stamp=second)) is None
+    assert [stamp_of(stamp_text(each)) for each in (STAMP, first)] == [STAMP, first]

@@ -15,7 +15,7 @@ from cxr_edge.report import RunContext
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.types import InputWarning, Reason
 from tests.factories import context, result
-from tests.ledger.entries import SETTINGS, SHA256, entry, everything, found
+from tests.ledger.entries import SETTINGS, SHA256, entry, everything, found, recall
 
 FOLDER = [
     entry("scored.png", 0.9),
@@ -134,7 +134,7 @@ def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     assert ledger.finished_ids() == kept[:RUNS_KEPT]
 
     def known(name: str) -> bool:
-        return last.recall(found(name)) is not None
+        return recall(last, found(name)) is not None
 
     assert [night for night in range(RUNS_KEPT + 3) if not known(f"{night}.png")] == [0, 1, 2]
     assert [n for n in range(RUNS_KEPT + 3) if not known(f"{n} stopped.png")] == [0, 1, 2, 3]
@@ -156,7 +156,7 @@ def test_other_settings_do_not_push_a_stopped_run_out(ledger: Ledger, run: Run) 
     run.record([entry()])
     for night in range(2 * RUNS_KEPT):
         ledger.begin(f"{night}", "other settings").finish({})
-    assert ledger.begin("last", SETTINGS).recall(found()) == result()
+    assert recall(ledger.begin("last", SETTINGS), found()) == result()
 
 
 def test_settings_that_are_never_used_again_are_forgotten_at_last(ledger: Ledger, run: Run) -> None:
@@ -164,7 +164,7 @@ def test_settings_that_are_never_used_again_are_forgotten_at_last(ledger: Ledger
     for night in range(RUNS_KEPT_IN_ALL + 1):
         ledger.begin(f"{night}", f"settings {night // 20}").finish({})
     last = ledger.begin("last", SETTINGS)
-    assert last.recall(found()) is None
+    assert recall(last, found()) is None
     assert len(ledger.finished_ids()) == RUNS_KEPT_IN_ALL
 
 
@@ -172,7 +172,7 @@ def test_without_finished_runs_nothing_is_forgotten(ledger: Ledger) -> None:
     for night in range(RUNS_KEPT + 5):
         ledger.begin(f"{night}", SETTINGS).record([entry(f"{night}.png")])
     last = ledger.begin("last", SETTINGS)
-    assert all(last.recall(found(f"{night}.png")) for night in range(RUNS_KEPT + 5))
+    assert all(recall(last, found(f"{night}.png")) for night in range(RUNS_KEPT + 5))
 
 
 def test_a_reader_has_the_finished_runs(tmp_path: Path, ledger: Ledger, run: Run) -> None:

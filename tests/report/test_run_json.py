@@ -46,6 +46,7 @@ def test_whole_file() -> None:
         "scope_gate": None,
         "operating_point": {"name": "screening", "threshold": 0.5},
         "site_profile": None,
+        "parquet": None,
         "thumbnails": False,
         "language": "en",
         "prevalence": None,
