@@ -148,11 +148,11 @@ def stamp_message(stamp: Stamp | None) -> StampMessage | None:
     """The stamp of a file, to send."""
     if stamp is None:
         return None
-    return StampMessage(stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
+    return StampMessage(stamp.size, stamp.mtime_ns, stamp.ctime_ns, stamp.inode, stamp.version)
 
 
 def stamp_of(message: StampMessage | None) -> Stamp | None:
     """The stamp of a file, received."""
     if message is None:
         return None
-    return Stamp(message.size, message.mtime_ns, message.ctime_ns, message.inode)
+    return Stamp(message.size, message.mtime_ns, message.ctime_ns, message.inode, message.version)
