@@ -13,8 +13,10 @@ from cxr_edge.cli.results import check_hospital, write_results
 from cxr_edge.cli.score import ScoreTerminal, scored
 from cxr_edge.hospital.mercure_job import (
     MercureSettings,
+    check_writable,
     films_of,
     read_task,
+    results_written,
     write_answer,
 )
 from cxr_edge.hospital.results_job import ResultsJob
@@ -60,10 +62,14 @@ def mercure(given: Path, out: Path, keep: Path | None) -> int:
     """
     settings = MercureSettings.of(read_task(given))
     check_hospital()
+    check_writable(out)
     films = films_of(given)
     counts = _worked_through(films, settings, out, keep) if films else _NOTHING
-    for film in films:  # what mercure routes on is what lies here
-        shutil.copyfile(film, out / Path(film).name)
+    with results_written(out):
+        for film in films:  # what mercure routes on is what lies here
+            place = out / Path(film).relative_to(given)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(film, place)
     write_answer(out, counts, settings, _note(counts))
     return 0
 
@@ -95,8 +101,9 @@ def _worked_through(
             settings.model,
         )
         write_results(results, ScoreTerminal(quiet=True))
-        for made in sorted((scratch / "results").rglob("*.dcm")):
-            shutil.copyfile(made, out / made.name)
+        with results_written(out):
+            for made in sorted((scratch / "results").rglob("*.dcm")):
+                shutil.copyfile(made, out / made.name)
         return night.report.counts
 
 

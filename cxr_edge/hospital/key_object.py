@@ -6,11 +6,9 @@ from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.sr.codedict import codes
 
 from cxr_edge.hospital.answer import Answer
-from cxr_edge.hospital.report_sr import device_context
+from cxr_edge.hospital.report_sr import device_context, document
 from cxr_edge.hospital.source import Source
 from cxr_edge.images.dicom_library import Dataset
-from cxr_edge.images.own_result import own_uid
-from cxr_edge.types import OWN_NAME
 
 
 def key_object_of(source: Source, answer: Answer) -> Dataset:
@@ -23,21 +21,11 @@ def key_object_of(source: Source, answer: Answer) -> Dataset:
         source: the film.
         answer: what is said of it.
     """
-    film = source.evidence()
     content = KeyObjectSelection(
         document_title=codes.DCM.OfInterest,
-        referenced_objects=[film],
+        referenced_objects=[source.evidence()],
         observer_device_context=device_context(answer.algorithm),
         description="\n".join((f"For Attention. {answer.headline}", *answer.lines[1:])),
     )
-    made: Dataset = KeyObjectSelectionDocument(
-        evidence=[film],
-        content=content,
-        series_instance_uid=own_uid("series"),
-        series_number=1,
-        sop_instance_uid=own_uid("key object"),
-        instance_number=1,
-        manufacturer=OWN_NAME,
-        requested_procedures=source.requests() or None,
-    )
+    made: Dataset = KeyObjectSelectionDocument(content=content, **document(source))
     return made

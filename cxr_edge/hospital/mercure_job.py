@@ -6,20 +6,27 @@ into `MERCURE_OUT_DIR`; any exit code but 0 makes the whole task an error.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cxr_edge.errors import InputError
+from cxr_edge.errors import InputError, ReportError
 from cxr_edge.hospital.results_job import CAPTURES, SR_CLASSES, Wanted
 from cxr_edge.scoring.job import DEFAULT_MODEL
 from cxr_edge.support.atomic import write_atomically
+from cxr_edge.support.files import read_plain
+from cxr_edge.support.strict_json import parse
+from cxr_edge.support.text import display_name, is_one_line
 from cxr_edge.triage import Counts
 
 TASK, RESULT = "task.json", "result.json"
 _MODULE = "cxr-edge"
+_LONGEST_TEXT = 1024  # of a setting: a path, or the name of a target
+_TASK_BYTES = 16 << 20  # mercure lists every file of the task
 _READABLE = 0o644  # mercure itself is another user
 
 
@@ -54,9 +61,10 @@ class MercureSettings:
         known = {each.name: type(each.default) for each in fields(cls)}
         for name, value in found.items():
             if name not in known:
-                raise InputError(f"mercure: no setting {name!r}", tip=f"known: {', '.join(known)}")
+                text = f"mercure: no setting {reprlib.repr(name)}"
+                raise InputError(text, tip=f"known: {', '.join(known)}")
             if not _is_of_kind(name, value):
-                raise InputError(f"mercure: the setting {name} cannot be {value!r}")
+                raise InputError(f"mercure: the setting {name} cannot be {reprlib.repr(value)}")
         return cls(**found)
 
     @property
@@ -73,7 +81,7 @@ def read_task(folder: Path) -> dict[str, Any]:
         InputError: it cannot be read.
     """
     try:
-        values = json.loads((folder / TASK).read_bytes())
+        values = parse(read_plain(folder / TASK, _TASK_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -81,6 +89,33 @@ def read_task(folder: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"mercure: {TASK} is no object")
     return values
+
+
+def check_writable(folder: Path) -> None:
+    """Find out before any work whether results can be written.
+
+    Raises:
+        ReportError: they cannot be.
+    """
+    with results_written(folder):
+        write_atomically(folder / RESULT, b"", _READABLE)
+        (folder / RESULT).unlink()
+
+
+@contextlib.contextmanager
+def results_written(folder: Path) -> Iterator[None]:
+    """Say where something could not be written.
+
+    Raises:
+        ReportError: so it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(
+            f"results could not be written to {display_name(folder)}: {error.strerror}",
+            tip="MERCURE_OUT_DIR has to be writable for the user of the container",
+        ) from error
 
 
 def films_of(folder: Path) -> tuple[str, ...]:
@@ -112,13 +147,22 @@ def write_answer(folder: Path, counts: Counts, settings: MercureSettings, note: 
     if urgent and settings.target:
         values["__mercure_routing"] = {"target": [settings.target]}
     text = json.dumps(values, indent=2) + "\n"
-    write_atomically(folder / RESULT, text.encode(), _READABLE)
+    with results_written(folder):
+        write_atomically(folder / RESULT, text.encode(), _READABLE)
 
 
 def _settings(task: Mapping[str, Any]) -> dict[str, Any]:
-    process = task.get("process", {})
-    found = process.get("settings", {}) if isinstance(process, dict) else {}
-    return dict(found) if isinstance(found, dict) else {}
+    """The settings of a task; none where it has none.
+
+    Raises:
+        InputError: there is something else in their place, which must not pass for none.
+    """
+    found: Any = task
+    for name in ("process", "settings"):
+        found = found.get(name) or {}
+        if not isinstance(found, dict):
+            raise InputError(f"mercure: {name} of {TASK} is no object")
+    return dict(found)
 
 
 def _is_of_kind(name: str, value: Any) -> bool:
@@ -127,4 +171,6 @@ def _is_of_kind(name: str, value: Any) -> bool:
         return value in choices[name]
     if name == "threshold":
         return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, bool if name == "key_object" else str)
+    if name == "key_object":
+        return isinstance(value, bool)
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT and is_one_line(value)

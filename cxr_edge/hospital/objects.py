@@ -30,8 +30,9 @@ _PASSING = (
     *("DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
 )
 _NO_UID = "2.25.0"  # stands in an object while its own follows from the rest
-# Series numbers by modality: behind those of any scanner.
+# Series numbers by modality: behind those of any scanner, and apart for each answer to a film.
 _SERIES = {"SR": 9801, "OT": 9802, "KO": 9803}
+_BETWEEN_ANSWERS = 10
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,18 @@ class DicomObject:
     content: bytes
 
 
-def finished(dataset: Dataset, source: Source, answer: Answer) -> DicomObject:
+def finished(dataset: Dataset, source: Source, answer: Answer, number: int = 1) -> DicomObject:
     """Put everything in that is not content, and encode.
 
     Args:
         dataset: an object whose content is complete.
         source: the film it is about.
         answer: what it says.
+        number: of the answer, among those that the film has had.
     """
     source.repeat(dataset)
     _put_equipment(dataset, answer)
-    _put_series(dataset, source, answer)
+    _put_series(dataset, source, answer, number)
     _put_dates(dataset, source)
     dataset.SOPInstanceUID = _NO_UID
     digest = hashlib.sha256(_encoded(dataset)).hexdigest()
@@ -85,13 +87,17 @@ def _put_equipment(dataset: Dataset, answer: Answer) -> None:
     dataset.SoftwareVersions = [each[:64] for each in versions]
 
 
-def _put_series(dataset: Dataset, source: Source, answer: Answer) -> None:
-    """One series for each kind of object and each band of a patient's study."""
-    dataset.SeriesDescription = answer.description
-    dataset.SeriesNumber = _SERIES[dataset.Modality]
+def _put_series(dataset: Dataset, source: Source, answer: Answer, number: int) -> None:
+    """One series for each kind of object, each band and each answer of a patient's study.
+
+    Whatever sorts or shows series tells the newest answer: it has the highest number.
+    """
+    again = (f"answer {number}",) if number > 1 else ()
+    dataset.SeriesDescription = ", ".join((answer.description, *again))
+    dataset.SeriesNumber = _SERIES[dataset.Modality] + _BETWEEN_ANSWERS * (number - 1)
     dataset.InstanceNumber = source.number
     dataset.SeriesInstanceUID = own_uid(
-        *("series", *source.study, dataset.SOPClassUID, answer.description)
+        *("series", *source.study, dataset.SOPClassUID, answer.description, *again)
     )
 
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydicom.uid import UID
 from pynetdicom.acse import ACSE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
+_SERVICE_PROVIDER = 0x02  # source of an A-ABORT
 _NOT_SUPPORTED = 0x03  # the abstract syntax (PS3.8, table 9-18)
 
 
 class StorageAcse(ACSE):
-    """Says no to what is neither: the library would accept each service that it does not know."""
+    """Says no to what is neither: the library would accept each service that it does not know.
+
+    Attributes:
+        on_nonsense: called where a request contradicts itself, which ends the association.
+    """
+
+    on_nonsense: Callable[[], None]
+
+    def _negotiate_as_acceptor(self) -> None:
+        try:
+            super()._negotiate_as_acceptor()
+        except Exception:  # the library believes a request, and its thread would end without a word
+            self.on_nonsense()
+            self.send_abort(_SERVICE_PROVIDER)
+            self.assoc.is_aborted = True
+            self.assoc.kill()
 
     def send_accept(self) -> None:
         """Accept the association, without the contexts of other services."""

@@ -27,7 +27,7 @@ from cxr_edge.hospital.receive_wire import (
 )
 from cxr_edge.hospital.spool import ObjectName, Refusal, RefusedError, Spool
 from cxr_edge.hospital.statuses import STATUS, SUCCESS
-from cxr_edge.hospital.tls import TlsFiles
+from cxr_edge.hospital.tls import TlsFiles, shake_hands
 from cxr_edge.support.text import display_name
 
 # Result, source and reason of an A-ASSOCIATE-RJ (PS3.8, table 9-21).
@@ -82,7 +82,9 @@ class _Handler(RequestHandler):
         association.dimse = Provider(association, self.server.spool, self.server.events)
         # As pynetdicom does with its messages.
         association.dul.__class__, association.dul.socket.__class__ = FilmDul, BoundedSocket
-        association.acse.__class__ = StorageAcse
+        acse: Any = association.acse
+        acse.__class__ = StorageAcse
+        acse.on_nonsense = lambda: self.server.events.turned_away("protocol", remote(association))
         association.dul.daemon = True  # a sender that hangs must not keep the process alive
         return association
 
@@ -153,7 +155,7 @@ class Server(ThreadedAssociationServer):
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands, then make an association."""
         if self.tls is not None:
-            request.do_handshake()
+            shake_hands(request, self.plan.limits.seconds)
         super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

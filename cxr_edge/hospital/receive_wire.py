@@ -26,7 +26,8 @@ from pynetdicom.transport import AssociationSocket
 
 from cxr_edge.hospital.peers import bare_address, checked_uid
 from cxr_edge.hospital.receive_header import HEAD
-from cxr_edge.hospital.spool import Arrival, Kept, Refusal, RefusedError, Spool
+from cxr_edge.hospital.spool import Kept, Refusal, RefusedError, Spool
+from cxr_edge.hospital.spool_arrival import Arrival
 from cxr_edge.support.text import display_name
 
 PDU_BYTES = 131072  # the most that dcmtk sends
@@ -78,7 +79,7 @@ class Incoming(io.BytesIO):
             header = self._begin()
             if header is None:
                 raise RefusedError(Refusal.INVALID)
-            self.arrival, self._start = self._spool.arrival(), len(header)
+            self.arrival, self._start = Arrival(self._spool), len(header)
             self.arrival.write(header)
         self.arrival.write(data)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from highdicom.sr import (
     AlgorithmIdentification,
     CodedConcept,
@@ -51,24 +53,30 @@ def report_of(
         sr: class of the report, of `results_job.SR_CLASSES`.
         predecessors: objects that it takes the place of: class, instance, series and study.
     """
-    film = source.evidence()
     made = Comprehensive3DSR if sr == "comprehensive-3d" else EnhancedSR
     content = _text(source, answer) if sr == "basic-text" else _measured(source, answer)
     report: Dataset = made(
-        evidence=[film],
         content=content,
-        series_instance_uid=own_uid("series"),
-        series_number=1,
-        sop_instance_uid=own_uid("report"),
-        instance_number=1,
-        manufacturer=OWN_NAME,
         is_complete=True,
-        requested_procedures=source.requests() or None,
+        **document(source),
         previous_versions=predecessors or None,
     )
     if sr == "basic-text":  # the same modules; only the content may be less
         report.SOPClassUID = BasicTextSRStorage
     return report
+
+
+def document(source: Source) -> dict[str, Any]:
+    """What highdicom asks for beside the content; `objects.finished` replaces UIDs and numbers."""
+    return {
+        "evidence": [source.evidence()],
+        "series_instance_uid": own_uid("series"),
+        "series_number": 1,
+        "sop_instance_uid": own_uid("document"),
+        "instance_number": 1,
+        "manufacturer": OWN_NAME,
+        "requested_procedures": source.requests() or None,
+    }
 
 
 def device_context(algorithm: Algorithm) -> ObserverContext:

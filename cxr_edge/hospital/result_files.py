@@ -32,14 +32,16 @@ class ResultFiles:
     hl7: Path | None = None
 
     def make(self) -> None:
-        """Make both.
+        """Make both; that for messages as the umask has it, as another user looks into it.
 
         Raises:
             ReportError: that fails.
         """
-        for folder in filter(None, (self.out, self.hl7)):
-            with _errors_translated(folder):
-                make_folder(folder)
+        with _errors_translated(self.out):
+            make_folder(self.out)
+        if self.hl7 is not None:
+            with _errors_translated(self.hl7):
+                self.hl7.mkdir(parents=True, exist_ok=True)
 
     def keep(self, made: DicomObject) -> Path:
         """Write an object into the folder of its study, unless it lies there already.

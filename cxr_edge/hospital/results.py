@@ -19,12 +19,13 @@ from cxr_edge.hospital.capture import capture_of
 from cxr_edge.hospital.drawing import draw
 from cxr_edge.hospital.hl7 import message_of
 from cxr_edge.hospital.key_object import key_object_of
-from cxr_edge.hospital.objects import finished
+from cxr_edge.hospital.objects import DicomObject, finished
 from cxr_edge.hospital.report_sr import report_of
 from cxr_edge.hospital.result_files import ResultFiles
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
 from cxr_edge.hospital.source import Source, is_film
 from cxr_edge.images.dicom_library import Dataset
+from cxr_edge.images.own_result import own_uid
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
 from cxr_edge.ledger.runs import STUDY, Run, open_ledger, read_ledger
@@ -72,11 +73,20 @@ class Made:
 
 @dataclass(frozen=True)
 class _Film:
-    """A film that gets a result."""
+    """A film that gets a result.
+
+    Attributes:
+        content: stands for all that its report says.
+        before: the report whose place that takes; None for a first one.
+        number: of the answer, from 1.
+    """
 
     sha256: str
     source: Source
     answer: Answer
+    content: str
+    before: MadeReport | None
+    number: int
 
 
 def make_results(job: ResultsJob, decoders: Decoders, observer: Observer) -> Made:
@@ -128,13 +138,18 @@ class _Work:
                 self.made.unreadable += 1
             elif (source := Source.of(headers[sha256])) is not None:
                 if self._is_due(row.result, source):
-                    yield _Film(sha256, source, Answer.of(row, algorithm))
+                    yield self._film(sha256, source, Answer.of(row, algorithm))
                 else:
                     self.made.earlier += 1
             elif is_film(headers[sha256]):
                 self.made.not_repeatable += 1
             else:
                 self.made.without_header += 1
+
+    def _film(self, sha256: str, source: Source, answer: Answer) -> _Film:
+        content = own_uid(self.wanted.sr, repr(answer), *map(str, source.fields.items()))
+        before = self.before.before(_key(source), self.context.run_id, content)
+        return _Film(sha256, source, answer, content, before, self.before.count_to(before) + 1)
 
     def _rows(self) -> dict[str, TriageRow]:
         """Rows that get a result if their header can be read, by sha256: each content once."""
@@ -180,22 +195,18 @@ class _Work:
 
     def _keep_report(self, film: _Film) -> None:
         """Write a report; one that differs from what was said of the film before names that."""
-        source, answer, sr = film.source, film.answer, self.wanted.sr
-        key = _key(source)
-        made = first = finished(report_of(source, answer, sr), source, answer)
-        before = self.before.before(key, self.context.run_id, first.uid)
-        if before is not None:
-            made = finished(report_of(source, answer, sr, [_named(before, source)]), source, answer)
-        self.files.keep(made)
-        self.made.count(made.kind)
-        uids = (first.uid, made.uid, made.series_uid, made.sop_class)
+        source, before = film.source, film.before
+        named = [_named(before, source)] if before else None
+        made = self._keep(report_of(source, film.answer, self.wanted.sr, named), film)
+        uids = (film.content, made.uid, made.series_uid, made.sop_class)
         predecessor = before.instance_uid if before else ""
-        self.reports.append(MadeReport(key, self.context.run_id, *uids, predecessor))
+        self.reports.append(MadeReport(_key(source), self.context.run_id, *uids, predecessor))
 
-    def _keep(self, content: Dataset, film: _Film) -> None:
-        made = finished(content, film.source, film.answer)
+    def _keep(self, content: Dataset, film: _Film) -> DicomObject:
+        made = finished(content, film.source, film.answer, film.number)
         self.files.keep(made)
         self.made.count(made.kind)
+        return made
 
     def write_captures(self, films: Sequence[_Film], pipeline: Pipeline) -> None:
         """Write films and maps, some at a time; a film that has changed meanwhile gets none."""

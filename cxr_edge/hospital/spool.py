@@ -11,7 +11,6 @@ its name, so that a kill at any moment leaves no film that nobody will score.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import itertools
@@ -31,10 +30,7 @@ from cxr_edge.support.text import display_name
 
 RUN_LOCK = "run.lock"
 _SECONDS_BETWEEN_COUNTS = 30.0
-_CHUNK = 1 << 20
-_HINT_EVERY = 2 << 20  # bytes
-_SYNC_FILE_RANGE_WRITE = 2
-_libc = ctypes.CDLL(None)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Refusal(StrEnum):
@@ -119,11 +115,29 @@ class Spool:
         """
         for folder in (self.films, self.arriving, self.waiting):
             make_folder(folder)
-        for part in self.arriving.iterdir():
+        for part in self.arriving.glob("*.part"):
             part.unlink()
+        if self.films.stat().st_dev != self.arriving.stat().st_dev:
+            raise OSError(errno.EXDEV, "films/ and arriving/ lie on two disks")
+        self._try()
         now = time.monotonic()
         self._arrivals = {marker.name: (0, now) for marker in self.waiting.iterdir()}
         self.count()
+
+    def _try(self) -> None:
+        """Fail where nothing can be written; a full disk may have room later.
+
+        Raises:
+            OSError: it cannot be.
+        """
+        try:
+            path, descriptor = self.part()
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+        else:
+            os.close(descriptor)
+            path.unlink()
 
     def count(self) -> None:
         """Count the bytes of the films anew: whoever looks after the disk may have deleted some."""
@@ -135,18 +149,15 @@ class Spool:
         with self._lock:
             self.stored, self._counted_at = stored, time.monotonic()
 
-    def arrival(self) -> Arrival:
-        """Begin an object.
+    def part(self) -> tuple[Path, int]:
+        """A new part file and its descriptor.
 
         Raises:
-            RefusedError: there is no room.
+            OSError: it cannot be made.
         """
         path = self.arriving / f"{next(self._numbers)}.part"
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        except OSError as error:
-            raise RefusedError(Refusal.DISK, error.strerror or "") from error
-        return Arrival(self, path, descriptor)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return path, os.open(path, flags, FILE_MODE)
 
     def reserve(self, size: int) -> None:
         """Take room for bytes of an object under way.
@@ -217,100 +228,6 @@ class Spool:
                 if self._arrivals.get(study, (-1, 0.0))[0] == number:
                     (self.waiting / study).unlink(missing_ok=True)
                     del self._arrivals[study]
-
-
-class Arrival:
-    """One object on its way to disk; written by one thread at a time."""
-
-    def __init__(self, spool: Spool, path: Path, descriptor: int) -> None:
-        """Use `Spool.arrival`."""
-        self._spool, self._path, self._descriptor = spool, path, descriptor
-        self.size = self._hinted = 0
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append.
-
-        Raises:
-            RefusedError: there is no room, or it is too large; `discard` then.
-        """
-        if self.size + len(data) > self._spool.largest:
-            raise RefusedError(Refusal.SIZE)
-        self._spool.reserve(len(data))
-        self.size += len(data)
-        if self.size - self._hinted >= _HINT_EVERY:
-            _begin_to_write(self._descriptor, self._hinted, self.size - self._hinted)
-            self._hinted = self.size
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError as error:
-            raise RefusedError(Refusal.DISK, error.strerror or "") from error
-
-    def head(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on."""
-        return os.pread(self._descriptor, size, start)
-
-    def keep(self, name: ObjectName) -> Kept:
-        """Put it into its study, all of it on disk when this returns.
-
-        Raises:
-            RefusedError: that could not be done; nothing is left of it.
-        """
-        try:
-            os.fsync(self._descriptor)
-            kept = self._placed(name)
-        except OSError as error:
-            self.discard()
-            raise RefusedError(Refusal.DISK, error.strerror or "") from error
-        self._close(kept=kept is not Kept.AGAIN)
-        return kept
-
-    def _placed(self, name: ObjectName) -> Kept:
-        """Move it to a name of its own; hashed only where its first name is taken already."""
-        folder = self._spool.films / name.folder
-        first = folder / f"{name.stem}.dcm"
-        if self._spool.place(self._path, first):
-            return Kept.NEW
-        digest = _digest_of(self._path)
-        other = folder / f"{name.stem}-{digest[:16]}.dcm"
-        if _digest_of(first) != digest:
-            if self._spool.place(self._path, other):
-                return Kept.OTHER_BYTES
-            if _digest_of(other) != digest:
-                raise OSError(errno.EEXIST, "a film of this name has been changed")
-        sync_folder(folder)  # whoever wrote it may have been killed before that
-        self._path.unlink()
-        return Kept.AGAIN
-
-    def discard(self) -> None:
-        """Leave nothing of it; harmless when it is done with."""
-        if self._descriptor >= 0:
-            self._path.unlink(missing_ok=True)
-            self._close(kept=False)
-
-    def _close(self, *, kept: bool) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
-        self._spool.release(self.size, kept=kept)
-
-
-def _begin_to_write(descriptor: int, start: int, size: int) -> None:
-    """Let the disk begin with what has come, so that less is left to sync; only a hint."""
-    span = ctypes.c_int64(start), ctypes.c_int64(size)
-    _libc.sync_file_range(descriptor, *span, _SYNC_FILE_RANGE_WRITE)
-
-
-def _digest_of(path: Path) -> str:
-    """Of a file's bytes; empty where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return ""
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

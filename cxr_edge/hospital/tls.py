@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +57,26 @@ class TlsFiles:
                 tip="give CERT, KEY and CA in PEM, a key without a password, as this user may read",
             ) from error
         return context
+
+
+def shake_hands(connection: ssl.SSLSocket, seconds: float) -> None:
+    """Finish a handshake within so many seconds, however steadily the other side drips.
+
+    Raises:
+        OSError: it was not finished.
+    """
+    end = time.monotonic() + seconds
+    connection.settimeout(0.0)
+    while (left := end - time.monotonic()) > 0:
+        try:
+            connection.do_handshake()
+            connection.settimeout(seconds)
+            return
+        except ssl.SSLWantReadError:
+            select.select([connection], [], [], left)
+        except ssl.SSLWantWriteError:
+            select.select([], [connection], [], left)
+    raise TimeoutError("a handshake that drips")
 
 
 def _no_password() -> str:

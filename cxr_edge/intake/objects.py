@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
+import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,9 +27,12 @@ from cxr_edge.types import FoundFile, Reason, Stamp, Url
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs")
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.1  # doubled each time: 6 s in all, less than a reader may take
+_SILENCE_SECONDS = 5.0  # of a storage that is asked for its first objects; then somebody is told
 _KEYS_OF_TIME = ("LastModified", "last_modified", "updated", "mtime", "created")
 _KEYS_OF_TAG = ("ETag", "etag", "content_md5", "md5Hash")
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")
+
+_log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]  # of one object, as fsspec's `info` gives them
 Answer = TypeVar("Answer")
@@ -64,12 +70,12 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
         InputError: there is nothing, or it cannot be listed.
     """
     try:
-        facts = _facts(url) if url.key and not url.key.endswith("/") else None
+        facts, pages = _first_answer(url)
         if facts is not None:
             yield _found(url, facts)
             return
         is_empty = True
-        for page in _pages(_file_system(url.scheme), url):
+        for page in pages:
             for facts in page:
                 is_empty = False
                 yield _found(url, facts)
@@ -79,6 +85,28 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
         raise InputError(f"input {'does not exist' if missing else what}: {url}") from None
     if is_empty and url.key:
         raise InputError(f"input does not exist: {url}", tip="is the prefix spelled like that?")
+
+
+def _first_answer(url: Url) -> tuple[Facts | None, Iterator[list[Facts]]]:
+    """Facts of the object of that name, else pages of what lies below, the first of them there.
+
+    The libraries try a dead endpoint for a minute; so long nobody shall wonder.
+
+    Raises:
+        PermissionError, OSError, StorageError: as the storage says.
+    """
+    line = "note: no answer of %s for %.0f s; it is asked for a minute or so, then that is an error"
+    teller = threading.Timer(_SILENCE_SECONDS, _log.warning, (line, url, _SILENCE_SECONDS))
+    teller.daemon = True
+    teller.start()
+    try:
+        facts = _facts(url) if url.key and not url.key.endswith("/") else None
+        if facts is not None:
+            return facts, iter(())
+        pages = _pages(_file_system(url.scheme), url)
+        return None, itertools.chain([next(pages, [])], pages)
+    finally:
+        teller.cancel()
 
 
 def found_object(url: Url) -> FoundFile:

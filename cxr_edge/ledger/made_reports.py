@@ -25,7 +25,7 @@ class MadeReport:
     Attributes:
         film: as `film_key` names it.
         run: the run whose result it says.
-        content_uid: UID that it would have if it had no predecessor; the same for the same content.
+        content_uid: stands for all that it says besides its predecessor.
         instance_uid: its own.
         predecessor: `instance_uid` of the one before it; empty for the first.
     """
@@ -58,6 +58,14 @@ class MadeReports:
             return known[-1] if known else None
         made = next((each for each in same if each.run == run), same[-1])
         return next((each for each in known if each.instance_uid == made.predecessor), None)
+
+    def count_to(self, report: MadeReport | None) -> int:
+        """How many reports of a film there are up to this one: its predecessors, and itself."""
+        by_name = {each.instance_uid: each for each in self._of(report.film)} if report else {}
+        number = 0
+        while report is not None and number < len(by_name):  # a circle cannot be, unless damaged
+            number, report = number + 1, by_name.get(report.predecessor)
+        return number
 
     def has(self, film: str) -> bool:
         """Whether any report was made of a film."""

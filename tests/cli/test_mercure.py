@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import dcmread
 
+from cxr_edge.hospital.mercure_job import MercureSettings
 from tests.cli.conftest import Outcome, Run
 from tests.factories import chest, write_tree
 from tests.hospital.studies import FLAGGED, PLANTED, study
@@ -112,6 +115,11 @@ WRONG: dict[str, dict[str, Any]] = {
     "no text": {"model": 3},
     "no number": {"threshold": "high"},
     "no switch": {"key_object": "yes"},
+    "no threshold": {"threshold": 10**400},
+    "not a number": {"threshold": float("nan")},
+    "a giant": {"model": "x" * 10**6},
+    "a name of a giant": {"x" * 10**6: 1},
+    "a NUL": {"model": "a\0b"},
 }
 
 
@@ -120,13 +128,62 @@ def test_settings_that_cannot_be(run: Run, task: Path, values: dict[str, Any]) -
     settings(task, **values)
     refused: Outcome = run("mercure")
     assert refused.code == 2
-    assert refused.err.startswith("error: mercure: ")
+    assert refused.err.startswith(("error: mercure: ", "error: threshold must lie"))
+    assert len(refused.err) < 1000
 
 
-@pytest.mark.parametrize("text", ["{", "[]"])
-def test_a_task_that_cannot_be_read(run: Run, task: Path, text: str) -> None:
-    (task / "task.json").write_text(text)
+BROKEN = {
+    "half": b"{",
+    "a list": b"[]",
+    "deep": b"[" * 100_000,
+    "noise": b"\xff\xfe\0",
+    "several processes": b'{"process": [{"settings": {"sr": "basic-text"}}]}',
+    "settings in a text": b'{"process": {"settings": "{}"}}',
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_task_that_cannot_be_read(run: Run, task: Path, text: bytes) -> None:
+    (task / "task.json").write_bytes(text)
+    refused = run("mercure")
+    assert (refused.code, refused.err[:16]) == (2, "error: mercure: ")
+
+
+def test_a_task_that_is_a_pipe_is_not_waited_for(run: Run, task: Path) -> None:
+    os.mkfifo(task / "task.json")
     assert run("mercure").code == 2
+
+
+@pytest.mark.parametrize("text", ["{}", '{"process": null}', '{"process": {"settings": null}}'])
+def test_a_task_without_settings_has_the_usual_ones(text: str) -> None:
+    assert MercureSettings.of(json.loads(text)) == MercureSettings()
+
+
+@pytest.mark.parametrize("call", ["os.replace", "shutil.copyfile"])
+def test_a_folder_for_results_that_cannot_be_written_is_named(
+    call: str, run: Run, task: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    settings(task, model=str(tiny))
+    with monkeypatch.context() as patch:
+        patch.setattr(call, fail)
+        refused = run("mercure")
+    assert refused.code == 1
+    assert "results could not be written" in refused.err and "Read-only" in refused.err
+    assert not (task.parent / "out" / "result.json").exists()
+
+
+def test_films_of_one_name_in_two_folders_are_two(run: Run, task: Path, tiny: Path) -> None:
+    settings(task, model=str(tiny))
+    for number in (5, 6):
+        write_tree(task / str(number), {"film.dcm": study(number)})
+    assert run("mercure").code == 0
+    given = sorted(path.read_bytes() for path in task.rglob("*.dcm"))
+    out = task.parent / "out"
+    copied = [path for path in out.rglob("*.dcm") if not path.name.startswith(("sr.", "sc."))]
+    assert sorted(path.read_bytes() for path in copied) == given
 
 
 def test_a_model_that_is_not_there_is_an_error_of_the_task(run: Run, task: Path) -> None:

@@ -90,6 +90,21 @@ def test_another_content_is_another_object_of_the_same_series(maker: Maker) -> N
 
 
 @every_object
+def test_a_later_answer_is_a_later_series_that_says_so(maker: Maker, tmp_path: Path) -> None:
+    film, answer = source(), ANSWERS["flagged"]
+    objects = [finished(maker(film, answer), film, answer, number) for number in (1, 2, 3)]
+    series = [read(each.content) for each in objects]
+    assert [each.SeriesDescription for each in series] == [
+        *("cxr-edge: FLAGGED", "cxr-edge: FLAGGED, answer 2", "cxr-edge: FLAGGED, answer 3"),
+    ]
+    assert [each.SeriesNumber - series[0].SeriesNumber for each in series] == [0, 10, 20]
+    assert len({each.series_uid for each in objects}) == 3
+    assert is_own_result(objects[1].content)
+    (tmp_path / "object.dcm").write_bytes(objects[1].content)
+    assert complaints(tmp_path / "object.dcm") == ""
+
+
+@every_object
 def test_it_is_told_from_films(maker: Maker) -> None:
     result = made(maker, source(), ANSWERS["flagged"])
     assert is_own_result(result.content)

@@ -39,41 +39,48 @@ def answered(output: str) -> list[str]:
     return paths
 
 
+def begin_to_send(source: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *("storescu", "-v", "-aet", PEER, "-aec", TITLE, "127.0.0.1"),
+            *(str(port), "+sd", str(source)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.mark.slow
-def test_no_film_is_lost_and_none_is_half(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("senders", "rounds"), [(1, ROUNDS), (2, ROUNDS // 2)])
+def test_no_film_is_lost_and_none_is_half(senders: int, rounds: int, tmp_path: Path) -> None:
+    """Two senders send the same films at once, as a PACS and the modality behind it may."""
     moments = random.Random(SEED)
     expected: dict[str, str] = {}
     whole: set[str] = set()
     whole_run = 3.0  # seconds; the first round tells better
     with forks(tmp_path) as process:
-        for number in range(ROUNDS):
+        for number in range(rounds):
             source = write_round(tmp_path / f"source-{number}", number)
             hashes = contents(source)
             whole |= set(hashes.values())
             child, receiver = process.begin(tmp_path, tmp_path / f"log-{number}")
             assert list((receiver.spool / "arriving").iterdir()) == [], "halves are removed"
             start = time.monotonic()
-            sender = subprocess.Popen(
-                [
-                    *("storescu", "-v", "-aet", PEER, "-aec", TITLE, "127.0.0.1"),
-                    *(str(receiver.port), "+sd", str(source)),
-                ],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+            sending = [begin_to_send(source, receiver.port) for _ in range(senders)]
             if number:
                 time.sleep(moments.uniform(0, whole_run))
                 process.kill(child)
-            output, _ = sender.communicate(timeout=300)
+            outputs = [sender.communicate(timeout=300)[0] for sender in sending]
             if not number:
                 whole_run = time.monotonic() - start
                 process.kill(child)
-                assert len(answered(output)) == FILMS, output
-            expected |= {path: hashes[path] for path in answered(output)}
-            stored = set(contents(receiver.films).values())
-            assert set(expected.values()) - stored == set(), f"lost in round {number}"
-            assert stored - whole == set(), f"a half film after round {number}"
+                assert len(answered(outputs[0])) == FILMS, outputs[0]
+            expected |= {path: hashes[path] for each in outputs for path in answered(each)}
+            stored = contents(receiver.films)
+            assert set(expected.values()) - set(stored.values()) == set(), f"lost in {number}"
+            assert set(stored.values()) - whole == set(), f"a half film after {number}"
+            assert len(stored) == len(set(stored.values())), f"a film twice after {number}"
             owed = {marker.name for marker in (receiver.spool / "waiting").iterdir()}
             assert {path.parent.name for path in receiver.films.rglob("*.dcm")} <= owed
-    assert FILMS < len(expected) < FILMS * ROUNDS, "the kills hit the time in which films come"
+    assert FILMS < len(expected) < FILMS * rounds, "the kills hit the time in which films come"

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from cxr_edge.errors import StateBusyError
+from cxr_edge.errors import StateBusyError, StateError
 from cxr_edge.hospital import spool as module
+from cxr_edge.hospital import spool_arrival
 from cxr_edge.hospital.spool import Kept, ObjectName, Refusal, RefusedError, Spool, held
+from cxr_edge.hospital.spool_arrival import Arrival
 from tests.factories import names_in
 
 ONE = ObjectName("1.2.3", "1.2")
 
 
 def put(spool: Spool, data: bytes, name: ObjectName = ONE) -> Kept:
-    arrival = spool.arrival()
+    arrival = Arrival(spool)
     arrival.write(data)
     return arrival.keep(name)
 
@@ -43,7 +46,7 @@ def test_what_comes_during_a_run_is_owed_the_next(tmp_path: Path) -> None:
 def test_the_next_holder_owes_it_and_removes_halves(tmp_path: Path) -> None:
     with held(tmp_path / "spool") as spool:
         put(spool, b"a")
-        spool.arrival().write(b"half")
+        Arrival(spool).write(b"half")
         assert len(names_in(spool.arriving)) == 1
     with held(tmp_path / "spool") as spool:
         assert names_in(spool.arriving) == []
@@ -75,7 +78,7 @@ def test_there_is_an_end_to_what_is_taken(
     most: int | None, largest: int, why: Refusal, tmp_path: Path
 ) -> None:
     with held(tmp_path / "spool", most, largest) as spool:
-        arrival = spool.arrival()
+        arrival = Arrival(spool)
         arrival.write(b"12345")
         with pytest.raises(RefusedError, match=why):
             arrival.write(b"6")
@@ -95,7 +98,7 @@ def test_a_disk_that_fails_refuses_and_leaves_nothing(
         with monkeypatch.context() as patch:
             target = Path if call in ("rename", "mkdir") else module.os
             patch.setattr(target, call, fail)
-            arrival = spool.arrival()
+            arrival = Arrival(spool)
             with pytest.raises(RefusedError, match="No space left"):
                 arrival.write(b"a")
                 arrival.keep(ONE)
@@ -113,10 +116,72 @@ def test_a_film_is_synced_before_it_has_its_name_and_its_folder_after(
     with held(tmp_path / "spool") as spool:
         monkeypatch.setattr(module.os, "fsync", lambda d: (steps.append("fsync"), fsync(d))[1])
         monkeypatch.setattr(Path, "rename", lambda p, t: (steps.append("rename"), rename(p, t))[1])
-        monkeypatch.setattr(
-            module, "sync_folder", lambda f: (steps.append(f.name), sync_folder(f))[1]
-        )
+        for each in (module, spool_arrival):
+            monkeypatch.setattr(
+                each, "sync_folder", lambda f: (steps.append(f.name), sync_folder(f))[1]
+            )
         put(spool, b"a")
     order = [step for step in steps if step in ("rename", "waiting", ONE.folder)]
     assert steps[0] == "fsync"
     assert order == ["waiting", "rename", ONE.folder]
+
+
+def test_a_spool_behind_a_link_is_a_spool(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "spool").symlink_to(tmp_path / "disk")
+    with held(tmp_path / "spool") as spool:
+        assert put(spool, b"a") is Kept.NEW
+    assert len(list((tmp_path / "disk/films").rglob("*.dcm"))) == 1
+
+
+def test_only_halves_of_ours_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "spool/arriving").mkdir(parents=True)
+    (tmp_path / "spool/arriving/thesis.odt").write_bytes(b"years of work")
+    with held(tmp_path / "spool") as spool:
+        assert put(spool, b"a") is Kept.NEW
+    assert names_in(tmp_path / "spool/arriving") == ["thesis.odt"]
+
+
+UNUSABLE = {"a link to nowhere": "nowhere", "a link to a file": "file"}
+
+
+@pytest.mark.parametrize("target", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_spool_that_cannot_be_is_refused(target: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "spool").symlink_to(tmp_path / target)
+    with pytest.raises(StateError, match="cannot be used"), held(tmp_path / "spool"):
+        pytest.fail("held")
+
+
+@pytest.mark.parametrize(("number", "is_usable"), [(errno.EROFS, False), (errno.ENOSPC, True)])
+def test_a_disk_that_takes_nothing_is_refused_and_a_full_one_waited_for(
+    number: int, is_usable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held(tmp_path / "spool"):
+        pass
+    make = os.open
+
+    def fail(path: str | Path, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number))
+        return make(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+    expected = contextlib.nullcontext() if is_usable else pytest.raises(StateError)
+    with expected, held(tmp_path / "spool") as spool, pytest.raises(RefusedError):
+        put(spool, b"a")
+
+
+def test_a_disk_that_becomes_read_only_costs_an_answer_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with held(tmp_path / "spool", most=10) as spool:
+        with monkeypatch.context() as patch:
+            patch.setattr(module.os, "fsync", fail)
+            patch.setattr(Path, "unlink", fail)
+            with pytest.raises(RefusedError, match="Read-only"):
+                put(spool, b"12345")
+        assert put(spool, b"1234567890") is Kept.NEW, "its room was given back"

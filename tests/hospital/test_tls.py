@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from cxr_edge.errors import InputError
 from cxr_edge.hospital.send import Delivery, send
 from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.tls import TlsFiles
+from tests.hospital.hostile import running, until
 from tests.hospital.receiving import PEER, TITLE, contents, needs_dcmtk, receiving, write_films
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl")
@@ -72,6 +75,30 @@ def test_a_certificate_of_somebody_else_is_no_certificate(ours: Path, tmp_path: 
         assert time.monotonic() - start < 60
         receiver.wait_for("a connection failed")
         assert sent(tmp_path, films, receiver.port, certificate(ours, "sender")).complete
+
+
+def test_who_does_not_finish_a_handshake_is_let_go(ours: Path, tmp_path: Path) -> None:
+    """One that says nothing, one that drips, one without a certificate."""
+    files = TlsFiles(*certificate(ours, "receiver"))
+    context = ssl.create_default_context(cafile=str(ours / "ca.pem"))
+    with (
+        running(tmp_path, tls=files, seconds=1.0) as receiver,
+        receiver.connection() as silent,
+        receiver.connection() as dripping,
+        receiver.connection() as bare,
+    ):
+        with (
+            contextlib.suppress(OSError),  # TLS 1.3 is told after the handshake
+            context.wrap_socket(bare, server_hostname="127.0.0.1") as secured,
+        ):
+            assert secured.recv(1) == b""
+        with contextlib.suppress(OSError):
+            for _ in range(30):
+                dripping.sendall(b"\x16")
+                time.sleep(0.1)
+        until(lambda: receiver.told.counts["connection"] == 3)
+        assert silent.recv(1) == b""
+    assert receiver.films() == []
 
 
 @needs_dcmtk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -334,3 +335,23 @@ def test_versions_that_may_not_be_had(forbidden: str, bucket: FakeS3) -> None:
     with pytest.raises(ImageError) as refusal:
         read_object(file)
     assert refusal.value.reason is Reason.STILL_CHANGING
+
+
+def test_a_storage_that_is_silent_is_named_once_before_it_is_an_error(
+    bucket: FakeS3, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(objects, "_SILENCE_SECONDS", 0.02)
+    bucket.keep("night/1.dcm", b"1")
+    answer = bucket.call_s3
+    monkeypatch.setattr(
+        bucket, "call_s3", lambda *a, **k: (threading.Event().wait(0.2), answer(*a, **k))[1]
+    )
+    assert len(list(objects.objects_below(Url("s3://bucket/night/")))) == 1
+    assert [record.getMessage()[:45] for record in caplog.records] == [
+        "note: no answer of s3://bucket/night/ for 0 s"
+    ]
+    caplog.clear()
+    monkeypatch.setattr(bucket, "call_s3", answer)
+    assert len(list(objects.objects_below(Url("s3://bucket/night/")))) == 1
+    threading.Event().wait(0.1)
+    assert caplog.records == []

@@ -23,6 +23,15 @@ def test_what_returns_is_another_object(ledger: Ledger) -> None:
     assert names == ["A()", "B(A())", "A(B(A()))", "B(A(B(A())))"]
 
 
+def test_answers_are_counted(ledger: Ledger) -> None:
+    reports = MadeReports(ledger.connection)
+    numbers = []
+    for run, content in zip("12345", "AABBA", strict=True):
+        numbers.append(reports.count_to(reports.before(FILM, run, content)) + 1)
+        made(ledger, run, content)
+    assert numbers == [1, 1, 2, 2, 3]
+
+
 def test_a_run_again_makes_the_same(ledger: Ledger) -> None:
     runs = list(zip("12345", "AABBA", strict=True))
     names = [made(ledger, *each) for each in runs]
