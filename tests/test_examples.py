@@ -301,5 +301,7 @@ def test_the_manual_explains_every_exit_code() -> None:
 def test_the_page_names_every_example() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     links = set(re.findall(r"\]\(([^)]+)\)", page))
-    folders = set(re.findall(r"^\| `([^`/]+)/`", page, flags=re.MULTILINE))  # the site links no folder
+    folders = set(
+        re.findall(r"^\| `([^`/]+)/`", page, flags=re.MULTILINE)
+    )  # the site links no folder
     assert {path.name for path in EXAMPLES.iterdir()} - {"README.md"} <= links | folders
