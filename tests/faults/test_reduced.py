@@ -27,7 +27,7 @@ from tests.images.films import Levels, encode, scene
 pytestmark = pytest.mark.slow
 
 MUTANTS = tier(300, 3_000)
-FLIPS = tier(40, 300)
+FLIPS = tier(12, 300)
 _SHAPE = (900, 1_150)  # decoded at a half
 
 
