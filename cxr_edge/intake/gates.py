@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cxr_edge.intake.prepared import Scope
 from cxr_edge.intake.terms import View, is_chest, is_other_part, side_view_only, view_of
 from cxr_edge.preprocess import BORDER_RANGE, CLIPPED_SHARE, InnerFilm
+from cxr_edge.statistics.quantiles import quantile
 from cxr_edge.types import DecodedImage, InputWarning, Study
 
 GATES_VERSION = 3  # raised when a film gets other warnings
@@ -145,17 +146,7 @@ def _is_upside_down(grid: NDArray[np.int64], limit: float) -> bool:
 def _is_blank(levels: NDArray[np.uint8]) -> bool:
     """The middle of the film has hardly any range."""
     ordered = np.sort(_middle(levels), axis=None).tolist()
-    return _quantile(ordered, 0.95) - _quantile(ordered, 0.05) < _BLANK_RANGE
-
-
-def _quantile(ordered: list[int], share: float) -> float:
-    """To the bit what `numpy.quantile` gives, which first loads masked arrays: two films' time."""
-    place = (len(ordered) - 1) * share
-    before = math.floor(place)
-    weight = place - before
-    low, high = ordered[before : before + 2]
-    step = high - low
-    return low + step * weight if weight < 0.5 else high - step * (1 - weight)
+    return quantile(ordered, 0.95) - quantile(ordered, 0.05) < _BLANK_RANGE
 
 
 def _grid(inside: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ import numpy as np
 from cxr_edge.features import FEATURES, logit_of
 from cxr_edge.report.context import Report
 from cxr_edge.statistics.measurements import FEATURE_STEPS, FeatureDistribution
+from cxr_edge.statistics.quantiles import quantiles
 from cxr_edge.support.strict_json import read
 from cxr_edge.triage import Counts, TriageRow
 from cxr_edge.types import Result
@@ -105,8 +106,8 @@ def summarise(report: Report) -> NightSummary:
     context, tally = report.context, _Tally()
     for row in report.rows:
         tally.add(row)
-    shares = np.linspace(0, 1, FEATURE_STEPS + 1)
-    scores = np.quantile(tally.scores, shares).round(6).tolist() if tally.scores else ()
+    shares = np.linspace(0, 1, FEATURE_STEPS + 1).tolist()
+    scores = np.round(quantiles(tally.scores, shares), 6).tolist() if tally.scores else ()
     return NightSummary(
         schema_version=SCHEMA_VERSION,
         run=context.run_id,

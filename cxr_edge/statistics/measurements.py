@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from cxr_edge.features import FEATURES, FEATURES_VERSION
 from cxr_edge.statistics.operating_points import Proportion
+from cxr_edge.statistics.quantiles import quantiles as quantiles_of
 
 SCORE_BINS = 20
 FEATURE_STEPS = 20  # shares of the films between two quantiles: a twentieth each
@@ -117,10 +118,10 @@ class FeatureDistribution:
         """From the features of each film, by name; all of `FEATURES` but those not measured."""
         columns = {name: np.asarray(features[name], float) for name in FEATURES if name in features}
         (films,) = {len(column) for column in columns.values()}
-        shares = np.linspace(0, 1, FEATURE_STEPS + 1)
+        shares = np.linspace(0, 1, FEATURE_STEPS + 1).tolist()
         quantiles = {
             # Six digits: processors differ in the last ones, and the same films give the same spec.
-            name: tuple(float(f"{value:.6g}") for value in np.quantile(column, shares))
+            name: tuple(float(f"{value:.6g}") for value in quantiles_of(column.tolist(), shares))
             for name, column in columns.items()
         }
         return cls(FEATURES_VERSION, data, films, quantiles)

@@ -138,9 +138,24 @@ def inside(syntax: str, marker: bytes, rows: int, columns: int) -> bytes:
     return with_code_stream(edited, _LEVELS, 12, syntax, Rows=rows, Columns=columns)
 
 
-def rle_claiming(rows: int, columns: int) -> bytes:
-    """Runs of zeros for a film a hundred times the file."""
-    segment = b"\x81\0" * (rows * columns // 128 + 1)
+def _halvings_at() -> int:
+    """Where a code stream says how often it is halved (ITU-T T.800 A.6.1)."""
+    return dicoms.jpeg_2000_stream({}, _LEVELS, 12).index(b"\xff\x52") + 9
+
+
+def halved_for_ever(rows: int, columns: int) -> bytes:
+    """The same of a film that is large enough to be reduced."""
+    stream = bytearray(dicoms.jpeg_2000_stream({}, _LEVELS, 12))
+    stream[_SIZ_SIZE : _SIZ_SIZE + 8] = struct.pack(">II", columns, rows)
+    stream[_halvings_at()] = 255
+    return with_code_stream(
+        bytes(stream), _LEVELS, 12, dicoms.J2K_LOSSLESS, Rows=rows, Columns=columns
+    )
+
+
+def rle_claiming(rows: int, columns: int, times: int = 1) -> bytes:
+    """Runs of zeros for a film a hundred times the file, and for more than the film."""
+    segment = b"\x81\0" * (rows * columns // 128 * times + 1)
     head = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13)
     stream = head + segment * 2
     return with_code_stream(stream, _LEVELS, 12, dicoms.RLE, Rows=rows, Columns=columns)
@@ -241,6 +256,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "dicom jpeg 2000 tiles of 0": lambda: jpeg_2000(_SIZ_TILE, bytes(8)),
     "dicom jpeg 2000 of 16,384 components": lambda: jpeg_2000(40, struct.pack(">H", 16_384)),
+    "dicom jpeg 2000 of 255 halvings": lambda: jpeg_2000(_halvings_at(), b"\xff"),
+    "dicom jpeg 2000 of 255 halvings, 6,000 x 6,000": lambda: halved_for_ever(6_000, 6_000),
+    "dicom rle 8 times too long": lambda: rle_claiming(6_000, 6_000, 8),
     "dicom rle of too few bytes": lambda: rle_claiming(6_000, 6_000)[:20_000],
     "dicom rle with an offset behind the end": lambda: with_code_stream(
         struct.pack("<16L", 2, 64, 2**32 - 1, *[0] * 13), _LEVELS, 12, dicoms.RLE

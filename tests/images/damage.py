@@ -16,10 +16,10 @@ def cuts(data: bytes, count: int = 60) -> list[int]:
     return sorted({*np.linspace(1, len(data) - 1, count).astype(int).tolist(), len(data) - 2})
 
 
-def outcome(data: bytes) -> DecodedImage | Reason:
+def outcome(data: bytes, at_least: int = 0) -> DecodedImage | Reason:
     """What decoding gives; anything but an `ImageError` is the test's failure."""
     try:
-        return decode(data, "film")
+        return decode(data, "film", at_least=at_least)
     except ImageError as error:
         return error.reason
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxr_edge.intake.gates import _content, _is_blank, _quantile, pixel_warnings, scope_warnings
+from cxr_edge.intake.gates import _content, _is_blank, pixel_warnings, scope_warnings
 from cxr_edge.intake.prepared import Scope
 from cxr_edge.preprocess import without_border
 from cxr_edge.types import DecodedImage, InputWarning, Study
@@ -20,23 +20,6 @@ def test_what_the_header_says(
     study: Study, scope: Scope, expected: tuple[InputWarning, ...]
 ) -> None:
     assert scope_warnings(study, scope) == expected
-
-
-QUANTILES = {
-    "one level": [7] * 1024,
-    "two levels": [3] * 52 + [250] * 972,
-    "all levels": [n // 4 for n in range(1024)],
-    "noise": np.random.default_rng(2).integers(0, 256, 1024).tolist(),
-    "steps of every size": [n * n % 251 for n in range(1024)],
-    "few": [1, 2],
-}
-
-
-@pytest.mark.parametrize("levels", QUANTILES.values(), ids=QUANTILES)
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
-def test_quantiles_are_those_of_numpy_to_the_bit(levels: list[int], share: float) -> None:
-    expected = np.quantile(np.array(levels, np.uint8), share)
-    assert _quantile(sorted(levels), share) == expected
 
 
 def gated(pixels: NDArray[np.uint8], size: int) -> tuple[InputWarning, ...]:

@@ -152,7 +152,8 @@ def describe(folder: Path, sample: int = 20) -> dict[str, float]:
 
 def entropy(values: NDArray[Any]) -> float:
     """Shannon's, of first order, in bits per value."""
-    shares = np.unique(values, return_counts=True)[1] / values.size
+    counts = np.bincount((values - values.min()).ravel())
+    shares = counts[counts > 0] / values.size
     return float(-(shares * np.log2(shares)).sum())
 
 

@@ -172,7 +172,7 @@ def test_the_stages_that_are_timed_exist(stage: str) -> None:
 
 @pytest.mark.parametrize(
     ("values", "bits"),
-    [(np.zeros(8), 0.0), (np.arange(8), 3.0), (np.array([0, 0, 1, 1]), 1.0)],
+    [(np.zeros(8, int), 0.0), (np.arange(8), 3.0), (np.array([0, 0, 1, 1]), 1.0)],
     ids=["one level", "eight levels", "two levels"],
 )
 def test_entropy(values: Any, bits: float) -> None:
