@@ -37,6 +37,7 @@ faults: .venv/installed
 
 bench: .venv/installed .venv-bench/installed
 	.venv/bin/python -m tests.latency --python .venv-bench/bin/python $(BENCH)
+	.venv/bin/python -m tests.latency.cluster
 
 docs: .venv/installed
 	rm -rf build/site

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cxr_edge.errors import InputError
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.model.site_profile import SITE_POINT, SiteProfile, load_profile
 from cxr_edge.model.spec import DEFAULT_OPERATING_POINT
+from cxr_edge.support.text import display_name
 from cxr_edge.types import PROBABILITY_DECIMALS
 
 
@@ -40,6 +42,7 @@ def decide(
         ModelRefusedError: the profile is for another model or preprocessing.
     """
     if site_profile is not None:
+        _check_for_all(site_profile)
         profile = load_profile(site_profile)
         profile.check(choice.file.sha256)
         return Decision(SITE_POINT, profile.point.threshold, profile)
@@ -54,3 +57,12 @@ def decide(
             tip=f"it has: {', '.join(points)}",
         )
     return Decision(name, points[name].threshold)
+
+
+def _check_for_all(site_profile: Path) -> None:
+    """Refuse PREFIX=FILE: a list has one threshold, which its page states."""
+    if "=" in str(site_profile) and not os.path.lexists(site_profile):
+        raise InputError(
+            f"--site-profile {display_name(site_profile)}: a run has one profile for all its films",
+            tip="start a run for each hospital, with a --state of its own",
+        )

@@ -164,3 +164,11 @@ def test_one_threshold_at_a_time(run: Run, films: Path, tiny: Path, tmp_path: Pa
     outcome = run("score", films, "--model", tiny, *two)
     assert outcome.code == 2
     assert "give only one of operating point, threshold and site profile" in outcome.err
+
+
+def test_a_profile_for_a_part_of_a_run_is_refused(run: Run, films: Path, tiny: Path) -> None:
+    """One list has one threshold."""
+    outcome = run("score", films, "--model", tiny, "--site-profile", f"{films}=site.json")
+    assert outcome.code == 2
+    assert "a run has one profile for all its films" in outcome.err
+    assert "a run for each hospital" in outcome.err
