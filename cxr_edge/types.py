@@ -162,7 +162,7 @@ NOTES = frozenset(
 
 
 def doubts(warnings: Iterable[str]) -> list[str]:
-    """Those warnings that are more than notes."""
+    """Warnings that are more than notes."""
     return [warning for warning in warnings if warning not in NOTES]
 
 
@@ -235,7 +235,7 @@ class Url:
     text: str
 
     def __fspath__(self) -> str:
-        """As the ledger keeps it."""
+        """Path as the ledger keeps it."""
         return self.text
 
     def __str__(self) -> str:

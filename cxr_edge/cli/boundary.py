@@ -30,7 +30,7 @@ class BestEffort:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's own."""
+        """Leave everything else to the stream."""
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
@@ -145,7 +145,7 @@ def _has_nvidia_device(devices: Path = Path("/dev")) -> bool:
 
 
 def missing_extra(error: ImportError, extra: str) -> InputError:
-    """Which extra brings the module that could not be imported."""
+    """The extra that brings the module which could not be imported."""
     if (error.name or "").startswith("cxr_"):
         raise error  # a defect of ours, not a missing dependency
     if error.name in ("jax", "torch"):

@@ -29,7 +29,7 @@ parquet_option = click.option(
 
 
 def runtime_options(command: Command) -> Command:
-    """Where and how films are worked through."""
+    """Options of where and how films are scored."""
     for option in (
         click.option(
             "--batch-size",

@@ -51,7 +51,7 @@ def report(run: str, state: Path | None, out: Path | None, **wishes: Any) -> int
 
 @dataclass(frozen=True)
 class _Wishes:
-    """How to render: in another language than the run's own, what besides, and in silence."""
+    """Options of a report: language, other files, silence."""
 
     language: str | None
     parquet: bool

@@ -27,7 +27,7 @@ _FILES = {
 
 
 def wanted_options(command: Command) -> Command:
-    """What a study gets; the command has it as one argument, `wanted`."""
+    """Options of what a study gets; the command has them as one argument, `wanted`."""
 
     @functools.wraps(command)
     def with_wanted(
@@ -128,7 +128,7 @@ def write_results(job: ResultsJob, terminal: Terminal) -> Made:
 
 
 def _line(made: Made, out: Path) -> str:
-    """Everything that became of the films, in one line."""
+    """Counts of all films by outcome, in one line."""
     files = [
         f"{made.files[kind]} {names[made.files[kind] != 1]}"
         for kind, names in _FILES.items()

@@ -203,13 +203,13 @@ def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
 
 
 def _write_results(night: Night, job: ScoreJob, wanted: Wanted, terminal: Terminal) -> None:
-    """Those of the night, below its report; the model lies where it was a moment ago."""
+    """Write the night's results below its report; the model lies where it was a moment ago."""
     run, out = night.report.context.run_id, _results_folder(night.out)
     write_results(ResultsJob(run, night.state, out, wanted, job.model), terminal)
 
 
 def _results_folder(report: Place) -> Path:
-    """Where results of a report go; InputError for a report in object storage."""
+    """Folder for the results of a report; InputError for a report in object storage."""
     if isinstance(report, Url):
         raise InputError(
             "--results writes into a folder, and --out is a URL",
@@ -220,7 +220,7 @@ def _results_folder(report: Place) -> Path:
 
 @dataclass
 class _Outcome:
-    """What became of a run; an exit code of 1 is that of an error which nobody has foreseen."""
+    """Outcome of a run; exit code 1 is that of an error which nobody has foreseen."""
 
     exit_code: int = 1
     night: Night | None = None

@@ -121,7 +121,7 @@ class ReadRequest(_Message, frozen=True):
 
 
 class ReadAnswer(_Message, frozen=True):
-    """What became of it; its bytes come along as a descriptor where they were read.
+    """Answer about one file; its bytes come along as a descriptor where they were read.
 
     Attributes:
         reason: why it cannot be scored; None for one that was read or has no room.

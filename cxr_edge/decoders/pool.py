@@ -111,7 +111,7 @@ class Workers:
     def identify(
         self, files: Iterable[FoundFile], stop: Callable[[], bool]
     ) -> Iterator[tuple[FoundFile, Prepared]]:
-        """As `prepare`, but read whom films are of and decode no pixel."""
+        """Read whom films are of, as `prepare` does, and decode no pixel."""
         yield from self._through((Film.of(each, header_only=True) for each in files), stop)
 
     def _through(
@@ -318,7 +318,7 @@ class Workers:
 
 
 def sandbox() -> str:
-    """What protects this machine from its decoders: one is started, and asked.
+    """Ask a decoder, started for it, which limits hold for it on this machine.
 
     Raises:
         DecoderError: none can be started.

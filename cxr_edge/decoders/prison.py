@@ -1,4 +1,4 @@
-"""What a decoder process gives up before its first film, so that code in a film finds nothing.
+"""Rights that a decoder process gives up first, so that code in a film finds nothing.
 
 It keeps the connection to its parent, the memory it has, and the libraries that it may still have
 to import. What the kernel does not offer, or what surrounds the run forbids, is said and left out.

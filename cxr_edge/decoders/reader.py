@@ -51,7 +51,7 @@ def _answer(connection: socket.socket, request: ReadRequest) -> None:
 
 
 def _reading(file: FoundFile) -> Callable[[FoundFile, int], Held]:
-    """How a file is read; a decoder process need not have what object storage takes."""
+    """Choose how a file is read; a decoder process need not have what object storage takes."""
     if not isinstance(file.path, Url):
         return read_film
     from cxr_edge.intake.objects import read_object

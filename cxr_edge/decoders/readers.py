@@ -119,7 +119,7 @@ class Readers:
         return len(reader.films) < DEPTH and reader.send(film)
 
     def waited_for(self) -> dict[int, Reader]:
-        """Those that have films to answer for, by descriptor."""
+        """Readers that have films to answer for, by descriptor."""
         return {each.socket.fileno(): each for each in self._readers if each.films}
 
     def support(self) -> None:
@@ -198,7 +198,7 @@ def _root(root: Root | None) -> messages.RootMessage | None:
 
 
 def _outcome(film: Film, answer: messages.ReadAnswer, descriptors: list[int]) -> Outcome:
-    """What an answer says of its film; ValueError where it makes no sense."""
+    """Turn an answer into the film's outcome; ValueError where it makes no sense."""
     if answer.size is None:
         return film, answer.reason or Reason.INTERNAL_ERROR
     if not answer.sha256:  # there was no room

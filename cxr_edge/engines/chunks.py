@@ -42,7 +42,7 @@ class Chunk:
     deaths: int = 0
 
     def again(self) -> list[Chunk]:
-        """As it is after a first death; then each film alone, as one of them may be to blame."""
+        """The chunk after a first death; then each film alone, as one of them may be to blame."""
         deaths = self.deaths + 1
         if deaths == 1:
             return [replace(self, deaths=deaths)]
@@ -51,7 +51,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a chunk.
+    """Outcome of a chunk.
 
     Attributes:
         rows: of its films; None where its worker has died.
@@ -103,11 +103,11 @@ class Distributed:
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
     ) -> Generator[list[Entry], None, None]:
-        """As `protocol.Engine` has it; nobody elsewhere asks for known scores."""
+        """See `protocol.Engine`; nobody elsewhere asks for known scores."""
         return self._through(_Source(files), stop)
 
     def identify(self, files: Iterable[FoundFile], stop: Callable[[], bool]) -> Iterator[Result]:
-        """As `protocol.Engine` has it."""
+        """See `protocol.Engine`."""
         groups = self._through(_Source(files, header_only=True), stop)
         return (entry.result for entries in groups for entry in entries)
 

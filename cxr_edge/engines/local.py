@@ -40,7 +40,7 @@ class Local:
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
     ) -> Generator[list[Entry], None, None]:
-        """As `protocol.Engine` has it: while batches are in the network, the next is collected."""
+        """See `protocol.Engine`: while batches are in the network, the next is collected."""
         with Passes(self.networks, known, self.ahead) as passes:
             try:
                 yield from self._passed(passes, self.workers.prepare(files, stop))
@@ -61,5 +61,5 @@ class Local:
         yield from passes.finish()
 
     def identify(self, files: Iterable[FoundFile], stop: Callable[[], bool]) -> Iterator[Result]:
-        """As `protocol.Engine` has it."""
+        """See `protocol.Engine`."""
         return (prepared.result for _, prepared in self.workers.identify(files, stop))

@@ -1,4 +1,4 @@
-"""Everything that decides a score besides the bytes of a film."""
+"""Provenance of scores: all that decides one besides the bytes of a film."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class _Node:
     ended: float = 0.0
 
     def line(self) -> str:
-        """What it did, for people."""
+        """Films and rate of this node, for people."""
         seconds = max(self.ended - self.began, 1e-9)
         return f"node {self.name}: {self.films} films, {self.films / seconds:.1f} a second"
 
@@ -205,21 +205,21 @@ class RayPool:
             ray.kill(worker.actor)
 
     def lines(self) -> list[str]:
-        """What each node did."""
+        """Lines for people, one for each node."""
         return [node.line() for node in self._nodes.values() if node.films]
 
     @property
     def under_way(self) -> int:
-        """As `chunks.Pool` has it."""
+        """See `chunks.Pool`."""
         return sum(len(worker.chunks) for worker in self._workers)
 
     def has_place(self) -> bool:
-        """As `chunks.Pool` has it."""
+        """See `chunks.Pool`."""
         self._look_for_nodes()
         return self._least_busy() is not None
 
     def begin(self, chunk: Chunk) -> None:
-        """As `chunks.Pool` has it."""
+        """See `chunks.Pool`."""
         worker = self._least_busy()
         if worker is None:
             raise RuntimeError("no worker has place")
@@ -229,7 +229,7 @@ class RayPool:
         self._owed[reference] = worker
 
     def ended(self, seconds: float) -> list[Ended]:
-        """As `chunks.Pool` has it."""
+        """See `chunks.Pool`."""
         self._look_for_nodes()
         if not self._owed:
             time.sleep(seconds)
@@ -240,7 +240,7 @@ class RayPool:
         return [ended for reference in answered for ended in self._taken(reference)]
 
     def stop(self) -> None:
-        """As `chunks.Pool` has it."""
+        """See `chunks.Pool`."""
         for worker in self._workers:
             worker.actor.stop.options(concurrency_group=_CONTROL).remote()
 

@@ -52,7 +52,7 @@ class GateKit:
 
 @dataclass(frozen=True)
 class Kit:
-    """Everything that a worker scores with, as its driver has it.
+    """Model, settings and limits that a worker scores with, as its driver has them.
 
     Attributes:
         choice: the classifier's spec and which of its files it is.
@@ -81,7 +81,7 @@ class Kit:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What decides a score besides the bytes of a film, as `provenance` has it.
+    """Parts of what decides a score besides the bytes of a film, see `provenance`.
 
     Attributes:
         versions: of software, and the instruction sets.
@@ -93,14 +93,14 @@ class Provenance:
 
     @classmethod
     def of(cls, choice: ModelChoice, networks: Networks) -> Provenance:
-        """That of loaded networks."""
+        """Provenance of loaded networks."""
         runner, scope = networks.runner, networks.scope
         return cls(versions(runner), settings_hash(choice, runner, scope))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a chunk; only one of the texts is not empty.
+    """Outcome of a chunk; only one of the texts is not empty.
 
     Attributes:
         rows: of its films; fewer after a stop.

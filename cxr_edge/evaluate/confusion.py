@@ -25,7 +25,7 @@ _AVERAGES = ("macro avg", "weighted avg")
 def point_figures(
     point: tuple[str, float], scored: Scored, classes: tuple[str, str], prevalence: float | None
 ) -> PointFigures:
-    """Everything that follows from one threshold.
+    """Figures that follow from one threshold.
 
     Args:
         point: name and threshold; flagged at or above it.

@@ -32,7 +32,7 @@ class Labels:
 
     @property
     def identity_fields(self) -> tuple[str, ...]:
-        """What headers are asked for besides."""
+        """Header fields that are asked for besides."""
         return (PATIENT_ID,) if self.patients_from_header else ()
 
 

@@ -50,7 +50,7 @@ class LabelledFilm:
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Everything in a labelled folder.
+    """Contents of a labelled folder.
 
     Attributes:
         name: what reports call it.

@@ -38,7 +38,7 @@ class Plots:
 
 
 def draw(evaluation: Evaluation) -> Plots:
-    """Everything that the figures allow to draw."""
+    """Draw every picture that the figures allow."""
     classes, models = evaluation.films.classes, evaluation.models
     named = list(zip(model_names(evaluation), models, strict=True))
     with matplotlib.rc_context(STYLE):

@@ -216,7 +216,7 @@ class SetFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that the page, the JSON and the terminal say."""
+    """Figures and facts that the page, the JSON and the terminal say."""
 
     created_utc: str
     seconds: float

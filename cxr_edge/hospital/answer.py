@@ -1,4 +1,4 @@
-"""What a result says about a film, in words and figures, whatever it is written as."""
+"""Answer about a film, in words and figures, whatever format it is written in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_VERIFIED = "Made by software; nobody has verified it."
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What made a score.
+    """Identification of the algorithm that made a score.
 
     Attributes:
         software: version of cxr-edge that scored.
@@ -36,7 +36,7 @@ class Algorithm:
 
     @classmethod
     def of(cls, context: RunContext) -> Algorithm:
-        """That of a run."""
+        """Algorithm of a run."""
         return cls(
             context.spec.name,
             context.spec.version,
@@ -48,7 +48,7 @@ class Algorithm:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """As an SR lists them beside name and version."""
+        """Parameters as an SR lists them beside name and version."""
         return (
             f"operating point: {self.operating_point}",
             f"threshold: {_figure(self.threshold)}",
@@ -78,7 +78,7 @@ class Answer:
 
     @classmethod
     def of(cls, row: TriageRow, algorithm: Algorithm) -> Answer:
-        """That of a row."""
+        """Answer of a row."""
         result = row.result
         score = result.probability
         return cls(
@@ -102,7 +102,7 @@ class Answer:
 
     @property
     def threshold(self) -> str:
-        """As the CSV prints figures."""
+        """Threshold as the CSV prints figures."""
         return _figure(self.algorithm.threshold)
 
     @property
@@ -133,7 +133,7 @@ class Answer:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Everything that is said in words, most important first."""
+        """All statements in words, most important first."""
         return (self.headline, *self.remarks, BANNER, NOT_VERIFIED)
 
 

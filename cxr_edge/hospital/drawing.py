@@ -108,7 +108,7 @@ def _sign(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], sign
 
 
 def _head(pen: ImageDraw.ImageDraw, answer: Answer) -> None:
-    """What to do, and why, in a bar of the band's colour, and the banner below."""
+    """Head of a capture: what to do and why, in a bar of the band's colour; below it the banner."""
     pen.rectangle((0, 0, SIZE[0], _HEAD - 46), fill=_BARS[answer.band])
     pen.text((_EDGE, 14), _WHAT_TO_DO[answer.band], fill=_TEXT, font=_font(42))
     pen.text((_EDGE, 66), figures(answer), fill=_TEXT, font=_font(26))

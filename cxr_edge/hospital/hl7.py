@@ -95,7 +95,7 @@ def _order(study: Source) -> str:
 
 
 def _taken(study: Source) -> str:
-    """When the study was begun, as far as it is known; HL7 knows no leap second."""
+    """Time at which the study was begun, as far as it is known; HL7 knows no leap second."""
     time = study["StudyTime"].partition(".")[0]
     if time[4:] == "60":
         time = time[:4]

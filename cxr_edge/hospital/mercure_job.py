@@ -75,7 +75,7 @@ class MercureSettings:
 
 
 def read_task(folder: Path) -> dict[str, Any]:
-    """What mercure says of a task; nothing where it left no word.
+    """Settings of mercure's task; empty where it left none.
 
     Raises:
         InputError: it cannot be read.

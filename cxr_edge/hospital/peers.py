@@ -50,7 +50,7 @@ def bare_address(text: str) -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen or to connect to.
+    """Host and port to listen at or to connect to.
 
     Attributes:
         host: a name or an IP address; without brackets.
@@ -75,7 +75,7 @@ class Address:
         return cls(bare, number)
 
     def __str__(self) -> str:
-        """As `parse` reads it."""
+        """Write it as `parse` reads it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -129,5 +129,5 @@ class Receiver:
         return cls(checked_title(title), Address.parse(place))
 
     def __str__(self) -> str:
-        """As `parse` reads it."""
+        """Write it as `parse` reads it."""
         return f"{self.title}@{self.address}"

@@ -98,7 +98,7 @@ def _thread_failed(tally: Tally) -> Callable[[threading.ExceptHookArgs], None]:
 
 @dataclass(frozen=True)
 class _Watch:
-    """What is looked after while the server runs."""
+    """Duties of the main thread while the server runs."""
 
     server: Server
     spool: Spool

@@ -1,4 +1,4 @@
-"""What a sender may propose: everything that can be stored, and C-ECHO."""
+"""Services that a sender may propose: storage of anything, and C-ECHO."""
 
 from __future__ import annotations
 

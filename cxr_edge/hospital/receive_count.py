@@ -1,4 +1,4 @@
-"""What a receiver says and counts: lines for a journal, numbers for Prometheus, no patient data."""
+"""Lines of a receiver for a journal, and its counts for Prometheus; no patient data."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Journal:
 
 @dataclass
 class Tally:
-    """What has happened since the start; told by any thread."""
+    """Counts since the start; any thread may add to them."""
 
     journal: Journal
     objects: Counter[str] = field(default_factory=Counter)

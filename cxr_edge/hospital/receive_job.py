@@ -20,7 +20,7 @@ _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class ReceiveJob:
-    """What a receiver does.
+    """A request to `cxr-edge receive`.
 
     Attributes:
         title: our AE title.

@@ -21,7 +21,7 @@ _LOOK = 0.5  # seconds between looks at the clock
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What is done with studies.
+    """Plan of what is run when a study is complete.
 
     Attributes:
         quiet: seconds without a film after which a study is taken for complete.

@@ -40,7 +40,7 @@ REJECTIONS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What senders can take, besides the disk.
+    """Limits on what senders can take, besides the disk.
 
     Attributes:
         associations: at a time; connections may be twice as many.
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """Who listens to whom.
+    """Names and addresses: who listens, and to whom.
 
     Attributes:
         title: our AE title.

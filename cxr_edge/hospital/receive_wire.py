@@ -1,4 +1,4 @@
-"""What comes over one connection, on its way from the socket into the spool.
+"""Bytes of one connection on their way from the socket into the spool.
 
 pynetdicom holds a whole object in memory and believes every length. Here an object goes to disk as
 its PDUs come, and a PDU, a command, a queue and the time for each of them have a limit.
@@ -54,7 +54,7 @@ class Events(Protocol):
 
 
 class Incoming(io.BytesIO):
-    """Where pynetdicom puts the data set of a message: the spool, if it is one to be stored."""
+    """Place where pynetdicom puts the data set of a message: the spool, if it is to be stored."""
 
     def __init__(self, spool: Spool, begin: Callable[[], bytes | None]) -> None:
         """`begin` gives the first bytes of the file, None for what is not to be stored."""
@@ -119,7 +119,7 @@ class Provider(DIMSEServiceProvider):
 
     @property
     def incoming(self) -> Incoming | None:
-        """Where the object under way goes, once its command is there."""
+        """Place of the object under way, once its command is there."""
         message = self.message
         if message is None or message.context_id is None:
             return None
@@ -212,7 +212,7 @@ class BoundedSocket(AssociationSocket):
             connection.close()
 
     def peek(self, size: int) -> bytes:
-        """What comes next, without taking it; nothing where that cannot be said, as with TLS."""
+        """Look at what comes next; empty where that cannot be said, as with TLS."""
         connection = self.socket
         if connection is None or isinstance(connection, ssl.SSLSocket):
             return b""

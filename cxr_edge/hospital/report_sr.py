@@ -67,7 +67,7 @@ def report_of(
 
 
 def document(source: Source) -> dict[str, Any]:
-    """What highdicom asks for beside the content; `objects.finished` replaces UIDs and numbers."""
+    """Arguments of highdicom beside the content; `objects.finished` replaces UIDs and numbers."""
     return {
         "evidence": [source.evidence()],
         "series_instance_uid": own_uid("series"),
@@ -80,7 +80,7 @@ def document(source: Source) -> dict[str, Any]:
 
 
 def device_context(algorithm: Algorithm) -> ObserverContext:
-    """Who observed: this software, and nobody else."""
+    """Observer context: this software, and nobody else."""
     device = DeviceObserverIdentifyingAttributes(
         uid=own_uid("device", algorithm.software),
         name=OWN_NAME,

@@ -46,7 +46,7 @@ _FILMS_AT_ONCE = 128  # whose pictures are in memory
 
 @dataclass
 class Made:
-    """What became of a run's films.
+    """Counts of a run's films by outcome.
 
     Attributes:
         films: that got a result.

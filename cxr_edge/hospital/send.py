@@ -46,7 +46,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What has become of the objects that a run had to do with.
+    """Counts of the objects that a run had to do with, by outcome.
 
     Attributes:
         counts: by state; objects of earlier runs that waited are among them.
@@ -64,7 +64,7 @@ class Delivery:
 
     @property
     def complete(self) -> bool:
-        """Everything has arrived, and is in the peer's care if that was asked for."""
+        """Whether everything has arrived, and is in the peer's care if that was asked for."""
         open_states = [Sending.PENDING, Sending.REFUSED, Sending.LOST]
         open_states += [Sending.SENT] if self.commit else []
         left_out = self.others or self.bad
@@ -118,7 +118,7 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
 def _objects(
     paths: Iterable[Path], peer: str, arrived: Mapping[Path, tuple[Outgoing, datetime]], say: Say
 ) -> tuple[list[Outgoing], int]:
-    """What is to be sent, or has been, and how many files had to be left out.
+    """Objects to be sent, or sent already, and how many files had to be left out.
 
     A file that has arrived is not read again: a folder may hold the results of many nights.
     """

@@ -14,7 +14,7 @@ COMMIT_SECONDS = 60.0  # that it waits for the answer about commitment
 
 @dataclass(frozen=True)
 class SendJob:
-    """What is sent, and where to.
+    """A request to `cxr-edge send`.
 
     Attributes:
         folder: every `*.dcm` below it goes into the outbox.

@@ -50,7 +50,7 @@ class NotOfferedError(NoAssociationError):
 
 @dataclass(frozen=True)
 class Line:
-    """How a peer is reached.
+    """Way to reach a peer: address, titles, TLS, timeouts.
 
     Attributes:
         title: our AE title.
@@ -139,7 +139,7 @@ def store(association: Association, path: Path, number: int) -> int:
 
 @dataclass(frozen=True)
 class Commitment:
-    """What a peer says of objects that it was asked to take into its care.
+    """Answers of a peer about objects that it was asked to take into its care.
 
     Attributes:
         committed: SOP Instance UIDs.

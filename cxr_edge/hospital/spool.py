@@ -34,7 +34,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Refusal(StrEnum):
-    """Why an object is not kept."""
+    """Reason why an object is not kept."""
 
     QUOTA = "quota"  # --max-spool
     DISK = "disk"  # full, or not to be written
@@ -57,7 +57,7 @@ class RefusedError(Exception):
 
 
 class Kept(StrEnum):
-    """What became of an object that is on disk."""
+    """An object that is on disk."""
 
     NEW = "new"
     AGAIN = "again"  # the same bytes are there already

@@ -40,7 +40,7 @@ def is_warning(status: int) -> bool:
 
 
 def state_after(status: int) -> Sending:
-    """How far an object is after an answer to C-STORE (PS3.4, table B.2-1)."""
+    """State of an object after an answer to C-STORE (PS3.4, table B.2-1)."""
     if status == SUCCESS or is_warning(status):
         return Sending.SENT
     return Sending.PENDING if status >> 8 == OUT_OF_RESOURCES >> 8 else Sending.REFUSED

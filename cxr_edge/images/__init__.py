@@ -69,7 +69,7 @@ def identity_of(data: bytes, fields: Sequence[str]) -> dict[str, str]:
 
 
 def source_of(data: bytes) -> dict[str, str]:
-    """What results repeat of a film's header, see `dicom_source.source_of`; none for other files.
+    """Header fields that results repeat, see `dicom_source.source_of`; none for other files.
 
     Args:
         data: the whole file.

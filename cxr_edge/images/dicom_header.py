@@ -322,7 +322,7 @@ def _whole(header: Header, keyword: str) -> int:
 
 
 def _high_bit(header: Header) -> int:
-    """As the header says, or that of samples that begin at bit 0."""
+    """High bit of the header, or that of samples that begin at bit 0."""
     if header.dataset.get("HighBit") is None:
         return _whole(header, "BitsStored") - 1
     return _whole(header, "HighBit")

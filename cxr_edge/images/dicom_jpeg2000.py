@@ -167,7 +167,7 @@ def _is_in_every_tile(stream: bytes, halvings: int) -> bool:
 
 
 def _main_header(stream: bytes) -> tuple[int, int]:
-    """Where the first tile begins, and how often a tile is halved if it does not say otherwise."""
+    """Offset of the first tile, and how often a tile is halved if it does not say otherwise."""
     position, halvings, is_usual = 2, 0, True
     while (marker := stream[position : position + 2]) != _START_OF_TILE:
         if marker == _CODING_STYLE:

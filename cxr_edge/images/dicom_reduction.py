@@ -19,7 +19,7 @@ _MOST = 8  # as a JPEG
 
 
 def reduction(image: ImagePixel, at_least: int) -> int:
-    """How many samples, each way, may become one, so that so many are left on the shorter side.
+    """Samples, each way, that may become one, so that so many are left on the shorter side.
 
     Args:
         image: the header's facts.

@@ -1,4 +1,4 @@
-"""What an answer to an archive repeats of a film's header: letter for letter, or not at all.
+"""Header fields that an answer to an archive repeats: letter for letter, or not at all.
 
 A text that was cut or whose letters were replaced would file a result under another patient.
 """

@@ -26,7 +26,7 @@ _ICON_ENTRY = struct.Struct("<8xII")
 
 
 def kind_of(data: bytes) -> str:
-    """What a file is, in words for a list; empty where it may be a film for all that is known.
+    """Kind of a file, in words for a list; empty where it may be a film for all that is known.
 
     Args:
         data: the whole file.
@@ -45,7 +45,7 @@ def _program(data: bytes) -> str:
 
 
 def _index(data: bytes) -> str:
-    """What file managers leave behind: databases of thumbnails, folder settings, icons."""
+    """Leftovers of file managers: databases of thumbnails, folder settings, icons."""
     if data.startswith(_COMPOUND) and _CATALOG in data:
         return "thumbnails"
     if data.startswith(b"CMMM"):

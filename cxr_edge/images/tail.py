@@ -99,7 +99,7 @@ def check_effort(jpeg: bytes) -> None:
 
 
 def _count(data: bytes, pair: bytes) -> int:
-    """How often two different bytes stand side by side; four times as fast as `bytes.count`."""
+    """Count where two different bytes stand side by side; four times as fast as `bytes.count`."""
     if len(data) < _BYTES_AT_ONCE:
         return data.count(pair)
     wanted = int.from_bytes(pair, "little")

@@ -59,7 +59,7 @@ def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> tuple[InputWa
 
 
 def _check_plain(tags: Any, data: bytes) -> tuple[InputWarning, ...]:
-    """What stands behind the samples, the directory perhaps, was copied after them."""
+    """Check what stands behind the samples; the directory, perhaps, was copied after them."""
     samples = _stored_samples(tags, data)
     ends = zip(tags[tiff_tags.STRIPOFFSETS], tags.get(tiff_tags.STRIPBYTECOUNTS, ()), strict=False)
     end = max((start + count for start, count in ends), default=len(data))

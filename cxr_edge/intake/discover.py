@@ -150,7 +150,7 @@ def _entries(roots: dict[Place, Place], left_out: LeftOut) -> Iterator[FoundFile
 
 
 def _objects(root: Url, prefix: str, left_out: LeftOut) -> Iterator[FoundFile]:
-    """What lies below a URL, and is not left out; shown as a file below a folder would be."""
+    """Objects below a URL that are not left out; shown as a file below a folder would be."""
     from cxr_edge.intake.objects import objects_below
 
     for file in objects_below(root):

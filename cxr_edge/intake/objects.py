@@ -208,7 +208,7 @@ def _facts(url: Url) -> Facts | None:
 
 
 def _pages(system: Any, url: Url) -> Iterator[list[Facts]]:
-    """What lies below a prefix; of S3 a thousand keys at a time, else folder by folder."""
+    """Pages of what lies below a prefix; of S3 a thousand keys at a time, else folder by folder."""
     if "s3" in system.protocol:
         yield from _s3_pages(system, url)
         return
@@ -236,7 +236,7 @@ def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
 
 @dataclass(frozen=True)
 class _Listing:
-    """How a bucket is listed: the call, where it has objects, and what the next page is told."""
+    """Way to list a bucket: the call, where it has objects, and what the next page is told."""
 
     call: str
     entries: str
@@ -248,7 +248,7 @@ _VERSIONS = _Listing("list_object_versions", "Versions", ("KeyMarker", "VersionI
 
 
 def _listing(system: Any, bucket: str) -> _Listing:
-    """That of versions where the bucket keeps them and lets this account list them."""
+    """Choose the listing of versions where the bucket keeps them and lets this account list them."""
     ask = functools.partial(system.call_s3, Bucket=bucket)
     try:
         if not _patiently(lambda: ask("get_bucket_versioning")).get("Status"):

@@ -146,7 +146,7 @@ def film_of(data: bytes, name: str, settings: IntakeSettings) -> tuple[DecodedIm
 def _warnings(
     image: DecodedImage, film: InnerFilm, settings: IntakeSettings
 ) -> tuple[InputWarning, ...]:
-    """Everything a reader should know, as far as a decoder can see it."""
+    """Warnings for a reader, as far as a decoder can see their causes."""
     warnings = [*image.warnings, *pixel_warnings(image, film, settings.size)]
     if image.study is not None:
         warnings += scope_warnings(image.study, settings.scope)

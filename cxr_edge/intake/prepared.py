@@ -87,7 +87,7 @@ class IntakeSettings:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Everything that decoding says about a film; it knows neither name nor hash.
+    """Outcome of decoding a film; it knows neither name nor hash.
 
     Attributes:
         reason: why there is nothing to score. For a film that is still to be scored it says

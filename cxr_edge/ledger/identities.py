@@ -59,7 +59,7 @@ class Identities:
         self.connection.executemany(_RECORD, ((checksum(*row), *row) for row in rows))
 
     def of(self, sha256: str) -> dict[str, str]:
-        """What is known of the bytes of a file; a damaged value is not."""
+        """Identity that is known of the bytes of a file; a damaged value is not."""
         key = bytes.fromhex(sha256)
         return {
             field: value

@@ -60,7 +60,7 @@ class MadeReports:
         return next((each for each in known if each.instance_uid == made.predecessor), None)
 
     def count_to(self, report: MadeReport | None) -> int:
-        """How many reports of a film there are up to this one: its predecessors, and itself."""
+        """Number of reports of a film up to this one: its predecessors, and itself."""
         by_name = {each.instance_uid: each for each in self._of(report.film)} if report else {}
         number = 0
         while report is not None and number < len(by_name):  # a circle cannot be, unless damaged
@@ -82,14 +82,14 @@ class MadeReports:
             connection.executemany(_RECORD, ((*row, checksum(*row)) for row in rows))
 
     def _of(self, film: str) -> list[MadeReport]:
-        """Those of a film, the earliest first; a damaged one is not known."""
+        """Reports of a film, the earliest first; a damaged one is not known."""
         with errors_translated():
             rows = self.connection.execute(_OF_FILM, (film,)).fetchall()
         return [MadeReport(*row) for *row, checked in rows if checked == checksum(*row)]
 
 
 def film_key(*facts: str) -> str:
-    """What stands for a film.
+    """Key that stands for a film.
 
     Args:
         facts: its SOP Instance UID, and whose it is: no report takes another patient's place.

@@ -19,7 +19,7 @@ DAYS_KEPT = 400  # of what has been sent: as long as the summaries of nights
 
 
 class Sending(StrEnum):
-    """How far an object is."""
+    """State of an object on its way."""
 
     PENDING = "pending"
     SENT = "sent"  # answered with Success

@@ -325,7 +325,7 @@ class Run:
         return self.connection.execute(statement, (key, self.last_reported)).fetchone() is None
 
     def outcome_before(self, sha256: str) -> tuple[Status, Reason | None] | None:
-        """What became of these bytes in the last reported night before; None if it had none.
+        """Outcome of these bytes in the last reported night before; None if it had none.
 
         For the run of a study in the last one of either kind.
         """
@@ -335,7 +335,7 @@ class Run:
         return row and (Status(row[0]), Reason(row[1]) if row[1] else None)
 
     def gone(self) -> int:
-        """How many files the last night with a report listed, and this run does not."""
+        """Number of files that the last night with a report listed, and this run does not."""
         with errors_translated():
             row = self.connection.execute(_GONE, (self.last_reported, self.number)).fetchone()
         return int(row[0])

@@ -1,1 +1,1 @@
-"""Everything about a model: its spec, its files, where it lies, its self-test."""
+"""Models: a spec, its files, where they lie, their self-test."""

@@ -132,7 +132,7 @@ class Reliability:
     calibration: tuple[Calibration, ...]
 
     def __post_init__(self) -> None:
-        """Everything is measured beside the films as they are."""
+        """Refuse curves without one for the films as they are."""
         if not self.changes or self.changes[0].largest:
             raise ValueError("the first change of the films must be none")
 

@@ -72,7 +72,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which network this is."""
+    """Name and shape of the network."""
 
     name: str
     parameters: int

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 
 def audit_values(report: Report, out: Path) -> dict[str, Any]:
-    """Which model, with which settings, said what: plain values, without a name of a file.
+    """Plain values of an audit line: model, settings, answer; no name of a file.
 
     Args:
         report: as it was written.

@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass
 class Entries:
-    """What must be known of all rows before the first entry is written.
+    """Facts of all rows that must be known before the first entry is written.
 
     Attributes:
         sizes: entries by band.

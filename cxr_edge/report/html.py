@@ -46,7 +46,7 @@ class _Section:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the template of a row asks for.
+    """Values that the template of a row asks for.
 
     Attributes:
         marks_new: whether new films are marked: not where all are new.
@@ -82,11 +82,11 @@ class _Rows:
         return "< 0.01" if 0 < probability < 0.005 else f"{probability:.2f}"
 
     def moment(self, result: Result) -> Moment | None:
-        """When the film was taken or its file last changed."""
+        """Time at which the film was taken or its file last changed."""
         return moment_of(result, self.texts)
 
     def changed(self, result: Result) -> Moment | None:
-        """When the file was last changed."""
+        """Time at which the file was last changed."""
         return local_moment(result.modified_utc, self.texts)
 
     def link(self, result: Result) -> str:

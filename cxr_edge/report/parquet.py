@@ -67,7 +67,7 @@ class _Pieces(io.RawIOBase):
         return self._size
 
     def taken(self) -> bytes:
-        """What was written since this was called last."""
+        """Take what was written since the last call."""
         piece = b"".join(self._written)
         self._written.clear()
         return piece

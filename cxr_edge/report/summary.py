@@ -134,7 +134,7 @@ def summarise(report: Report) -> NightSummary:
 
 
 def _features(result: Result, probability: float) -> tuple[float | None, ...]:
-    """Those of a row; the logit of the score that it has."""
+    """Features of a row, with the logit of the score that it has."""
     if len(result.features) != len(FEATURES):
         return ()
     return (*result.features[:_LOGIT], logit_of(probability))

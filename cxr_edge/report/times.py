@@ -33,7 +33,7 @@ def local_moment(utc: str, texts: Texts) -> Moment | None:
 
 
 def moment_of(result: Result, texts: Texts) -> Moment | None:
-    """When a film was taken, as its header has it, else when its file was last changed.
+    """Time at which a film was taken, as its header has it, else when its file was last changed.
 
     Headers seldom say a zone: their clock is taken for that of the machine, and no offset printed.
     """

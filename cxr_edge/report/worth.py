@@ -1,4 +1,4 @@
-"""What a flag is worth among the films of a site."""
+"""Worth of a flag among the films of a site."""
 
 from __future__ import annotations
 

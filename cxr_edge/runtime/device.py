@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""Devices that a network runs on."""
 
 from __future__ import annotations
 

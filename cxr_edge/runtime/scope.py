@@ -29,7 +29,7 @@ _WARNINGS = (InputWarning.OUT_OF_SCOPE, InputWarning.ADULT_LOOKING)  # in the or
 
 
 class Look(NamedTuple):
-    """What the gate says of one film.
+    """Answer of the gate about one film.
 
     Attributes:
         out_of_scope: probability that it is no upright chest film.
@@ -60,7 +60,7 @@ class ScopeGate:
         return self.choice.spec.size
 
     def facts(self) -> dict[str, str]:
-        """What a report says about it, and what the settings hash holds of it."""
+        """Facts of the gate for the report and for the settings hash."""
         spec, file = self.choice.spec, self.choice.file
         return {
             "name": spec.name,
@@ -102,7 +102,7 @@ def _warnings(
 
 
 def probabilities(runner: Backend, planes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a loaded gate says: float32 [N, 2], in the order of `OUTPUTS`."""
+    """Probabilities of a loaded gate: float32 [N, 2], in the order of `OUTPUTS`."""
     return np.concatenate(runner.outputs(OUTPUTS, planes), axis=1)
 
 

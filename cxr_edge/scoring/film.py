@@ -162,7 +162,7 @@ class Model:
         )
 
     def _warnings(self, prepared: Prepared) -> tuple[InputWarning, ...]:
-        """What the decoder noticed, and what the scope gate doubts."""
+        """Warnings of the decoder, and doubts of the scope gate."""
         scope, plane = self._networks.scope, prepared.scope_pixels
         more = scope.looks(plane[np.newaxis])[0].warnings if scope and plane is not None else ()
         return in_order((*prepared.result.warnings, *more))

@@ -106,7 +106,7 @@ class ScoreJob:
 
     @property
     def identity_fields(self) -> tuple[str, ...]:
-        """What rows say of whom a film is, each once."""
+        """Identity fields of the rows, each once."""
         return tuple(dict.fromkeys((*(IDENTITY_FIELDS if self.identify else ()), *self.id_tags)))
 
 

@@ -144,7 +144,7 @@ def check_report_folder(job: ScoreJob) -> None:
 
 
 def _report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
-    """Where the report is written first: one for a URL goes there from the state folder."""
+    """Folder of the report at first: one for a URL goes there from the state folder."""
     if isinstance(job.out, Url):
         return state / "unpublished" / clock.run_id
     return job.out or Path("reports", clock.run_id)
@@ -200,7 +200,7 @@ def check_id_tags(keywords: Iterable[str]) -> None:
 
 
 def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
-    """Everything that will have a row, walked as the run gets to it, and what will have none."""
+    """Files that will have a row, walked as the run gets to them, and those that will have none."""
     left_out = LeftOut(job.exclude)
     if job.files_from is None:
         return discover(map(place_of, job.inputs), left_out), left_out
@@ -290,7 +290,7 @@ def _first_films(rows: RecordedRows, recorded: Run) -> dict[str, FoundFile]:
 
 
 def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
-    """Everything the report says about the run, taken when the last score is there."""
+    """Facts of the report about the run, taken when the last score is there."""
     job, decision, clock = setup.job, setup.decision, setup.clock
     choice, runner = setup.pipeline.choice, setup.pipeline.runner
     return RunContext(

@@ -117,7 +117,7 @@ class Pipeline:
             self.decoders.sandbox = pool.sandbox
 
     def _kit(self) -> Kit:
-        """What a worker of a cluster gets; its device is the one that this machine began on."""
+        """Kit for a worker of a cluster; its device is the one that this machine began on."""
         return Kit(
             choice=self.choice,
             content=self.content,
@@ -129,7 +129,7 @@ class Pipeline:
         )
 
     def _note_many_workers(self) -> None:
-        """They are started as asked: where reading waits for a share, more than cores do help."""
+        """Warn of more workers than cores; they are started, as reading may wait for a share."""
         workers, cores = self.work.workers or 0, usable_cores()
         if workers > cores:
             self.observer.note(f"{workers} workers on {cores} usable cores")

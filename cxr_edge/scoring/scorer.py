@@ -195,7 +195,7 @@ class _Watch:
             self._roots.add(file.root)
 
     def objection(self, stamp: Stamp) -> Reason | None:
-        """Why a file should not be read now."""
+        """Reason why a file should not be read now."""
         missing = self._rule.missing_seconds(stamp, time.time_ns())
         problem = self._rule.objection(stamp)
         if problem is None and missing > 0:

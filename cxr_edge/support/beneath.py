@@ -50,7 +50,7 @@ def _opened_at_once(folder: int, name: bytes, flags: int) -> int:
 
 
 def _opened_step_by_step(folder: int, names: list[bytes], flags: int) -> int:
-    """As the system call; with O_NOFOLLOW and O_DIRECTORY a link is ENOTDIR."""
+    """Open as the system call does; with O_NOFOLLOW and O_DIRECTORY a link is ENOTDIR."""
     current = folder
     try:
         for name in names[:-1]:

@@ -43,7 +43,7 @@ def read_opened(descriptor: int, most: int) -> bytes:
 
 
 def read_bounded(file: BinaryIO, most: int) -> bytes:
-    """What is left to read of an open file.
+    """Read the rest of an open file.
 
     Raises:
         OSError: it cannot be read, or there is more than `most` bytes.

@@ -1,4 +1,4 @@
-"""What is installed of all that cxr-edge needs, from the metadata of the distributions."""
+"""Inventory of what cxr-edge needs and finds installed, from the metadata of the distributions."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def is_synchronised() -> bool | None:
 
 
 class Clock:
-    """When a run began, and how long it has taken."""
+    """Start of a run, and how long it has taken."""
 
     def __init__(self) -> None:
         """Start now; durations do not follow changes of the wall clock."""

@@ -77,7 +77,7 @@ def limits_of(context: dict[str, Any]) -> Limits:
 
 
 def latest_limits(ledger: Ledger) -> Limits:
-    """Those of the latest night."""
+    """Limits of the latest night."""
     nights = history_of(ledger).nights
     return limits_of(_context_of(ledger, nights[-1].run)) if nights else Limits()
 

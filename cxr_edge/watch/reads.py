@@ -1,4 +1,4 @@
-"""What readers' answers say of the flags so far, and when to stop."""
+"""Readers' answers to the flags so far, and when to stop."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ReadFigures:
 def figures(
     readings: Sequence[Reading], nights: Mapping[str, NightSummary], limits: Limits
 ) -> ReadFigures:
-    """Everything so far.
+    """Figures of all answers so far.
 
     Args:
         readings: in the order of nights and ranks.

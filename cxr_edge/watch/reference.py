@@ -49,7 +49,7 @@ class Marks:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a window of films is compared with.
+    """Films that a window is compared with.
 
     Attributes:
         name: of these films.

@@ -80,7 +80,7 @@ REPORT_ACCURACY = {
 def with_stated(
     use: Use, population: str, ages: tuple[float, float] | None, views: tuple[str, ...]
 ) -> Use:
-    """What the maker of a model states of its films, where that is not known already.
+    """Add what the maker of a model states of its films, where that is not known already.
 
     Args:
         use: of the model as far as its run tells.

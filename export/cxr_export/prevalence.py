@@ -1,4 +1,4 @@
-"""What an operating point costs a site where pneumonia is rarer than among labelled films."""
+"""Cost of an operating point to a site where pneumonia is rarer than among labelled films."""
 
 from __future__ import annotations
 

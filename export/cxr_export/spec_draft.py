@@ -92,7 +92,7 @@ class Measured:
 
 
 def draft_spec(name: str, source: Source, cells: tuple[int, int], measured: Measured) -> ModelSpec:
-    """Everything but the files.
+    """Draft of a spec: all of it but the files.
 
     Args:
         name: the model's name.

@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Everything on the page that is an image; `sizes` is empty when all films have one size."""
+    """Images of the page; `sizes` is empty when all films have one size."""
 
     counts: str
     sizes: str

@@ -49,7 +49,7 @@ class Found:
 
     @property
     def path(self) -> Path:
-        """What opens."""
+        """Path that opens."""
         return self.file.path
 
 

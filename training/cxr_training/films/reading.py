@@ -23,7 +23,7 @@ class File(Protocol):
 
     @property
     def path(self) -> Path:
-        """What opens."""
+        """Path that opens."""
 
     @property
     def name(self) -> str:

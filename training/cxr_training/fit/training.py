@@ -94,7 +94,7 @@ def train_on(loaded: LoadedData, job: TrainingJob) -> run.RunFolder:
 
 
 def _claim(job: TrainingJob, loaded: LoadedData) -> dict[str, Any]:
-    """Everything that decides the run; a run goes on only where it is the same."""
+    """Claim on RUN: all that decides a run; one goes on only where it is the same."""
     claim = {
         "recipe_sha256": job.recipe.sha256(),
         "data_sha256": loaded.split.train.sha256,

@@ -1,4 +1,4 @@
-"""What the scope gate learns from: films, changed as they may come, and pictures made by rule."""
+"""Films, changed as they may come, and pictures made by rule, for the scope gate to learn from."""
 
 from __future__ import annotations
 

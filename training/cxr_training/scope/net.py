@@ -32,6 +32,6 @@ def build_net() -> keras.Model:
 
 
 def probabilities(model: keras.Model, planes: Planes) -> NDArray[np.float64]:
-    """What the network says about uint8 [N, 48, 48]: [N, 2], in the order of `OUTPUTS`."""
+    """Probabilities of the network for uint8 [N, 48, 48]: [N, 2], in the order of `OUTPUTS`."""
     pixels = planes[..., np.newaxis].astype(np.float32)
     return np.asarray(expit(model.predict(pixels, _BATCH, verbose=0).astype(np.float64)))

@@ -183,7 +183,7 @@ def _limit(model: keras.Model, validation: _Validation, output: int) -> float:
 
 
 def _rates(model: keras.Model, limits: Mapping[str, float], planes: Planes) -> Rates:
-    """How many of these pictures are at or above each limit."""
+    """Share of these pictures at or above each limit."""
     reached = probabilities(model, planes) >= [limits[name] for name in OUTPUTS]
     return {"n": len(planes), **dict(zip(OUTPUTS, map(int, reached.sum(axis=0)), strict=True))}
 
