@@ -248,7 +248,7 @@ _VERSIONS = _Listing("list_object_versions", "Versions", ("KeyMarker", "VersionI
 
 
 def _listing(system: Any, bucket: str) -> _Listing:
-    """Choose the listing of versions where the bucket keeps them and lets this account list them."""
+    """Choose that of versions where the bucket keeps them and lets this account list them."""
     ask = functools.partial(system.call_s3, Bucket=bucket)
     try:
         if not _patiently(lambda: ask("get_bucket_versioning")).get("Status"):
