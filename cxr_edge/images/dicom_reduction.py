@@ -6,16 +6,14 @@ The rest of the way from a film to a network's input costs as much as it has pix
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cxr_edge.images.dicom_codecs import ImagePixel, Words
 
-Number = TypeVar("Number", np.uint16, np.uint32)
-
 _MOST = 8  # as a JPEG
+_Kind = type[np.unsignedinteger[Any]]
 
 
 def reduction(image: ImagePixel, at_least: int) -> int:
@@ -49,7 +47,7 @@ def reduced(words: Words, image: ImagePixel, by: int) -> Words:
         return words
     ordered, halvings = _Ordered(words, image), by.bit_length() - 1
     # Sums of some rows mostly fit into the sixteen bits of a sample: half of the memory.
-    kind = np.uint16 if image.bits_stored + halvings <= 16 else np.uint32
+    kind: _Kind = np.uint16 if image.bits_stored + halvings <= 16 else np.uint32
     rows = _sums(words, by, kind, ordered.of)
     sums = _sums(rows.T, by, np.uint32).T
     sums += np.uint32(by * by // 2)
@@ -62,8 +60,8 @@ def _as_they_are(words: Words) -> Words:
 
 
 def _sums(
-    lines: Words, by: int, kind: type[Number], number: Callable[[Words], Words] = _as_they_are
-) -> NDArray[Number]:
+    lines: Words, by: int, kind: _Kind, number: Callable[[Words], Words] = _as_they_are
+) -> Words:
     """Each so many lines as one; a last one that is missing is as the last that is there."""
     sums = number(lines[::by]).astype(kind)
     for offset in range(1, by):
