@@ -113,7 +113,7 @@ def results_written(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ReportError(
-            f"results could not be written to {display_name(folder)}: {error.strerror}",
+            f"results could not be written to {display_name(folder)}: {error.strerror or error}",
             tip="MERCURE_OUT_DIR has to be writable for the user of the container",
         ) from error
 

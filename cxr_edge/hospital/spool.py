@@ -24,7 +24,7 @@ from pathlib import Path
 
 from cxr_edge.errors import StateBusyError, StateError
 from cxr_edge.intake.read import MAX_BYTES
-from cxr_edge.support.atomic import FILE_MODE, make_folder, sync_folder
+from cxr_edge.support.atomic import FILE_MODE, FOLDER_MODE, make_folder, sync_folder
 from cxr_edge.support.locks import lock, opened
 from cxr_edge.support.text import display_name
 
@@ -155,6 +155,7 @@ class Spool:
         Raises:
             OSError: it cannot be made.
         """
+        _make_again(self.arriving)
         path = self.arriving / f"{next(self._numbers)}.part"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return path, os.open(path, flags, FILE_MODE)
@@ -202,6 +203,7 @@ class Spool:
     def _mark(self, study: str) -> None:
         number, _ = self._arrivals.get(study, (0, 0.0))
         if study not in self._arrivals:
+            _make_again(self.waiting)
             os.close(os.open(self.waiting / study, os.O_WRONLY | os.O_CREAT, FILE_MODE))
             sync_folder(self.waiting)
         self._arrivals[study] = (number + 1, time.monotonic())
@@ -228,6 +230,12 @@ class Spool:
                 if self._arrivals.get(study, (-1, 0.0))[0] == number:
                     (self.waiting / study).unlink(missing_ok=True)
                     del self._arrivals[study]
+
+
+def _make_again(folder: Path) -> None:
+    """Make a folder that somebody has taken for an empty one that nobody needs."""
+    if not folder.is_dir():
+        folder.mkdir(FOLDER_MODE)
 
 
 @contextlib.contextmanager

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from cxr_edge.hospital.hl7 import escaped, message_of
+from cxr_edge.hospital.result_files import ResultFiles
 from cxr_edge.report.context import BANNER
 from tests.hospital.studies import ANSWERS, source
 
@@ -90,3 +94,13 @@ def test_the_control_id_follows_from_the_content() -> None:
     other = message_of([(source(), ANSWERS["no flag"])], MOMENT)
     assert first.control_id == later.control_id != other.control_id
     assert len(first.control_id) <= 20
+
+
+def test_the_folder_for_an_engine_has_the_mode_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        ResultFiles(tmp_path / "out", tmp_path / "engine/hl7").make()
+    finally:
+        os.umask(before)
+    modes = {each: (tmp_path / each).stat().st_mode & 0o777 for each in ("out", "engine/hl7")}
+    assert modes == {"out": 0o700, "engine/hl7": 0o750}

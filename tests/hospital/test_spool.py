@@ -142,6 +142,17 @@ def test_only_halves_of_ours_are_removed(tmp_path: Path) -> None:
     assert names_in(tmp_path / "spool/arriving") == ["thesis.odt"]
 
 
+def test_folders_that_were_deleted_as_empty_are_made_again(tmp_path: Path) -> None:
+    with held(tmp_path / "spool") as spool:
+        for folder in (spool.arriving, spool.waiting):
+            folder.rmdir()
+        assert put(spool, b"a") is Kept.NEW
+        for path in spool.films.rglob("*.dcm"):
+            path.unlink()
+        (spool.films / ONE.folder).rmdir()
+        assert put(spool, b"b") is Kept.NEW
+
+
 UNUSABLE = {"a link to nowhere": "nowhere", "a link to a file": "file"}
 
 
