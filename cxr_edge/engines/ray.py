@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -34,6 +35,7 @@ from cxr_edge.support.cores import usable_cores
 from cxr_edge.support.text import display_name
 
 LOCAL = "local"
+_NETWORKED = "ENABLE_RAY_CLUSTER"  # whether nodes of a cluster may be elsewhere
 _OBJECT_STORE_BYTES = 100 * 10**6  # of a cluster of our own: rows and pieces travel beside it
 _PIECE_BYTES = 90_000  # Ray keeps what is larger than 100 kB in the object store
 _CHUNKS_PER_WORKER = 2  # one that is scored, one that waits: nobody waits for the network
@@ -85,6 +87,9 @@ def _check_answers(address: str) -> None:
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
     """Of a cluster that only this process uses, and of which nothing stays."""
+    # Or Ray takes the loopback address for that of the network, and listens there.
+    stack.callback(setattr, ray_constants, _NETWORKED, getattr(ray_constants, _NETWORKED))
+    setattr(ray_constants, _NETWORKED, False)
     # Ray asks for a token by default here; without this one it writes one at home.
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     folder = tempfile.mkdtemp(prefix="cxr-ray-", dir="/tmp")  # sockets allow no long names

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,10 +39,26 @@ class RayCluster:
 
     def lose_a_node(self) -> None:
         """End a node without a word to anybody."""
+        self._do("remove")
+
+    def add_a_node(self) -> None:
+        """One more, which takes its time to join."""
+        self._do("add")
+
+    def _do(self, what: str) -> None:
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write("remove\n")
+        self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline() == "removed\n"
+        assert self.process.stdout.readline() == f"{what}\n"
+
+    def decoders(self) -> list[int]:
+        """Processes below those of the workers."""
+        below = set(self.actors())
+        parents = {pid: parent_of(pid) for pid in every_process()}
+        found: set[int] = set()
+        while more := {pid for pid, parent in parents.items() if parent in below | found} - found:
+            found |= more
+        return sorted(found)
 
     def actors(self) -> list[int]:
         """Processes of workers that have films to score, on any node."""
@@ -66,6 +82,12 @@ def read(name: str) -> bytes:
     return b""
 
 
+def parent_of(pid: int) -> int:
+    """Number of its parent; 0 where it has ended."""
+    fields = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
+
+
 def command_of(pid: int) -> str:
     """How a process is called now."""
     return read(f"/proc/{pid}/cmdline").decode(errors="replace")
@@ -85,15 +107,51 @@ def storage_environment() -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Failures:
+    """Failures of the object storage, see `storage_server`.
+
+    Attributes:
+        file: that it reads before each answer.
+    """
+
+    file: Path
+
+    @contextmanager
+    def of(self, share: float) -> Iterator[None]:
+        """Have so many requests fail."""
+        self.file.write_text(str(share))
+        try:
+            yield
+        finally:
+            self.file.write_text("0")
+
+    @property
+    def kinds(self) -> list[str]:
+        """What has failed so far."""
+        log = self.file.with_suffix(".log")
+        return log.read_text().splitlines() if log.exists() else []
+
+
 @pytest.fixture(scope="package")
-def storage(storage_environment: dict[str, str]) -> Iterator[dict[str, str]]:
+def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
+    """Failures of the object storage; none until they are asked for."""
+    return Failures(tmp_path_factory.mktemp("storage") / "share")
+
+
+@pytest.fixture(scope="package")
+def storage(storage_environment: dict[str, str], failures: Failures) -> Iterator[dict[str, str]]:
     """The environment of a server that speaks S3, on loopback."""
     pytest.importorskip("moto.server")
     url = storage_environment["AWS_ENDPOINT_URL"]
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", url.rpartition(":")[2]],
+        [
+            *(sys.executable, "-m", "tests.engines.storage_server"),
+            *(url.rpartition(":")[2], str(failures.file)),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        cwd=ROOT,
     )
     try:
         until_it_answers(url)
@@ -121,6 +179,8 @@ def ray_cluster(storage_environment: dict[str, str]) -> Iterator[RayCluster]:
         **os.environ,
         **storage_environment,
         "PYTHONPATH": f"{ROOT}",
+        # Or Ray takes the loopback address of whoever joins for that of the network.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
     }

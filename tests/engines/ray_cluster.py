@@ -1,7 +1,8 @@
 """A Ray cluster on this machine: `python -m tests.engines.ray_cluster NODES`.
 
-Says its address on stdout; a line on stdin removes the node that came last, without grace, and the
-end of stdin ends everything. Nobody else here imports Ray's tools for tests.
+Says its address on stdout. On stdin, `remove` takes away the node that came last, without grace,
+`add` brings another one, and the end ends everything. Nobody else here imports Ray's tools for
+tests.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import contextlib
 import os
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
-_SECONDS_TO_START = 180  # Ray gives a node 30, and a busy machine takes longer
+_SECONDS_TO_START = 60  # Ray gives a node 30, and a busy machine takes longer
+_TRIES = 3
 _PORTS = (
     *("metrics_agent_port", "metrics_export_port"),
     *("dashboard_agent_listen_port", "runtime_env_agent_port"),
@@ -32,9 +35,10 @@ def a_node() -> dict[str, Any]:
 
 
 def be_patient() -> None:
-    """Have Ray wait longer for a node that starts."""
-    from ray._private import services
+    """Have Ray wait longer for a node that starts, whose agents need nothing of a dashboard's."""
+    from ray._private import services, utils
 
+    utils.get_dashboard_dependency_error = lambda: ImportError("not wanted")
     real = services.get_node
 
     def get_node(*arguments: Any, **options: Any) -> Any:
@@ -50,20 +54,45 @@ def be_patient() -> None:
     services.get_node = get_node
 
 
+def with_a_head() -> Any:
+    """A cluster of one node.
+
+    On a busy machine some nodes end before they have begun: Ray gives their agents 15 seconds.
+    """
+    from ray.cluster_utils import Cluster
+
+    for _ in range(_TRIES):
+        cluster = Cluster()
+        with contextlib.suppress(Exception):
+            cluster.add_node(wait=False, include_dashboard=False, **a_node())
+            return cluster
+    raise SystemExit("no node could be started")
+
+
+def add(cluster: Any, added: list[Any]) -> None:
+    """One more node, if one can be started."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(Exception):
+            added.append(cluster.add_node(wait=False, **a_node()))
+            return
+
+
 def main(nodes: int) -> None:
     """Serve until stdin ends."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
     be_patient()
-    head = {**a_node(), "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    added = [cluster.add_node(wait=False, **a_node()) for _ in range(nodes - 1)]
+    cluster = with_a_head()
+    added: list[Any] = []
+    for _ in range(nodes - 1):
+        add(cluster, added)
     sys.stdout.write(f"{cluster.address}\n")
     sys.stdout.flush()
-    for _ in sys.stdin:
-        cluster.remove_node(added.pop(), allow_graceful=False)
-        sys.stdout.write("removed\n")
+    for line in sys.stdin:
+        if line == "add\n":
+            threading.Thread(target=add, args=(cluster, added), daemon=True).start()
+        elif added:
+            cluster.remove_node(added.pop(), allow_graceful=False)
+        sys.stdout.write(line)
         sys.stdout.flush()
     cluster.shutdown()
 

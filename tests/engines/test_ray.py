@@ -8,17 +8,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
-import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.engines.conftest import ROOT, RayCluster
+from tests.engines.conftest import RayCluster
+from tests.engines.runs import ended, night, rows, started, table, until_it_scores
 from tests.factories import chest, write_tree
 from tests.images import dicoms
 from tests.images.films import jpeg, png
@@ -26,8 +22,6 @@ from tests.images.films import jpeg, png
 pytestmark = pytest.mark.slow
 
 COUNT = 240
-SECONDS = 300
-INCOMPLETE = 3
 
 
 @pytest.fixture(scope="module")
@@ -39,65 +33,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     others = {"a.jpg": jpeg(), "b.dcm": dicoms.film(), "cut.jpg": jpeg()[:-2], "c.txt": b"hello"}
     return write_tree(tmp_path_factory.mktemp("films"), {**films, **others})
-
-
-def command(folder: Path, place: Path, *more: str) -> list[str]:
-    return [
-        *(sys.executable, "-m", "cxr_edge", "score", str(folder), "--settle", "0"),
-        *("--state", str(place / "state"), "--out", str(place / "out"), *more),
-    ]
-
-
-def environment(cluster: RayCluster | None) -> dict[str, str]:
-    return {**(cluster.environment if cluster else os.environ), "PYTHONPATH": str(ROOT)}
-
-
-def started(
-    folder: Path, place: Path, cluster: RayCluster | None, *more: str
-) -> subprocess.Popen[str]:
-    on = ("--cluster", cluster.address) if cluster else ()
-    return subprocess.Popen(
-        command(folder, place, *on, *more),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(cluster),
-    )
-
-
-def ended(process: subprocess.Popen[str], code: int = INCOMPLETE) -> str:
-    _, stderr = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, stderr
-    return stderr
-
-
-def night(folder: Path, place: Path, cluster: RayCluster | None = None, *more: str) -> bytes:
-    ended(started(folder, place, cluster, *more))
-    return table(place)
-
-
-def table(place: Path) -> bytes:
-    return (place / "out" / "triage.csv").read_bytes()
-
-
-def rows(place: Path) -> int:
-    """Rows of the ledger so far."""
-    path = place / "state" / "ledger.sqlite3"
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
-        try:
-            return int(ledger.execute("SELECT COUNT(*) FROM item").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
-
-
-def until_it_scores(place: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not rows(place):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.conftest import (  # fixtures, of which a cluster takes half a minute to start
+    failures,
+    ray_cluster,
+    storage,
+    storage_environment,
+)
 from tests.faults.shim import build
 from tests.faults.tiers import LONG, SEED
+
+__all__ = ["failures", "ray_cluster", "storage", "storage_environment"]
 
 Figures = Callable[..., None]
 
