@@ -100,7 +100,7 @@ def _not_listed(url: Url, error: Exception) -> InputError:
     if isinstance(error, PermissionError):
         tip = "are there credentials in the environment, still valid, and may they list it?"
         return InputError(f"input may not be listed: {display_name(url)}", tip)
-    tip = f"{error}: does the server answer, and is it the right one (AWS_ENDPOINT_URL)?"
+    tip = f"{error}: is the server right (AWS_ENDPOINT_URL), and are the credentials still valid?"
     return InputError(f"input cannot be listed: {display_name(url)}", tip)
 
 
@@ -232,13 +232,15 @@ def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
     while True:
         asked = {"Bucket": url.bucket, "Prefix": prefix, **more}
         page = _patiently(functools.partial(system.call_s3, listing.call, **asked))
+        if "IsTruncated" not in page:  # as where a proxy answers: that is no empty bucket
+            raise StorageError("no listing")
         yield [
             {**each, "name": f"{url.bucket}/{each['Key']}", "size": each["Size"]}
             for each in page.get(listing.entries, ())
             # What a browser makes for a folder, and what is no longer there as it was.
             if each.get("IsLatest", True) and (each["Size"] or not each["Key"].endswith("/"))
         ]
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
         former, more = more, {key: page.get(f"Next{key}", "") for key in listing.marks}
         if more == former or not any(more.values()):

@@ -62,6 +62,7 @@ class FakeS3:
     def _all_versions(self, prefix: str) -> dict[str, Any]:
         latest = [self._version(key) for key in self.content]
         return {
+            "IsTruncated": False,
             "Versions": [
                 {
                     **self._facts(name.rpartition(".")[0]),
@@ -70,7 +71,7 @@ class FakeS3:
                 }
                 for name in self.versions
                 if name.startswith(prefix)
-            ]
+            ],
         }
 
     def call_s3(self, name: str, *, Bucket: str, Prefix: str = "", **more: Any) -> dict[str, Any]:
@@ -83,8 +84,8 @@ class FakeS3:
         start = int(more.get("ContinuationToken", 0))
         page: dict[str, Any] = {"Contents": [self._facts(key) for key in keys[start : start + 2]]}
         if start + 2 < len(keys):
-            page |= {"IsTruncated": True, "NextContinuationToken": str(start + 2)}
-        return page
+            return {**page, "IsTruncated": True, "NextContinuationToken": str(start + 2)}
+        return {**page, "IsTruncated": False}
 
     def _facts(self, key: str) -> dict[str, Any]:
         data = self.content[key]
@@ -210,11 +211,9 @@ def test_no_two_keys_are_shown_alike(bucket: FakeS3) -> None:
     assert len({file.display for file in found("s3://films/n")}) == len(bucket.content)
 
 
-def test_a_listing_that_never_ends_is_given_up(
-    bucket: FakeS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_no_listing_is_given_up(bucket: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = {"IsTruncated": True, "NextContinuationToken": "1"}
-    for page in ({"IsTruncated": True}, endless):
+    for page in ({}, {"IsTruncated": True}, endless):
         monkeypatch.setattr(bucket, "call_s3", lambda name, page=page, **_: page)
         with pytest.raises(InputError, match="cannot be listed"):
             found("s3://films/n/")
