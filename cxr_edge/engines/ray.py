@@ -43,7 +43,9 @@ _SECONDS_BETWEEN_LOOKS = 5.0  # for nodes that came
 _SECONDS_WITHOUT_WORKERS = 30.0  # before it is said; a start takes some seconds
 _STARTS_TRIED = 3
 _SECONDS_TO_ANSWER = 10.0
-_HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[^/:]+):(?P<port>\d{1,5})")
+_HOST_AND_PORT = re.compile(r"(ray://)?(?P<host>[^/:]+|\[[^/]+\]):(?P<port>\d{1,5})")
+_FRAME_HEADER = 9  # bytes of HTTP/2; the fourth is the kind of frame
+_SETTINGS = 4
 _CONTROL = "control"  # what is called in it does not wait for a chunk
 
 Warn = Callable[[str, str], None]
@@ -59,6 +61,7 @@ def joined(address: str) -> Iterator[None]:
         InputError: there is none at this address, or it refuses.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.pop("RAY_ADDRESS", None)  # Ray would take it for `auto`, and join another cluster
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     _check_answers(address)
@@ -75,14 +78,30 @@ def joined(address: str) -> Iterator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Look whether somebody listens there: Ray would wait for minutes."""
+    """Look whether somebody listens there who talks as Ray does: it would wait for minutes."""
     match = _HOST_AND_PORT.fullmatch(address)
     if match is None:
         return
+    place = match["host"].strip("[]"), int(match["port"])
     try:
-        socket.create_connection((match["host"], int(match["port"])), _SECONDS_TO_ANSWER).close()
-    except OSError as error:
+        with socket.create_connection(place, _SECONDS_TO_ANSWER) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "1":  # else it is encrypted
+                _check_greets(connection)
+    except (OSError, UnicodeError, OverflowError) as error:  # no name of a host, no port
         raise _refused(address, error) from error
+
+
+def _check_greets(connection: socket.socket) -> None:
+    """Say hello in HTTP/2, in which Ray talks; RFC 9113, 3.4: the answer is a frame of settings.
+
+    Raises:
+        OSError: there was another answer, or none.
+    """
+    no_settings = bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0))
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + no_settings)
+    answer = connection.recv(_FRAME_HEADER, socket.MSG_WAITALL)
+    if len(answer) < _FRAME_HEADER or answer[3] != _SETTINGS:
+        raise OSError("another program than Ray answers there")
 
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:

@@ -154,7 +154,9 @@ def _objects(root: Url, prefix: str, left_out: LeftOut) -> Iterator[FoundFile]:
     from cxr_edge.intake.objects import objects_below
 
     for file in objects_below(root):
-        name = file.display.removeprefix(root.text).lstrip("/") or root.name
+        name = file.display.removeprefix(f"{root.text.rstrip('/')}/") or f"{root.name}/"
+        if file.path == root:  # an object, and no prefix
+            name = root.name
         if not left_out.leaves_out_listed(name):
             yield _shown_object(file, "/".join(filter(None, (prefix, name))), name)
 

@@ -11,7 +11,9 @@ import functools
 import hashlib
 import itertools
 import logging
+import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +24,16 @@ from typing import Any, TypeVar
 
 from cxr_edge.errors import ImageError, InputError, MissingExtraError
 from cxr_edge.intake.read import MAX_BYTES, Held, NoRoomError, hold
+from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Reason, Stamp, Url
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs")
+_BUCKET = re.compile("[A-Za-z0-9][A-Za-z0-9._-]+")  # of any of the services
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.1  # doubled each time: 6 s in all, less than a reader may take
 _SILENCE_SECONDS = 5.0  # of a storage that is asked for its first objects; then somebody is told
+# Else its library tries five times at each of ours, and a dead server takes minutes.
+_OF_S3: dict[str, Any] = {"config_kwargs": {"retries": {"max_attempts": 0}}}
 _KEYS_OF_TIME = ("LastModified", "last_modified", "updated", "mtime", "created")
 _KEYS_OF_TAG = ("ETag", "etag", "content_md5", "md5Hash")
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError")
@@ -52,16 +58,17 @@ def check(url: Url) -> None:
     if url.scheme not in SCHEMES:
         known = ", ".join(f"{each}://" for each in SCHEMES)
         raise InputError(f"{url.scheme}:// is no object storage that can be read", tip=known)
-    if "@" in url.bucket or not url.bucket:
+    if not _BUCKET.fullmatch(url.bucket):  # a secret may hold a slash: s3://key:sec/ret@bucket
         raise InputError(
-            "a URL names a bucket and a prefix, and nobody",
-            tip="credentials come from the environment, such as AWS_ACCESS_KEY_ID",
+            f"no name of a bucket stands after {url.scheme}://",
+            tip="a URL names a bucket and a prefix, and nobody; credentials and the server come "
+            "from the environment, such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL",
         )
     _file_system(url.scheme)
 
 
 def objects_below(url: Url) -> Iterator[FoundFile]:
-    """Objects whose keys begin with a prefix, or the object of that name; a page at a time.
+    """Objects whose keys begin with a prefix, and the object of that name; a page at a time.
 
     Yields:
         Each with its stamp; shown by its key from the prefix on.
@@ -69,42 +76,50 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
     Raises:
         InputError: there is nothing, or it cannot be listed.
     """
+    found = _named_so(url)
     try:
-        facts, pages = _first_answer(url)
-        if facts is not None:
-            yield _found(url, facts)
-            return
-        is_empty = True
-        for page in pages:
-            for facts in page:
-                is_empty = False
-                yield _found(url, facts)
+        with _silence_is_told(url):
+            first = next(found, None)
+        if first is not None:
+            yield from (_found(url, facts) for facts in itertools.chain((first,), found))
     except (OSError, StorageError) as error:
-        what = "may not be listed" if isinstance(error, PermissionError) else "cannot be listed"
-        missing = isinstance(error, FileNotFoundError)
-        raise InputError(f"input {'does not exist' if missing else what}: {url}") from None
-    if is_empty and url.key:
-        raise InputError(f"input does not exist: {url}", tip="is the prefix spelled like that?")
+        raise _not_listed(url, error) from None
+    if first is None and url.key:
+        raise _not_listed(url, FileNotFoundError())
 
 
-def _first_answer(url: Url) -> tuple[Facts | None, Iterator[list[Facts]]]:
-    """Facts of the object of that name, else pages of what lies below, the first of them there.
+def _named_so(url: Url) -> Iterator[Facts]:
+    """What `objects_below` finds: whoever makes an object of a folder's name hides none in it."""
+    own = _facts(url) if url.key and not url.key.endswith("/") else None
+    may_be_all: tuple[type[Exception], ...] = ()
+    if own is not None:
+        yield own
+        may_be_all = (PermissionError,)  # whoever may read one object need not be allowed to list
+    with contextlib.suppress(*may_be_all):
+        for page in _pages(_file_system(url.scheme), url):
+            yield from (facts for facts in page if own is None or facts["name"] != own["name"])
 
-    The libraries try a dead endpoint for a minute; so long nobody shall wonder.
 
-    Raises:
-        PermissionError, OSError, StorageError: as the storage says.
-    """
+def _not_listed(url: Url, error: Exception) -> InputError:
+    if isinstance(error, FileNotFoundError):
+        tip = "are bucket and prefix spelled like that?"
+        return InputError(f"input does not exist: {display_name(url)}", tip)
+    if isinstance(error, PermissionError):
+        tip = "are there credentials in the environment, still valid, and may they list it?"
+        return InputError(f"input may not be listed: {display_name(url)}", tip)
+    tip = f"{error}: is the server right (AWS_ENDPOINT_URL), and are the credentials still valid?"
+    return InputError(f"input cannot be listed: {display_name(url)}", tip)
+
+
+@contextlib.contextmanager
+def _silence_is_told(url: Url) -> Iterator[None]:
+    """Log once that there is no answer: a dead endpoint takes a minute, and nobody shall wonder."""
     line = "note: no answer of %s for %.0f s; it is asked for a minute or so, then that is an error"
     teller = threading.Timer(_SILENCE_SECONDS, _log.warning, (line, url, _SILENCE_SECONDS))
     teller.daemon = True
     teller.start()
     try:
-        facts = _facts(url) if url.key and not url.key.endswith("/") else None
-        if facts is not None:
-            return facts, iter(())
-        pages = _pages(_file_system(url.scheme), url)
-        return None, itertools.chain([next(pages, [])], pages)
+        yield
     finally:
         teller.cancel()
 
@@ -179,6 +194,20 @@ def current_stamp(url: Url) -> Stamp:
     return _stamp(facts)
 
 
+def has_bucket(url: Url) -> bool:
+    """Whether there is one of this name, as far as this account may know.
+
+    Raises:
+        OSError, StorageError: as the storage says.
+    """
+    with contextlib.suppress(PermissionError):
+        try:
+            _patiently(lambda: _file_system(url.scheme).info(url.bucket))
+        except FileNotFoundError:
+            return False
+    return True
+
+
 def write_object(path: Path, url: Url) -> None:
     """Make an object of a file.
 
@@ -223,15 +252,19 @@ def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
     while True:
         asked = {"Bucket": url.bucket, "Prefix": prefix, **more}
         page = _patiently(functools.partial(system.call_s3, listing.call, **asked))
+        if "IsTruncated" not in page:  # as where a proxy answers: that is no empty bucket
+            raise StorageError("no listing")
         yield [
             {**each, "name": f"{url.bucket}/{each['Key']}", "size": each["Size"]}
             for each in page.get(listing.entries, ())
             # What a browser makes for a folder, and what is no longer there as it was.
-            if not each["Key"].endswith("/") and each.get("IsLatest", True)
+            if each.get("IsLatest", True) and (each["Size"] or not each["Key"].endswith("/"))
         ]
-        if not page.get("IsTruncated"):
+        if not page["IsTruncated"]:
             return
-        more = {key: page[f"Next{key}"] for key in listing.marks if f"Next{key}" in page}
+        former, more = more, {key: page.get(f"Next{key}", "") for key in listing.marks}
+        if more == former or not any(more.values()):
+            raise StorageError("a listing without an end")
 
 
 @dataclass(frozen=True)
@@ -261,6 +294,8 @@ def _listing(system: Any, bucket: str) -> _Listing:
 
 def _found(below: Url, facts: Facts) -> FoundFile:
     url = Url(f"{below.scheme}://{facts['name']}")
+    if url.text.endswith("/"):  # libraries drop that, and would read another object
+        return FoundFile(url, url.text, Reason.IO_ERROR)
     stamp = _stamp(facts)
     return FoundFile(url, url.text, None, stamp, time.time_ns(), None, stamp.size)
 
@@ -310,9 +345,16 @@ def _patiently(call: Callable[[], Answer]) -> Answer:
         except Exception as error:  # the libraries' exceptions share no public base class
             if type(error).__name__ in _CREDENTIALS:
                 raise PermissionError("no credentials") from None
-            last = type(error).__name__
+            last = _kind(error)
         time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))
     raise StorageError(last)
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, in words that quote nothing."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return type(error).__name__
 
 
 @functools.cache
@@ -325,7 +367,10 @@ def _file_system(scheme: str) -> Any:
     try:
         import fsspec
 
-        system = fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
+        more = _OF_S3 if scheme == "s3" else {}
+        system = fsspec.filesystem(
+            scheme, use_listings_cache=False, skip_instance_cache=True, **more
+        )
     except ImportError as error:
         raise MissingExtraError(f"the library that reads {scheme}://", "cloud") from error
     if "s3" in system.protocol:

@@ -9,7 +9,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cxr_edge.errors import InputError, ReportError
-from cxr_edge.intake.objects import StorageError, check, found_object, write_object
+from cxr_edge.intake.objects import (
+    StorageError,
+    check,
+    found_object,
+    has_bucket,
+    write_object,
+)
+from cxr_edge.support.text import display_name
 from cxr_edge.types import Reason, Url
 
 LAST = "run.json"
@@ -29,11 +36,17 @@ def check_url(out: Url, inputs: Iterable[str]) -> None:
     problem = found_object(out / LAST).problem
     if problem is None:
         raise InputError(
-            f"{out} has a report already", tip="a report is never overwritten: new --out"
+            f"{display_name(out)} has a report already",
+            tip="a report is never overwritten: new --out",
+        )
+    if problem is Reason.MISSING and not has_bucket(out):
+        raise InputError(
+            f"there is no bucket for the report: {display_name(out)}",
+            tip="is its name spelled like that?",
         )
     if problem is not Reason.MISSING:
         raise ReportError(
-            f"no report can be written to {out}: {problem.value}",
+            f"no report can be written to {display_name(out)}: {problem.value}",
             tip="are there credentials in the environment, and may they write there?",
         )
 
@@ -50,6 +63,6 @@ def publish(folder: Path, out: Url) -> None:
             write_object(folder / name, out / name)
     except (OSError, StorageError) as error:
         raise ReportError(
-            f"the report could not be written to {out}: {type(error).__name__}",
-            tip=f"it lies in {folder}",
+            f"the report could not be written to {display_name(out)}: {type(error).__name__}",
+            tip=f"it lies in {display_name(folder)}",
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class FakeS3:
     def _all_versions(self, prefix: str) -> dict[str, Any]:
         latest = [self._version(key) for key in self.content]
         return {
+            "IsTruncated": False,
             "Versions": [
                 {
                     **self._facts(name.rpartition(".")[0]),
@@ -70,7 +72,7 @@ class FakeS3:
                 }
                 for name in self.versions
                 if name.startswith(prefix)
-            ]
+            ],
         }
 
     def call_s3(self, name: str, *, Bucket: str, Prefix: str = "", **more: Any) -> dict[str, Any]:
@@ -83,8 +85,8 @@ class FakeS3:
         start = int(more.get("ContinuationToken", 0))
         page: dict[str, Any] = {"Contents": [self._facts(key) for key in keys[start : start + 2]]}
         if start + 2 < len(keys):
-            page |= {"IsTruncated": True, "NextContinuationToken": str(start + 2)}
-        return page
+            return {**page, "IsTruncated": True, "NextContinuationToken": str(start + 2)}
+        return {**page, "IsTruncated": False}
 
     def _facts(self, key: str) -> dict[str, Any]:
         data = self.content[key]
@@ -189,7 +191,51 @@ def test_nothing_there_is_said(url: str, bucket: FakeS3) -> None:
     assert found("s3://films") == []
 
 
-@pytest.mark.parametrize("url", ["ftp://films/a", "s3://key:secret@films/a", "s3:///a"])
+def test_an_object_of_a_folder_s_name_hides_nothing_in_it(bucket: FakeS3) -> None:
+    bucket.content = {"night": b"", "night/a.png": b"film", "nightly/b.png": b"x"}
+    assert [file.display for file in found("s3://films/night")] == ["night", "a.png"]
+    bucket.forbidden = frozenset({"list_objects_v2"})  # one object may be read all the same
+    assert [file.display for file in found("s3://films/night")] == ["night"]
+    with pytest.raises(InputError, match="may not be listed"):
+        found("s3://films/night/")
+
+
+def test_what_ends_like_a_folder_and_has_bytes_is_a_row(bucket: FakeS3) -> None:
+    """fsspec drops the slash, and would read `a`."""
+    bucket.content = {"n/": b"x", "n/a": b"film", "n/a/": b"moon", "n/b/": b""}
+    problems = {file.display: file.problem for file in found("s3://films/n")}
+    assert problems == {"n/": Reason.IO_ERROR, "a": None, "a/": Reason.IO_ERROR}
+
+
+def test_no_two_keys_are_shown_alike(bucket: FakeS3) -> None:
+    bucket.content = {key: b"x" for key in ("n/a", "n//a", "n///a", "n/A", "n/a\n", "n/a\\n")}
+    assert len({file.display for file in found("s3://films/n")}) == len(bucket.content)
+
+
+def test_what_is_no_listing_is_given_up(bucket: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = {"IsTruncated": True, "NextContinuationToken": "1"}
+    for page in ({}, {"IsTruncated": True}, endless):
+        monkeypatch.setattr(bucket, "call_s3", lambda name, page=page, **_: page)
+        with pytest.raises(InputError, match="cannot be listed"):
+            found("s3://films/n/")
+
+
+def test_why_a_bucket_cannot_be_listed(bucket: FakeS3) -> None:
+    bucket.failures = [OSError(errno.EREMCHG, "AKIDSECRET moved")] * 40
+    with pytest.raises(InputError, match="cannot be listed") as refusal:
+        found("s3://films/\x1b[2J")
+    assert "Remote address changed" in refusal.value.tip
+    assert "AKIDSECRET" not in refusal.value.tip
+    assert "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://films/a", "s3://key:secret@films/a", "s3:///a", "s3://key:secret/2@films/a"),
+        *("s3://secret@films", "s3://secret.example:9000/films"),
+    ],
+)
 def test_other_urls_are_refused_and_not_quoted(url: str) -> None:
     with pytest.raises(InputError) as refusal:
         found(url)
