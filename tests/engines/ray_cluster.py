@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 _SECONDS_TO_START = 60  # Ray gives a node 30, and a busy machine takes longer
-_TRIES = 3
+_TRIES = 5
 _PORTS = (
     *("metrics_agent_port", "metrics_export_port"),
     *("dashboard_agent_listen_port", "runtime_env_agent_port"),
