@@ -278,7 +278,7 @@ class Url:
 
 
 Place = Path | Url
-_URL = re.compile("[a-z][a-z0-9+.-]*://")
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")  # S3:// is refused, and no folder made of it
 
 
 def place_of(text: str) -> Place:

@@ -124,14 +124,31 @@ def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _own_signal_handlers() -> Iterator[None]:
-    """Keep Ray from handling signals: a run has its own way to end."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    former = {number: signal.getsignal(number) for number in numbers}
+    """Keep Ray from handling signals: a run has its own way to end, once Ray has started.
+
+    Ended while it starts, it leaves processes behind or dies of a fault; a second signal is obeyed
+    all the same.
+    """
+    caught: list[int] = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def later(number: int, _: object) -> None:
+        caught.append(number)
+        signal.signal(number, former[signal.Signals(number)])
+
+    for number, handler in former.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, later)
     try:
         yield
+    except SystemExit:  # as Ray's own handler of SIGTERM ends it
+        caught.append(signal.SIGTERM)
+        raise
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+        for pending in caught:
+            signal.raise_signal(pending)
 
 
 def _refused(address: str, error: Exception) -> InputError:

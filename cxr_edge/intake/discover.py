@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from cxr_edge.errors import InputError
+from cxr_edge.errors import InputError, MissingExtraError
 from cxr_edge.intake.read import relative
 from cxr_edge.support.beneath import open_beneath
 from cxr_edge.support.text import display_name
@@ -174,12 +174,16 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
     """Files named one by one, as `--files-from` reads them; each once, shown as first named.
 
     A list that a program wrote holds what is left out as well: `left_out` counts it.
+
+    Raises:
+        InputError: a URL in it cannot be read here; says which, and does not quote it.
+        MissingExtraError: the library that reads a URL is not installed.
     """
     seen: set[Place] = set()
     left_out = left_out or LeftOut()
     roots: dict[Path, Root | None] = {}
-    for name in paths:
-        path = _located(name)
+    for number, name in enumerate(paths, 1):
+        path = _located(name, number)
         if path not in seen:
             seen.add(path)
             if left_out.leaves_out_listed(name):
@@ -201,11 +205,16 @@ def _listed_object(url: Url) -> FoundFile:
     return _shown_object(found_object(url), url.text, url.key)
 
 
-def _located(name: str) -> Place:
+def _located(name: str, number: int) -> Place:
     """The place that a name leads to, however it is spelled; a link at its end is not followed."""
     path = place_of(name)
     if isinstance(path, Url):
-        _check_url(path)
+        try:
+            _check_url(path)
+        except MissingExtraError:
+            raise
+        except InputError as error:
+            raise InputError(f"path {number} of the list: {error}", error.tip) from error
         return path
     with contextlib.suppress(ValueError):  # no file name has a null byte in it
         return Path(_real(Path.cwd() / path.parent), path.name)

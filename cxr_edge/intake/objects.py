@@ -28,7 +28,7 @@ from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Reason, Stamp, Url
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs")
-_BUCKET = re.compile("[A-Za-z0-9][A-Za-z0-9._-]+")  # of any of the services
+_BUCKET = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*")  # of any of the services
 _TRIES = 7
 _FIRST_PAUSE_SECONDS = 0.1  # doubled each time: 6 s in all, less than a reader may take
 _SILENCE_SECONDS = 5.0  # of a storage that is asked for its first objects; then somebody is told

@@ -62,7 +62,8 @@ def publish(folder: Path, out: Url) -> None:
         for name in names:
             write_object(folder / name, out / name)
     except (OSError, StorageError) as error:
+        why = str(error) if isinstance(error, StorageError) else type(error).__name__
         raise ReportError(
-            f"the report could not be written to {display_name(out)}: {type(error).__name__}",
-            tip=f"it lies in {display_name(folder)}",
+            f"the report could not be written to {display_name(out)}: {why}",
+            tip=f"it lies in {display_name(folder)}; the same command makes it again",
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -71,3 +72,38 @@ def test_what_is_no_name_of_a_host() -> None:
 def test_another_cluster_in_the_environment_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert "asked Ray for auto, with None" in refusal("auto")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_waits_until_ray_has_started_and_a_second_one_does_not(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+
+    def interrupted(address: str, **_: Any) -> None:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        steps.append("started")
+
+    monkeypatch.setattr(ray_module.ray, "init", interrupted)
+    monkeypatch.setattr(ray_module.ray, "shutdown", lambda: steps.append("ended"))
+    with pytest.raises(KeyboardInterrupt), joined("auto"):
+        steps.append("joined")
+    assert steps == (["started", "ended"] if times == 1 else ["ended"])
+
+
+def test_sigterm_ends_a_start_as_it_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(address: str, **_: Any) -> None:
+        raise SystemExit(signal.SIGTERM)  # as Ray's handler does
+
+    def terminated(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    monkeypatch.setattr(ray_module.ray, "init", ends)
+    former = signal.signal(signal.SIGTERM, terminated)
+    try:
+        with pytest.raises(SystemExit) as ended, joined("auto"):
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert ended.value.code == 143

@@ -184,6 +184,12 @@ def test_lists_take_urls(bucket: FakeS3) -> None:
     ]
 
 
+def test_a_list_says_which_of_its_urls_will_not_do(bucket: FakeS3) -> None:
+    with pytest.raises(InputError, match="path 2 of the list: no name of a bucket") as refusal:
+        list(listed(["s3://films/a.png", "s3://key:secret@films/b.png"]))
+    assert "secret" not in str(refusal.value) + refusal.value.tip
+
+
 @pytest.mark.parametrize("url", ["s3://films/none", "s3://films/none/"])
 def test_nothing_there_is_said(url: str, bucket: FakeS3) -> None:
     with pytest.raises(InputError, match="does not exist"):
@@ -233,7 +239,7 @@ def test_why_a_bucket_cannot_be_listed(bucket: FakeS3) -> None:
     "url",
     [
         *("ftp://films/a", "s3://key:secret@films/a", "s3:///a", "s3://key:secret/2@films/a"),
-        *("s3://secret@films", "s3://secret.example:9000/films"),
+        *("s3://secret@films", "S3://films", "s3://secret.example:9000/films"),
     ],
 )
 def test_other_urls_are_refused_and_not_quoted(url: str) -> None:
