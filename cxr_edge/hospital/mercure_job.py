@@ -18,7 +18,6 @@ from cxr_edge.errors import InputError, ReportError
 from cxr_edge.hospital.results_job import CAPTURES, SR_CLASSES, Wanted
 from cxr_edge.scoring.job import DEFAULT_MODEL
 from cxr_edge.support.atomic import write_atomically
-from cxr_edge.support.files import read_plain
 from cxr_edge.support.strict_json import parse
 from cxr_edge.support.text import display_name, is_one_line
 from cxr_edge.triage import Counts
@@ -80,6 +79,8 @@ def read_task(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read.
     """
+    from cxr_edge.support.files import read_plain  # of Linux, and not needed for `--help`
+
     try:
         values = parse(read_plain(folder / TASK, _TASK_BYTES))
     except FileNotFoundError:

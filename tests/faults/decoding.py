@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -88,6 +89,14 @@ def within_limits(seen: Iterable[Seen]) -> bool:
         and each.resident <= each.address_space <= MOST_BYTES
         for each in seen
     )
+
+
+def deaths_without_a_row(seen: list[Seen]) -> int:
+    """How often another process answers than the time before, and no film was blamed."""
+    processes = [each.process for each in seen]
+    rows = [each.prepared.result.reason in DEATHS for each in seen]
+    changed = [now != before for before, now in itertools.pairwise(processes)]
+    return sum(c and not row for c, row in zip(changed, rows[1:], strict=True))
 
 
 def _files(films: Iterable[tuple[str, bytes]], folder: Path) -> Iterator[FoundFile]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cxr_edge.images import decode
@@ -22,21 +21,17 @@ from tests.faults.corpus import (
     native,
     stored,
 )
+from tests.faults.cuts import CUTS, NAMED, Whole, cut_short, damaged, zero_filled
 from tests.faults.decoding import decoded, within_limits
 from tests.faults.tiers import LONG, SEED, tier
 
 # Thousands of cuts; images/test_dicom_damage and test_tail make some.
 pytestmark = pytest.mark.slow
 
-CUTS = 200
 FLIPS = tier(300, 3_000)
 
 # Of a row: the end of the last one, black, is no less likely a corner of the film than a cut.
 CORNER = 0.02
-# What a cut file may be called. One that ends in its header can look like a file of another kind.
-NAMED = {"truncated", "corrupt", "unrecognised", "transfer_syntax", "no_pixel_data"}
-
-Whole = tuple[str, bytes]
 
 
 def whole(film: str, levels: Film) -> list[Whole]:
@@ -50,26 +45,6 @@ def whole(film: str, levels: Film) -> list[Whole]:
     if film == "scene":
         made |= high_throughput()
     return list(made.items())
-
-
-def cut_short(data: bytes, length: int) -> bytes:
-    """A copy that stopped."""
-    return data[:length]
-
-
-def zero_filled(data: bytes, length: int) -> bytes:
-    """A copy that had reserved its space."""
-    return data[:length].ljust(len(data), b"\0")
-
-
-def damaged(
-    wholes: list[Whole], damage: Callable[[bytes, int], bytes]
-) -> Iterator[tuple[str, bytes]]:
-    """Named by format and place; a cut that only takes zeros away from zeros is none."""
-    for name, data in wholes:
-        for length in np.unique(np.linspace(1, len(data) - 1, CUTS).astype(int)).tolist():
-            if (cut := damage(data, length)) != data:
-                yield f"{name} at {length} of {len(data)}", cut
 
 
 def lost(cut: bytes, data: bytes) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -10,19 +9,11 @@ import pytest
 
 from tests.faults.conftest import Figures
 from tests.faults.damaged import mutant, mutants
-from tests.faults.decoding import DEATHS, Seen, decoded, within_limits
+from tests.faults.decoding import DEATHS, Seen, deaths_without_a_row, decoded, within_limits
 from tests.faults.tiers import SEED, tier
 
 # Thousands of films.
 pytestmark = pytest.mark.slow
-
-
-def deaths_without_a_row(seen: list[Seen]) -> int:
-    """How often another process answers than the time before, and no film was blamed."""
-    processes = [each.process for each in seen]
-    rows = [each.prepared.result.reason in DEATHS for each in seen]
-    changed = [now != before for before, now in itertools.pairwise(processes)]
-    return sum(c and not row for c, row in zip(changed, rows[1:], strict=True))
 
 
 def keep(seen: list[Seen], folder: Path) -> list[str]:

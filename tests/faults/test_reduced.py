@@ -13,9 +13,8 @@ import pytest
 
 from cxr_edge.images import decode
 from tests.faults.conftest import Figures
-from tests.faults.decoding import SETTINGS, decoded, within_limits
-from tests.faults.test_cuts import CUTS, NAMED, cut_short, damaged, zero_filled
-from tests.faults.test_mutations import deaths_without_a_row
+from tests.faults.cuts import CUTS, NAMED, cut_short, damaged, zero_filled
+from tests.faults.decoding import SETTINGS, deaths_without_a_row, decoded, within_limits
 from tests.faults.tiers import SEED, tier
 from tests.images import dicoms
 from tests.images.damage import MUTATIONS, outcome

@@ -30,7 +30,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def sockets_that_pynetdicom_leaves() -> Iterator[None]:
     """It forgets to close those whose other side has gone; the garbage collector does, here."""
+    gc.freeze()  # what is there already, TensorFlow perhaps, takes seconds to look through
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+    gc.unfreeze()
