@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, _config
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
@@ -254,7 +254,11 @@ def test_a_warning_names_its_object_and_counts_as_sent(tmp_path: Path) -> None:
     assert f"{films}/0.dcm was answered with B000H (coercion of data elements)" in made.log
 
 
-def test_a_class_that_the_peer_does_not_take_is_named(tmp_path: Path) -> None:
+def test_a_class_that_the_peer_does_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A receiver that ran in this process before has opened the library to every class.
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
     films = write_films(tmp_path / "films", 1)
     (films / "1.dcm").write_bytes(film(1, SOPClassUID="1.2.840.10008.5.1.4.1.1.999"))
     with serving(Peer()) as peer:
