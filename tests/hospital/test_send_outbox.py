@@ -78,8 +78,11 @@ def test_two_sends_at_once_send_each_object_once(tmp_path: Path) -> None:
         sending_apart(folders[0], peer.port, state) as first,
     ):
         first.wait_for("tried again")
-        with sending_apart(folders[1], peer.port, state) as second:
-            assert [second.code(), first.code()] == [0, 0]
+        code = StateBusyError.exit_code
+        while code == StateBusyError.exit_code:  # it began while the other one held the state
+            with sending_apart(folders[1], peer.port, state) as second:
+                code = second.code()
+        assert [code, first.code()] == [0, 0]
     assert len(peer.got) == len(set(peer.got)) == 4
     with read_ledger(state) as ledger:
         to = f"PACS@127.0.0.1:{peer.port}"

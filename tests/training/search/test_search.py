@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,8 @@ from cxr_training.search.search import SearchJob  # noqa: E402
 from cxr_training.search.space import Choice, Range, load_space  # noqa: E402
 
 pytestmark = [saves_keras_variables, pytest.mark.filterwarnings("ignore::ResourceWarning")]
+
+ROOT = Path(__file__).resolve().parents[3]
 
 SECTION = """
 [search]
@@ -319,8 +323,15 @@ def test_a_study_without_its_folds_is_refused(job: SearchJob, quick: list[Any]) 
 
 
 @pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that need not import TensorFlow, as they run no network."""
+def forked(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Processes that need not import TensorFlow, as they run no network.
+
+    A fork of a process with Ray in it crashes or hangs: there the test runs in one of its own.
+    """
+    if "ray" in sys.modules:
+        alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", ""]
+        subprocess.run([*alone, request.node.nodeid], check=True, timeout=300, cwd=ROOT)
+        pytest.skip("passed in a process without Ray")
     monkeypatch.setattr(search, "_SPAWN", multiprocessing.get_context("fork"))
 
 
