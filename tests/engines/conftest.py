@@ -64,6 +64,13 @@ class RayCluster:
         """Processes of workers that have films to score, on any node."""
         return [pid for pid in self.processes() if "ray::Worker" in command_of(pid)]
 
+    def is_left_alone(self) -> bool:
+        """Whether no worker is there; Ray takes a moment to end those of a driver that has gone."""
+        deadline = time.monotonic() + 30
+        while self.actors() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return not self.actors()
+
     def processes(self) -> list[int]:
         """Every process that knows the cluster's token, but for this one."""
         token = f"RAY_AUTH_TOKEN={self.environment['RAY_AUTH_TOKEN']}".encode()
