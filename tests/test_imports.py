@@ -39,7 +39,10 @@ HEAVY = {
     "highdicom",
 }
 DICOM = {"pydicom", "gdcm", "_gdcm", "jpeg_ls"}
-BACKENDS = {"cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite", "cxr_edge.engines.ray"}
+BACKENDS = {
+    *("cxr_edge.runtime.onnx", "cxr_edge.runtime.tflite"),
+    *("cxr_edge.engines.ray_address", "cxr_edge.engines.ray_pool"),
+}
 SCRIPT = "cxr_edge.__main__"
 FOUND = {module.name for module in pkgutil.walk_packages(cxr_edge.__path__, "cxr_edge.")}
 # What the extra `evaluate` is for; `score` loads none of them.

@@ -161,9 +161,12 @@ def _published(job: ScoreJob, out: Path) -> Place:
 
 
 def _tell_or_clear(job: ScoreJob, out: Path, observer: Observer) -> None:
-    """Make the report known where it lies, or delete what was uploaded."""
+    """Make the report known where it lies, or delete what was uploaded.
+
+    With it go the reports of earlier nights that could not be: the ledger can make them again.
+    """
     if isinstance(job.out, Url):
-        shutil.rmtree(out, ignore_errors=True)
+        shutil.rmtree(out.parent, ignore_errors=True)
     else:
         _tell_the_folder(out, observer)
 
@@ -179,7 +182,7 @@ def _cluster(job: ScoreJob) -> AbstractContextManager[None]:
     if job.cluster is None:
         return nullcontext()
     try:
-        from cxr_edge.engines.ray import joined
+        from cxr_edge.engines.ray_address import joined
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "ray", "cluster") from error
     return joined(job.cluster)

@@ -104,7 +104,7 @@ class Pipeline:
 
     @contextmanager
     def _cluster(self) -> Iterator[Engine]:
-        from cxr_edge.engines.ray import RayPool
+        from cxr_edge.engines.ray_pool import RayPool
 
         networks = Networks(self.runner, self.scope)
         provenance = Provenance.of(self.choice, networks)

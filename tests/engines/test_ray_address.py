@@ -13,10 +13,10 @@ import pytest
 from cxr_edge.errors import InputError
 
 pytest.importorskip("ray")
-from cxr_edge.engines import ray as ray_module
-from cxr_edge.engines.ray import joined
+from cxr_edge.engines import ray_address
+from cxr_edge.engines.ray_address import joined
 
-ADDRESS = "127.0.0.1:6379"
+ADDRESS = "192.0.2.7:6379"
 SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
@@ -24,7 +24,7 @@ SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """Whoever is at the other end of a connection to any address."""
     ours, theirs = socket.socketpair()
-    monkeypatch.setattr(ray_module.socket, "create_connection", lambda *_: ours)
+    monkeypatch.setattr(ray_address.socket, "create_connection", lambda *_: ours)
     with ours, theirs:
         yield theirs
 
@@ -35,7 +35,7 @@ def init(address: str, **_: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_module.ray, "init", init)
+    monkeypatch.setattr(ray_address.ray, "init", init)
 
 
 def refusal(address: str) -> str:
@@ -52,7 +52,7 @@ def test_another_server(answer: bytes, server: socket.socket) -> None:
 
 
 def test_one_that_says_nothing(server: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray_module.socket.create_connection().settimeout(0.01)
+    ray_address.socket.create_connection().settimeout(0.01)
     assert "timed out" in refusal(ADDRESS)
 
 
@@ -67,6 +67,22 @@ def test_one_that_greets_as_ray_does(
 
 def test_what_is_no_name_of_a_host() -> None:
     assert "idna" in refusal(f"{'ü' * 70}:6379")
+
+
+def test_loopback_is_looked_for_where_ray_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(place: tuple[str, int], _: float) -> None:
+        asked.append(place)
+        raise ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(ray_address.socket, "create_connection", refuse)
+    monkeypatch.setattr(ray_address.services, "get_node_ip_address", lambda: "192.0.2.7")
+    assert "localhost:6379: Ray goes to 192.0.2.7 for it, and there: refused" in refusal(
+        "localhost:6379"
+    )
+    assert "127.0.0.1:10001: refused" in refusal("ray://127.0.0.1:10001")
+    assert asked == [("192.0.2.7", 6379), ("127.0.0.1", 10001)]
 
 
 def test_another_cluster_in_the_environment_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +101,8 @@ def test_ctrl_c_waits_until_ray_has_started_and_a_second_one_does_not(
             signal.raise_signal(signal.SIGINT)
         steps.append("started")
 
-    monkeypatch.setattr(ray_module.ray, "init", interrupted)
-    monkeypatch.setattr(ray_module.ray, "shutdown", lambda: steps.append("ended"))
+    monkeypatch.setattr(ray_address.ray, "init", interrupted)
+    monkeypatch.setattr(ray_address.ray, "shutdown", lambda: steps.append("ended"))
     with pytest.raises(KeyboardInterrupt), joined("auto"):
         steps.append("joined")
     assert steps == (["started", "ended"] if times == 1 else ["ended"])
@@ -99,7 +115,7 @@ def test_sigterm_ends_a_start_as_it_ends_a_run(monkeypatch: pytest.MonkeyPatch) 
     def terminated(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
-    monkeypatch.setattr(ray_module.ray, "init", ends)
+    monkeypatch.setattr(ray_address.ray, "init", ends)
     former = signal.signal(signal.SIGTERM, terminated)
     try:
         with pytest.raises(SystemExit) as ended, joined("auto"):

@@ -13,15 +13,15 @@ import pytest
 
 from cxr_edge.engines.chunks import Chunk, Distributed
 from cxr_edge.engines.worker import Answer, Kit, Provenance
-from cxr_edge.errors import CxrEdgeError, DeviceError, InputError
+from cxr_edge.errors import DeviceError
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.types import FoundFile, Result, Status
 
 pytest.importorskip("ray")
-from cxr_edge.engines import ray as ray_module
-from cxr_edge.engines.ray import RayPool, joined
+from cxr_edge.engines import ray_pool
+from cxr_edge.engines.ray_pool import RayPool
 
 OURS = Provenance({"cxr-edge": "1", "numpy": "2"}, "settings")
 
@@ -133,7 +133,7 @@ class Made:
 def made(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
     def run(count: int = 100, **nodes: FakeNode) -> Made:
         warnings: list[str] = []
-        monkeypatch.setattr(ray_module, "ray", FakeRay(**nodes))
+        monkeypatch.setattr(ray_pool, "ray", FakeRay(**nodes))
         files = [FoundFile(Path(f"/in/{number}"), str(number)) for number in range(count)]
         with RayPool(kit, OURS, lambda message, tip: warnings.append(message)) as pool:
             engine = Distributed(pool)
@@ -154,8 +154,8 @@ def test_a_cluster_without_a_free_core_is_said_once(
         *(FakeRay, "wait"),
         lambda self, owed, **_: wait(self, owed) if next(looks) > 8 else ([], owed),
     )
-    monkeypatch.setattr(ray_module, "_SECONDS_WITHOUT_WORKERS", 0.0)
-    monkeypatch.setattr(ray_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(ray_pool, "_SECONDS_WITHOUT_WORKERS", 0.0)
+    monkeypatch.setattr(ray_pool, "_SECONDS_BETWEEN_LOOKS", 0.0)
     (warning,) = made(one=FakeNode()).warnings
     assert "it seems to have no free core" in warning
 
@@ -163,7 +163,7 @@ def test_a_cluster_without_a_free_core_is_said_once(
 def test_every_core_of_every_node_gets_a_worker(made: Callable[..., Made]) -> None:
     run = made(1000, one=FakeNode(cores=2), two=FakeNode())
     assert sum(int(line.split()[3]) for line in run.pool.lines()) == 1000
-    assert len(ray_module.ray.killed) == 3
+    assert len(ray_pool.ray.killed) == 3
     assert (run.warnings, run.pool.sandbox, run.engine.twice) == ([], "prison", 0)
 
 
@@ -176,7 +176,7 @@ OTHERS = {
     "other rules": FakeNode(begun=replace(OURS, settings_sha256="other")),
     "does not see the folder /archive": FakeNode(score=lambda chunk: Answer([], unseen="/archive")),
     "cannot be started": FakeNode(score=lambda chunk: Answer([], refusal="cannot be started")),
-    "no worker can be started": FakeNode(software=ray_module.RayError("gone")),  # type: ignore[arg-type]
+    "no worker can be started": FakeNode(software=ray_pool.RayError("gone")),  # type: ignore[arg-type]
 }
 
 
@@ -202,22 +202,13 @@ def test_a_worker_that_dies_is_replaced(made: Callable[..., Made]) -> None:
     score = FakeNode().score
 
     def dies_once(chunk: Chunk) -> Any:
-        return ray_module.RayError("died") if next(deaths) == 1 else score(chunk)
+        return ray_pool.RayError("died") if next(deaths) == 1 else score(chunk)
 
     run = made(one=FakeNode(score=dies_once))
     assert run.engine.twice > 0
-    assert len(ray_module.ray.killed) == 2
+    assert len(ray_pool.ray.killed) == 2
 
 
 def test_a_network_that_fails_ends_the_run(made: Callable[..., Made]) -> None:
     with pytest.raises(DeviceError, match=r"node one \(6f6e65\): out of memory"):
         made(one=FakeNode(score=lambda chunk: Answer([], failure="out of memory")))
-
-
-def test_nobody_listening_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> Any:
-        raise ConnectionRefusedError("refused")
-
-    monkeypatch.setattr(ray_module.socket, "create_connection", refuse)
-    with pytest.raises(InputError, match="no Ray cluster can be used"), joined("127.0.0.1:9"):
-        raise CxrEdgeError("joined nobody")

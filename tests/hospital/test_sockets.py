@@ -13,7 +13,7 @@ import cxr_edge
 PACKAGE = Path(cxr_edge.__file__).parent
 NETWORK = {"socket", "socketserver", "ssl", "pynetdicom", "http", "urllib.request", "asyncio"}
 # A cluster is somebody's own, and asked for by name.
-MAY = ("hospital/receive", "hospital/send", "hospital/tls", "engines/ray")
+MAY = ("hospital/receive", "hospital/send", "hospital/tls", "engines/ray_address")
 WORDS = {"hospital/statuses.py": {"pynetdicom"}}  # what statuses are called, no more
 BETWEEN_PROCESSES = "decoders/"  # connections of one machine: no address but a descriptor
 OURS = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
