@@ -41,6 +41,7 @@ _LEDGER = (
 )
 TESTS = {
     "cxr_edge/ledger/file.py": _LEDGER,
+    "cxr_edge/ledger/run.py": _LEDGER,
     "cxr_edge/ledger/runs.py": _LEDGER,
     "cxr_edge/ledger/state.py": _LEDGER,
     "cxr_edge/triage.py": ("tests/test_triage.py", "tests/report/test_csv.py", _LEDGER[-1]),

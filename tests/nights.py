@@ -13,7 +13,8 @@ from cxr_edge.engines.local import Local
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Ledger, Run
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import Ledger
 from cxr_edge.runtime import Runner
 from cxr_edge.scoring.scorer import Scorer
 from cxr_edge.triage import reading_key

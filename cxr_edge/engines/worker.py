@@ -17,8 +17,8 @@ from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.engines.local import Local
 from cxr_edge.engines.provenance import settings_hash, software, versions
 from cxr_edge.errors import CxrEdgeError, DecoderError, MissingExtraError
-from cxr_edge.intake.objects import check
 from cxr_edge.intake.prepared import IntakeSettings
+from cxr_edge.intake.storage import check
 from cxr_edge.model.catalog import ModelChoice, ScopeChoice
 from cxr_edge.runtime import Device, start
 from cxr_edge.runtime.loading import pinned_bytes

@@ -37,7 +37,8 @@ from cxr_edge.evaluate.page import SHOWN, render_page
 from cxr_edge.evaluate.results import EvaluatedFilm, Evaluation, ModelFigures, SetFigures
 from cxr_edge.evaluate.tables import render_csv, render_json, summary_lines
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Run, passing_ledger
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import passing_ledger
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.model.site_profile import SITE_POINT, Limits, SiteProfile, load_profile
 from cxr_edge.report.folder import check_target, write_folder

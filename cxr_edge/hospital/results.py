@@ -28,7 +28,8 @@ from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.images.own_result import own_uid
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
-from cxr_edge.ledger.runs import STUDY, Run, open_ledger, read_ledger
+from cxr_edge.ledger.run import STUDY, Run
+from cxr_edge.ledger.runs import open_ledger, read_ledger
 from cxr_edge.ledger.state import held_in_turn
 from cxr_edge.model.catalog import ModelChoice, choose_model
 from cxr_edge.report.context import RecordedRows, RunContext, recorded_run

@@ -126,7 +126,7 @@ def discover(inputs: Iterable[Place], left_out: LeftOut | None = None) -> Iterat
 
 
 def _check_url(url: Url) -> None:
-    from cxr_edge.intake.objects import check  # a night of files need not have it
+    from cxr_edge.intake.storage import check  # a night of files need not have it
 
     check(url)
 

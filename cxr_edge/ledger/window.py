@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from cxr_edge.ledger.checksums import FACTS, ROW, checksum
 from cxr_edge.ledger.file import errors_translated
 from cxr_edge.ledger.rows import features_of, names
-from cxr_edge.ledger.runs import NIGHT, Ledger
+from cxr_edge.ledger.run import NIGHT
+from cxr_edge.ledger.runs import Ledger
 
 _ROW = ", ".join(ROW)
 # SQLite takes the other columns from the row of the smallest run: where the film came first.

@@ -10,7 +10,8 @@ from typing import Any
 
 from cxr_edge.errors import StateError
 from cxr_edge.ledger.identities import EarlierScore
-from cxr_edge.ledger.runs import Ledger, Run
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import Ledger
 from cxr_edge.model.site_profile import SiteProfile
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.strict_json import read

@@ -19,7 +19,8 @@ from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger import audit
-from cxr_edge.ledger.runs import NIGHT, STUDY, Ledger, Run, open_ledger
+from cxr_edge.ledger.run import NIGHT, STUDY, Run
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.ledger.state import default_state, held, held_in_turn
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.report import Report, RunContext, write_report

@@ -17,7 +17,7 @@ from cxr_edge.errors import RunInterruptedError
 from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger.runs import Run
+from cxr_edge.ledger.run import Run
 from cxr_edge.model.catalog import ModelChoice
 from cxr_edge.runtime import Runner
 from cxr_edge.runtime.batches import FellBack, default_batch_size, passes_at_once

@@ -9,13 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cxr_edge.errors import InputError, ReportError
-from cxr_edge.intake.objects import (
-    StorageError,
-    check,
-    found_object,
-    has_bucket,
-    write_object,
-)
+from cxr_edge.intake.objects import found_object, write_object
+from cxr_edge.intake.storage import StorageError, check, has_bucket
 from cxr_edge.support.text import display_name
 from cxr_edge.types import Reason, Url
 

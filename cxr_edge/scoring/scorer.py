@@ -13,7 +13,7 @@ from cxr_edge.intake.ahead import ahead
 from cxr_edge.intake.read import current_stamp
 from cxr_edge.intake.settle import SettleRule
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import FILES_PER_RECALL, Run
+from cxr_edge.ledger.run import FILES_PER_RECALL, Run
 from cxr_edge.scoring.observer import Progress
 from cxr_edge.types import FoundFile, Place, Reason, Result, Root, Stamp, Url
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import ImageError, InputError
-from cxr_edge.intake import objects
+from cxr_edge.intake import objects, storage
 from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.objects import read_object
 from cxr_edge.intake.read import NoRoomError, content
@@ -24,8 +24,8 @@ from tests.intake.buckets import MOMENT, FakeS3, ThrottledError
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> FakeS3:
     made = FakeS3()
-    monkeypatch.setattr(objects, "_file_system", lambda scheme: made)
-    monkeypatch.setattr(objects.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(storage, "file_system", lambda scheme: made)
+    monkeypatch.setattr(storage.time, "sleep", lambda seconds: None)
     return made
 
 
@@ -186,7 +186,7 @@ def test_one_that_grew_is_not_read_to_its_end(bucket: FakeS3) -> None:
 
 def test_a_key_with_a_version_in_it_is_a_key() -> None:
     pytest.importorskip("s3fs")
-    system = objects._file_system("s3")
+    system = storage.file_system("s3")
     assert system.split_path("films/a?versionId=3.png") == ("films", "a?versionId=3.png", None)
 
 
@@ -265,7 +265,7 @@ def test_other_storage_is_walked_folder_by_folder(monkeypatch: pytest.MonkeyPatc
                 yield folder, {}, {"1.png": facts}
 
     made = Walked({"a/1.png": b"1", "b/1.png": b"2"})
-    monkeypatch.setattr(objects, "_file_system", lambda scheme: made)
+    monkeypatch.setattr(storage, "file_system", lambda scheme: made)
     assert [file.display for file in found("gs://films")] == ["a/1.png", "b/1.png"]
 
 

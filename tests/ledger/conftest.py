@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr_edge.ledger.runs import Ledger, Run, open_ledger
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from tests.ledger.entries import (
     SETTINGS,
 )

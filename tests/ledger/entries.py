@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import Run
+from cxr_edge.ledger.run import Run
 from cxr_edge.support.text import display_name
 from cxr_edge.triage import reading_key
 from cxr_edge.types import FoundFile, Result, Stamp

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.ledger.identities import EarlierScore
-from cxr_edge.ledger.runs import Ledger, Run, open_ledger
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.triage import reading_key
 from tests.ledger.entries import SETTINGS, entry
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import STUDY, Ledger, Run, open_ledger
+from cxr_edge.ledger.run import STUDY, Run
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.types import Reason
 from tests.ledger.entries import SETTINGS, entry, everything
 

@@ -10,7 +10,8 @@ import pytest
 
 from cxr_edge.ledger import nights
 from cxr_edge.ledger.nights import DAYS_KEPT
-from cxr_edge.ledger.runs import RUNS_KEPT, STUDY, Ledger, open_ledger
+from cxr_edge.ledger.run import STUDY
+from cxr_edge.ledger.runs import RUNS_KEPT, Ledger, open_ledger
 from cxr_edge.support.utc import utc_text
 from tests.ledger.entries import SETTINGS, entry
 

@@ -10,7 +10,8 @@ import pytest
 
 from cxr_edge.errors import StateError
 from cxr_edge.ledger.rows import Entry, stamp_of, stamp_text
-from cxr_edge.ledger.runs import Ledger, Run, open_ledger
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.types import DETERMINISTIC_REASONS, InputWarning, Reason, Stamp
 from tests.factories import result
 from tests.ledger.entries import (

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.runs import RUNS_KEPT, RUNS_KEPT_IN_ALL, Ledger, Run, read_ledger
+from cxr_edge.ledger.run import Run
+from cxr_edge.ledger.runs import RUNS_KEPT, RUNS_KEPT_IN_ALL, Ledger, read_ledger
 from cxr_edge.report import RunContext
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.types import InputWarning, Reason

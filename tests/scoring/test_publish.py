@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import InputError, ReportError
-from cxr_edge.intake import objects
+from cxr_edge.intake import storage as object_storage
 from cxr_edge.scoring.publish import check_url
 from cxr_edge.types import Url
 
@@ -20,7 +20,7 @@ def storage(monkeypatch: pytest.MonkeyPatch, info: Callable[[str], dict[str, Any
         invalidate_cache = staticmethod(lambda: None)
 
     Storage.info = staticmethod(info)  # type: ignore[attr-defined]
-    monkeypatch.setattr(objects, "_file_system", lambda scheme: Storage)
+    monkeypatch.setattr(object_storage, "file_system", lambda scheme: Storage)
 
 
 def there_is(*locations: str) -> Callable[[str], dict[str, Any]]:

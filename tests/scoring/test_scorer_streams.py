@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cxr_edge.intake.prepared import Prepared
-from cxr_edge.ledger.runs import FILES_PER_RECALL
+from cxr_edge.ledger.run import FILES_PER_RECALL
 from cxr_edge.types import FoundFile, Reason, Result
 from tests.factories import FakeRunner, InThisProcess
 from tests.nights import SETTINGS, Night, Told

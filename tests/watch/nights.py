@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cxr_edge.features import logit_of
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.ledger.runs import NIGHT, Ledger, open_ledger
+from cxr_edge.ledger.run import NIGHT
+from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.report import Report
 from cxr_edge.report.context import RecordedRows
 from cxr_edge.report.summary import summarise

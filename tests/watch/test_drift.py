@@ -11,7 +11,8 @@ import pytest
 
 from cxr_edge.errors import InputError
 from cxr_edge.features import FEATURES, logit_of
-from cxr_edge.ledger.runs import STUDY, open_ledger
+from cxr_edge.ledger.run import STUDY
+from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.ledger.window import Film
 from cxr_edge.report.summary import distribution
 from cxr_edge.statistics.measurements import FeatureDistribution

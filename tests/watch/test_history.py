@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import InputError
-from cxr_edge.ledger.runs import STUDY, open_ledger
+from cxr_edge.ledger.run import STUDY
+from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.watch.history import History, read_history, table
 from cxr_edge.watch.page import render_page, write_page
 from cxr_edge.watch.plots import plots
