@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,27 +10,23 @@ from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.engines.provenance import settings_hash, versions
-from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError, ReportError
+from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 from cxr_edge.images import is_id_tag
 from cxr_edge.intake.ahead import ahead, wait_for
 from cxr_edge.intake.discover import LeftOut, discover, listed
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.intake.settle import SettleRule
-from cxr_edge.ledger import audit
 from cxr_edge.ledger.run import NIGHT, STUDY, Run
 from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.ledger.state import default_state, held, held_in_turn
 from cxr_edge.model.catalog import choose_model
-from cxr_edge.report import Report, RunContext, write_report
-from cxr_edge.report.audit_line import audit_values
+from cxr_edge.report import Report, RunContext
 from cxr_edge.report.context import RecordedRows
-from cxr_edge.report.folder import check_target
-from cxr_edge.report.nights import point_latest, write_index
 from cxr_edge.report.parquet import check_parquet
-from cxr_edge.report.summary import summarise
 from cxr_edge.runtime import Device, load
 from cxr_edge.runtime.loading import proven
 from cxr_edge.runtime.scope import load_scope
+from cxr_edge.scoring import delivery
 from cxr_edge.scoring.decision import Decision, decide
 from cxr_edge.scoring.job import ScoreJob
 from cxr_edge.scoring.observer import Observer
@@ -42,8 +36,6 @@ from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
 from cxr_edge.triage import Counts
 from cxr_edge.types import FoundFile, Place, Url, place_of
-
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # many shares have none
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         CxrEdgeError: as the tree in `errors` says; the exit codes of the command line are theirs.
     """
     wait_for(job.inputs)
-    check_report_folder(job)
+    delivery.check_report_folder(job)
     check_id_tags(job.id_tags)
     if job.parquet:
         check_parquet()
@@ -104,7 +96,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
     state = state_of(job)
     with _held(state, job, observer), _cluster(job):
         clock = Clock()
-        out = _report_folder(job, clock, state)
+        out = delivery.report_folder(job, clock, state)
         on_cluster = job.cluster is not None
         work = Work(job.workers, job.batch_size, job.identity_fields, on_cluster)
         content = proven(choice)
@@ -119,57 +111,13 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             recalled = pipeline.score(files, recorded, SettleRule(job.settle), total)
             _warn_of_damage(recorded, observer)
             report = _report(setup, recorded, recalled)
-            _write(report, out, job.state)
-            place = _published(job, out)
-            _keep(report, out, state, recorded, observer)
-            _tell_or_clear(job, out, observer)
+            delivery.write(report, out, job.state)
+            place = delivery.published(job, out)
+            delivery.keep(report, out, state, recorded, observer)
+            delivery.tell_or_clear(job, out, observer)
             too_few = _too_few(report.counts, job.at_least, observer)
             observer.finished(report, place, complete=report.counts.complete and not too_few)
             return Night(report, place, state, too_few)
-
-
-def check_report_folder(job: ScoreJob) -> None:
-    """Refuse a folder that no report can be written into.
-
-    Raises:
-        InputError, ReportError: as said.
-    """
-    if isinstance(job.out, Url):
-        from cxr_edge.scoring.publish import check_url  # a night of folders need not have it
-
-        check_url(job.out, job.inputs)
-        return
-    out = job.out or Path("reports", Clock().run_id)
-    check_target(out)
-    _check_outside(out, "report", "--out", job.inputs)
-
-
-def _report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
-    """Folder of the report at first: one for a URL goes there from the state folder."""
-    if isinstance(job.out, Url):
-        return state / "unpublished" / clock.run_id
-    return job.out or Path("reports", clock.run_id)
-
-
-def _published(job: ScoreJob, out: Path) -> Place:
-    """Upload the report, where that was asked for; returns where it lies."""
-    if not isinstance(job.out, Url):
-        return out
-    from cxr_edge.scoring.publish import publish
-
-    publish(out, job.out)
-    return job.out
-
-
-def _tell_or_clear(job: ScoreJob, out: Path, observer: Observer) -> None:
-    """Make the report known where it lies, or delete what was uploaded.
-
-    With it go the reports of earlier nights that could not be: the ledger can make them again.
-    """
-    if isinstance(job.out, Url):
-        shutil.rmtree(out.parent, ignore_errors=True)
-    else:
-        _tell_the_folder(out, observer)
 
 
 def _held(state: Path, job: ScoreJob, observer: Observer) -> AbstractContextManager[None]:
@@ -220,20 +168,11 @@ def state_of(job: ScoreJob) -> Path:
     """
     # A list belongs to the folder that it is used in: its own name may be the night's date.
     state = (job.state or default_state(job.inputs or ["."])).absolute()
-    _check_outside(state, "state", "--state", job.inputs)
+    delivery.check_outside(state, "state", "--state", job.inputs)
     in_report = isinstance(job.out, Path) and state.resolve().is_relative_to(job.out.resolve())
     if in_report:
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
-
-
-def _check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
-    """Refuse a folder inside an INPUT: its files would be rows of the next report."""
-    if any(folder.resolve().is_relative_to(Path(name).resolve()) for name in inputs):
-        raise InputError(
-            f"the {kind} folder {display_name(folder)} lies inside an INPUT",
-            tip=f"give {option} a folder outside of what is scored",
-        )
 
 
 def _begin(setup: _Setup, ledger: Ledger) -> Run:
@@ -333,49 +272,6 @@ def _working_folder() -> str:
         return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
     except OSError:
         return ""
-
-
-def _keep(report: Report, out: Path, state: Path, recorded: Run, observer: Observer) -> None:
-    """Note down that the report lies in its place; one without its audit line counts as well."""
-    if recorded.kind == NIGHT:
-        try:
-            audit.append(state, audit_values(report, out))
-        except CxrEdgeError as error:
-            observer.warn(f"this run has no line in the audit log: {error}", error.tip)
-    try:
-        recorded.reported(summarise(report).to_dict())
-    except CxrEdgeError as error:
-        observer.warn(
-            f"the ledger does not know that this report was written: {error}",
-            "its films will count as new in the next one, and this night is missing in history",
-        )
-
-
-def _write(report: Report, out: Path, state: Path | None) -> None:
-    try:
-        write_report(report, out)
-    except ReportError as error:
-        where = f" --state {display_name(state)}" if state else ""
-        again = f"cxr-edge report {report.context.run_id}{where} --out NEW"
-        raise ReportError(str(error), tip=f"the scores are safe: {again}") from error
-
-
-def _tell_the_folder(out: Path, observer: Observer) -> None:
-    """Let `latest` and the page of nights beside a report know of it; it is there without them."""
-    try:
-        point_latest(out)
-    except OSError as error:
-        tell = observer.note if error.errno in _NO_LINKS else observer.warn
-        tell(f"the link `latest` could not be made beside {display_name(out)}: {error.strerror}")
-    except ReportError as error:
-        observer.warn(str(error), "rename it, and the next run makes the link `latest`")
-    try:
-        write_index(out.parent)
-    except OSError as error:
-        where = display_name(out.parent / "index.html")
-        observer.warn(f"{where} could not be written: {error.strerror}")
-    except ReportError as error:
-        observer.note(str(error))
 
 
 def _too_few(counts: Counts, at_least: int, observer: Observer) -> bool:

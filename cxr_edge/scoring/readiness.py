@@ -13,8 +13,9 @@ from cxr_edge.intake.discover import discover
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.scoring.decision import decide
+from cxr_edge.scoring.delivery import check_report_folder
 from cxr_edge.scoring.job import ScoreJob
-from cxr_edge.scoring.night import check_id_tags, check_report_folder
+from cxr_edge.scoring.night import check_id_tags
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import is_synchronised
 from cxr_edge.types import Url, place_of

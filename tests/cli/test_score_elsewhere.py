@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from cxr_edge.cli.score import score
 from cxr_edge.errors import InputError
 from cxr_edge.ledger.state import default_state
+from cxr_edge.scoring.delivery import check_report_folder
 from cxr_edge.scoring.job import ScoreJob
-from cxr_edge.scoring.night import check_report_folder
 from cxr_edge.types import Url
 from tests.factories import write_tree
 

@@ -19,7 +19,7 @@ from cxr_edge.errors import ReportError
 from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.state import held
 from cxr_edge.runtime.onnx import OnnxRunner
-from cxr_edge.scoring import night
+from cxr_edge.scoring import delivery, night
 from tests.cli.conftest import Run
 from tests.cli.reports import csv_rows, is_night_line
 from tests.factories import chest, names_in, raising, write_tree
@@ -218,7 +218,7 @@ def test_the_way_to_the_scores_names_the_state(
 
     state = tmp_path / "state"
     with monkeypatch.context() as patched:
-        patched.setattr(night, "write_report", full)
+        patched.setattr(delivery, "write_report", full)
         made = run("score", films, "--model", tiny, "--out", tmp_path / "out", "--state", state)
     assert made.code == 1
     (again,) = re.findall(r"tip: the scores are safe: cxr-edge (.*) --out NEW", made.err)
