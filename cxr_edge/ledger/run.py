@@ -61,10 +61,11 @@ _BEFORE = (
 )
 _HAD_BYTES = "SELECT 1 FROM item WHERE sha256 = ? AND run = ?"
 _HAD_PATH = "SELECT 1 FROM item WHERE path = ? AND run = ?"
+# Each half has an index of its own; one condition for both would look through all rows for each.
 _GONE = (
-    "SELECT COUNT(*) FROM item AS before WHERE run = ? AND NOT EXISTS (SELECT 1 FROM item WHERE "
-    "run = ? AND CASE WHEN before.sha256 IS NULL THEN path = before.path "
-    "ELSE sha256 = before.sha256 END)"
+    "SELECT COUNT(*) FROM item AS before WHERE run = ?1 AND CASE WHEN sha256 IS NULL "
+    "THEN NOT EXISTS (SELECT 1 FROM item WHERE path = before.path AND run = ?2) "
+    "ELSE NOT EXISTS (SELECT 1 FROM item WHERE sha256 = before.sha256 AND run = ?2) END"
 )
 # Of the rows with the same bytes, SQLite takes the other columns from the one of the latest run.
 _KNOWN = (

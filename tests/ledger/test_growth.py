@@ -1,0 +1,85 @@
+"""A night asks the ledger for work in proportion to its films, in steps that SQLite counts."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cxr_edge.ledger.run import FILES_PER_RECALL
+from cxr_edge.ledger.runs import Ledger, open_ledger
+from cxr_edge.types import Reason
+from tests.ledger.entries import SETTINGS, entry, everything
+
+STEPS_A_COUNT = 10
+FEW, MANY = 250, 1000
+MOST = 1.6  # times the proportion: sorting and the depth of an index grow a little faster
+UNREAD: dict[str, Any] = {"probability": None, "reason": Reason.PERMISSION}
+
+
+@contextmanager
+def counted(connection: sqlite3.Connection) -> Iterator[Callable[[], int]]:
+    """Steps of SQLite's machine since this began."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+
+    connection.set_progress_handler(step, STEPS_A_COUNT)
+    yield lambda: STEPS_A_COUNT * count
+    connection.set_progress_handler(None, 0)
+
+
+def steps(ledger: Ledger, films: int) -> dict[str, int]:
+    """Of each thing that a second night does; every fifth film could not be read."""
+    entries = [
+        entry(f"{number}.png", **UNREAD)
+        if number % 5 == 0
+        else entry(f"{number}.png", sha256=hashlib.sha256(b"%d" % number).hexdigest())
+        for number in range(films)
+    ]
+    first = ledger.begin("first", SETTINGS)
+    first.record(entries)
+    first.finish({})
+    first.reported()
+    second = ledger.begin("second", SETTINGS)
+    files = [each.file for each in entries]
+    work: dict[str, Callable[[], Any]] = {
+        "recall": lambda: [
+            second.recall(files[start : start + FILES_PER_RECALL])
+            for start in range(0, films, FILES_PER_RECALL)
+        ],
+        "known": lambda: second.known_probabilities([each.result.sha256 for each in entries]),
+        "timed out": lambda: [second.timed_out(file) for file in files],
+        "record": lambda: second.record(entries),
+        "gone": second.gone,
+        "finish": lambda: second.finish({}),
+        "results": lambda: everything(second),
+        "before": lambda: [second.outcome_before(each.result.sha256) for each in entries],
+        "reported": second.reported,
+        "read again": lambda: ledger.finished("second"),
+        "the next": lambda: ledger.begin("third", SETTINGS),
+    }
+    found = {}
+    for name, each in work.items():
+        with counted(ledger.connection) as so_far:
+            each()
+            found[name] = so_far()
+    return found
+
+
+def test_four_times_the_films_are_four_times_the_work(tmp_path: Path) -> None:
+    found = []
+    for films in (FEW, MANY):
+        folder = tmp_path / str(films)
+        folder.mkdir(mode=0o700)
+        with open_ledger(folder) as ledger:
+            found.append(steps(ledger, films))
+    few, many = found
+    most = MOST * MANY / FEW
+    assert {name: many[name] / few[name] for name in few if many[name] > most * few[name]} == {}
+    assert few["gone"] > FEW, "the steps are counted"
