@@ -19,6 +19,7 @@ from tests.latency.figures import (
     table,
 )
 
+_SHOWN = ("onnx", "keras")  # formats in the chart; the page has all
 _TITLES = {"jpeg": "JPEG", "tiny": "Tiny films: what a file costs as the folder grows"}
 
 
@@ -93,8 +94,9 @@ def _chart(results: dict[str, Any], path: Path) -> None:
         curves: dict[str, list[tuple[int, float]]] = {}
         for cell in cells:
             for line in lines(cell, results["cores"]) if cell["model"] == cells[0]["model"] else ():
-                name = f"{WAYS[line.way]} ({line.format})".replace("`", "")
-                curves.setdefault(name, []).append((line.films, line.films / line.seconds))
+                if line.format in _SHOWN:
+                    name = WAYS[line.way].replace("`", "")
+                    curves.setdefault(name, []).append((line.films, line.films / line.seconds))
         for name, points in curves.items():
             axes.loglog(*zip(*points, strict=True), marker="o", label=name)
         axes.set(xlabel="films in the folder", ylabel="films per second")
@@ -115,7 +117,7 @@ def _kinds(results: dict[str, Any], axes: Any) -> None:
     for kind in kinds:
         of_kind = (cell for cell in results["cells"] if cell["kind"] == kind)
         for line in lines(max(of_kind, key=lambda each: int(each["size"])), results["cores"]):
-            if line.format in ("onnx", "keras") and line.way != "again":
+            if line.format in _SHOWN and line.way != "again":
                 name = WAYS[line.way].replace("`", "")
                 speeds.setdefault(name, {})[kind] = line.films / line.seconds
     width = 0.8 / max(len(speeds), 1)
@@ -123,6 +125,6 @@ def _kinds(results: dict[str, Any], axes: Any) -> None:
         places = [kinds.index(kind) + number * width - 0.4 + width / 2 for kind in by_kind]
         axes.bar(places, by_kind.values(), width, label=name)
     axes.set(ylabel="films per second", yscale="log", title="By kind of film")
-    axes.set_xticks(range(len(kinds)), kinds)
+    axes.set_xticks(range(len(kinds)), [kind.replace("_", "\n", 1) for kind in kinds])
     if speeds:
         axes.legend(fontsize="small")
