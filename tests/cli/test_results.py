@@ -219,6 +219,7 @@ def test_a_changed_result_names_the_one_before_it(
     assert complaints(report) == ""
 
 
+@pytest.mark.slow  # a dozen runs
 def test_results_among_films_are_none(
     run: Run, scored: Path, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -303,6 +304,7 @@ def test_the_ledger_is_enough(run: Run, scored: Path, tmp_path: Path) -> None:
     assert len(contents(tmp_path / "results")) == 4
 
 
+@pytest.mark.slow  # four runs
 def test_the_run_of_a_study_answers_what_nobody_has_answered(
     run: Run, studies: Path, tiny: Path, tmp_path: Path
 ) -> None:

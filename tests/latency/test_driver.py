@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+import pytest
+
+from cxr_edge.intake.settle import SettleRule
+from tests.latency import driver
 from tests.latency.driver import cost, write_files
 
 
-def test_every_file_has_a_row_twice(tmp_path: Path) -> None:
+def test_every_file_has_a_row_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "SettleRule", partial(SettleRule, 0))  # nobody waits for new files
     write_files(tmp_path / "films", 40)
     state = tmp_path / "state"
     state.mkdir(0o700)
