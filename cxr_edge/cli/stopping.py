@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from cxr_edge.cli.boundary import say_from_handler
 from cxr_edge.scoring.observer import StopRequest
+from cxr_edge.support.signals import handled
 
 
 def _signals() -> tuple[signal.Signals, ...]:
@@ -33,33 +34,17 @@ class SignalStop(StopRequest):
 def graceful_stop() -> Iterator[StopRequest]:
     """While scoring; before and after, a signal ends the program where it is."""
     request = SignalStop()
-    former = {number: signal.getsignal(number) for number in _signals()}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:  # `nohup` and background jobs of a shell mean it
-            signal.signal(number, request.handle)
-    try:
+    with handled(_signals(), request.handle):
         yield request
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
-@contextmanager
-def signals_end() -> Iterator[None]:
+def signals_end() -> AbstractContextManager[None]:
     """While a model loads: a library that never returns would never let a handler run.
 
     The system ends the program, without a word. Nothing is written at that time, and decoders end
     with the connection to it.
     """
-    former = {number: signal.getsignal(number) for number in _signals()}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+    return handled(_signals(), signal.SIG_DFL)
 
 
 @contextmanager
@@ -70,14 +55,9 @@ def signals_wait() -> Iterator[None]:
     that does not block it takes it, and Python calls the handler all the same.
     """
     caught: list[int] = []
-    former = {number: signal.getsignal(number) for number in _signals()}
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda number, _: caught.append(number))
     try:
-        yield
+        with handled(_signals(), lambda number, _: caught.append(number)):
+            yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
         for pending in caught:
             signal.raise_signal(pending)

@@ -1,4 +1,4 @@
-"""Joins a Ray cluster, or starts one on this machine; `ray_pool` works on it."""
+"""Joins a Ray cluster, or starts one on this machine; it and `ray_pool` alone know Ray."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ray._private import ray_constants, services
 
 from cxr_edge.errors import InputError
 from cxr_edge.support.cores import usable_cores
+from cxr_edge.support.signals import handled
 from cxr_edge.support.text import display_name
 
 LOCAL = "local"
@@ -123,17 +124,13 @@ def _own_signal_handlers() -> Iterator[None]:
         caught.append(number)
         signal.signal(number, former[signal.Signals(number)])
 
-    for number, handler in former.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, later)
     try:
-        yield
+        with handled(former, later):
+            yield
     except SystemExit:  # as Ray's own handler of SIGTERM ends it
         caught.append(signal.SIGTERM)
         raise
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
         for pending in caught:
             signal.raise_signal(pending)
 
