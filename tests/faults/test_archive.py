@@ -2,8 +2,8 @@
 
     storescu -> Orthanc -> receive -> score -> results -> send -> Orthanc -> receive -> ...
 
-In each round some films come, and one of our four processes is killed at a random moment. Orthanc
-forwards what it stores, results too, and once more when a film was not answered with Success.
+In each round some films come, and one of our four processes is killed at a random moment. The
+example's script hands on what Orthanc stores, results too, until it was answered with Success.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def test_no_kill_loses_or_doubles_anything(tiny: Path, tmp_path: Path, figures: 
             assert orthanc.holdings() == expected
             wait_for_results(loop, sum(map(len, expected.values())))
             loop.answer(ROUNDS + 1)
-            time.sleep(3)  # anything new would become stable and come back
+            time.sleep(3)  # anything new would come back
             assert orthanc.holdings() == expected
             wait_for_results(loop, sum(map(len, expected.values())))
         finally:

@@ -6,9 +6,11 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ class Orthanc:
 
 @contextlib.contextmanager
 def archive(folder: Path, edge_port: int) -> Iterator[Orthanc]:
-    """Run one that forwards stable studies to a receiver, and keeps its files below a folder."""
+    """Run one that keeps its files below a folder, and hand on what it holds to a receiver."""
     values = json.loads((EXAMPLES / "orthanc.json").read_text())
     running = Orthanc(free_port(), free_port(), *next(iter(values["RegisteredUsers"].items())))
     storage = folder / "orthanc"
@@ -84,8 +86,6 @@ def archive(folder: Path, edge_port: int) -> Iterator[Orthanc]:
         IndexDirectory=str(storage),
         DicomPort=running.dicom_port,
         HttpPort=running.http_port,
-        StableAge=2,
-        LuaScripts=[str(EXAMPLES / "forward.lua")],
     )
     storage.mkdir()
     configuration = folder / "orthanc.json"
@@ -94,10 +94,30 @@ def archive(folder: Path, edge_port: int) -> Iterator[Orthanc]:
         process = subprocess.Popen(["Orthanc", configuration], stdout=log, stderr=log)
     try:
         _wait(running, process, folder / "orthanc.log")
-        yield running
+        with _followed(running, folder):
+            yield running
     finally:
         process.terminate()
         process.wait(60)
+
+
+@contextlib.contextmanager
+def _followed(orthanc: Orthanc, folder: Path) -> Iterator[None]:
+    """Hand on what it holds, a call of the example's script after the other."""
+    call = [sys.executable, EXAMPLES / "follow_orthanc.py", f"http://127.0.0.1:{orthanc.http_port}"]
+    call += [orthanc.user, folder / "receiver.mark", "--modality", "cxr-edge"]
+    environment = {**os.environ, "ORTHANC_PASSWORD": orthanc.password, "no_proxy": "127.0.0.1"}
+    with (folder / "follow.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", 'while true; do "$@"; sleep 0.5; done', "follow", *call],
+            stderr=log,
+            env=environment,
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _wait(running: Orthanc, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -34,12 +35,6 @@ def test_orthanc_is_hardened() -> None:
     values = json.loads((EXAMPLES / "pacs/orthanc.json").read_text())
     assert {name: values[name] for name in HARDENED} == HARDENED
     assert all(each["AllowGet"] is False for each in values["DicomModalities"].values())
-
-
-def test_scripts_make_nothing_of_a_header() -> None:
-    lua = (EXAMPLES / "pacs/forward.lua").read_text()
-    assert "os.execute" not in lua
-    assert not re.search(r"tags\[", lua)
 
 
 def test_the_shell_takes_the_script_of_dcmtk() -> None:
@@ -79,8 +74,18 @@ def test_the_container_runs_a_command_that_there_is() -> None:
     assert "[cpu,hospital]" in text
 
 
+class _Orthanc(HTTPServer):
+    """With a receiver that is away, or refuses an object."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Rest)
+        self.away, self.refused, self.stored = False, "", list[str]()
+
+
 class _Rest(BaseHTTPRequestHandler):
     """Three changes of an Orthanc, on two pages."""
+
+    server: _Orthanc
 
     def do_GET(self) -> None:
         first = {"Changes": [{"ChangeType": "NewInstance", "ID": "aa"}], "Last": 4, "Done": False}
@@ -94,42 +99,79 @@ class _Rest(BaseHTTPRequestHandler):
             "/instances/aa/file": b"film a",
             "/instances/bb/file": b"film b",
         }
-        self.send_response(200 if self.headers["Authorization"] == "Basic dTpw" else 401)
+        self._answer(200, answers[self.path])
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        taken = not self.server.away and body != [self.server.refused]
+        if self.path == "/modalities/edge/store" and taken:
+            self.server.stored.append(*body)
+        else:
+            assert self.path in {"/modalities/edge/echo", "/modalities/edge/store"}
+        self._answer(200 if taken else 500, b"{}")
+
+    def _answer(self, code: int, body: bytes) -> None:
+        self.send_response(code if self.headers["Authorization"] == "Basic dTpw" else 401)
         self.end_headers()
-        self.wfile.write(answers[self.path])
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
 
 
 @pytest.fixture
-def address() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _Rest)
+def orthanc() -> Iterator[_Orthanc]:
+    server = _Orthanc()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield server
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def test_new_instances_are_copied_once(address: str, tmp_path: Path) -> None:
-    script = EXAMPLES / "pacs/orthanc_to_folder.py"
-    environment = {**os.environ, "ORTHANC_PASSWORD": "p", "no_proxy": "127.0.0.1"}
-    folder = tmp_path / "incoming"
+def follow(orthanc: _Orthanc, mark: Path, *target: object) -> tuple[int, str]:
+    """One call of the script: its exit code, and what it has said."""
+    script = EXAMPLES / "pacs/follow_orthanc.py"
+    made = subprocess.run(
+        [sys.executable, script, f"http://127.0.0.1:{orthanc.server_port}/", "u", mark, *target],
+        env={**os.environ, "ORTHANC_PASSWORD": "p", "no_proxy": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return made.returncode, made.stderr
+
+
+def test_new_instances_are_copied_once(orthanc: _Orthanc, tmp_path: Path) -> None:
+    folder, mark = tmp_path / "incoming", tmp_path / "mark"
     folder.mkdir()
-    said = [
-        subprocess.run(
-            [sys.executable, script, address, "u", folder],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-        ).stderr
-        for _ in range(2)
-    ]
-    assert said == ["2 instances copied\n", "0 instances copied\n"]
+    for handed in (2, 0):
+        said = f"{handed} instances handed on, 0 left for the next call\n"
+        assert follow(orthanc, mark, "--folder", folder) == (0, said)
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert kept == {"aa.dcm": b"film a", "bb.dcm": b"film b"}
-    assert (tmp_path / "incoming.orthanc-changes").read_bytes() == b"7"
+    assert mark.read_text() == "7\n"
+
+
+def test_what_a_receiver_did_not_take_is_handed_on_later(orthanc: _Orthanc, tmp_path: Path) -> None:
+    stored, mark, target = orthanc.stored, tmp_path / "mark", ("--modality", "edge")
+    orthanc.away = True
+    code, said = follow(orthanc, mark, *target)
+    assert (code, stored, mark.exists()) == (1, [], False)
+    assert "HTTP Error 500" in said
+    orthanc.away, orthanc.refused = False, "aa"
+    for _ in range(2):
+        code, said = follow(orthanc, mark, *target)
+        assert (code, stored, mark.read_text()) == (1, ["bb"], "7\naa\n")
+        assert "1 left for the next call; the last one: HTTP Error 500" in said
+    orthanc.refused = ""
+    assert follow(orthanc, mark, *target)[0] == 0
+    assert (stored, mark.read_text()) == (["bb", "aa"], "7\n")
+
+
+def test_two_calls_are_not_at_it_at_once(orthanc: _Orthanc, tmp_path: Path) -> None:
+    with (tmp_path / "mark.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, said = follow(orthanc, tmp_path / "mark", "--modality", "edge")
+    assert (code, said) == (0, "another call is at it\n")
