@@ -99,13 +99,13 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if words.modality:
-                orthanc(f"/modalities/{words.modality}/echo", {})  # nobody there: nothing is tried
+                orthanc(f"/modalities/{words.modality}/echo", {})
             return int(follow(orthanc, words.mark, copy if words.folder else store) > 0)
         except BlockingIOError:
             sys.stderr.write("another call is at it\n")
             return 0
         except OSError as error:
-            sys.stderr.write(f"nothing more is handed on in this call: {error}\n")
+            sys.stderr.write(f"{error}: Orthanc or the receiver is away, the next call goes on\n")
             return 1
 
 
