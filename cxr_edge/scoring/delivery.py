@@ -35,7 +35,7 @@ def check_report_folder(job: ScoreJob) -> None:
 
         check_url(job.out, job.inputs)
         return
-    out = job.out or Path("reports", Clock().run_id)
+    out = _local_folder(job.out, Clock())
     check_target(out)
     check_outside(out, "report", "--out", job.inputs)
 
@@ -44,7 +44,11 @@ def report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
     """Folder of the report at first: one for a URL goes there from the state folder."""
     if isinstance(job.out, Url):
         return state / "unpublished" / clock.run_id
-    return job.out or Path("reports", clock.run_id)
+    return _local_folder(job.out, clock)
+
+
+def _local_folder(out: Path | None, clock: Clock) -> Path:
+    return out or Path("reports", clock.run_id)
 
 
 def published(job: ScoreJob, out: Path) -> Place:
