@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,12 @@ class _Reader:
         keys = {way: _keys(command) for way, command in self.commands.items()}
         own = keys[self.way]
         for way, table in tables.items():
-            everywhere = {key for known in keys.values() for key in known}
+            everywhere = {key for each in keys.values() for key in each}
             for key, value in table.items():
                 name = ".".join((*way, key))
-                if key not in (keys.get(way, {}) if way else everywhere):
-                    raise _unknown(name, way, where)
+                known = keys.get(way, {}).keys() if way else everywhere
+                if key not in known:
+                    raise _unknown(name, way, known, where)
                 parameter = keys[way][key] if way else own.get(key)
                 if parameter is not None:  # else a key at the top that is for other commands
                     _check(parameter, value, f"{where}: {name}")
@@ -115,15 +117,22 @@ def _flatten(
         elif (*way, key) in ways:
             _flatten(value, (*way, key), ways, tables, where)
         else:
-            raise InputError(f"{where}: [{'.'.join((*way, key))}] is no command")
+            name = ".".join((*way, key))
+            tip = _meant(name, map(".".join, ways), "tables have the names of commands")
+            raise InputError(f"{where}: [{name}] is no command", tip=tip)
 
 
-def _unknown(name: str, way: _Way, where: str) -> InputError:
+def _unknown(name: str, way: _Way, known: Iterable[str], where: str) -> InputError:
     whose = f"`cxr-edge {' '.join(way)}`" if way else "any command"
-    return InputError(
-        f"{where}: {name} is no option of {whose}",
-        tip="keys are the long names of options, such as operating-point",
-    )
+    rule = "keys are the long names of options, such as operating-point"
+    tip = _meant(name.rpartition(".")[2].replace("_", "-"), known, rule)
+    return InputError(f"{where}: {name} is no option of {whose}", tip=tip)
+
+
+def _meant(name: str, known: Iterable[str], rule: str) -> str:
+    """What somebody who mistyped a name may have meant, or else the rule."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else rule
 
 
 def _check(parameter: click.Parameter, value: Any, where: str) -> None:

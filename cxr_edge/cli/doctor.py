@@ -43,7 +43,7 @@ _AS_THAT_USER = "run doctor as the user that scores: sudo -u USER cxr-edge docto
 @click.option("--model", help="Name or path of one model.  [default: all bundled ones]")
 @click.option(
     "--state",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path, readable=False),
     help="State folder that the run will be given.  [default: where the others are made]",
 )
 def doctor(device: str, model: str | None, state: Path | None) -> int:

@@ -15,7 +15,7 @@ _RUNS_NAMED = 5
 run_argument = click.argument("run", metavar="RUN", default=LATEST)
 any_state_option = click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Folder of the ledger.  [default: every ledger of this user]",
 )
 

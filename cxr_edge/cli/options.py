@@ -28,6 +28,25 @@ parquet_option = click.option(
 )
 
 
+def metrics_option(when: str) -> Callable[[Command], Command]:
+    """The file of a command's metrics, written at some time."""
+    return click.option(
+        "--metrics",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_named_for_the_collector,
+        metavar="FILE",
+        help=f"Write metrics for Prometheus' textfile collector, {when}: a FILE.prom.",
+    )
+
+
+def _named_for_the_collector(
+    _context: click.Context, _option: click.Parameter, path: Path | None
+) -> Path | None:
+    if path is not None and path.suffix != ".prom":
+        raise click.BadParameter("its name must end in .prom: the collector reads no other file")
+    return path
+
+
 def runtime_options(command: Command) -> Command:
     """Options of where and how films are scored."""
     for option in (

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from cxr_edge.cli.boundary import echo, missing_extra
+from cxr_edge.cli.options import metrics_option
 from cxr_edge.hospital.receive_job import ReceiveJob, parse_command, parse_size, parse_span
 
 tls_option = click.option(
@@ -61,12 +62,7 @@ tls_option = click.option(
 )
 @click.option("--max-spool", metavar="SIZE", help="Refuse films beyond that: 500GB.")
 @tls_option
-@click.option(
-    "--metrics",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write metrics for Prometheus' textfile collector, four times a minute.",
-)
+@metrics_option("four times a minute")
 def receive(study_quiet: str, command: str | None, max_spool: str | None, **options: Any) -> int:
     """Receive films from a PACS or a modality (C-STORE) into a folder.
 

@@ -16,6 +16,7 @@ from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
 from cxr_edge.cli.options import (
     EXIT_INCOMPLETE,
     language_option,
+    metrics_option,
     parquet_option,
     runtime_options,
 )
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Folder of the ledger, on a local disk.  [default: one per set of INPUTs, or per working "
     "folder with --files-from, in the user's state]",
 )
@@ -130,12 +131,7 @@ if TYPE_CHECKING:
     help="A run that `receive` starts, which sets CXR_EDGE_STUDY=1: films are complete, and it "
     "counts neither as a night nor for what is new.",
 )
-@click.option(
-    "--metrics",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write metrics for Prometheus' textfile collector when the run has ended.",
-)
+@metrics_option("when the run has ended")
 @click.option(
     "--results",
     is_flag=True,

@@ -28,6 +28,7 @@ ROWS_SHOWN = 20
 _REASONS_SHOWN = 3
 _NAME_SHOWN = 160
 _NAME_LOGGED = 1000  # of a path: three identifiers of DICOM and more
+_NARROW = 60  # columns of a terminal; file and remarks would have no room beside the rest
 _LOG_WIDTH = 10_000  # wider than any line: names are not folded there
 
 
@@ -74,7 +75,8 @@ def print_report(report: Report, out: Place, *, verbose: bool) -> None:
     urgent = (row for row in report.rows if row.band in (Band.ATTENTION, Band.FLAGGED))
     shown = list(itertools.islice(urgent, ROWS_SHOWN))
     if shown:
-        console.print(_table(shown, _NAME_SHOWN if watched else _NAME_LOGGED))
+        longest = _NAME_SHOWN if watched else _NAME_LOGGED
+        console.print(_table(shown, longest, narrow=console.width < _NARROW))
     details = [_details(report)] if verbose else []
     print_lines([*_summary(report, len(shown)), *details, night_line(report, out)])
 
@@ -107,21 +109,28 @@ def print_lines(lines: Iterable[str]) -> None:
     console.print(Text(BANNER, style="bold"), soft_wrap=True)
 
 
-def _table(rows: list[TriageRow], longest: int) -> Table:
-    """File names are Text, so that nothing in them is taken for markup."""
+def _table(rows: list[TriageRow], longest: int, *, narrow: bool) -> Table:
+    """File names are Text, so that nothing in them is taken for markup.
+
+    A narrow one has no lines and no probabilities.
+    """
     from rich.table import Column, Table
     from rich.text import Text
 
-    figures = (Column(name, no_wrap=True) for name in ("rank", "band", "probability"))
-    table = Table(*figures, Column("file", overflow="fold"))
+    names = ("rank", "band") if narrow else ("rank", "band", "probability")
+    figures = (Column(name, no_wrap=True) for name in names)
+    table = Table(*figures, Column("file", overflow="fold"), padding=(0, 1))
+    if narrow:
+        table.box = None
     remarks = [row.result.reason or ", ".join(row.result.warnings) for row in rows]
     if any(remarks):
-        table.add_column("remarks")
+        table.add_column("remarks", overflow="fold")
     for row, remark in zip(rows, remarks, strict=True):
         result = row.result
         score = "" if result.probability is None else f"{result.probability:.6f}"
-        cells = (str(row.rank), row.band, score, Text(_short(result.path, longest)), remark)
-        table.add_row(*cells[: len(table.columns)])
+        shown = [str(row.rank), str(row.band), *([] if narrow else [score])]
+        last = [remark] if any(remarks) else []
+        table.add_row(*shown, Text(_short(result.path, longest)), *last)
     return table
 
 

@@ -177,12 +177,14 @@ def hash_line(path: str, sha256: str, class_name: str) -> str:
 def check_contradictions(films: Sequence[EvaluatedFilm]) -> None:
     """Refuse films of the same bytes and different classes: one of the labels is wrong.
 
+    Files that are no films say nothing: two empty ones have the same bytes.
+
     Raises:
         DataError: names them.
     """
     same: dict[str, list[EvaluatedFilm]] = defaultdict(list)
     for film in films:
-        if film.result.sha256:
+        if film.result.sha256 and film.result.probability is not None:
             same[film.result.sha256].append(film)
     _refuse(
         "identical films under different labels",
@@ -213,7 +215,8 @@ def _classes(names: Collection[str], positive: tuple[str, ...]) -> tuple[str, st
     likely = [name for name in unknown if name.strip().upper() in accepted]
     tip = f"the classes are {' and '.join(accepted)}; name others with --positive NAME"
     if likely:
-        tip = f"write {likely[0].strip().upper()}, in capitals and without blanks"
+        name = likely[0].strip().upper()
+        tip = f"write {name}, in capitals and without blanks; or name others with --positive NAME"
     _refuse("unknown classes", unknown, tip)
     merged = "+".join(dict.fromkeys(positive))
     if merged == negative:

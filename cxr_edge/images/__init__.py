@@ -27,7 +27,7 @@ def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0
 
     Args:
         data: the whole file.
-        name: its name; only a wrong extension is read from it.
+        name: its name; only its extension is looked at, where it does not fit the bytes.
         fields: of a header that says whom the film is of, see `types.IDENTITY_FIELDS`.
         at_least: pixels that suffice on the shorter side, so that a JPEG or DICOM may be
             decoded at a half, a quarter or an eighth; 0 for all there are.
@@ -46,7 +46,7 @@ def decode(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0
     for signature, read in raster.SIGNATURES.items():
         if data.startswith(signature):
             return read(data, name, at_least)
-    raise foreign.refusal(data)
+    raise foreign.refusal(data, name)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -39,20 +39,29 @@ _BRANDS = {
 _TAR_AT = 257
 
 
-def refusal(data: bytes) -> ImageError:
-    """The reason for bytes that no reader takes, with the name of what they are."""
-    for signature, name in _ARCHIVES.items():
+# A text under such a name stands where a film should: an error page that was saved, for example.
+_NAMES_OF_FILMS = (".dcm", ".dicom", ".dic", ".ima", ".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+def refusal(data: bytes, name: str) -> ImageError:
+    """The reason for bytes that no reader takes, with the name of what they are.
+
+    Args:
+        data: the whole file.
+        name: of the file; it never makes less of a file than its bytes do.
+    """
+    for signature, packed in _ARCHIVES.items():
         if data.startswith(signature):
-            return ImageError(Reason.ARCHIVE, name, format=name)
+            return ImageError(Reason.ARCHIVE, packed, format=packed)
     if data[_TAR_AT : _TAR_AT + 5] == b"ustar":
         return ImageError(Reason.ARCHIVE, "tar", format="tar")
-    name = _image_name(data)
-    if name:
-        return ImageError(Reason.UNSUPPORTED_FORMAT, name, format=name)
-    name = no_film.kind_of(data)
-    if name:
-        return ImageError(Reason.NO_FILM, name, format=name)
-    return ImageError(Reason.UNRECOGNISED)
+    image = _image_name(data)
+    if image:
+        return ImageError(Reason.UNSUPPORTED_FORMAT, image, format=image)
+    kind = no_film.kind_of(data)
+    if not kind or (kind == no_film.TEXT and name.lower().endswith(_NAMES_OF_FILMS)):
+        return ImageError(Reason.UNRECOGNISED, kind, format=kind)
+    return ImageError(Reason.NO_FILM, kind, format=kind)
 
 
 def _image_name(data: bytes) -> str:

@@ -10,6 +10,7 @@ import codecs
 import struct
 import unicodedata
 
+TEXT = "text"  # the kind
 # The largest text: beyond it, lines of digits or base64 may be a film.
 _MOST_TEXT = 1024 * 1024
 _FEWEST_BYTES = 4  # fewer may be the beginning of a film: of TIFF, three are letters
@@ -76,7 +77,7 @@ def _text(data: bytes) -> str:
     text = _decoded(data)
     if not text.strip() or text.startswith(_PICTURES_IN_TEXT):
         return ""
-    return "text" if all(map(_is_of_text, text)) else ""
+    return TEXT if all(map(_is_of_text, text)) else ""
 
 
 def _decoded(data: bytes) -> str:

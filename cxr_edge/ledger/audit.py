@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_edge.errors import StateError
-from cxr_edge.ledger.state import check_file, opened_folder
+from cxr_edge.ledger.state import AS_ITS_USER, check_file, opened_folder
 from cxr_edge.support.atomic import FILE_MODE
 from cxr_edge.support.files import read_opened
 from cxr_edge.support.locks import opened
@@ -152,5 +152,7 @@ def _write(file: int, line: bytes, offset: int) -> None:
 def _unusable(folder: Path, error: OSError) -> StateError:
     return StateError(
         f"the audit log in {display_name(folder)} cannot be used: {error.strerror}",
-        tip="give --state the folder that score was given, and look at its disk",
+        tip=AS_ITS_USER
+        if isinstance(error, PermissionError)
+        else "look at the disk of that folder, and whether it is the --state of score",
     )

@@ -23,7 +23,7 @@ from cxr_edge.ledger.schema import (
     recorded_version,
     upgrade,
 )
-from cxr_edge.ledger.state import check_file, opened_folder
+from cxr_edge.ledger.state import AS_ITS_USER, check_file, opened_folder
 from cxr_edge.support.atomic import FILE_MODE
 from cxr_edge.support.text import display_name
 
@@ -112,6 +112,10 @@ def errors_translated() -> Iterator[None]:
     """SQLite's errors, and those of the files under it, as one of ours."""
     try:
         yield
+    except PermissionError as error:
+        raise StateError(
+            f"the ledger cannot be used: {error.strerror or error}", tip=AS_ITS_USER
+        ) from error
     except (sqlite3.Error, OSError, UnicodeError) as error:
         raise StateError(
             f"the ledger cannot be used: {error}",

@@ -24,6 +24,7 @@ LOCK_NAME = "lock"
 _LOOKS = 20
 _SECONDS_BETWEEN_LOOKS = 0.05
 _SECONDS_BETWEEN_TRIES = 1.0
+AS_ITS_USER = "run as the user that scores (sudo -u USER), or give another --state"
 
 MOUNTS = Path("/proc/self/mountinfo")
 
@@ -135,7 +136,7 @@ def opened_folder(folder: Path, *, to_read: bool = False) -> Iterator[int]:
         if facts.st_uid not in owners:
             raise StateError(
                 f"the state folder {display_name(folder)} is another user's",
-                tip="run as the user that scores (sudo -u USER), or give another --state",
+                tip=AS_ITS_USER,
             )
         if facts.st_mode & _OTHERS_WRITE:
             raise StateError(

@@ -24,17 +24,22 @@ from cxr_edge.support.locks import lock, opened
 PARTIAL = ".cxr-edge-partial."
 
 
-def check_target(out: Path) -> None:
+def check_target(out: Path, option: str = "--out") -> None:
     """Refuse, before the night's work, a folder that could not be new.
 
     Also removes what a killed run has left half written beside it.
+
+    Args:
+        out: the folder.
+        option: that names it, for the tip.
 
     Raises:
         InputError: it exists and is not an empty folder.
         ReportError: it could not be made there.
     """
     if os.path.lexists(out) and not _is_replaceable(out):
-        raise InputError(f"{out} already exists", tip="a report is never overwritten: new --out")
+        tip = f"nothing is ever overwritten: give {option} a new folder"
+        raise InputError(f"{out} already exists", tip=tip)
     existing = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
     try:
         _sweep(existing)
@@ -47,7 +52,7 @@ def check_target(out: Path) -> None:
     except OSError as error:
         raise ReportError(
             f"no report can be written into {existing}: {error.strerror}",
-            tip="choose another --out",
+            tip=f"give {option} another folder",
         ) from error
 
 

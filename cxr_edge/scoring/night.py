@@ -34,7 +34,6 @@ from cxr_edge.scoring.page_films import FILMS_SHOWN
 from cxr_edge.scoring.pipeline import Pipeline, Work, telling_of_cpu
 from cxr_edge.support.text import display_name
 from cxr_edge.support.utc import Clock
-from cxr_edge.triage import Counts
 from cxr_edge.types import FoundFile, Place, Url, place_of
 
 
@@ -115,7 +114,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
             place = delivery.published(job, out)
             delivery.keep(report, out, state, recorded, observer)
             delivery.tell_or_clear(job, out, observer)
-            too_few = _too_few(report.counts, job.at_least, observer)
+            too_few = _too_few(report, job, observer)
             observer.finished(report, place, complete=report.counts.complete and not too_few)
             return Night(report, place, state, too_few)
 
@@ -274,12 +273,17 @@ def _working_folder() -> str:
         return ""
 
 
-def _too_few(counts: Counts, at_least: int, observer: Observer) -> bool:
+def _too_few(report: Report, job: ScoreJob, observer: Observer) -> bool:
     """Tell whether a night has fewer films than every night has, and warn if so."""
+    counts, excluded = report.counts, report.context.excluded
     films = counts.found - counts.other
-    if films < at_least:
-        what = f"films found: {films}, fewer than --at-least {at_least}"
+    if films < job.at_least:
+        what = f"films found: {films}, fewer than --at-least {job.at_least}"
         observer.warn(f"{what}: is the share mounted?")
+    elif not counts.found and excluded:
+        observer.warn(f"no file was found but the {excluded} that --exclude leaves out")
+    elif not counts.found and job.files_from:
+        observer.warn("no file was found", "the list of --files-from names none")
     elif not counts.found:
         observer.warn("no file was found", "is the folder mounted, and the right one?")
-    return films < at_least
+    return films < job.at_least

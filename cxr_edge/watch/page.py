@@ -36,5 +36,5 @@ def write_page(history: History, out: Path) -> None:
         InputError: it exists and is not an empty folder.
         ReportError: it could not be written; nothing is left behind.
     """
-    check_target(out)
+    check_target(out, "--html")
     write_folder({PAGE: lambda: [render_page(history)]}, out)

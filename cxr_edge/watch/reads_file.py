@@ -31,7 +31,7 @@ def read_answers(file: Path, run: str | None = None) -> list[Reading]:
     """
     name = display_name(file.name)
     try:
-        text = read_plain(file, _MAX_BYTES).decode("utf-8-sig")
+        text = _decoded(read_plain(file, _MAX_BYTES))
         return [reading for cells in _lines(text) if (reading := _reading(cells, run))]
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
@@ -40,6 +40,13 @@ def read_answers(file: Path, run: str | None = None) -> list[Reading]:
             f"{name} cannot be used: {display_name(str(error))}",
             tip="give the CSV that the page of a night saves",
         ) from error
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:  # spreadsheets save what they call Unicode, or Windows' own
+        raise ValueError("it is not in UTF-8: save it as CSV UTF-8") from error
 
 
 def _lines(text: str) -> Iterator[dict[str, str]]:
@@ -87,11 +94,12 @@ def _answer(cells: dict[str, str]) -> str:
     answer = cells.get("pneumonia", "").strip()
     if answer or "pneumonia" in cells:
         if answer not in ("", YES, NO, CANNOT_TELL):
-            raise ValueError(f"line {cells['line']}: the answer is {answer!r}")
+            wanted = f"{YES}, {NO} or {CANNOT_TELL}"
+            raise ValueError(f"line {cells['line']}: the answer is {answer!r}, not {wanted}")
         return answer
     agree = cells["agree"].strip()
     if agree not in ("", YES, NO):
-        raise ValueError(f"line {cells['line']}: agree is {agree!r}")
+        raise ValueError(f"line {cells['line']}: agree is {agree!r}, not {YES} or {NO}")
     if not agree:
         return ""
     return YES if (agree == YES) == (cells["flagged"] == "true") else NO

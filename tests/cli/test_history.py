@@ -18,6 +18,8 @@ def test_each_night_is_listed(run: Run, tiny: Path, films: Path, tmp_path: Path)
     assert (made.code, made.err) == (0, "")
     assert len(made.out.splitlines()) == 3
     values = json.loads(run("history", "--json", "--html", tmp_path / "page").out)
+    again = run("history", "--html", tmp_path / "page")
+    assert (again.code, "tip: nothing is ever overwritten: give --html" in again.err) == (2, True)
     assert [night["counts"]["found"] for night in values["nights"]] == [3, 3]
     assert [night["new"] for night in values["nights"]] == [3, 0]
     assert values["nights"][0]["features"]["films"] == 3
@@ -30,7 +32,7 @@ def test_no_ledger_and_several(run: Run, tiny: Path, films: Path, tmp_path: Path
     for name, folder in {"first": films, "second": films / "sub"}.items():
         run("score", folder, "--model", tiny, "--out", tmp_path / name, "-q")
     made = run("history")
-    assert (made.code, "several ledgers" in made.err) == (2, True)
+    assert (made.code, "several ledgers, the one written last first: " in made.err) == (2, True)
 
 
 def test_a_damaged_night_is_named(run: Run, tiny: Path, films: Path, tmp_path: Path) -> None:

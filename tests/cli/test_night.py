@@ -148,6 +148,11 @@ def test_metrics_of_a_night(run: Run, mixed: Path, tiny: Path, tmp_path: Path) -
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
 
 
+def test_metrics_that_nobody_would_collect(run: Run, films: Path, tmp_path: Path) -> None:
+    made = run("score", films, "--metrics", tmp_path / "cxr-edge.txt")
+    assert (made.code, "its name must end in .prom" in made.err) == (2, True)
+
+
 def test_metrics_of_a_night_that_failed(run: Run, films: Path, tiny: Path, tmp_path: Path) -> None:
     """The time of the last success stays; nothing is told of films."""
     file = tmp_path / "cxr-edge.prom"

@@ -49,7 +49,10 @@ USAGE = {
         ["in", "--batch-size", "1000000000"],
         "1000000000 is not in the range 1<=x<=256",
     ),
-    "report that exists": (["in", "--out", "in"], "in already exists\n  tip: a report is never"),
+    "report that exists": (
+        ["in", "--out", "in"],
+        "in already exists\n  tip: nothing is ever overwritten: give --out",
+    ),
     "report among the films": (
         ["in", "--out", "in/sub/../report"],
         "error: the report folder in/sub/../report lies inside an INPUT\n"

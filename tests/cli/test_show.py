@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.cli.show import print_report
+from cxr_edge.types import Reason
 from tests.factories import report, result
 
 Captured = pytest.CaptureFixture[str]
@@ -25,3 +26,16 @@ def test_a_path_of_thousands_of_characters_hides_no_other_row(
     assert "first/" in said
     assert "last.png" in said
     assert said.count("x") < most
+
+
+def test_a_narrow_terminal_shows_files_and_remarks(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    reason = result("a/1.png", None, reason=Reason.TRUNCATED)
+    print_report(report(reason, result("two.png", 0.9)), tmp_path, verbose=False)
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()[1:3]]
+    assert lines[0][:3] == ["1", "attention", "a/1.png"]
+    assert lines[1][:3] == ["2", "flagged", "two.png"]
+    assert lines[0][3].startswith("trunc")

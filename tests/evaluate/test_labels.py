@@ -222,8 +222,11 @@ def test_names_are_fit_to_print(tmp_path: Path) -> None:
     assert labels(found) == [("NORMAL/\\x1b[31m.png", 0), ("TB\\n/b", 1)]
 
 
-def evaluated(path: str, label: int, content: str) -> EvaluatedFilm:
-    return EvaluatedFilm(result(path, None, sha256=content and content * 32), label, "p", 1)
+def evaluated(
+    path: str, label: int, content: str, probability: float | None = 0.5
+) -> EvaluatedFilm:
+    found = result(path, probability, sha256=content and content * 32)
+    return EvaluatedFilm(found, label, "p", 1)
 
 
 def test_identical_films_under_different_labels() -> None:
@@ -239,4 +242,5 @@ def test_identical_films_under_different_labels() -> None:
 
 def test_repeated_films_and_unread_ones_contradict_nothing() -> None:
     check_contradictions([evaluated("a", 0, "cc"), evaluated("b", 0, "cc")])
-    check_contradictions([evaluated("a", 0, ""), evaluated("b", 1, "")])
+    check_contradictions([evaluated("a", 0, "", None), evaluated("b", 1, "", None)])
+    check_contradictions([evaluated("empty", 0, "ee", None), evaluated("too", 1, "ee", None)])

@@ -65,8 +65,23 @@ NAMED: dict[str, tuple[bytes, Reason]] = {
 def test_name(name: str, case: tuple[bytes, Reason]) -> None:
     data, reason = case
     with pytest.raises(ImageError) as caught:
-        decode(data, "film.jpg")
+        decode(data, "film")
     assert (caught.value.reason, caught.value.format) == (reason, name)
+
+
+@pytest.mark.parametrize("name", ["film.jpg", "film.JPEG", "1.2.840.dcm", "a.tif"])
+def test_a_text_in_place_of_a_film_is_looked_at(name: str) -> None:
+    """A download saved an error page; its film must not end among what is none."""
+    with pytest.raises(ImageError) as caught:
+        decode(b"<html>503 Service Unavailable</html>", name)
+    assert (caught.value.reason, caught.value.format) == (Reason.UNRECOGNISED, "text")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "index.html", "README", "jpg"])
+def test_any_other_text_is_no_film(name: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        decode(b"<html>503 Service Unavailable</html>", name)
+    assert caught.value.reason is Reason.NO_FILM
 
 
 def test_brand_among_those_it_is_compatible_with() -> None:

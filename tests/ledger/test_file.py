@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 from cxr_edge.errors import StateError
+from cxr_edge.ledger import file as ledger_file
 from cxr_edge.ledger.file import LEDGER_NAME, opened, opened_for_reading, transaction
 from cxr_edge.ledger.runs import open_ledger, read_ledger
-from tests.factories import names_in
+from tests.factories import names_in, raising
 from tests.ledger.entries import SETTINGS, entry, everything, found, recall
 from tests.ledger.files import PAGE, ROWS, SHM, WAL, as_version, filled, killed
 
@@ -279,3 +281,17 @@ def test_what_is_interrupted_is_rolled_back(error: type[BaseException], tmp_path
         with transaction(connection):
             connection.execute("INSERT INTO run (id, settings_sha256) VALUES ('whole', '')")
         assert connection.execute("SELECT id FROM run").fetchall() == [("whole",)]
+
+
+@pytest.mark.parametrize("use", [open_ledger, read_ledger], ids=["to write", "to read"])
+def test_another_account_is_told_so(
+    use: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not hear that the ledger should be moved away."""
+    filled(tmp_path)
+    refused = raising(PermissionError(errno.EACCES, "Permission denied", str(tmp_path)))
+    monkeypatch.setattr(ledger_file, "opened_folder", refused)
+    with pytest.raises(StateError) as caught, use(tmp_path):
+        pytest.fail("it was opened")
+    assert str(caught.value) == "the ledger cannot be used: Permission denied"
+    assert caught.value.tip.startswith("run as the user that scores (sudo -u USER)")

@@ -203,4 +203,4 @@ HOPELESS = {
 def test_target_that_cannot_be_made(name: str, places: Path) -> None:
     with pytest.raises(ReportError, match="no report can be written into") as caught:
         check_target(places / name)
-    assert caught.value.tip == "choose another --out"
+    assert caught.value.tip == "give --out another folder"

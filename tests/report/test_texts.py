@@ -118,3 +118,10 @@ def test_notes_are_called_notes() -> None:
     kinds = {kind_of(InputWarning.NONCONFORMING), kind_of(InputWarning.EXTENSION_MISMATCH)}
     assert kinds == {"note"}
     assert kind_of(InputWarning.CLIPPED) == "warning"
+
+
+def test_the_manual_has_each_heading_once_and_no_empty_table() -> None:
+    text = MANUAL.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ .+$", text, re.MULTILINE)
+    assert len(headings) == len(set(headings))
+    assert not re.search(r"^\|[-|]+\|\n(?!\|)", text, re.MULTILINE)

@@ -97,7 +97,10 @@ BAD = {
         "rank,path,sha256,probability,flagged,read_by\n",
         "columns missing: pneumonia",
     ),
-    "another answer": (f"{HEADER}\n1,a,ab,0.9,true,M,perhaps,,night\n", "line 2: the answer is"),
+    "another answer": (
+        f"{HEADER}\n1,a,ab,0.9,true,M,perhaps,,night\n",
+        "'perhaps', not yes, no or cannot",
+    ),
     "no score": (f"{HEADER}\n1,a,ab,high,true,M,yes,,night\n", "line 2: could not convert"),
     "NaN": (f"{HEADER}\n1,a,ab,nan,true,M,yes,,night\n", "line 2: no answer about"),
     "no flag": (f"{HEADER}\n1,a,ab,0.9,WAHR,M,yes,,night\n", "flagged is 'WAHR'"),
@@ -122,7 +125,7 @@ def test_spreadsheets_change_separators_and_names_stay_harmless(tmp_path: Path) 
     (reading,) = read_answers(file)
     assert reading.read_by == r"=cmd()\x1b[2J"
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="cannot be used: it is not in UTF-8: save it as CSV"):
         read_answers(file)
 
 
