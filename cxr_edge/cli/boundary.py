@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import click
 
+from cxr_edge.cli.config import CONFIG
 from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 from cxr_edge.support.text import printable
 
@@ -72,6 +73,9 @@ def run_command(command: click.Command) -> int:
         text = io.StringIO()
         error.show(text)  # it quotes what was typed
         echo(text.getvalue().removesuffix("\n"), err=True)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        if context and CONFIG in context.meta:  # a value that nobody has typed
+            echo(f"  tip: options are also read from {context.meta[CONFIG]}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say_error("interrupted; safe to run again")

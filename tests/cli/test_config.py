@@ -96,6 +96,7 @@ def test_a_value_that_the_option_refuses(run: Run, config: Path) -> None:
     config.write_text(config.read_text().replace("threshold = 0.5", 'threshold = "high"'))
     made = run("score", "--config", config)
     assert (made.code, "Invalid value for '--threshold': 'high'" in made.err) == (2, True)
+    assert made.err.endswith(f"\n  tip: options are also read from {config}\n")
 
 
 def test_what_is_no_file_is_not_waited_for(run: Run, tmp_path: Path) -> None:
