@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from cxr_edge.ledger.identities import MOST_FILMS
 from cxr_edge.ledger.run import FILES_PER_RECALL
-from cxr_edge.ledger.runs import Ledger, open_ledger
+from cxr_edge.ledger.runs import Ledger, open_ledger, passing_ledger
 from cxr_edge.types import Reason
 from tests.ledger.entries import SETTINGS, entry, everything
 
@@ -83,3 +86,34 @@ def test_four_times_the_films_are_four_times_the_work(tmp_path: Path) -> None:
     most = MOST * MANY / FEW
     assert {name: many[name] / few[name] for name in few if many[name] > most * few[name]} == {}
     assert few["gone"] > FEW, "the steps are counted"
+
+
+def earlier_steps(ledger: Ledger, films: int, nights: int) -> float:
+    """Of a film's earlier scores, where all films have the same patient ID."""
+    entries = [
+        entry(
+            f"{number}.dcm",
+            sha256=hashlib.sha256(b"%d" % number).hexdigest(),
+            identity={"patient_id": "ANONYMOUS", "study_uid": f"1.{number}"},
+        )
+        for number in range(films)
+    ]
+    for night in range(nights):
+        run = ledger.begin(f"{night}", SETTINGS)
+        run.record(entries)
+    with counted(ledger.connection) as so_far:
+        for each in entries:
+            run.identities.earlier(each.result.sha256, run.number, "2026-11-30")
+        return so_far() / films
+
+
+@pytest.mark.parametrize(
+    ("few", "many"), [((FEW, 1), (MANY, 1)), ((MOST_FILMS, 1), (MOST_FILMS, 8))]
+)
+def test_earlier_scores_cost_a_film_the_same(few: tuple[int, int], many: tuple[int, int]) -> None:
+    """However many films have a placeholder for a patient ID, and however many nights have them."""
+    found = []
+    for films, nights in (few, many):
+        with passing_ledger() as ledger:
+            found.append(earlier_steps(ledger, films, nights))
+    assert found[1] < MOST * found[0]
