@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.ledger.identities import MOST_FILMS
+from cxr_edge.ledger.owed import OwedResults, results_follow
 from cxr_edge.ledger.run import FILES_PER_RECALL
 from cxr_edge.ledger.runs import Ledger, open_ledger, passing_ledger
 from cxr_edge.types import Reason
@@ -45,24 +46,28 @@ def steps(ledger: Ledger, films: int) -> dict[str, int]:
         else entry(f"{number}.png", sha256=hashlib.sha256(b"%d" % number).hexdigest())
         for number in range(films)
     ]
-    first = ledger.begin("first", SETTINGS)
+    with results_follow():
+        first = ledger.begin("first", SETTINGS)
     first.record(entries)
     first.finish({})
     first.reported()
     second = ledger.begin("second", SETTINGS)
     files = [each.file for each in entries]
+    hashes = [each.result.sha256 for each in entries if each.result.sha256]
+    owed = OwedResults.of(second)
     work: dict[str, Callable[[], Any]] = {
         "recall": lambda: [
             second.recall(files[start : start + FILES_PER_RECALL])
             for start in range(0, films, FILES_PER_RECALL)
         ],
-        "known": lambda: second.known_probabilities([each.result.sha256 for each in entries]),
+        "known": lambda: second.known_probabilities(hashes),
         "timed out": lambda: [second.timed_out(file) for file in files],
         "record": lambda: second.record(entries),
         "gone": second.gone,
         "finish": lambda: second.finish({}),
         "results": lambda: everything(second),
-        "before": lambda: [second.outcome_before(each.result.sha256) for each in entries],
+        "before": lambda: [owed.outcome_before(sha256) for sha256 in hashes],
+        "owed": lambda: [owed.was_new(sha256) for sha256 in hashes],
         "reported": second.reported,
         "read again": lambda: ledger.finished("second"),
         "the next": lambda: ledger.begin("third", SETTINGS),
