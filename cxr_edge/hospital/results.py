@@ -57,7 +57,7 @@ class Made:
         without_header: films without a DICOM header, or whose header is not one of a radiograph.
         not_repeatable: films whose header names patient, study or film as no result can repeat it.
         unreadable: files that are gone or have changed since.
-        earlier: rows that had their result before this run.
+        earlier: rows that had their result before this run, or were found to get none.
     """
 
     films: int = 0
@@ -127,6 +127,8 @@ class _Work:
         before: reports that were made before.
         owed: what this run and those before it owe.
         reports: that are made now.
+        keys: of films by sha256 of the file, for headers that were read; empty where the header
+            allows no result.
     """
 
     recorded: Run
@@ -136,6 +138,7 @@ class _Work:
     before: MadeReports
     owed: OwedResults
     reports: list[MadeReport] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
 
     def films(self, decoders: Decoders, observer: Observer) -> Iterator[_Film]:
@@ -148,6 +151,7 @@ class _Work:
                 self.made.unreadable += 1
                 continue
             source = Source.of(headers[sha256])
+            self.keys[sha256] = _key(source) if source else ""
             if source is None:
                 self._count_unfit(headers[sha256])
             elif self._is_answered(row.result, source):
@@ -191,11 +195,14 @@ class _Work:
 
     def _is_due(self, result: Result) -> bool:
         """Whether a row gets a result, as far as can be said without its header."""
-        due = self.wanted.every or self._is_by_film or result.new or self._is_changed(result)
-        return due or self.owed.was_new(result.sha256)
+        if self.wanted.every or self._is_changed(result):
+            return True
+        if self._is_by_film:
+            return not (result.sha256 and self.before.has_answered(result.sha256))
+        return result.new or self.owed.was_new(result.sha256)
 
     def _is_answered(self, result: Result, source: Source) -> bool:
-        """Whether a film had its result before."""
+        """Whether a film had its result in other bytes, or before the ledger knew these."""
         had = self._is_by_film and self.before.has(_key(source))
         return had and not self._is_changed(result)
 
@@ -272,12 +279,12 @@ def _named(before: MadeReport, source: Source) -> Dataset:
 
 def _remember(work: _Work, job: ResultsJob, observer: Observer) -> None:
     """Note down what was said of which film, once whoever holds the ledger is done with it."""
-    if not (work.reports or work.owed.first):
+    if not (work.keys or work.owed.first):
         return
     try:
         waiting = held_in_turn(job.state, ["cxr-edge", "results"], observer.note)
         with waiting, open_ledger(job.state) as ledger:
-            MadeReports(ledger.connection).record(work.reports)
+            MadeReports(ledger.connection).record(work.reports, work.keys)
             work.owed.settle(ledger.connection)
     except StateError as error:
         observer.warn(f"the ledger does not know that results were written: {error}", error.tip)

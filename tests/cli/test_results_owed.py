@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import pytest
 from pydicom import dcmread
 
 from cxr_edge.errors import ReportError
+from cxr_edge.hospital import results
+from cxr_edge.types import FoundFile
 from tests.cli.conftest import Run
-from tests.factories import write_tree
+from tests.factories import chest, write_tree
 from tests.hospital.studies import study
+from tests.images.films import png
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")
 
@@ -53,6 +56,19 @@ def killed(run: Run, incoming: Path, tiny: Path, tmp_path: Path) -> Callable[...
     return scored
 
 
+@pytest.fixture
+def headers_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose headers are read for results."""
+    real, names = results._headers, []
+
+    def headers(files: Sequence[FoundFile], *rest: Any) -> Any:
+        names.extend(each.display for each in files)
+        return real(files, *rest)
+
+    monkeypatch.setattr(results, "_headers", headers)
+    return names
+
+
 def test_a_night_that_was_killed_before_its_results(
     score: Score, killed: Callable[..., None]
 ) -> None:
@@ -89,6 +105,19 @@ def test_results_by_hand_pay(
     assert run("results", "latest", "--out", tmp_path / "by hand", "-q").code == 0
     assert len(list((tmp_path / "by hand").rglob("*.dcm"))) == 2
     assert score("tuesday", "--results") == []
+
+
+def test_the_run_of_a_study_reads_headers_of_new_films_alone(
+    score: Score, incoming: Path, headers_read: list[str]
+) -> None:
+    """A film that can get no result is read once as well."""
+    write_tree(incoming, {"none.png": png(chest())})
+    options = ("--study", "--results")
+    assert len(score("first", *options)) == 2
+    headers_read.clear()
+    write_tree(incoming, {"3.dcm": study(3)})
+    assert score("second", *options) == ["PLANTED-ID-3"]
+    assert headers_read == ["3.dcm"]
 
 
 def test_the_run_of_a_study_that_was_killed(score: Score, killed: Callable[..., None]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.ledger.identities import MOST_FILMS
+from cxr_edge.ledger.made_reports import MadeReports
 from cxr_edge.ledger.owed import OwedResults, results_follow
 from cxr_edge.ledger.run import FILES_PER_RECALL
 from cxr_edge.ledger.runs import Ledger, open_ledger, passing_ledger
@@ -54,7 +55,7 @@ def steps(ledger: Ledger, films: int) -> dict[str, int]:
     second = ledger.begin("second", SETTINGS)
     files = [each.file for each in entries]
     hashes = [each.result.sha256 for each in entries if each.result.sha256]
-    owed = OwedResults.of(second)
+    owed, reports = OwedResults.of(second), MadeReports(ledger.connection)
     work: dict[str, Callable[[], Any]] = {
         "recall": lambda: [
             second.recall(files[start : start + FILES_PER_RECALL])
@@ -68,6 +69,8 @@ def steps(ledger: Ledger, films: int) -> dict[str, int]:
         "results": lambda: everything(second),
         "before": lambda: [owed.outcome_before(sha256) for sha256 in hashes],
         "owed": lambda: [owed.was_new(sha256) for sha256 in hashes],
+        "answer": lambda: reports.record([], dict.fromkeys(hashes, "")),
+        "answered": lambda: [reports.has_answered(sha256) for sha256 in hashes],
         "reported": second.reported,
         "read again": lambda: ledger.finished("second"),
         "the next": lambda: ledger.begin("third", SETTINGS),
