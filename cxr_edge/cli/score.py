@@ -176,6 +176,10 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
+        if results:
+            from cxr_edge.ledger.owed import results_follow
+
+            stack.enter_context(results_follow())
         outcome.night = scored(job, terminal)
         if results:
             _write_results(outcome.night, job, wanted, terminal)

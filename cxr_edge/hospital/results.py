@@ -7,7 +7,7 @@ A film without a DICOM header belongs to no study that anybody could file a resu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +28,7 @@ from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.images.own_result import own_uid
 from cxr_edge.intake.prepared import IntakeSettings, Scope
 from cxr_edge.ledger.made_reports import MadeReport, MadeReports, film_key
+from cxr_edge.ledger.owed import OwedResults
 from cxr_edge.ledger.run import STUDY, Run
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from cxr_edge.ledger.state import held_in_turn
@@ -56,7 +57,7 @@ class Made:
         without_header: films without a DICOM header, or whose header is not one of a radiograph.
         not_repeatable: films whose header names patient, study or film as no result can repeat it.
         unreadable: files that are gone or have changed since.
-        earlier: rows that had their result before this run.
+        earlier: rows that had their result before this run, or were found to get none.
     """
 
     films: int = 0
@@ -107,26 +108,37 @@ def make_results(job: ResultsJob, decoders: Decoders, observer: Observer) -> Mad
         recorded, context = recorded_run(ledger, job.run)
         choice = _model(job, context) if job.wanted.secondary_capture else None
         files.make()
-        work = _Work(recorded, context, job.wanted, files, MadeReports(ledger.connection))
+        before, owed = MadeReports(ledger.connection), OwedResults.of(recorded)
+        work = _Work(recorded, context, job.wanted, files, before, owed)
         films = list(work.films(decoders, observer))
         work.write_objects(films)
         if choice is not None:
             work.write_captures(films, _pipeline(choice, decoders, observer))
         work.write_messages(films)
-    _remember(work.reports, job, observer)
+    _remember(work, job, observer)
     return work.made
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One run on its way to results."""
+    """One run on its way to results.
+
+    Attributes:
+        before: reports that were made before.
+        owed: what this run and those before it owe.
+        reports: that are made now.
+        keys: of films by sha256 of the file, for headers that were read; empty where the header
+            allows no result.
+    """
 
     recorded: Run
     context: RunContext
     wanted: Wanted
     files: ResultFiles
     before: MadeReports
+    owed: OwedResults
     reports: list[MadeReport] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
     made: Made = field(default_factory=Made)
 
     def films(self, decoders: Decoders, observer: Observer) -> Iterator[_Film]:
@@ -137,15 +149,21 @@ class _Work:
         for sha256, row in rows.items():
             if sha256 not in headers:
                 self.made.unreadable += 1
-            elif (source := Source.of(headers[sha256])) is not None:
-                if self._is_due(row.result, source):
-                    yield self._film(sha256, source, Answer.of(row, algorithm))
-                else:
-                    self.made.earlier += 1
-            elif is_film(headers[sha256]):
-                self.made.not_repeatable += 1
+                continue
+            source = Source.of(headers[sha256])
+            self.keys[sha256] = _key(source) if source else ""
+            if source is None:
+                self._count_unfit(headers[sha256])
+            elif self._is_answered(row.result, source):
+                self.made.earlier += 1
             else:
-                self.made.without_header += 1
+                yield self._film(sha256, source, Answer.of(row, algorithm))
+
+    def _count_unfit(self, header: Mapping[str, str]) -> None:
+        if is_film(header):
+            self.made.not_repeatable += 1
+        else:
+            self.made.without_header += 1
 
     def _film(self, sha256: str, source: Source, answer: Answer) -> _Film:
         content = own_uid(self.wanted.sr, repr(answer), *map(str, source.fields.items()))
@@ -159,8 +177,7 @@ class _Work:
             result = row.result
             if row.band is Band.OTHER or result.status is Status.DEFERRED:
                 continue
-            due = self.wanted.every or self._is_by_film or result.new
-            if not (due or self._is_changed(result)):
+            if not self._is_due(result):
                 self.made.earlier += 1
             elif not result.sha256:
                 self.made.unreadable += 1
@@ -176,13 +193,22 @@ class _Work:
         """
         return self.recorded.kind == STUDY and not self.wanted.every
 
-    def _is_due(self, result: Result, source: Source) -> bool:
+    def _is_due(self, result: Result) -> bool:
+        """Whether a row gets a result, as far as can be said without its header."""
+        if self.wanted.every or self._is_changed(result):
+            return True
+        if self._is_by_film:
+            return not (result.sha256 and self.before.has_answered(result.sha256))
+        return result.new or self.owed.was_new(result.sha256)
+
+    def _is_answered(self, result: Result, source: Source) -> bool:
+        """Whether a film had its result in other bytes, or before the ledger knew these."""
         had = self._is_by_film and self.before.has(_key(source))
-        return not had or self._is_changed(result)
+        return had and not self._is_changed(result)
 
     def _is_changed(self, result: Result) -> bool:
         """Whether the last night could not score what this one could, or the other way round."""
-        before = self.recorded.outcome_before(result.sha256) if result.sha256 else None
+        before = self.owed.outcome_before(result.sha256) if result.sha256 else None
         return before is not None and before != (result.status, result.reason)
 
     def write_objects(self, films: Sequence[_Film]) -> None:
@@ -251,16 +277,17 @@ def _named(before: MadeReport, source: Source) -> Dataset:
     return named
 
 
-def _remember(reports: Sequence[MadeReport], job: ResultsJob, observer: Observer) -> None:
+def _remember(work: _Work, job: ResultsJob, observer: Observer) -> None:
     """Note down what was said of which film, once whoever holds the ledger is done with it."""
-    if not reports:
+    if not (work.keys or work.owed.first):
         return
     try:
         waiting = held_in_turn(job.state, ["cxr-edge", "results"], observer.note)
         with waiting, open_ledger(job.state) as ledger:
-            MadeReports(ledger.connection).record(reports)
+            MadeReports(ledger.connection).record(work.reports, work.keys)
+            work.owed.settle(ledger.connection)
     except StateError as error:
-        observer.warn(f"a later report will not name these as its predecessors: {error}", error.tip)
+        observer.warn(f"the ledger does not know that results were written: {error}", error.tip)
 
 
 def _headers(

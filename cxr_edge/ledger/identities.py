@@ -10,18 +10,23 @@ from cxr_edge.ledger.checksums import checksum
 from cxr_edge.types import ACQUIRED, PATIENT_ID, STUDY_UID
 
 _EARLIER_SHOWN = 3
+MOST_FILMS = 100  # of a patient; an ID of more is a placeholder, such as ANONYMOUS
+_DAY = len("2026-11-30")
 
 _RECORD = "INSERT OR REPLACE INTO identity (checksum, sha256, field, value) VALUES (?, ?, ?, ?)"
 _FIELDS = "SELECT field, value, checksum FROM identity WHERE sha256 = ?"
 _ORPHANS = (
     "DELETE FROM identity WHERE NOT EXISTS (SELECT 1 FROM item WHERE item.sha256 = identity.sha256)"
 )
-# Other films of the patient, of this run or of those before it.
-_EARLIER = (
-    "SELECT DISTINCT identity.sha256, probability, modified_utc FROM identity "
-    "JOIN item ON item.sha256 = identity.sha256 "
-    "WHERE field = ? AND value = ? AND identity.sha256 <> ? AND run <= ? AND status = 'scored' "
-    "ORDER BY run DESC, modified_utc DESC"
+_HAS_MORE_FILMS = (
+    f"SELECT 1 FROM identity WHERE field = ? AND value = ? LIMIT 1 OFFSET {MOST_FILMS}"
+)
+# Other films of the patient, each with its latest score, of this run or of those before it.
+_OTHERS = (
+    "SELECT identity.sha256, probability, modified_utc FROM identity "
+    "JOIN item ON item.rowid = (SELECT rowid FROM item WHERE sha256 = identity.sha256 "
+    "AND run <= ? AND status = 'scored' ORDER BY run DESC LIMIT 1) "
+    "WHERE field = ? AND value = ? AND identity.sha256 <> ?"
 )
 
 
@@ -67,26 +72,34 @@ class Identities:
             if checked == checksum(key, field, value)
         }
 
-    def earlier(self, sha256: str, run: int) -> list[EarlierScore]:
-        """The latest scores of films with the same patient ID, but those of the same study.
+    def earlier(self, sha256: str, run: int, day: str) -> list[EarlierScore]:
+        """The last scores of films with the same patient ID, but those of the same study.
+
+        None for a patient ID of more than `MOST_FILMS`: it is a placeholder and no patient, and to
+        go through its films for each of them costs the square of their number.
 
         Args:
             sha256: of the film that they are shown with.
             run: number of its run; later ones do not count.
+            day: of the film, as `YYYY-MM-DD`; younger films do not count. Empty where nobody knows.
+
+        Returns:
+            The latest first.
         """
         film = self.of(sha256)
-        patient, study = film.get(PATIENT_ID), film.get(STUDY_UID)
-        if not patient:
+        patient, study = (PATIENT_ID, film.get(PATIENT_ID)), film.get(STUDY_UID)
+        if not patient[1] or self.connection.execute(_HAS_MORE_FILMS, patient).fetchone():
             return []
-        found: dict[bytes, EarlierScore] = {}
-        rows = self.connection.execute(_EARLIER, (PATIENT_ID, patient, bytes.fromhex(sha256), run))
+        found: list[EarlierScore] = []
+        rows = self.connection.execute(_OTHERS, (run, *patient, bytes.fromhex(sha256)))
         for key, probability, modified in rows:
-            if len(found) == _EARLIER_SHOWN:
-                break
             other = self.of(key.hex())
-            if key not in found and (not study or other.get(STUDY_UID) != study):
-                found[key] = EarlierScore(other.get(ACQUIRED) or modified, probability)
-        return list(found.values())
+            acquired = other.get(ACQUIRED) or modified
+            in_time = not day or acquired[:_DAY] <= day
+            if in_time and (not study or other.get(STUDY_UID) != study):
+                found.append(EarlierScore(acquired, probability))
+        found.sort(key=lambda each: (each.acquired, each.probability), reverse=True)
+        return found[:_EARLIER_SHOWN]
 
     def forget_orphans(self) -> None:
         """Drop what belongs to no file of any run, inside a transaction of the caller's."""

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 
 from cxr_edge.ledger.checksums import checksum
 from cxr_edge.ledger.file import errors_translated, transaction
+from cxr_edge.ledger.identities import Identities
 
 _NAMES = "film, run, content_uid, instance_uid, series_uid, sop_class, predecessor"
 _RECORD = f"INSERT OR IGNORE INTO made_report ({_NAMES}, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_FILM = "film_key"  # field of an identity: what `MadeReport.film` is of these bytes
 _OF_FILM = f"SELECT {_NAMES}, checksum FROM made_report WHERE film = ? ORDER BY rowid"
 
 
@@ -71,15 +73,32 @@ class MadeReports:
         """Whether any report was made of a film."""
         return bool(self._of(film))
 
-    def record(self, reports: Iterable[MadeReport]) -> None:
+    def has_answered(self, sha256: str) -> bool:
+        """Whether a report was made of the film in these bytes, or none can be.
+
+        Without a look at its header, which was read before. To what was recorded without
+        `record`'s `films` the answer is no.
+        """
+        with errors_translated():
+            film = Identities(self.connection).of(sha256).get(_FILM)
+        return film is not None and (not film or self.has(film))
+
+    def record(self, reports: Iterable[MadeReport], films: Mapping[str, str]) -> None:
         """Commit reports, all or none; those that are known stay as they are.
+
+        Args:
+            reports: that were made.
+            films: key of the film by sha256 of its file, for headers that were read; empty where
+                they allow no report.
 
         Raises:
             StateError: the ledger cannot be written.
         """
+        keys = ((sha256, {_FILM: film}) for sha256, film in films.items())
         with transaction(self.connection) as connection:
             rows = map(astuple, reports)
             connection.executemany(_RECORD, ((*row, checksum(*row)) for row in rows))
+            Identities(connection).record(keys)
 
     def _of(self, film: str) -> list[MadeReport]:
         """Reports of a film, the earliest first; a damaged one is not known."""

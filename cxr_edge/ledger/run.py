@@ -29,12 +29,12 @@ from cxr_edge.types import (
     FoundFile,
     Reason,
     Result,
-    Status,
     doubts,
     place_of,
 )
 
 NIGHT, STUDY = "night", "study"  # kinds of runs; those of single studies do not count as nights
+REPORTED, OWES_RESULTS = 1, 2  # of a run whose report lies in its place: `OwedResults` pays
 
 _FACTS = ", ".join(FACTS)
 _ROW = ", ".join(ROW)
@@ -54,10 +54,6 @@ _RECALL = (
 _LAST_REASON = "SELECT reason FROM item WHERE path = ? AND stamp = ? ORDER BY run DESC LIMIT 1"
 _RECORD = "INSERT OR REPLACE INTO item (checksum, run, {}) VALUES ({})".format(
     _ROW, ", ".join("?" * (2 + len(ROW)))
-)
-_BEFORE = (
-    "SELECT status, reason FROM item WHERE sha256 = ? AND run = (SELECT MAX(number) FROM run "
-    f"WHERE reported AND (kind = '{NIGHT}' OR ? = '{STUDY}') AND number < ?)"
 )
 _HAD_BYTES = "SELECT 1 FROM item WHERE sha256 = ? AND run = ?"
 _HAD_PATH = "SELECT 1 FROM item WHERE path = ? AND run = ?"
@@ -90,6 +86,7 @@ class Run:
         last_reported: number of the last night with a report in its place; 0 for none.
         kind: `NIGHT` or `STUDY`.
         has_earlier: whether there are rows of other runs, which are worth asking for.
+        owes_results: whether results for the PACS are to follow its report.
     """
 
     connection: sqlite3.Connection
@@ -100,6 +97,7 @@ class Run:
     damaged: dict[int, str] = field(default_factory=dict)
     not_recalled: dict[int, str] = field(default_factory=dict)
     has_earlier: bool = True
+    owes_results: bool = False
 
     def recall(self, files: Sequence[FoundFile]) -> dict[int, Result]:
         """The rows that earlier runs with these settings gave files that are unchanged since.
@@ -204,16 +202,6 @@ class Run:
             key, statement = os.fsencode(entry.file.path), _HAD_PATH
         return self.connection.execute(statement, (key, self.last_reported)).fetchone() is None
 
-    def outcome_before(self, sha256: str) -> tuple[Status, Reason | None] | None:
-        """Outcome of these bytes in the last reported night before; None if it had none.
-
-        For the run of a study in the last one of either kind.
-        """
-        key = (bytes.fromhex(sha256), self.kind, self.number)
-        with errors_translated():
-            row = self.connection.execute(_BEFORE, key).fetchone()
-        return row and (Status(row[0]), Reason(row[1]) if row[1] else None)
-
     def gone(self) -> int:
         """Number of files that the last night with a report listed, and this run does not."""
         with errors_translated():
@@ -226,8 +214,9 @@ class Run:
         Args:
             summary: what is kept of a night for 400 days, see `Nights.record`.
         """
+        state = OWES_RESULTS if self.owes_results else REPORTED
         with transaction(self.connection) as connection:
-            connection.execute("UPDATE run SET reported = 1 WHERE number = ?", (self.number,))
+            connection.execute("UPDATE run SET reported = ? WHERE number = ?", (state, self.number))
             if summary and self.kind == NIGHT:
                 Nights(connection).record(summary)
 

@@ -25,6 +25,7 @@ from cxr_edge.ledger.file import (
 )
 from cxr_edge.ledger.identities import Identities
 from cxr_edge.ledger.nights import Nights
+from cxr_edge.ledger.owed import do_results_follow
 from cxr_edge.ledger.run import NIGHT, STUDY, Run
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
@@ -78,6 +79,7 @@ class Ledger:
         return Run(
             *(self.connection, int(number or 0), settings_sha256, last_reported, kind),
             has_earlier=bool(has_rows),
+            owes_results=do_results_follow(),
         )
 
     @property

@@ -105,7 +105,8 @@ CREATE TABLE made_report (  -- DICOM reports of films: a changed one names the o
 """
 # `context` is what the report says about the run, NULL until every file has a row; `files` is how
 # many rows a finished run has, and `checksum` is over it, see `Ledger.finished`; `reported` says
-# that its report was put into its place, so that somebody can have read it.
+# that its report was put into its place, so that somebody can have read it, and whether it still
+# owes results, see `Run.reported`.
 _SCHEMA = f"""
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,

@@ -133,12 +133,12 @@ class RecordedRows:
         key = reading_key(self.threshold)
         return place(self.run.results(key, self.identity_fields), self.threshold)
 
-    def earlier(self, sha256: str) -> list[EarlierScore]:
-        """Earlier scores of the patient of a film."""
-        return self.run.identities.earlier(sha256, self.run.number)
+    def earlier(self, sha256: str, day: str) -> list[EarlierScore]:
+        """Earlier scores of the patient of a film, up to its day."""
+        return self.run.identities.earlier(sha256, self.run.number, day)
 
 
-def nothing_earlier(sha256: str) -> Sequence[EarlierScore]:
+def nothing_earlier(sha256: str, day: str) -> Sequence[EarlierScore]:
     """Stands for a ledger where there is none."""
     return ()
 
@@ -159,14 +159,15 @@ class Report:
     Attributes:
         rows: can be gone through again and again.
         pictures: by sha256 of the film's file, for the films that the page shows.
-        earlier: finds earlier scores of the same patient by the film's sha256.
+        earlier: finds earlier scores of the same patient by sha256 and day of a film, see
+            `Identities.earlier`.
         parquet: whether the rows are written as Parquet too.
     """
 
     rows: Iterable[TriageRow]
     context: RunContext
     pictures: Mapping[str, Picture] = field(default_factory=dict)
-    earlier: Callable[[str], Sequence[EarlierScore]] = nothing_earlier
+    earlier: Callable[[str, str], Sequence[EarlierScore]] = nothing_earlier
     parquet: bool = False
 
     @property

@@ -95,13 +95,11 @@ class _Rows:
         return viewer_link(template, result.identity) if template else ""
 
     def earlier(self, result: Result) -> Sequence[EarlierScore]:
-        """Scores of the same patient that are no younger than this film."""
+        """Scores of the same patient's films that are no younger than this one."""
         if not result.identity.get(PATIENT_ID) or not result.sha256:
             return ()
         moment = moment_of(result, self.texts)
-        day = moment.iso[:_DAY] if moment else ""
-        found = self.report.earlier(result.sha256)
-        return [each for each in found if not day or each.acquired[:_DAY] <= day]
+        return self.report.earlier(result.sha256, moment.iso[:_DAY] if moment else "")
 
 
 def render_html(report: Report) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ def made(ledger: Ledger, run: str, content: str) -> str:
     before = reports.before(FILM, run, content)
     predecessor = before.instance_uid if before else ""
     name = f"{content}({predecessor})"
-    reports.record([MadeReport(FILM, run, content, name, "series", "class", predecessor)])
+    reports.record([MadeReport(FILM, run, content, name, "series", "class", predecessor)], {})
     return name
 
 
@@ -55,3 +55,22 @@ def test_another_patient_has_no_part_in_it(ledger: Ledger) -> None:
     made(ledger, "1", "A")
     other = film_key("1.2.3", "OTHER")
     assert MadeReports(ledger.connection).before(other, "2", "B") is None
+
+
+A, B, C = (letter * 64 for letter in "abc")
+
+
+def test_bytes_are_answered_once_their_film_is(ledger: Ledger) -> None:
+    reports = MadeReports(ledger.connection)
+    reports.record([], {A: FILM, B: ""})
+    answered = [each for each in (A, B, C) if reports.has_answered(each)]
+    assert answered == [B], "a header that allows no report needs no second look"
+    made(ledger, "1", "A")
+    assert reports.has_answered(A)
+
+
+def test_a_damaged_key_is_not_believed(ledger: Ledger) -> None:
+    reports = MadeReports(ledger.connection)
+    reports.record([], {A: ""})
+    ledger.connection.execute("UPDATE identity SET value = 'x'")
+    assert not reports.has_answered(A)

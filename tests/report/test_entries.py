@@ -121,16 +121,13 @@ def test_no_films_come_last_and_folded() -> None:
     assert folds.index("fold") == 1, "behind the row of the one film"
 
 
-def scores_of(*found: EarlierScore) -> Report:
+def test_earlier_scores_of_the_patient_stand_in_the_row() -> None:
+    """Those that the ledger has up to the day of the film."""
     plain = film("a", 0.9, "1")
     own = replace(plain, identity={**plain.identity, "acquired": "2026-11-22T21:14:05"})
-    return replace(identified(own), earlier=lambda sha256: found if sha256 == own.sha256 else ())
-
-
-def test_earlier_scores_of_the_patient_stand_in_the_row() -> None:
-    before = EarlierScore("2026-11-01T10:00:00", 0.2)
-    after = EarlierScore("2026-12-01T10:00:00", 0.3)
-    (row,) = page(scores_of(after, before)).rows()
+    known = {(own.sha256, "2026-11-22"): (EarlierScore("2026-11-01T10:00:00", 0.2),)}
+    made = replace(identified(own), earlier=lambda *asked: known.get(asked, ()))
+    (row,) = page(made).rows()
     assert words(row.texts["tag"]).endswith("Earlier: 2026-11-01 0.20")
 
 
