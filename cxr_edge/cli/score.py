@@ -146,7 +146,7 @@ if TYPE_CHECKING:
     help="Print only errors and warnings, and one line after a night that has not gone well.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print what is used and how long it took.")
-def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **options: Any) -> int:
+def score(metrics: Path | None, jsonl: bool, wanted: Wanted, **options: Any) -> int:
     """Score films and write a ranked triage report.
 
     INPUTs are folders, walked recursively, files, and URLs (s3://BUCKET/PREFIX). What an earlier
@@ -167,21 +167,17 @@ def score(metrics: Path | None, jsonl: bool, results: bool, wanted: Wanted, **op
         options["settle"] = 0.0
     terminal = ScoreTerminal(options.pop("quiet"), options.pop("verbose"), jsonl)
     job = ScoreJob(**options, command=tuple(sys.argv))
-    if not results and wanted != Wanted():
+    if not job.results and wanted != Wanted():
         raise InputError("options of results without --results")
-    if results:
+    if job.results:
         check_hospital()
         _results_folder(job.out or Path())
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
-        if results:
-            from cxr_edge.ledger.owed import results_follow
-
-            stack.enter_context(results_follow())
         outcome.night = scored(job, terminal)
-        if results:
+        if job.results:
             _write_results(outcome.night, job, wanted, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code

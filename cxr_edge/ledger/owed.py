@@ -6,17 +6,12 @@ written still does, and the next one that writes results pays for it.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 from cxr_edge.ledger.file import errors_translated, transaction
 from cxr_edge.ledger.run import NIGHT, OWES_RESULTS, REPORTED, STUDY, Run
 from cxr_edge.types import Reason, Status
-
-_follow: ContextVar[bool] = ContextVar("results_follow", default=False)
 
 _FIRST_OWING = (
     f"SELECT MIN(number) FROM run WHERE reported = {OWES_RESULTS} AND kind = ? AND number <= ?"
@@ -34,24 +29,6 @@ _SETTLE = (
     f"UPDATE run SET reported = {REPORTED} "
     f"WHERE reported = {OWES_RESULTS} AND kind = ? AND number <= ?"
 )
-
-
-@contextlib.contextmanager
-def results_follow() -> Iterator[None]:
-    """Runs that begin meanwhile owe results once they are reported.
-
-    It goes around `scoring`, which knows nothing of results.
-    """
-    token = _follow.set(True)
-    try:
-        yield
-    finally:
-        _follow.reset(token)
-
-
-def do_results_follow() -> bool:
-    """Whether a run that begins now is to owe results."""
-    return _follow.get()
 
 
 @dataclass(frozen=True)

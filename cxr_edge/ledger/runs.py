@@ -25,7 +25,6 @@ from cxr_edge.ledger.file import (
 )
 from cxr_edge.ledger.identities import Identities
 from cxr_edge.ledger.nights import Nights
-from cxr_edge.ledger.owed import do_results_follow
 from cxr_edge.ledger.run import NIGHT, STUDY, Run
 
 RUNS_KEPT = 30  # finished ones of one settings hash, with the unfinished ones between them
@@ -50,13 +49,16 @@ class Ledger:
         self.connection = connection
         self.set_aside = set_aside
 
-    def begin(self, run_id: str, settings_sha256: str, kind: str = NIGHT) -> Run:
+    def begin(
+        self, run_id: str, settings_sha256: str, kind: str = NIGHT, *, owes_results: bool = False
+    ) -> Run:
         """Start a run; forget those before the last finished ones, of these settings and in all.
 
         Args:
             run_id: its name.
             settings_sha256: rows of runs with the same are taken over.
             kind: `NIGHT`, or `STUDY` for one that is not to count as a night.
+            owes_results: whether results for the PACS are to follow its report.
         """
         with transaction(self.connection) as connection:
             forgotten = 0
@@ -79,7 +81,7 @@ class Ledger:
         return Run(
             *(self.connection, int(number or 0), settings_sha256, last_reported, kind),
             has_earlier=bool(has_rows),
-            owes_results=do_results_follow(),
+            owes_results=owes_results,
         )
 
     @property

@@ -44,6 +44,7 @@ class ScoreJob:
         parquet: whether the rows are written as Parquet too.
         cluster: address of the Ray cluster that reads and scores; None for this machine.
         study: whether it is one of the runs that `receive` starts, which counts as no night.
+        results: whether the caller writes results for the PACS afterwards: until then they are owed.
         command: how the run was started, for its report.
     """
 
@@ -71,6 +72,7 @@ class ScoreJob:
     parquet: bool = False
     cluster: str | None = None
     study: bool = False
+    results: bool = False
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -183,7 +183,8 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
     pipeline = setup.pipeline
     settings_sha256 = settings_hash(pipeline.choice, pipeline.runner, pipeline.scope)
     kind = STUDY if setup.job.study else NIGHT
-    return ledger.begin(setup.clock.run_id, settings_sha256, kind)
+    owed = setup.job.results
+    return ledger.begin(setup.clock.run_id, settings_sha256, kind, owes_results=owed)
 
 
 def _warn_of_damage(recorded: Run, observer: Observer) -> None:

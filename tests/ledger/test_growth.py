@@ -13,7 +13,7 @@ import pytest
 
 from cxr_edge.ledger.identities import MOST_FILMS
 from cxr_edge.ledger.made_reports import MadeReports
-from cxr_edge.ledger.owed import OwedResults, results_follow
+from cxr_edge.ledger.owed import OwedResults
 from cxr_edge.ledger.run import FILES_PER_RECALL
 from cxr_edge.ledger.runs import Ledger, open_ledger, passing_ledger
 from cxr_edge.types import Reason
@@ -47,8 +47,7 @@ def steps(ledger: Ledger, films: int) -> dict[str, int]:
         else entry(f"{number}.png", sha256=hashlib.sha256(b"%d" % number).hexdigest())
         for number in range(films)
     ]
-    with results_follow():
-        first = ledger.begin("first", SETTINGS)
+    first = ledger.begin("first", SETTINGS, owes_results=True)
     first.record(entries)
     first.finish({})
     first.reported()

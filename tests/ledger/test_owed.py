@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxr_edge.ledger.owed import OwedResults, results_follow
+from cxr_edge.ledger.owed import OwedResults
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.run import NIGHT, STUDY, Run
 from cxr_edge.ledger.runs import Ledger
@@ -17,11 +17,7 @@ def reported(
     ledger: Ledger, name: str, *entries: Entry, results: bool = False, kind: str = NIGHT
 ) -> Run:
     """A run whose report lies in its place, and whose results are owed or never come."""
-    if results:
-        with results_follow():
-            run = ledger.begin(name, SETTINGS, kind)
-    else:
-        run = ledger.begin(name, SETTINGS, kind)
+    run = ledger.begin(name, SETTINGS, kind, owes_results=results)
     run.record(entries)
     run.finish({})
     run.reported()
