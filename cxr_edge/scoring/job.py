@@ -44,7 +44,7 @@ class ScoreJob:
         parquet: whether the rows are written as Parquet too.
         cluster: address of the Ray cluster that reads and scores; None for this machine.
         study: whether it is one of the runs that `receive` starts, which counts as no night.
-        results: whether the caller writes results for the PACS afterwards: until then they are owed.
+        results: whether results for the PACS follow: until then the run owes them.
         command: how the run was started, for its report.
     """
 
