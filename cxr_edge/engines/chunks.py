@@ -55,10 +55,12 @@ class Ended:
 
     Attributes:
         rows: of its films; None where its worker has died.
+        is_refused: whether its worker was not to be used, which is no film's fault.
     """
 
     chunk: Chunk
     rows: list[Row] | None
+    is_refused: bool = False
 
 
 class Pool(Protocol):
@@ -135,7 +137,7 @@ class Distributed:
         for ended in self._pool.ended(seconds):
             entries = _entries(ended)
             if len(entries) < len(ended.chunk.files):
-                entries += self._handed_out_again(ended.chunk, entries)
+                entries += self._handed_out_again(ended, entries)
             self._rows += entries
 
     def _handed_on(self, most: int) -> Iterator[list[Entry]]:
@@ -146,13 +148,13 @@ class Distributed:
             yield rows
             self._recorded = time.monotonic()
 
-    def _handed_out_again(self, chunk: Chunk, answered: list[Entry]) -> list[Entry]:
+    def _handed_out_again(self, ended: Ended, answered: list[Entry]) -> list[Entry]:
         """Have others score what has no row; returns rows of what has cost too many workers."""
-        done = {entry.file.path for entry in answered}
+        chunk, done = ended.chunk, {entry.file.path for entry in answered}
         lost = replace(chunk, files=[file for file in chunk.files if file.path not in done])
-        if len(lost.files) == 1 and lost.deaths + 1 >= _LIVES:
+        if len(lost.files) == 1 and lost.deaths + 1 >= _LIVES and not ended.is_refused:
             return [_given_up(lost.files[0])]
-        self._waiting.extend(lost.again())
+        self._waiting.extend([lost] if ended.is_refused else lost.again())
         self.twice += len(lost.files)
         return []
 

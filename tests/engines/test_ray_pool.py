@@ -17,7 +17,7 @@ from cxr_edge.errors import DeviceError
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.model.catalog import choose_model
-from cxr_edge.types import FoundFile, Result, Status
+from cxr_edge.types import FoundFile, Reason, Result, Root, Status
 
 pytest.importorskip("ray")
 from cxr_edge.engines import ray_pool
@@ -59,6 +59,11 @@ class FakeActor:
             remote=lambda *arguments: self.ray.promised(self, method, arguments),
             options=lambda **_: types.SimpleNamespace(remote=lambda: None),
         )
+
+
+def root(path: Path) -> Root:
+    facts = path.stat()
+    return Root(path, facts.st_dev, facts.st_ino)
 
 
 def identity(name: str) -> str:
@@ -131,10 +136,12 @@ class Made:
 
 @pytest.fixture
 def made(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
-    def run(count: int = 100, **nodes: FakeNode) -> Made:
+    def run(count: int = 100, below: Root | None = None, **nodes: FakeNode) -> Made:
+        """A run; the first film lies below a folder of its own."""
         warnings: list[str] = []
         monkeypatch.setattr(ray_pool, "ray", FakeRay(**nodes))
         files = [FoundFile(Path(f"/in/{number}"), str(number)) for number in range(count)]
+        files[0] = replace(files[0], root=below)
         with RayPool(kit, OURS, lambda message, tip: warnings.append(message)) as pool:
             engine = Distributed(pool)
             groups = engine.rows(files, lambda _: {}, lambda: False)
@@ -174,7 +181,9 @@ OTHERS = {
     ),
     "fails its self-test": FakeNode(begun="tiny fails its self-test"),
     "other rules": FakeNode(begun=replace(OURS, settings_sha256="other")),
-    "does not see the folder /archive": FakeNode(score=lambda chunk: Answer([], unseen="/archive")),
+    "does not see the folder /": FakeNode(
+        score=lambda chunk: Answer([], unseen=(root(Path("/")),))
+    ),
     "cannot be started": FakeNode(score=lambda chunk: Answer([], refusal="cannot be started")),
     "no worker can be started": FakeNode(software=ray_pool.RayError("gone")),  # type: ignore[arg-type]
 }
@@ -195,6 +204,40 @@ def test_a_node_that_would_not_do_is_named_and_left_out(
 def test_no_node_left_is_an_error(why: str, made: Callable[..., Made]) -> None:
     with pytest.raises(DeviceError, match="no node of the cluster can be used"):
         made(bad=OTHERS[why])
+
+
+@pytest.mark.parametrize("change", ["it is gone", "it is another one"])
+def test_a_folder_that_is_gone_everywhere_costs_its_films_alone(
+    change: str, made: Callable[..., Made], tmp_path: Path
+) -> None:
+    """A list of films may be older than a clean-up; one machine says the same."""
+    study = tmp_path / "study"
+    study.mkdir()
+    gone = root(study)
+    study.rename(tmp_path / "was")
+    if change == "it is another one":
+        study.mkdir()
+
+    def score(chunk: Chunk) -> Answer:
+        whole = FakeNode().score(chunk)
+        rows = [row for row in whole.rows if chunk.files[row[0]].root is None]
+        unseen = (gone,) if len(rows) < len(whole.rows) else ()
+        return replace(whole, rows=rows, unseen=unseen)
+
+    run = made(100, gone, one=FakeNode(score=score))
+    assert (run.warnings, run.engine.twice) == ([], 0)
+    reasons = {entry.result.path: entry.result.reason for entry in run.entries}
+    assert {name for name, reason in reasons.items() if reason} == {"0"}
+    assert reasons["0"] is Reason.MISSING
+
+
+def test_nodes_without_a_share_cost_no_film(made: Callable[..., Made]) -> None:
+    """A film that five nodes in a row cannot see is scored by the sixth."""
+    why = "does not see the folder /"
+    blind = {f"bad{number}": replace(OTHERS[why]) for number in range(5)}
+    run = made(1, **blind, good=FakeNode())
+    assert len(run.warnings) == 5
+    assert [entry.result.reason for entry in run.entries] == [None]
 
 
 def test_a_worker_that_dies_is_replaced(made: Callable[..., Made]) -> None:
