@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cxr_edge.engines.protocol import KnownScores
+from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake.prepare import refused
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.types import FoundFile, Reason, Result, Stamp
@@ -76,8 +77,8 @@ class Pool(Protocol):
     def begin(self, chunk: Chunk) -> None:
         """Give a worker a chunk; there is place."""
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """Chunks that have ended; waits for one, but not for longer.
+    def ended(self, seconds: float) -> Iterable[Ended]:
+        """Chunks that have ended, those before an error too; waits for one, but not for longer.
 
         Raises:
             CxrEdgeError: no worker can be had any more, or none should go on.
@@ -114,6 +115,15 @@ class Distributed:
         return (entry.result for entries in groups for entry in entries)
 
     def _through(
+        self, source: _Source, stop: Callable[[], bool]
+    ) -> Generator[list[Entry], None, None]:
+        try:
+            yield from self._until_stopped(source, stop)
+        except CxrEdgeError:
+            yield from self._handed_on(0)
+            raise
+
+    def _until_stopped(
         self, source: _Source, stop: Callable[[], bool]
     ) -> Generator[list[Entry], None, None]:
         while not stop():

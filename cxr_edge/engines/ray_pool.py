@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,16 +146,17 @@ class RayPool:
         worker.node.began = worker.node.began or time.monotonic()
         self._owed[reference] = worker
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> Iterator[Ended]:
         """See `chunks.Pool`."""
         self._look_for_nodes()
         if not self._owed:
             time.sleep(seconds)
-            return []
+            return
         owed = [*self._owed]
         ray.wait(owed, num_returns=1, timeout=seconds)
         answered, _ = ray.wait(owed, num_returns=len(owed), timeout=0)
-        return [ended for reference in answered for ended in self._taken(reference)]
+        for reference in answered:
+            yield from self._taken(reference)
 
     def stop(self) -> None:
         """See `chunks.Pool`."""

@@ -11,6 +11,7 @@ import pytest
 
 from cxr_edge.engines import chunks
 from cxr_edge.engines.chunks import FILMS_PER_CHUNK, Chunk, Distributed, Ended, Row
+from cxr_edge.errors import DeviceError
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.types import FoundFile, Reason, Result, Status
 
@@ -169,6 +170,23 @@ def test_a_refused_worker_is_no_death(count: int) -> None:
     assert is_whole(entries, count)
     assert all(entry.result.status is Status.SCORED for entry in entries)
     assert [chunk.deaths for chunk in pool.begun[:5]] == [0] * 5
+
+
+def test_rows_that_have_come_are_handed_on_before_an_error() -> None:
+    ends = itertools.count()
+
+    def fate(chunk: Chunk) -> int:
+        if next(ends) == 4:
+            raise DeviceError("the network fails")
+        return len(chunk.files)
+
+    rows: list[Entry] = []
+    with pytest.raises(DeviceError):
+        for entries in Distributed(FakePool(fate=fate)).rows(
+            found(1000), lambda _: {}, lambda: False
+        ):
+            rows += entries
+    assert len(rows) == 4 * FILMS_PER_CHUNK
 
 
 def test_a_stop_gives_what_was_begun() -> None:

@@ -252,6 +252,30 @@ def test_a_worker_that_dies_is_replaced(made: Callable[..., Made]) -> None:
     assert len(ray_pool.ray.killed) == 2
 
 
+def test_what_came_with_the_answer_of_a_network_that_fails_is_kept(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chunks of a worker; both answers are there once the second one is."""
+    given: list[Chunk] = []
+
+    def score(chunk: Chunk) -> Answer:
+        given.append(chunk)
+        return FakeNode.score(chunk) if len(given) == 1 else Answer([], failure="out of memory")
+
+    wait = FakeRay.wait
+    monkeypatch.setattr(
+        *(FakeRay, "wait"),
+        lambda self, owed, **_: wait(self, owed) if len(given) != 1 else ([], owed),
+    )
+    monkeypatch.setattr(ray_pool, "ray", FakeRay(one=FakeNode(score=score)))
+    files = [FoundFile(Path(f"/in/{number}"), str(number)) for number in range(64)]
+    rows: list[Entry] = []
+    with RayPool(kit, OURS, lambda message, tip: None) as pool, pytest.raises(DeviceError):
+        for entries in Distributed(pool).rows(files, lambda _: {}, lambda: False):
+            rows += entries
+    assert len(rows) == 32
+
+
 def test_a_network_that_fails_ends_the_run(made: Callable[..., Made]) -> None:
     with pytest.raises(DeviceError, match=r"node one \(6f6e65\): out of memory"):
         made(one=FakeNode(score=lambda chunk: Answer([], failure="out of memory")))
