@@ -52,8 +52,7 @@ class Scorer:
         last.
 
         Args:
-            files: what discovery found; read lazily, so memory does not grow with the folder. None
-                while it finds nothing.
+            files: what discovery found; read lazily. None while it finds nothing.
 
         Returns:
             Whether every file has its row; False after a stop, with what is scored recorded.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,19 @@ def test_folders_are_walked_as_files_are_taken(tmp_path: Path) -> None:
     assert next(found).display == "a/1"
     tree(tmp_path, "b/2")
     assert [file.display for file in found] == ["b/1", "b/2"]
+
+
+def test_a_flat_folder_costs_its_names_in_memory(tmp_path: Path) -> None:
+    count = 3000
+    tree(tmp_path, *(f"IM-{number:08}-0001.jpeg" for number in range(count)))
+    tracemalloc.start()
+    try:
+        walk = discover([tmp_path])
+        next(walk)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held / count < 120
 
 
 def test_a_folder_swapped_for_a_link_is_not_walked_into(tmp_path: Path) -> None:
