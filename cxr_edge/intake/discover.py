@@ -271,7 +271,7 @@ def _opened(given: Path) -> Iterator[tuple[int, Root | None]]:
 
 
 def _root(folder: Path) -> Root | None:
-    """The folder of a listed file; None where it cannot be opened, and then the file neither."""
+    """The folder of a listed file; None where it cannot be opened."""
     with _opened(folder) as (_, root):
         return root
 
@@ -348,6 +348,8 @@ def _found(path: Path, display: str, entry: _Entry, root: Root | None) -> FoundF
     """An entry with the problem that rules it out; opening it checks again, without a race."""
     if isinstance(entry, Reason):
         return FoundFile(path, display, entry)
+    if root is None:  # its folder has gone since, or is a link now
+        return FoundFile(path, display, Reason.MISSING)
     if stat.S_ISREG(entry.st_mode):
         facts = Stamp.of(entry), time.time_ns(), root, entry.st_size
         return FoundFile(path, display, None, *facts)

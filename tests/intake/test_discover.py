@@ -203,6 +203,24 @@ def test_a_folder_swapped_for_a_link_is_not_walked_into(tmp_path: Path) -> None:
     assert {file.display: file.problem for file in found} == {"b": Reason.SYMLINK}
 
 
+def test_a_film_whose_folder_became_a_link_is_not_read_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the moments when its path is followed and when its folder is opened."""
+    film = tree(tmp_path / "in", "a.png") / "a.png"
+    tree(tmp_path / "outside", "a.png")
+    opened = discover_module._opened
+
+    def swap(given: Path) -> Any:
+        (tmp_path / "in").rename(tmp_path / "was")
+        (tmp_path / "in").symlink_to("outside")
+        return opened(given)
+
+    monkeypatch.setattr(discover_module, "_opened", swap)
+    (found,) = discover([film])
+    assert (found.problem, found.stamp) == (Reason.MISSING, None)
+
+
 def test_a_folder_swapped_after_it_was_listed(tmp_path: Path) -> None:
     found = discover([tree(tmp_path, "in/a/1", "in/a/b/2", "out/b/3") / "in"])
     assert next(found).display == "a/1"
