@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
 import re
 import signal
@@ -18,6 +19,7 @@ import pytest
 import cxr_edge
 from cxr_edge import api
 from cxr_edge.cli.commands import cli
+from cxr_edge.decoders.pool import Workers
 from cxr_edge.types import InputWarning
 from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, raising, write_tree
@@ -216,6 +218,26 @@ def ends(pid: int) -> bool:
     while Path("/proc", str(pid)).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return not Path("/proc", str(pid)).exists()
+
+
+@pytest.mark.parametrize("as_bytes", [False, True])
+@pytest.mark.parametrize("place", ["_ask_for", "_hand_out", "_look"])
+def test_an_interrupted_film_is_not_the_next_one_s_answer(
+    place: str, as_bytes: bool, model: cxr_edge.Model, tmp_path: Path
+) -> None:
+    """Ctrl-C in a notebook, before a film has its reader, its decoder or its answer."""
+    films = {"a": jpeg(chest()), "b": jpeg(chest(tilt=70))}
+    write_tree(tmp_path, films)
+    given = {name: films[name] if as_bytes else tmp_path / name for name in films}
+    expected = model.score(given["b"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workers, place, raising(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            model.score(given["a"])
+    for name in ("b", "a", "b"):
+        score = model.score(given[name])
+        assert score.sha256 == hashlib.sha256(films[name]).hexdigest()
+    assert score.probability == expected.probability
 
 
 def test_a_closed_model_leaves_no_process(tiny: Path) -> None:

@@ -79,15 +79,23 @@ class Workers:
 
     def __exit__(self, *_: object) -> None:
         """Kill every process, whatever it is doing."""
+        self.forget()
+        if self._is_own:
+            self._decoders.end()
+
+    def forget(self) -> None:
+        """Give up every film on its way, and kill whoever has one; the next film finds others.
+
+        For who was interrupted: an answer that comes later would be taken for that of another film.
+        """
         for worker in self._workers:
             worker.kill()
         self._readers.end()
         for film in (*self._ready, *(film for each in self._workers for film in each.films)):
             film.let_go()
-        self._workers.clear()
-        self._ready.clear()
-        if self._is_own:
-            self._decoders.end()
+        for each in (self._workers, self._ready, self._unread):
+            each.clear()
+        self._room = Room(DEPTH * self._count, self._count)
 
     def prepare(
         self, files: Iterable[FoundFile | None], stop: Callable[[], bool]

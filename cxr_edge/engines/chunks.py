@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cxr_edge.engines.protocol import KnownScores
+from cxr_edge.errors import CxrEdgeError
 from cxr_edge.intake.prepare import refused
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.types import FoundFile, Reason, Result, Stamp
@@ -55,10 +56,12 @@ class Ended:
 
     Attributes:
         rows: of its films; None where its worker has died.
+        is_refused: whether its worker was not to be used, which is no film's fault.
     """
 
     chunk: Chunk
     rows: list[Row] | None
+    is_refused: bool = False
 
 
 class Pool(Protocol):
@@ -74,8 +77,8 @@ class Pool(Protocol):
     def begin(self, chunk: Chunk) -> None:
         """Give a worker a chunk; there is place."""
 
-    def ended(self, seconds: float) -> list[Ended]:
-        """Chunks that have ended; waits for one, but not for longer.
+    def ended(self, seconds: float) -> Iterable[Ended]:
+        """Chunks that have ended, those before an error too; waits for one, but not for longer.
 
         Raises:
             CxrEdgeError: no worker can be had any more, or none should go on.
@@ -114,6 +117,15 @@ class Distributed:
     def _through(
         self, source: _Source, stop: Callable[[], bool]
     ) -> Generator[list[Entry], None, None]:
+        try:
+            yield from self._until_stopped(source, stop)
+        except CxrEdgeError:
+            yield from self._handed_on(0)
+            raise
+
+    def _until_stopped(
+        self, source: _Source, stop: Callable[[], bool]
+    ) -> Generator[list[Entry], None, None]:
         while not stop():
             if self._pool.has_place() and (chunk := self._next(source)) is not None:
                 self._pool.begin(chunk)
@@ -135,7 +147,7 @@ class Distributed:
         for ended in self._pool.ended(seconds):
             entries = _entries(ended)
             if len(entries) < len(ended.chunk.files):
-                entries += self._handed_out_again(ended.chunk, entries)
+                entries += self._handed_out_again(ended, entries)
             self._rows += entries
 
     def _handed_on(self, most: int) -> Iterator[list[Entry]]:
@@ -146,13 +158,13 @@ class Distributed:
             yield rows
             self._recorded = time.monotonic()
 
-    def _handed_out_again(self, chunk: Chunk, answered: list[Entry]) -> list[Entry]:
+    def _handed_out_again(self, ended: Ended, answered: list[Entry]) -> list[Entry]:
         """Have others score what has no row; returns rows of what has cost too many workers."""
-        done = {entry.file.path for entry in answered}
+        chunk, done = ended.chunk, {entry.file.path for entry in answered}
         lost = replace(chunk, files=[file for file in chunk.files if file.path not in done])
-        if len(lost.files) == 1 and lost.deaths + 1 >= _LIVES:
+        if len(lost.files) == 1 and lost.deaths + 1 >= _LIVES and not ended.is_refused:
             return [_given_up(lost.files[0])]
-        self._waiting.extend(lost.again())
+        self._waiting.extend([lost] if ended.is_refused else lost.again())
         self.twice += len(lost.files)
         return []
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,13 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cxr_edge.engines.chunks import Chunk, Ended
+from cxr_edge.engines.chunks import Chunk, Ended, Row
 from cxr_edge.engines.worker import Answer, Kit, Provenance, Worker
 from cxr_edge.errors import CxrEdgeError, DeviceError
+from cxr_edge.intake.ahead import is_gone
+from cxr_edge.intake.prepare import refused
 from cxr_edge.support.text import display_name
+from cxr_edge.types import Reason, Root
 
 _PIECE_BYTES = 90_000  # Ray keeps what is larger than 100 kB in the object store
 _CHUNKS_PER_WORKER = 2  # one that is scored, one that waits: nobody waits for the network
@@ -143,16 +146,17 @@ class RayPool:
         worker.node.began = worker.node.began or time.monotonic()
         self._owed[reference] = worker
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> Iterator[Ended]:
         """See `chunks.Pool`."""
         self._look_for_nodes()
         if not self._owed:
             time.sleep(seconds)
-            return []
+            return
         owed = [*self._owed]
         ray.wait(owed, num_returns=1, timeout=seconds)
         answered, _ = ray.wait(owed, num_returns=len(owed), timeout=0)
-        return [ended for reference in answered for ended in self._taken(reference)]
+        for reference in answered:
+            yield from self._taken(reference)
 
     def stop(self) -> None:
         """See `chunks.Pool`."""
@@ -227,14 +231,14 @@ class RayPool:
             self._looked = 0.0
             self._warn(f"node {node.name} is not used: {why}", tip)
 
-    def _end(self, worker: _Worker) -> list[Ended]:
+    def _end(self, worker: _Worker, *, is_refused: bool = False) -> list[Ended]:
         """Let a worker go; what it was given is to be given to others."""
         ray.kill(worker.actor)
         worker.node.workers -= 1
         self._workers.remove(worker)
         self._owed = {key: each for key, each in self._owed.items() if each is not worker}
         self._looked = 0.0
-        return [Ended(chunk, None) for chunk in worker.chunks.values()]
+        return [Ended(chunk, None, is_refused) for chunk in worker.chunks.values()]
 
     # Answers
 
@@ -295,14 +299,32 @@ class RayPool:
     def _scored(self, worker: _Worker, chunk: Chunk, answer: Answer) -> list[Ended]:
         if answer.failure:
             raise DeviceError(f"node {worker.node.name}: {answer.failure}")
-        if answer.unseen or answer.refusal:
-            folder = f"it does not see the folder {answer.unseen}, which must be mounted there"
-            self._refuse(worker.node, answer.refusal or folder)
-            return [Ended(chunk, None), *self._end(worker)]
         worker.node.films += len(answer.rows)
         worker.node.ended = time.monotonic()
         self.sandbox = _weaker(self.sandbox, answer.sandbox)
-        return [Ended(chunk, answer.rows)]
+        if problem := answer.refusal or _not_mounted(answer.unseen):
+            self._refuse(worker.node, problem)
+            rest = self._end(worker, is_refused=True)
+            return [Ended(chunk, answer.rows, is_refused=True), *rest]
+        return [Ended(chunk, [*answer.rows, *_missing(chunk, answer.unseen)])]
+
+
+def _not_mounted(unseen: tuple[Root, ...]) -> str:
+    """What is said of a node that does not see folders; nothing where they are gone here, too."""
+    for root in unseen:
+        if not is_gone(root):
+            folder = display_name(root.path)
+            return f"it does not see the folder {folder}, which must be mounted there"
+    return ""
+
+
+def _missing(chunk: Chunk, gone: tuple[Root, ...]) -> list[Row]:
+    """Rows of films whose folders are gone, as one machine gives them."""
+    return [
+        (place, refused(file, Reason.MISSING).result, None)
+        for place, file in enumerate(chunk.files)
+        if file.root in gone
+    ]
 
 
 def _weaker(one: str, other: str) -> str:

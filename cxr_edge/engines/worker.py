@@ -6,8 +6,10 @@ It knows nothing of what brings it chunks of films, and answers with rows, never
 from __future__ import annotations
 
 import hashlib
+import itertools
 import pickle
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cxr_edge.decoders.pool import Workers
@@ -19,11 +21,11 @@ from cxr_edge.engines.provenance import settings_hash, software, versions
 from cxr_edge.errors import CxrEdgeError, DecoderError, MissingExtraError
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.intake.storage import check
+from cxr_edge.ledger.rows import Entry
 from cxr_edge.model.catalog import ModelChoice, ScopeChoice
 from cxr_edge.runtime import Device, start
 from cxr_edge.runtime.loading import pinned_bytes
 from cxr_edge.runtime.scope import ScopeGate, start_scope
-from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Root, Url
 
 # A worker has one core: one pass computes while the films of the next one are decoded.
@@ -100,19 +102,19 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Answer:
-    """Outcome of a chunk; only one of the texts is not empty.
+    """Outcome of a chunk; no more than one of the last two texts is not empty.
 
     Attributes:
         rows: of its films; fewer after a stop.
         sandbox: what protects the node from its decoders.
-        unseen: a folder that this node does not see.
+        unseen: folders that this node does not see; films below them have no rows.
         refusal: why this node can score nothing.
         failure: why the network fails.
     """
 
     rows: list[Row]
     sandbox: str = ""
-    unseen: str = ""
+    unseen: tuple[Root, ...] = ()
     refusal: str = ""
     failure: str = ""
 
@@ -158,29 +160,23 @@ class Worker:
         """Score the films of a chunk, or read whom they are of."""
         try:
             _check_urls(chunk.files)
-            files = _seen_from_here(chunk.files)
-            rows = self._identified(files) if chunk.header_only else self._scored(files)
-        except FileNotFoundError as error:
-            return Answer([], unseen=str(error))
+            files, unseen = _seen_from_here(chunk.files)
+            entries = self._identified(files) if chunk.header_only else self._scored(files)
+            places = {file.path: place for place, file in enumerate(chunk.files)}
+            rows = [(places[entry.file.path], entry.result, entry.stamp) for entry in entries]
         except (DecoderError, MissingExtraError) as error:
             return Answer([], refusal=str(error))
         except CxrEdgeError as error:
             return Answer([], failure=str(error))
-        return Answer(rows, self._decoders.sandbox)
+        return Answer(rows, self._decoders.sandbox, unseen)
 
-    def _scored(self, files: list[FoundFile]) -> list[Row]:
-        places = {file.path: place for place, file in enumerate(files)}
+    def _scored(self, files: list[FoundFile]) -> Iterator[Entry]:
         groups = self._loaded.rows(files, lambda _: {}, self._stopped.is_set)
-        return [
-            (places[entry.file.path], entry.result, entry.stamp)
-            for entries in groups
-            for entry in entries
-        ]
+        return itertools.chain.from_iterable(groups)
 
-    def _identified(self, files: list[FoundFile]) -> list[Row]:
+    def _identified(self, files: list[FoundFile]) -> Iterator[Entry]:
         items = self._loaded.workers.identify(files, self._stopped.is_set)
-        places = {file.path: place for place, file in enumerate(files)}
-        return [(places[file.path], item.result, item.stamp) for file, item in items]
+        return (Entry(file, item.result, item.stamp) for file, item in items)
 
     @property
     def _loaded(self) -> Local:
@@ -206,21 +202,21 @@ def _check_urls(files: list[FoundFile]) -> None:
         check(url)
 
 
-def _seen_from_here(files: list[FoundFile]) -> list[FoundFile]:
+def _seen_from_here(files: list[FoundFile]) -> tuple[list[FoundFile], tuple[Root, ...]]:
     """Files as found below the same folders on this node, where a share has another device number.
 
-    Raises:
-        FileNotFoundError: a folder is not there, or is another one; says which.
+    Returns:
+        Those whose folders are here, and folders that are not, or are other ones.
     """
-    roots = {file.root: _root_here(file.root) for file in files if file.root is not None}
-    return [replace(file, root=file.root and roots[file.root]) for file in files]
+    here = {file.root: _root_here(file.root) for file in files if file.root is not None}
+    unseen = tuple(root for root, found in here.items() if found is None)
+    seen = (file for file in files if file.root not in unseen)
+    return [replace(file, root=file.root and here[file.root]) for file in seen], unseen
 
 
-def _root_here(root: Root) -> Root:
+def _root_here(root: Root) -> Root | None:
     try:
         facts = root.path.stat(follow_symlinks=False)
-    except OSError as error:
-        raise FileNotFoundError(display_name(root.path)) from error
-    if facts.st_ino != root.inode:
-        raise FileNotFoundError(display_name(root.path))
-    return replace(root, device=facts.st_dev)
+    except OSError:
+        return None
+    return replace(root, device=facts.st_dev) if facts.st_ino == root.inode else None

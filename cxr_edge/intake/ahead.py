@@ -7,6 +7,7 @@ it, looks up often, and leaves it behind when it is asked to stop.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -16,11 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from cxr_edge.errors import ThreadError
-from cxr_edge.types import FoundFile
+from cxr_edge.types import FoundFile, Root
 
 SILENCE_SECONDS = 60.0  # then somebody is told
 FILES_AHEAD = 256
 _LOOK_UP_SECONDS = 0.2
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
+_SECONDS_FOR_A_FOLDER = 10.0  # for which a run may not hear a signal
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +72,17 @@ def wait_for(inputs: Iterable[str]) -> None:
     while thread.is_alive():
         thread.join(_LOOK_UP_SECONDS)
         silence.go_on()
+
+
+def is_gone(root: Root) -> bool:
+    """Whether a folder is no longer there, or another one has its name; False without an answer.
+
+    Raises:
+        ThreadError: no thread can be started.
+    """
+    gone = threading.Event()
+    _started(_look_for, root, gone).join(_SECONDS_FOR_A_FOLDER)
+    return gone.is_set()
 
 
 class _Silence:
@@ -150,3 +164,18 @@ def _touch(inputs: list[str]) -> None:
     for name in inputs:
         with contextlib.suppress(OSError, ValueError):
             os.lstat(os.path.realpath(name))
+
+
+def _look_for(root: Root, gone: threading.Event) -> None:
+    # Opened to be read: then a share's server is asked, and not what was kept of its last answer.
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(root.path, flags)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            gone.set()
+        return
+    facts = os.fstat(descriptor)
+    os.close(descriptor)
+    if (facts.st_dev, facts.st_ino) != (root.device, root.inode):
+        gone.set()

@@ -99,7 +99,8 @@ def discover(inputs: Iterable[Place], left_out: LeftOut | None = None) -> Iterat
     Returns:
         Every file found, once, however often the INPUTs name it; an entry that cannot be a film
         (a link, a pipe, a folder that cannot be opened) or is on its way, with its problem. Lazy:
-        the walk goes on as files are taken.
+        the walk goes on as files are taken, and holds the names in the folders on the way; of
+        several INPUTs it keeps every path.
 
     Raises:
         InputError: an INPUT does not exist, or may not be looked at.
@@ -270,7 +271,7 @@ def _opened(given: Path) -> Iterator[tuple[int, Root | None]]:
 
 
 def _root(folder: Path) -> Root | None:
-    """The folder of a listed file; None where it cannot be opened, and then the file neither."""
+    """The folder of a listed file; None where it cannot be opened."""
     with _opened(folder) as (_, root):
         return root
 
@@ -291,9 +292,12 @@ def _walk(
     root: Path, descriptor: int, passed_by: Callable[..., bool]
 ) -> Iterator[tuple[Path, _Entry]]:
     """Depth first, entries sorted by name; a folder that cannot be listed is itself an entry."""
-    pending = [root]
+    pending = [iter([root])]  # what is left of each folder on the way; a path weighs four names
     while pending:
-        path = pending.pop()
+        path = next(pending[-1], None)
+        if path is None:
+            pending.pop()
+            continue
         entry = _stat(path)
         is_folder = _is_folder(entry)
         if not (is_folder and path is root) and passed_by(path, is_folder=is_folder):
@@ -309,7 +313,7 @@ def _walk(
         except OSError:
             yield path, Reason.UNREADABLE_FOLDER
             continue
-        pending += [path / child for child in reversed(children)]
+        pending.append(map(path.joinpath, children))
 
 
 def _is_system(folder: str) -> bool:
@@ -344,6 +348,8 @@ def _found(path: Path, display: str, entry: _Entry, root: Root | None) -> FoundF
     """An entry with the problem that rules it out; opening it checks again, without a race."""
     if isinstance(entry, Reason):
         return FoundFile(path, display, entry)
+    if root is None:  # its folder has gone since, or is a link now
+        return FoundFile(path, display, Reason.MISSING)
     if stat.S_ISREG(entry.st_mode):
         facts = Stamp.of(entry), time.time_ns(), root, entry.st_size
         return FoundFile(path, display, None, *facts)

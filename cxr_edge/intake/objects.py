@@ -32,7 +32,8 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
     """Objects whose keys begin with a prefix, and the object of that name; a page at a time.
 
     Yields:
-        Each with its stamp; shown by its key from the prefix on.
+        Each with its stamp, shown by its key from the prefix on; a folder below it that may not be
+        listed, with that problem.
 
     Raises:
         InputError: there is nothing, or it cannot be listed.
@@ -187,6 +188,8 @@ def _found(below: Url, facts: storage.Facts) -> FoundFile:
     url = Url(f"{below.scheme}://{facts['name']}")
     if url.text.endswith("/"):  # libraries drop that, and would read another object
         return FoundFile(url, url.text, Reason.IO_ERROR)
+    if facts.get("type") == "directory":
+        return FoundFile(url, url.text, Reason.UNREADABLE_FOLDER)
     stamp = _stamp(facts)
     return FoundFile(url, url.text, None, stamp, time.time_ns(), None, stamp.size)
 

@@ -71,6 +71,8 @@ def has_bucket(url: Url) -> bool:
 def pages(url: Url) -> Iterator[list[Facts]]:
     """Pages of what lies below a prefix; of S3 a thousand keys at a time, else folder by folder.
 
+    A folder that may not be listed is itself in a page, with the type `directory`.
+
     Raises:
         PermissionError, OSError, StorageError: as the storage says.
     """
@@ -78,8 +80,30 @@ def pages(url: Url) -> Iterator[list[Facts]]:
     if "s3" in system.protocol:
         yield from _s3_pages(system, url)
         return
-    for _, _, files in patiently(lambda: system.walk(url.location, detail=True)):
-        yield list(files.values())
+    yield from _folders(system, url.location.rstrip("/"))
+
+
+def _folders(system: Any, root: str) -> Iterator[list[Facts]]:
+    """Pages of what lies below a folder; fsspec's own walk passes over what it cannot list."""
+    pending = [root]
+    while pending:
+        folder = pending.pop()
+        try:
+            listed: list[Facts] = patiently(functools.partial(system.ls, folder, detail=True))
+        except (FileNotFoundError, PermissionError) as error:
+            if folder == root:
+                raise
+            if isinstance(error, PermissionError):
+                yield [{"name": folder, "type": "directory"}]
+            continue  # a folder ends with its last object
+        yield [*{each["name"]: each for each in listed if not _is_folder(each)}.values()]
+        inner = dict.fromkeys(each["name"].rstrip("/") for each in listed if _is_folder(each))
+        inner.pop(folder, None)  # some services list it in itself
+        pending += reversed(inner)
+
+
+def _is_folder(facts: Facts) -> bool:
+    return bool(facts["type"] == "directory")
 
 
 def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
@@ -137,6 +161,9 @@ def patiently(call: Callable[[], Answer]) -> Answer:
         StorageError: it is no use.
     """
     for attempt in range(_TRIES):
+        if attempt:
+            pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+            time.sleep(pause * random.uniform(0.5, 1))
         try:
             return call()
         except (FileNotFoundError, PermissionError):
@@ -145,7 +172,6 @@ def patiently(call: Callable[[], Answer]) -> Answer:
             if type(error).__name__ in _CREDENTIALS:
                 raise PermissionError("no credentials") from None
             last = _kind(error)
-        time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))
     raise StorageError(last)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -122,8 +123,13 @@ def _tell_the_folder(out: Path, observer: Observer) -> None:
 
 def check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -> None:
     """Refuse a folder inside an INPUT: its files would be rows of the next report."""
-    if any(folder.resolve().is_relative_to(Path(name).resolve()) for name in inputs):
+    if any(is_inside(folder, name) for name in inputs):
         raise InputError(
             f"the {kind} folder {display_name(folder)} lies inside an INPUT",
             tip=f"give {option} a folder outside of what is scored",
         )
+
+
+def is_inside(place: Path, folder: Path | str) -> bool:
+    """Whether a place lies in a folder, links followed; one that leads to itself is as it is."""
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))

@@ -170,6 +170,13 @@ class Model:
     def _prepared(self, film: Film) -> Prepared:
         if isinstance(film, np.ndarray):
             return _of_array(film, self._settings)
+        try:
+            return self._decoded(film)
+        except BaseException:  # Ctrl-C among them, after which a notebook goes on
+            self._workers.forget()
+            raise
+
+    def _decoded(self, film: str | os.PathLike[str] | bytes) -> Prepared:
         if isinstance(film, bytes):
             return self._workers.prepare_bytes(film, "bytes")
         path = Path(os.path.realpath(film))

@@ -168,8 +168,7 @@ def state_of(job: ScoreJob) -> Path:
     # A list belongs to the folder that it is used in: its own name may be the night's date.
     state = (job.state or default_state(job.inputs or ["."])).absolute()
     delivery.check_outside(state, "state", "--state", job.inputs)
-    in_report = isinstance(job.out, Path) and state.resolve().is_relative_to(job.out.resolve())
-    if in_report:
+    if isinstance(job.out, Path) and delivery.is_inside(state, job.out):
         raise InputError("--state lies inside --out", tip="a report is a folder of its own")
     return state
 

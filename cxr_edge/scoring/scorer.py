@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cxr_edge.engines.protocol import Engine
 from cxr_edge.intake.ahead import ahead
@@ -51,8 +52,7 @@ class Scorer:
         last.
 
         Args:
-            files: what discovery found; read lazily, so memory does not grow with the folder. None
-                while it finds nothing.
+            files: what discovery found; read lazily. None while it finds nothing.
 
         Returns:
             Whether every file has its row; False after a stop, with what is scored recorded.
@@ -95,9 +95,9 @@ class Scorer:
             if file is None:
                 yield None
                 continue
+            watch.remember(file)
             result = known or _result_without_reading(file, watch)
             if result is None:
-                watch.remember(file)
                 # Without a settle rule a file may change until it is read.
                 unread = file if self.settle.seconds > 0 else replace(file, stamp=None)
                 if self.run.timed_out(file):
@@ -186,13 +186,13 @@ class _Watch:
 
     def __init__(self, rule: SettleRule) -> None:
         self._rule = rule
-        self._roots: set[Root] = set()
+        self._roots: dict[Path, Root] = {}
         self.quiet_at = 0.0  # on the monotonic clock
 
     def remember(self, file: FoundFile) -> None:
         """Keep the folder that a file was found below: the ledger knows names alone."""
         if file.root is not None:
-            self._roots.add(file.root)
+            self._roots[file.root.path] = file.root
 
     def objection(self, stamp: Stamp) -> Reason | None:
         """Reason why a file should not be read now."""
@@ -225,8 +225,8 @@ class _Watch:
         """The innermost folder that a file was found below; an object has none."""
         if isinstance(path, Url):
             return None
-        above = [root for root in self._roots if path.is_relative_to(root.path)]
-        return max(above, key=lambda root: len(root.path.parts), default=None)
+        above = (self._roots[each] for each in path.parents if each in self._roots)
+        return next(above, None)
 
 
 def _stamp_now(path: Place) -> Stamp | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 from cxr_edge.engines import chunks
 from cxr_edge.engines.chunks import FILMS_PER_CHUNK, Chunk, Distributed, Ended, Row
+from cxr_edge.errors import DeviceError
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.types import FoundFile, Reason, Result, Status
 
@@ -30,10 +31,12 @@ class FakePool:
     Attributes:
         most: chunks under way at once.
         fate: how many of a chunk's films have rows; None for a worker that dies.
+        refusals: whether it was refused instead, one after the other.
     """
 
     most: int = 4
     fate: Callable[[Chunk], int | None] = lambda chunk: len(chunk.files)
+    refusals: Iterator[bool] = field(default_factory=lambda: iter(()))
     begun: list[Chunk] = field(default_factory=list)
     waiting: list[Chunk] = field(default_factory=list)
     is_stopped: bool = False
@@ -57,7 +60,7 @@ class FakePool:
         chunk = self.waiting.pop(0)
         known = self.fate(chunk)
         if known is None:
-            return [Ended(chunk, None)]
+            return [Ended(chunk, None, is_refused=next(self.refusals, False))]
         return [Ended(chunk, [row(*each) for each in enumerate(chunk.files[:known])])]
 
     def stop(self) -> None:
@@ -156,6 +159,34 @@ def test_a_film_that_kills_its_workers_costs_one_row() -> None:
     reasons = {entry.result.path: entry.result.reason for entry in entries if entry.result.reason}
     assert reasons == {bad: Reason.DECODER_CRASHED}
     assert sum(kills(chunk) is None for chunk in pool.begun) == 4
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_refused_worker_is_no_death(count: int) -> None:
+    """Four nodes without the films' share, then three workers that die."""
+    ends = itertools.chain([None] * 7, itertools.repeat(FILMS_PER_CHUNK))
+    pool = FakePool(most=1, fate=lambda chunk: next(ends), refusals=iter([True] * 4))
+    entries = scored(Distributed(pool), found(count))
+    assert is_whole(entries, count)
+    assert all(entry.result.status is Status.SCORED for entry in entries)
+    assert [chunk.deaths for chunk in pool.begun[:5]] == [0] * 5
+
+
+def test_rows_that_have_come_are_handed_on_before_an_error() -> None:
+    ends = itertools.count()
+
+    def fate(chunk: Chunk) -> int:
+        if next(ends) == 4:
+            raise DeviceError("the network fails")
+        return len(chunk.files)
+
+    rows: list[Entry] = []
+    with pytest.raises(DeviceError):
+        for entries in Distributed(FakePool(fate=fate)).rows(
+            found(1000), lambda _: {}, lambda: False
+        ):
+            rows += entries
+    assert len(rows) == 4 * FILMS_PER_CHUNK
 
 
 def test_a_stop_gives_what_was_begun() -> None:

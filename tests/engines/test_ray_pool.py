@@ -17,7 +17,7 @@ from cxr_edge.errors import DeviceError
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.model.catalog import choose_model
-from cxr_edge.types import FoundFile, Result, Status
+from cxr_edge.types import FoundFile, Reason, Result, Root, Status
 
 pytest.importorskip("ray")
 from cxr_edge.engines import ray_pool
@@ -59,6 +59,11 @@ class FakeActor:
             remote=lambda *arguments: self.ray.promised(self, method, arguments),
             options=lambda **_: types.SimpleNamespace(remote=lambda: None),
         )
+
+
+def root(path: Path) -> Root:
+    facts = path.stat()
+    return Root(path, facts.st_dev, facts.st_ino)
 
 
 def identity(name: str) -> str:
@@ -131,10 +136,12 @@ class Made:
 
 @pytest.fixture
 def made(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
-    def run(count: int = 100, **nodes: FakeNode) -> Made:
+    def run(count: int = 100, below: Root | None = None, **nodes: FakeNode) -> Made:
+        """A run; the first film lies below a folder of its own."""
         warnings: list[str] = []
         monkeypatch.setattr(ray_pool, "ray", FakeRay(**nodes))
         files = [FoundFile(Path(f"/in/{number}"), str(number)) for number in range(count)]
+        files[0] = replace(files[0], root=below)
         with RayPool(kit, OURS, lambda message, tip: warnings.append(message)) as pool:
             engine = Distributed(pool)
             groups = engine.rows(files, lambda _: {}, lambda: False)
@@ -174,7 +181,9 @@ OTHERS = {
     ),
     "fails its self-test": FakeNode(begun="tiny fails its self-test"),
     "other rules": FakeNode(begun=replace(OURS, settings_sha256="other")),
-    "does not see the folder /archive": FakeNode(score=lambda chunk: Answer([], unseen="/archive")),
+    "does not see the folder /": FakeNode(
+        score=lambda chunk: Answer([], unseen=(root(Path("/")),))
+    ),
     "cannot be started": FakeNode(score=lambda chunk: Answer([], refusal="cannot be started")),
     "no worker can be started": FakeNode(software=ray_pool.RayError("gone")),  # type: ignore[arg-type]
 }
@@ -197,6 +206,40 @@ def test_no_node_left_is_an_error(why: str, made: Callable[..., Made]) -> None:
         made(bad=OTHERS[why])
 
 
+@pytest.mark.parametrize("change", ["it is gone", "it is another one"])
+def test_a_folder_that_is_gone_everywhere_costs_its_films_alone(
+    change: str, made: Callable[..., Made], tmp_path: Path
+) -> None:
+    """A list of films may be older than a clean-up; one machine says the same."""
+    study = tmp_path / "study"
+    study.mkdir()
+    gone = root(study)
+    study.rename(tmp_path / "was")
+    if change == "it is another one":
+        study.mkdir()
+
+    def score(chunk: Chunk) -> Answer:
+        whole = FakeNode().score(chunk)
+        rows = [row for row in whole.rows if chunk.files[row[0]].root is None]
+        unseen = (gone,) if len(rows) < len(whole.rows) else ()
+        return replace(whole, rows=rows, unseen=unseen)
+
+    run = made(100, gone, one=FakeNode(score=score))
+    assert (run.warnings, run.engine.twice) == ([], 0)
+    reasons = {entry.result.path: entry.result.reason for entry in run.entries}
+    assert {name for name, reason in reasons.items() if reason} == {"0"}
+    assert reasons["0"] is Reason.MISSING
+
+
+def test_nodes_without_a_share_cost_no_film(made: Callable[..., Made]) -> None:
+    """A film that five nodes in a row cannot see is scored by the sixth."""
+    why = "does not see the folder /"
+    blind = {f"bad{number}": replace(OTHERS[why]) for number in range(5)}
+    run = made(1, **blind, good=FakeNode())
+    assert len(run.warnings) == 5
+    assert [entry.result.reason for entry in run.entries] == [None]
+
+
 def test_a_worker_that_dies_is_replaced(made: Callable[..., Made]) -> None:
     deaths = itertools.count()
     score = FakeNode().score
@@ -207,6 +250,30 @@ def test_a_worker_that_dies_is_replaced(made: Callable[..., Made]) -> None:
     run = made(one=FakeNode(score=dies_once))
     assert run.engine.twice > 0
     assert len(ray_pool.ray.killed) == 2
+
+
+def test_what_came_with_the_answer_of_a_network_that_fails_is_kept(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chunks of a worker; both answers are there once the second one is."""
+    given: list[Chunk] = []
+
+    def score(chunk: Chunk) -> Answer:
+        given.append(chunk)
+        return FakeNode.score(chunk) if len(given) == 1 else Answer([], failure="out of memory")
+
+    wait = FakeRay.wait
+    monkeypatch.setattr(
+        *(FakeRay, "wait"),
+        lambda self, owed, **_: wait(self, owed) if len(given) != 1 else ([], owed),
+    )
+    monkeypatch.setattr(ray_pool, "ray", FakeRay(one=FakeNode(score=score)))
+    files = [FoundFile(Path(f"/in/{number}"), str(number)) for number in range(64)]
+    rows: list[Entry] = []
+    with RayPool(kit, OURS, lambda message, tip: None) as pool, pytest.raises(DeviceError):
+        for entries in Distributed(pool).rows(files, lambda _: {}, lambda: False):
+            rows += entries
+    assert len(rows) == 32
 
 
 def test_a_network_that_fails_ends_the_run(made: Callable[..., Made]) -> None:

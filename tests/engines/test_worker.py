@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from cxr_edge.engines.chunks import Chunk
 from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.engines.provenance import software
 from cxr_edge.engines.worker import Kit, Provenance, Worker
-from cxr_edge.intake.discover import discover
+from cxr_edge.intake.discover import discover, listed
 from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.model.catalog import choose_model
@@ -86,9 +87,24 @@ def test_a_folder_that_is_not_here_is_named(worker: Worker, kit: Kit, folder: Pa
     files = list(discover([folder]))
     begun(worker, kit)
     folder.rename(folder.with_name("elsewhere"))
-    assert worker.score(Chunk(files)).unseen == str(folder)
+    assert worker.score(Chunk(files)).unseen == (files[0].root,)
     folder.mkdir()
-    assert worker.score(Chunk(files)).unseen == str(folder), "another folder of that name"
+    assert worker.score(Chunk(files)).unseen == (files[0].root,), "another folder of that name"
+
+
+@pytest.mark.parametrize("header_only", [False, True])
+def test_films_of_other_folders_have_their_rows(
+    header_only: bool, worker: Worker, kit: Kit, tmp_path: Path
+) -> None:
+    """A list may name a folder for each film."""
+    folder = write_tree(tmp_path / "in", {f"{name[:2]}/{name}": FILMS[name] for name in FILMS})
+    files = list(listed(map(str, sorted(folder.glob("*/*")))))
+    begun(worker, kit)
+    shutil.rmtree(folder / "03")
+    answer = worker.score(Chunk(files, header_only=header_only))
+    assert answer.unseen == (files[3].root,)
+    assert {place for place, _, _ in answer.rows} == {*range(10)} - {3}
+    assert all(result.path == files[place].display for place, result, _ in answer.rows)
 
 
 def test_a_share_has_another_device_number_elsewhere(

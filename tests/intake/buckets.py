@@ -99,3 +99,33 @@ class FakeS3:
         if version_id:
             return self.versions[version_id][start:end]
         return self.content[location.partition("/")[2]][start:end]
+
+
+@dataclass
+class FakeFolders(FakeS3):
+    """A storage that lists a folder at a time, as fsspec has those other than S3.
+
+    Attributes:
+        refusals: raised when a folder of that name is listed, one a call.
+        asked: folders that were listed.
+    """
+
+    protocol: tuple[str, ...] = ("gs",)
+    refusals: dict[str, list[Exception]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def ls(self, location: str, *, detail: bool) -> list[dict[str, Any]]:
+        assert detail
+        self.asked.append(location)
+        if self.refusals.get(location):
+            raise self.refusals[location].pop(0)
+        inside = [f"films/{key}" for key in self.content if f"films/{key}".startswith(location)]
+        names = dict.fromkeys(name.removeprefix(location)[1:].partition("/")[:2] for name in inside)
+        if not names:
+            raise FileNotFoundError(location)
+        return [
+            {"name": f"{location}/{name}", "type": "directory"}
+            if slash
+            else self.info(f"{location}/{name}")
+            for name, slash in names
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ import pytest
 
 from cxr_edge.errors import InputError, ThreadError
 from cxr_edge.intake import ahead as module
-from cxr_edge.intake.ahead import ahead, wait_for
-from cxr_edge.types import FoundFile
+from cxr_edge.intake.ahead import ahead, is_gone, wait_for
+from cxr_edge.types import FoundFile, Root
 from tests.factories import raising
 
 FILES = [FoundFile(Path(str(n)), str(n)) for n in range(1000)]
@@ -49,6 +50,39 @@ def test_an_error_of_the_walk_is_raised() -> None:
 
     with pytest.raises(InputError, match="gone"):
         list(ahead(walk(), never))
+
+
+def test_a_folder_that_went_or_was_replaced_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    root = Root(folder, folder.stat().st_dev, folder.stat().st_ino)
+    assert not is_gone(root)
+    folder.rename(tmp_path / "was")
+    assert is_gone(root)
+    folder.symlink_to("was")
+    assert not is_gone(root), "the same folder; its films are read below it"
+    folder.unlink()
+    folder.mkdir()
+    assert is_gone(root)
+    folder.rmdir()
+    folder.write_bytes(b"")
+    assert is_gone(root)
+
+
+@pytest.mark.parametrize("problem", [errno.EACCES, errno.EIO, errno.EMFILE])
+def test_a_folder_that_cannot_be_looked_at_is_not_said_to_be_gone(
+    problem: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.os, "open", raising(OSError(problem, "no")))
+    assert not is_gone(Root(tmp_path, 1, 1))
+
+
+def test_nor_is_one_whose_share_does_not_answer(
+    tmp_path: Path, answer: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_FOR_A_FOLDER", 0.01)
+    monkeypatch.setattr(module, "_look_for", lambda root, gone: answer.wait(10) and gone.set())
+    assert not is_gone(Root(tmp_path, 1, 1))
 
 
 def test_a_walk_that_hangs(

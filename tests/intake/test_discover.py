@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,19 @@ def test_folders_are_walked_as_files_are_taken(tmp_path: Path) -> None:
     assert [file.display for file in found] == ["b/1", "b/2"]
 
 
+def test_a_flat_folder_costs_its_names_in_memory(tmp_path: Path) -> None:
+    count = 3000
+    tree(tmp_path, *(f"IM-{number:08}-0001.jpeg" for number in range(count)))
+    tracemalloc.start()
+    try:
+        walk = discover([tmp_path])
+        next(walk)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held / count < 120
+
+
 def test_a_folder_swapped_for_a_link_is_not_walked_into(tmp_path: Path) -> None:
     """Neither at once nor from a folder that was listed before."""
     found = discover([tree(tmp_path, "in/a/1", "in/b/c/2", "in/b/d/3", "out/c/4", "out/5") / "in"])
@@ -187,6 +201,24 @@ def test_a_folder_swapped_for_a_link_is_not_walked_into(tmp_path: Path) -> None:
     (tmp_path / "in/b").rename(tmp_path / "was")
     (tmp_path / "in/b").symlink_to(tmp_path / "out")
     assert {file.display: file.problem for file in found} == {"b": Reason.SYMLINK}
+
+
+def test_a_film_whose_folder_became_a_link_is_not_read_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the moments when its path is followed and when its folder is opened."""
+    film = tree(tmp_path / "in", "a.png") / "a.png"
+    tree(tmp_path / "outside", "a.png")
+    opened = discover_module._opened
+
+    def swap(given: Path) -> Any:
+        (tmp_path / "in").rename(tmp_path / "was")
+        (tmp_path / "in").symlink_to("outside")
+        return opened(given)
+
+    monkeypatch.setattr(discover_module, "_opened", swap)
+    (found,) = discover([film])
+    assert (found.problem, found.stamp) == (Reason.MISSING, None)
 
 
 def test_a_folder_swapped_after_it_was_listed(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -253,20 +251,6 @@ def test_room(bucket: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
         read_object(file)
     assert refusal.value.reason is Reason.TOO_LARGE
     assert "get" not in bucket.calls
-
-
-def test_other_storage_is_walked_folder_by_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Walked(FakeS3):
-        protocol = ("gs",)
-
-        def walk(self, location: str, detail: bool) -> Iterator[Any]:
-            for folder in ("a", "b"):
-                facts = self.info(f"films/{folder}/1.png")
-                yield folder, {}, {"1.png": facts}
-
-    made = Walked({"a/1.png": b"1", "b/1.png": b"2"})
-    monkeypatch.setattr(storage, "file_system", lambda scheme: made)
-    assert [file.display for file in found("gs://films")] == ["a/1.png", "b/1.png"]
 
 
 def test_the_version_that_was_listed_is_read(bucket: FakeS3) -> None:

@@ -14,8 +14,9 @@ import pytest
 from cxr_edge.decoders.pool import Workers
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.settle import SettleRule
+from cxr_edge.ledger import rows as ledger_rows
 from cxr_edge.scoring import scorer
-from cxr_edge.types import Reason, Status
+from cxr_edge.types import FoundFile, Reason, Root, Status
 from tests.factories import chest, write_tree
 from tests.images.films import png
 from tests.nights import SETTINGS, Night, Told
@@ -113,6 +114,12 @@ def test_what_changes_in_the_wait_stays_deferred(change: Any, night: Night, fold
     }
 
 
+def swap(folder: Path, outside: Path) -> None:
+    """Put a link in the place of a folder."""
+    folder.rename(outside.with_name("was"))
+    folder.symlink_to(outside)
+
+
 def test_a_folder_swapped_in_the_wait_gives_no_outside_bytes(
     night: Night, folder: Path, tmp_path: Path
 ) -> None:
@@ -120,14 +127,47 @@ def test_a_folder_swapped_in_the_wait_gives_no_outside_bytes(
     write_tree(folder, {"sub/young.png": png(chest(tilt=-90))})
     write_tree(tmp_path / "outside", {"young.png": png(chest(tilt=-80))})
 
-    def swap() -> None:
-        (folder / "sub").rename(tmp_path / "was")
-        (folder / "sub").symlink_to(tmp_path / "outside")
-
+    told = Told(on_waiting=lambda: swap(folder / "sub", tmp_path / "outside"))
     with Workers(1, SETTINGS) as workers:
-        rows = night.run(folder, told=Told(on_waiting=swap), workers=workers, settle=RULE)
+        rows = night.run(folder, told=told, workers=workers, settle=RULE)
     (swapped,) = (row for row in rows if row.path == "sub/young.png")
     assert (swapped.reason, swapped.sha256) == (Reason.SYMLINK, "")
+
+
+@pytest.mark.parametrize("others", ["none", "recalled"])
+def test_nor_does_one_where_no_other_film_is_read(
+    others: str, night: Night, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later night, where all other films are known, or there are none."""
+    monkeypatch.setattr(ledger_rows, "_STAMP_TICK_NS", -1)
+    (folder / "young.png").unlink()
+    if others == "none":
+        (folder / "quiet.png").unlink()
+    night.run(folder, settle=RULE)
+    write_tree(folder, {"sub/young.png": png(chest(tilt=-90))})
+    write_tree(tmp_path / "outside", {"young.png": png(chest(tilt=-80))})
+
+    told = Told(on_waiting=lambda: swap(folder / "sub", tmp_path / "outside"))
+    with Workers(1, SETTINGS) as workers:
+        rows = night.run(folder, told=told, workers=workers, settle=RULE)
+    assert told.recalled_files == (others == "recalled")
+    (swapped,) = (row for row in rows if row.path == "sub/young.png")
+    assert (swapped.reason, swapped.sha256) == (Reason.SYMLINK, "")
+
+
+def test_folders_are_found_again_however_many_there_are() -> None:
+    """A list of films may name as many folders as films."""
+    watch = scorer._Watch(RULE)
+    roots = [Root(Path(f"/in/{number}"), 1, number) for number in range(10_000)]
+    inner = Root(Path("/in/7/sub"), 1, 10_000)
+    for root in [*roots, inner]:
+        watch.remember(FoundFile(root.path / "a.dcm", "a.dcm", root=root))
+    began = time.process_time()
+    found = [watch.look_again(FoundFile(root.path / "b.dcm", "b.dcm")).root for root in roots[:200]]
+    assert time.process_time() - began < 1
+    assert found == roots[:200]
+    assert watch.look_again(FoundFile(inner.path / "b.dcm", "b.dcm")).root == inner
+    assert watch.look_again(FoundFile(Path("/out/b.dcm"), "b.dcm")).root is None
 
 
 def test_what_goes_in_the_wait_is_missing(night: Night, folder: Path) -> None:
