@@ -33,7 +33,7 @@ from typing import Any
 from urllib.parse import quote
 
 SECONDS = 300  # for one answer: a store ends when the receiver has synced the film
-PIECE = 100  # instances between two writes of the mark
+PIECE = 100  # changes on a page, and instances between two writes of the mark
 IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
 
 
@@ -185,8 +185,9 @@ class Follower:
         for last, new in self._pages():
             self.last = last
             self._hand_on(new)
+        most = max(PIECE, old // 100)  # the mark is as long as what waits: not written too often
         while old:
-            piece = self.waiting[: min(old, PIECE)]
+            piece = self.waiting[: min(old, most)]
             del self.waiting[: len(piece)]
             self._hand_on(piece)
             old -= len(piece)
