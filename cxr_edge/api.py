@@ -48,6 +48,7 @@ from cxr_edge.types import (
     Reason,
     Result,
     Status,
+    place_of,
 )
 
 __all__ = [
@@ -150,7 +151,8 @@ class ScoredFolder:
                 recorded, _ = ledger.finished(self.run_id)
             except KeyError as error:
                 raise StateError(f"run {self.run_id} has been forgotten for newer ones") from error
-            yield from RecordedRows(recorded, self.context.threshold)
+            context = self.context
+            yield from RecordedRows(recorded, context.threshold, context.identity_fields)
 
 
 def score_folder(
@@ -184,7 +186,7 @@ def score_folder(
     Args:
         inputs: a folder, walked recursively, a file, or several of them.
         model: as in `load_model`.
-        out: new folder for the report; `reports/<UTC time>` where none is given.
+        out: new folder for the report, or URL; `reports/<UTC time>` where none is given.
         state: folder of the ledger, on a local disk; where none is given, one of the user's own for
             each set of `inputs`.
         operating_point: as in `load_model`.
@@ -218,7 +220,7 @@ def score_folder(
     job = ScoreJob(
         inputs=paths,
         model=os.fspath(model),
-        out=_path(out),
+        out=None if out is None else place_of(os.fspath(out)),
         state=_path(state),
         operating_point=operating_point,
         threshold=threshold,

@@ -20,7 +20,7 @@ import cxr_edge
 from cxr_edge import api
 from cxr_edge.cli.commands import cli
 from cxr_edge.decoders.pool import Workers
-from cxr_edge.types import InputWarning
+from cxr_edge.types import InputWarning, Url
 from tests.cli.reports import csv_rows
 from tests.factories import chest, names_in, raising, write_tree
 from tests.images import dicoms
@@ -339,3 +339,21 @@ def test_messages_go_to_the_logger(
     messages = "\n".join(caplog.messages)
     assert "no file was found (is the folder mounted" in messages
     assert "200 workers on" in messages
+
+
+def test_rows_say_whom_films_are_of_where_that_was_asked_for(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/film.dcm").write_bytes(dicoms.film(PatientID="P17"))
+    (row,) = folder(tmp_path / "in", tiny, tmp_path, "out", identify=True).rows()
+    assert row.result.identity["patient_id"] == "P17"
+    (row,) = folder(tmp_path / "in", tiny, tmp_path, "bare").rows()
+    assert row.result.identity == {}
+
+
+def test_a_report_for_a_url_is_not_written_into_a_folder_of_that_name(
+    films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Any] = []
+    monkeypatch.setattr(cxr_edge.api, "_scored", lambda job, _: jobs.append(job))
+    cxr_edge.score_folder(films, out="s3://bucket/night")
+    assert jobs[0].out == Url("s3://bucket/night")

@@ -133,14 +133,17 @@ def _will_work(device: str, model: str | None, state: Path | None) -> int:
 
 def _configured() -> tuple[ScoreJob, Path | None]:
     """Tonight's job, as `score` would read it from the same file, and the file of its metrics."""
-    from cxr_edge.cli.score import score
+    from cxr_edge.cli.results import wanted_of
+    from cxr_edge.cli.score import check_results, score
 
     here = click.get_current_context()
     arguments = ["--config", str(here.meta[CONFIG])]
     with score.make_context("score", arguments, parent=here) as context:
-        known = ScoreJob.__dataclass_fields__
+        wanted, known = wanted_of(context.params), ScoreJob.__dataclass_fields__
         options = {k: v for k, v in context.params.items() if k in known and v is not None}
-        return ScoreJob(**options), context.params["metrics"]
+        job = ScoreJob(**options)
+        check_results(job, wanted)
+        return job, context.params["metrics"]
 
 
 def _try_state(state: Path | None) -> None:

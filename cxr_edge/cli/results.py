@@ -30,11 +30,8 @@ def wanted_options(command: Command) -> Command:
     """Options of what a study gets; the command has them as one argument, `wanted`."""
 
     @functools.wraps(command)
-    def with_wanted(
-        sr: str, secondary_capture: str | None, key_object: bool, hl7: Path | None, **options: Any
-    ) -> Any:
-        wanted = Wanted(sr, secondary_capture, key_object, hl7)
-        return command(wanted=wanted, **options)
+    def with_wanted(**options: Any) -> Any:
+        return command(wanted=wanted_of(options), **options)
 
     for option in (
         click.option(
@@ -61,6 +58,12 @@ def wanted_options(command: Command) -> Command:
     ):
         with_wanted = option(with_wanted)
     return with_wanted
+
+
+def wanted_of(options: dict[str, Any]) -> Wanted:
+    """Take what a study gets out of a command's options."""
+    names = ("sr", "secondary_capture", "key_object", "hl7")
+    return Wanted(*(options.pop(name) for name in names))
 
 
 @click.command()

@@ -167,11 +167,7 @@ def score(metrics: Path | None, jsonl: bool, wanted: Wanted, **options: Any) -> 
         options["settle"] = 0.0
     terminal = ScoreTerminal(options.pop("quiet"), options.pop("verbose"), jsonl)
     job = ScoreJob(**options, command=tuple(sys.argv))
-    if not job.results and wanted != Wanted():
-        raise InputError("options of results without --results")
-    if job.results:
-        check_hospital()
-        _results_folder(job.out or Path())
+    check_results(job, wanted)
     outcome = _Outcome()
     with contextlib.ExitStack() as stack:
         if metrics:
@@ -181,6 +177,19 @@ def score(metrics: Path | None, jsonl: bool, wanted: Wanted, **options: Any) -> 
             _write_results(outcome.night, job, wanted, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code
+
+
+def check_results(job: ScoreJob, wanted: Wanted) -> None:
+    """Refuse, before a night's work, results that could not be written after it.
+
+    Raises:
+        InputError, MissingExtraError: as said.
+    """
+    if job.results:
+        check_hospital()
+        _results_folder(job.out or Path())
+    elif wanted != Wanted():
+        raise InputError("options of results without --results")
 
 
 def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:

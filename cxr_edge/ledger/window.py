@@ -15,14 +15,16 @@ _ROW = ", ".join(ROW)
 _LATEST = f"""
 WITH nights AS MATERIALIZED (
     SELECT number, id, settings_sha256 FROM run WHERE kind = '{NIGHT}' AND reported
-    AND json_extract(context, '$.model_sha256') = ?
+    AND json_extract(context, '$.model_sha256') = ?1
 )
 SELECT checksum, first, settings_sha256, id, {_ROW} FROM (
     SELECT item.checksum, MIN(run) AS first, settings_sha256, id, {_ROW}
     FROM item JOIN nights ON nights.number = item.run
     WHERE status = 'scored' AND sha256 IS NOT NULL GROUP BY sha256
-) WHERE first > COALESCE((SELECT number FROM run WHERE id = ?), 0)
-ORDER BY first DESC, modified_utc DESC LIMIT ?
+) WHERE CASE WHEN ?2 = '' THEN 1
+    WHEN EXISTS (SELECT 1 FROM run WHERE id = ?2)
+    THEN first > (SELECT number FROM run WHERE id = ?2) ELSE new END
+ORDER BY first DESC, modified_utc DESC LIMIT ?3
 """
 
 
@@ -43,7 +45,8 @@ def latest_films(ledger: Ledger, model_sha256: str, most: int, after: str = "") 
         ledger: it may be written meanwhile.
         model_sha256: of the model file.
         most: how many at most.
-        after: a run; films that it or a night before it had do not count.
+        after: a run; films that it or a night before it had do not count. Where its rows are
+            forgotten by now, neither do films that were not new when the oldest kept run began.
 
     Raises:
         StateError: the ledger cannot be read.

@@ -10,7 +10,7 @@ from cxr_edge.report.context import Report
 from cxr_edge.report.distribution import Spread, Tally
 from cxr_edge.report.texts import remarks_of
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import STUDY_UID, Band
+from cxr_edge.types import PATIENT_ID, STUDY_UID, Band, Result
 
 # So many entries a browser shows at once; the CSV has them all. Nothing in `attention` should be
 # looked for elsewhere.
@@ -96,13 +96,13 @@ class Entries:
         return min(self.sizes[band], LISTED[band])
 
     def _add(self, row: TriageRow) -> None:
-        uid = row.result.identity.get(STUDY_UID, "")
-        study = self._studies.get(uid) if uid else None
+        name = _study_of(row.result)
+        study = self._studies.get(name) if name else None
         if study is None:
             self.sizes[row.band] += 1
             study = _Study(row.rank, self.sizes[row.band] <= LISTED[row.band])
-            if uid:
-                self._studies[uid] = study
+            if name:
+                self._studies[name] = study
         elif study.listed and len(study.others) < FILMS_OF_STUDY:
             study.others.append(row)
         study.films += 1
@@ -119,8 +119,14 @@ class Entries:
     def heads(self, report: Report) -> Iterator[Entry]:
         """Every entry in reading order; a study stands where its first film does."""
         for row in report.rows:
-            study = self._studies.get(row.result.identity.get(STUDY_UID, ""))
+            study = self._studies.get(_study_of(row.result))
             if study is None:
                 yield Entry(row, new=row.result.new)
             elif study.rank == row.rank:
                 yield Entry(row, tuple(study.others), study.films, study.new)
+
+
+def _study_of(result: Result) -> str:
+    """Name of a film's study; archives hold films of several patients under one UID."""
+    uid = result.identity.get(STUDY_UID, "")
+    return uid and f"{result.identity.get(PATIENT_ID, '')}\0{uid}"

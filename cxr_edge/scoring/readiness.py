@@ -12,6 +12,7 @@ from cxr_edge.errors import InputError
 from cxr_edge.intake.discover import discover
 from cxr_edge.intake.file_list import read_file_list
 from cxr_edge.model.catalog import choose_model
+from cxr_edge.report.parquet import check_parquet
 from cxr_edge.scoring.decision import decide
 from cxr_edge.scoring.delivery import check_report_folder
 from cxr_edge.scoring.job import ScoreJob
@@ -42,6 +43,8 @@ def findings(job: ScoreJob, metrics: Path | None) -> Iterator[Finding]:
         CxrEdgeError: the run would end with this error.
     """
     check_id_tags(job.id_tags)
+    if job.parquet:
+        check_parquet()
     decision = decide(choose_model(job.model), job.operating_point, job.threshold, job.site_profile)
     yield Finding(f"threshold {decision.threshold:.6f}, {decision.name}")
     yield from _films(job)

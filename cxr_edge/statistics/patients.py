@@ -19,8 +19,12 @@ _KERMANY = re.compile(r"^(?:NORMAL2-)?(IM-\d+)-|^(person\d+)_")
 # reads these.
 _THIRD_RELEASE = re.compile(r"^(?:BACTERIA|NORMAL|VIRUS)-(\d{4,})-\d{4}\.jpeg$")
 # PATIENT_FOLLOWUP, as the NIH names its films: 00000013_005.png. A shorter first part is as likely
-# a year or the number of a series, and one without a digit is a word: scan_0001.png.
-_FOLLOW_UP = re.compile(r"^(?=[^_]*\d)([A-Za-z0-9-]{5,})_\d{1,4}(?:\.[A-Za-z0-9]+)?$")
+# a year or the number of a series, one without a digit is a word, and eight digits may be a day:
+# 20260115_0007.dcm.
+_FOLLOW_UP = re.compile(
+    r"^(?!(?:19|20)\d\d-?[01]\d-?[0-3]\d_)(?=[^_]*\d)"
+    r"([A-Za-z0-9-]{5,})_\d{1,4}(?:\.[A-Za-z0-9]+)?$"
+)
 
 
 def patient_of(path: str) -> str:

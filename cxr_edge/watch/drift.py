@@ -169,15 +169,30 @@ def _distance(values: NDArray[np.float64], marks: Marks) -> float:
 
 
 def _psi(values: NDArray[np.float64], marks: Marks, films: int) -> float:
-    """Stability index over about ten bins; where values tie, the reference gets the best of it."""
+    """Stability index over about ten bins; where values tie, the reference gets the best of it.
+
+    The bins end behind the marks nearest to the tenths. A value that more than a tenth of the
+    reference has is a bin of its own: all films on one side of it would else be in the same bin.
+    """
+    below = np.searchsorted(values, marks.values, "left") / len(values)
     upto = np.searchsorted(values, marks.values, "right") / len(values)
-    expected = upto.clip(marks.upto, marks.following)
+    before = np.append(0.0, marks.upto[:-1])
+    observed = _in_turn(below, upto)
+    expected = _in_turn(below.clip(before, marks.below), upto.clip(marks.upto, marks.following))
     wanted = np.arange(1, _BINS) / _BINS
-    places = np.unique(np.abs(marks.upto[:, np.newaxis] - wanted).argmin(axis=0))
-    places = places[expected[places] < 1]
-    observed_counts = np.diff(upto[places], prepend=0, append=1) * len(values)
+    nearest = 2 * np.abs(marks.upto[:, np.newaxis] - wanted).argmin(axis=0) + 1
+    heaps = 2 * np.flatnonzero(marks.upto - marks.below > 1 / _BINS)
+    places = np.unique(np.concatenate((nearest, heaps, heaps + 1)))
+    is_empty = (observed == expected) & np.isin(expected, (0, 1))
+    places = places[~is_empty[places]]
+    observed_counts = np.diff(observed[places], prepend=0, append=1) * len(values)
     expected_counts = np.diff(expected[places], prepend=0, append=1) * films
     return stability_index(observed_counts, expected_counts)
+
+
+def _in_turn(below: NDArray[np.float64], upto: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares below the first mark, up to it, below the second, and so on."""
+    return np.column_stack((below, upto)).ravel()
 
 
 def _warnings(films: Sequence[Film], reference: Reference) -> Iterator[Part]:

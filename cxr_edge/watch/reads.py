@@ -78,25 +78,21 @@ def figures(
         nights: by run.
         limits: of the site.
     """
-    by_film: dict[str, list[Reading]] = defaultdict(list)
-    for reading in readings:
-        by_film[reading.sha256].append(reading)
-    decided = [(film[0].flagged, answer) for film in by_film.values() if (answer := _answer(film))]
-    counts = Counter(decided)
-    flags = [answer == NO for flagged, answer in decided if flagged]
+    films = _films(readings)
+    decided = [(film[0], answer) for film in films if (answer := _answer(film))]
+    counts = Counter((first.flagged, answer) for first, answer in decided)
+    flags = [answer == NO for first, answer in decided if first.flagged]
     confirmed, wrong = counts[True, YES], counts[True, NO]
     missed, rest = counts[False, YES], counts[False, NO]
     read = [nights[run] for run in dict.fromkeys(each.run for each in readings)]
-    new_flags, new_films = (sum(night.new_flags for night in read), sum(n.new_films for n in read))
-    unread_flags = max(new_flags - confirmed - wrong, 0)
-    unread_rest = max(new_films - new_flags - missed - rest, 0)
+    unread_flags, unread_rest = _unread(read, Counter((r.run, r.flagged) for r, _ in decided))
     ppv = Proportion.of(confirmed, confirmed + wrong) if flags else None
     sensitivity = _bounds(confirmed, missed, unread_flags, unread_rest)
     cusum = _cusum(flags)
     return ReadFigures(
         readers=tuple(sorted({reading.read_by for reading in readings})),
-        films=len(by_film),
-        undecided=len(by_film) - len(decided),
+        films=len(films),
+        undecided=len(films) - len(decided),
         confirmed=confirmed,
         wrong=wrong,
         missed=missed,
@@ -105,10 +101,38 @@ def figures(
         unread_rest=unread_rest,
         ppv=ppv,
         sensitivity=sensitivity,
-        weeks=_weeks(readings, nights),
+        weeks=_weeks([reading for film in films for reading in film], nights),
         cusum=cusum,
         passed=tuple(_passed(ppv, sensitivity, cusum, limits)),
     )
+
+
+def _films(readings: Sequence[Reading]) -> list[list[Reading]]:
+    """Readings of each film, one for each reader: the last, in the place of the first."""
+    by_film: dict[str, dict[str, Reading]] = defaultdict(dict)
+    for reading in readings:
+        by_film[reading.sha256][reading.read_by] = reading
+    return [[*each.values()] for each in by_film.values()]
+
+
+def _unread(nights: Sequence[NightSummary], decided: Counter[tuple[str, bool]]) -> tuple[int, int]:
+    """The most new films of these nights that may be undecided: flagged ones, and the rest.
+
+    A page lists films of earlier nights too. Which ones were answered is not kept for as long as
+    the answers are: as many as can be are taken for earlier ones, so that the bounds hold.
+
+    Args:
+        nights: with answers.
+        decided: films by the night of their answers and whether they are flagged.
+    """
+    flags = rest = 0
+    for night in nights:
+        old_flags = night.flags - night.new_flags
+        old_rest = night.films - night.new_films - old_flags
+        new_rest = night.new_films - night.new_flags
+        flags += max(night.new_flags - max(decided[night.run, True] - old_flags, 0), 0)
+        rest += max(new_rest - max(decided[night.run, False] - old_rest, 0), 0)
+    return flags, rest
 
 
 def _answer(film: Sequence[Reading]) -> str:

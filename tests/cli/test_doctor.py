@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -225,3 +226,27 @@ def test_no_gate_is_said(run: Run) -> None:
     outcome = run("doctor", "--model", "cnn3_50")
     assert outcome.code == 0
     assert "scope_48: not there, films are scored without a scope gate" in outcome.out
+
+
+LATER_REFUSED = {
+    "results that are not asked for": ("key-object = true", "options of results without --results"),
+    "no highdicom": ("results = true", "highdicom is not installed"),
+    "no pyarrow": ("parquet = true", "pyarrow is not installed"),
+}
+
+
+@pytest.mark.parametrize(("line", "said"), LATER_REFUSED.values(), ids=LATER_REFUSED)
+def test_what_score_would_refuse_at_once_is_refused_here(
+    line: str,
+    said: str,
+    run: Run,
+    onnx_alone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    config = tmp_path / "a.toml"
+    config.write_text(f'[score]\ninputs = ["{tmp_path}"]\nmodel = "tiny"\n{line}\n')
+    made = run("doctor", "--config", config)
+    assert (made.code, said in made.err) == (2, True), made.err

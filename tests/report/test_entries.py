@@ -178,3 +178,12 @@ def test_hostile_identity_is_text_in_every_output(text: str) -> None:
     assert undefused(first["patient_id"]) == text
     (row, _) = night(text).rows
     assert json.loads(json.dumps(row_values(row, IDENTITY_FIELDS)))["patient_id"] == text
+
+
+def test_patients_who_share_a_study_uid_are_entries_of_their_own() -> None:
+    """As some archives and anonymisers make them."""
+    films = [
+        film(f"{n}", 0.9, "1", identity={"patient_id": f"P{n}", "study_uid": "1"}) for n in range(3)
+    ]
+    made = page(identified(*films))
+    assert {name for _, name in who(made.bands["flagged"])} == {"P0", "P1", "P2"}

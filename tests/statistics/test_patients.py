@@ -72,6 +72,9 @@ def test_patient_of(name: str, patient: str) -> None:
         ("PNEUMONIA/person7_virus_2.jpeg", "P 1", (BY_TABLE, "P 1")),
         ("NORMAL/00000013_005.png", "", (BY_NAME, "00000013")),
         ("PNEUMONIA/00000013_006.png", "", (BY_NAME, "00000013")),
+        ("NORMAL/20260115_0007.dcm", "", (ALONE, "NORMAL/20260115_0007.dcm")),
+        ("NORMAL/2026-01-15_0001.png", "", (ALONE, "NORMAL/2026-01-15_0001.png")),
+        ("NORMAL/20265115_001.png", "", (BY_NAME, "20265115")),
     ],
 )
 def test_person_of(path: str, told: str, person: Person) -> None:

@@ -10,12 +10,17 @@ HEADER = "rank,path,sha256,probability,flagged,read_by,pneumonia,comment,run"
 
 
 def answers(
-    file: Path, run: str, scores: Mapping[int, float], said: Mapping[int, str], by: str = "Miller"
+    file: Path,
+    run: str,
+    scores: Mapping[int, float],
+    said: Mapping[int, str],
+    by: str = "Miller",
+    files_of: str = "",
 ) -> Path:
     """A file about films of `tests.watch.nights.add_night`, flagged from 0.5 on."""
     lines = [HEADER]
     for number, score in scores.items():
-        path = f"{run}/{number:05d}.png"
+        path = f"{files_of or run}/{number:05d}.png"
         sha256 = hashlib.sha256(path.encode()).hexdigest()
         flagged = "true" if score >= 0.5 else "false"
         answer = said.get(number, "")

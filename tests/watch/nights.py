@@ -37,13 +37,19 @@ def add_night(
     *,
     kind: str = NIGHT,
     warnings: Sequence[tuple[InputWarning, ...]] = (),
+    files_of: str = "",
+    more: Sequence[float] = (),
     **facts: Any,
 ) -> None:
-    """A night with a report; film `n` of it is `<name>/<n>.png`."""
+    """A night with a report; film `n` of it is `<name>/<n>.png`.
+
+    Or one of the night `files_of`, which still lies there, and `more` are its own.
+    """
     run = ledger.begin(name, "settings", kind)
     entries = []
-    for number, score in enumerate(scores):
-        path = f"{name}/{number:05d}.png"
+    paths = [f"{files_of or name}/{number:05d}.png" for number in range(len(scores))]
+    paths += [f"{name}/{number:05d}.png" for number in range(len(more))]
+    for number, (path, score) in enumerate(zip(paths, (*scores, *more), strict=True)):
         looks = () if features is None else (*features[number].tolist(), 0.01, logit_of(score))
         film = result(
             path,

@@ -11,15 +11,17 @@ import pytest
 
 from cxr_edge.errors import InputError
 from cxr_edge.features import FEATURES, logit_of
+from cxr_edge.ledger import runs
 from cxr_edge.ledger.run import STUDY
 from cxr_edge.ledger.runs import open_ledger
-from cxr_edge.ledger.window import Film
+from cxr_edge.ledger.window import Film, latest_films
 from cxr_edge.report.summary import distribution
 from cxr_edge.statistics.measurements import FeatureDistribution
 from cxr_edge.types import InputWarning
 from cxr_edge.watch.drift import Drift, compare, table
 from cxr_edge.watch.drift_job import DriftJob, TooFew, run
 from cxr_edge.watch.reference import Reference, marks_of, of_validation
+from tests.factories import context
 from tests.tiny import tiny_spec
 from tests.watch.nights import add_night, add_plain_nights, made_features
 
@@ -164,3 +166,34 @@ def test_a_damaged_row_is_left_out(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         ledger.connection.execute("UPDATE item SET features = 'x' WHERE rowid = 3")
     assert drift_of(tmp_path, None, 210).films == 209
+
+
+@pytest.mark.parametrize("share", [1.0, 0.94])
+@pytest.mark.parametrize("moved_to", [1e6, 4e6], ids=["smaller", "larger"])
+def test_another_value_than_the_usual_one_is_a_shift(share: float, moved_to: float) -> None:
+    """One detector gives all films one size; another detector's lie on one side of it."""
+    random, place = np.random.default_rng(5), FEATURES.index("size")
+
+    def of_size(made: list[Film], size: float, share: float) -> list[Film]:
+        looks = [[*film.features] for film in made]
+        for each in looks:
+            each[place] = size if random.random() < share else 3e6
+        return [replace(film, features=(*each,)) for film, each in zip(made, looks, strict=True)]
+
+    reference = reference_of(of_size(films(random, 400), 2e6, share))
+    same = compare(of_size(films(random, 200), 2e6, share), reference, 0.5, 0.25)
+    other = compare(of_size(films(random, 200), moved_to, 1), reference, 0.5, 0.25)
+    assert ("size" in over(same), "size" in over(other)) == (False, True)
+
+
+def test_films_of_a_reference_that_is_forgotten_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its summary outlives its rows, and its films may lie in the folder for years."""
+    monkeypatch.setattr(runs, "_KEPT", dict.fromkeys(runs._KEPT, 2))
+    first = add_plain_nights(tmp_path, 1, films=250)[0]
+    looks = made_features(np.random.default_rng(0), 250)
+    with open_ledger(tmp_path) as ledger:
+        for number in range(4):
+            add_night(ledger, f"later-{number}", [0.5] * 250, looks, files_of=first)
+            assert latest_films(ledger, context().model_sha256, 500, after=first) == []

@@ -154,3 +154,26 @@ def test_missed_films_pass_a_limit_of_sensitivity(state: Path, tmp_path: Path) -
     assert figures(readings, nights, Limits(sensitivity=0.9)).passed == (
         "sensitivity is below 0.9, whatever the unread films are",
     )
+
+
+def test_answers_about_earlier_films_leave_a_nights_own_unread(state: Path, tmp_path: Path) -> None:
+    """A page lists the films of the night before as well."""
+    with open_ledger(state) as ledger:
+        add_night(ledger, "second", [*SCORES.values()], files_of="night", more=[0.4] * 4)
+    said = dict.fromkeys((3, 4, 5), "no")
+    file = answers(tmp_path / "reads.csv", "second", SCORES, said, files_of="night")
+    reads_job.add(state, [file], None, ())
+    assert reads_job.show(state).unread_rest == 4
+
+
+def test_a_reader_has_one_vote_for_a_film_in_all_nights(state: Path, tmp_path: Path) -> None:
+    with open_ledger(state) as ledger:
+        add_night(ledger, "second", [*SCORES.values()], files_of="night")
+    files = [
+        answers(tmp_path / "1.csv", "night", SCORES, {3: "no", 0: "no"}),
+        answers(tmp_path / "2.csv", "second", SCORES, {3: "yes", 0: "no"}, files_of="night"),
+        answers(tmp_path / "3.csv", "night", SCORES, {0: "yes"}, by="Jones"),
+    ]
+    reads_job.add(state, files, None, ())
+    found = reads_job.show(state)
+    assert (found.films, found.missed, found.rest, found.undecided) == (2, 1, 0, 1)
