@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import Counter
@@ -11,16 +10,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pynetdicom.association import Association
+
 from cxr_edge.errors import StateBusyError
 from cxr_edge.hospital.peers import Address, Receiver, checked_title
 from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.send_objects import (
     NoObjectError,
+    check_same,
     files_below,
     has_changed_since,
     object_of,
     real_folder,
-    sha256_of,
     syntax_of,
 )
 from cxr_edge.hospital.send_outbox import SharedOutbox
@@ -41,6 +42,7 @@ from cxr_edge.support.text import display_name
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 _OF_ONE_QUESTION = 1000  # objects that a peer is asked at once to take into its care
+_GONE = (FileNotFoundError, NotADirectoryError)
 Say = Callable[[str], None]
 
 
@@ -145,6 +147,10 @@ class _Sender:
         self._moved = time.monotonic()  # when something last got through
         self._numbers = itertools.count()
         self._why = ""  # nothing gets through
+        self._syntaxes: dict[
+            tuple[Path, str], str
+        ] = {}  # by file and hash: associations may be many
+        self._unreadable: set[str] = set()  # instances that are left to the next send
         self.sent = 0
 
     def send_all(self) -> None:
@@ -169,7 +175,8 @@ class _Sender:
 
     def _waiting(self) -> list[Outgoing]:
         with self._shared.read() as outbox:
-            return outbox.in_state(str(self._line.to), Sending.PENDING)
+            waiting = outbox.in_state(str(self._line.to), Sending.PENDING)
+        return [each for each in waiting if each.instance not in self._unreadable]
 
     def _tell(self, number: int, what: str) -> None:
         objects = "object waits" if number == 1 else "objects wait"
@@ -186,30 +193,72 @@ class _Sender:
         Raises:
             NoAssociationError: it was lost, or never there.
         """
-        syntaxes = {each.instance: _syntax_if_same(each) for each in due}
-        self._drop([each for each in due if not syntaxes[each.instance]])
-        ready = [(each, syntaxes[each.instance]) for each in due if syntaxes[each.instance]]
-        kinds = list(dict.fromkeys((each.sop_class, syntax) for each, syntax in ready))[:CONTEXTS]
-        if not kinds:
+        kinds = self._kinds(due)
+        proposed = list(dict.fromkeys(kinds.values()))[:CONTEXTS]
+        if not proposed:
             return True
-        with self._line.associated(kinds) as association:
+        ready = [each for each in due if kinds.get(each.instance) in proposed]
+        with self._line.associated(proposed) as association:
             try:
                 with self._shared.held() as outbox:
-                    for each, syntax in ready:
-                        if (each.sop_class, syntax) in kinds and _still_waits(outbox, each):
-                            status = store(association, each.path, next(self._numbers))
-                            self._note(outbox, each, status)
+                    for each in ready:
+                        waits = _still_waits(outbox, each)
+                        if waits and not self._send_one(association, outbox, each):
+                            break
             except StateBusyError as error:
                 self._why = str(error)
                 return False
         return True
 
-    def _drop(self, lost: list[Outgoing]) -> None:
+    def _kinds(self, due: list[Outgoing]) -> dict[str, tuple[str, str]]:
+        """SOP class and transfer syntax by instance, of those whose file can be read."""
+        kinds, lost = {}, []
+        for each in due:
+            known = (each.path, each.sha256)
+            try:
+                if known not in self._syntaxes:
+                    self._syntaxes[known] = syntax_of(each.path)
+                kinds[each.instance] = (each.sop_class, self._syntaxes[known])
+            except _GONE:
+                lost.append(each)
+            except OSError as error:
+                self._leave(each, error)
+        if lost:
+            with self._shared.held_in_turn(lambda text: self._say(f"note: {text}")) as outbox:
+                self._drop(outbox, *lost)
+        return kinds
+
+    def _send_one(self, association: Association, outbox: Outbox, each: Outgoing) -> bool:
+        """Send an object if its file is what it was; False if the association is over with that.
+
+        Raises:
+            NoAssociationError: it was lost.
+        """
+        try:
+            check_same(each)
+        except _GONE:
+            self._drop(outbox, each)
+            return True
+        except OSError as error:
+            self._leave(each, error)
+            return True
+        try:
+            status = store(association, each.path, next(self._numbers))
+        except OSError as error:
+            self._leave(each, error)
+            return False
+        self._note(outbox, each, status)
+        return True
+
+    def _leave(self, each: Outgoing, error: OSError) -> None:
+        """Leave a file to the next send: a disk that fails now may be well again by then."""
+        self._unreadable.add(each.instance)
+        why = error.strerror or "it cannot be read"
+        self._say(f"warning: {display_name(each.path)} is left to the next send: {why}")
+
+    def _drop(self, outbox: Outbox, *lost: Outgoing) -> None:
         """Send nothing whose file is another one by now, or gone."""
-        if not lost:
-            return
-        with self._shared.held_in_turn(lambda text: self._say(f"note: {text}")) as outbox:
-            outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
+        outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
         for each in lost:
             name = display_name(each.path)
             self._say(f"warning: {name} was not sent: it is gone, or another file by now")
@@ -234,14 +283,6 @@ class _Sender:
             name = display_name(each.path)
             self._why = f"the last answer was {words(status)}"
             self._say(f"warning: {self._line.to}: {name} was answered with {words(status)}")
-
-
-def _syntax_if_same(each: Outgoing) -> str:
-    """Transfer syntax of a file that is what it was; else empty."""
-    with contextlib.suppress(OSError):
-        if sha256_of(each.path) == each.sha256:
-            return syntax_of(each.path)
-    return ""
 
 
 def _still_waits(outbox: Outbox, each: Outgoing) -> bool:
