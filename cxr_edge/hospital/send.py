@@ -37,7 +37,7 @@ from cxr_edge.hospital.send_wire import (
 )
 from cxr_edge.hospital.statuses import SUCCESS, state_after, words
 from cxr_edge.hospital.tls import TlsFiles
-from cxr_edge.ledger.outbox import Outbox, Outgoing, Sending
+from cxr_edge.ledger.outbox import DONE, Outbox, Outgoing, Sending
 from cxr_edge.support.text import display_name
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
@@ -54,6 +54,7 @@ class Delivery:
         counts: by state; objects of earlier runs that waited are among them.
         others: files that were left out, as another object goes, or has gone, out under their UID.
         bad: files that were left out, as they are no objects or cannot be read.
+        damaged: rows of the outbox that may be those of objects that wait for any peer.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
@@ -61,6 +62,7 @@ class Delivery:
     counts: Counter[Sending]
     others: int
     bad: int
+    damaged: int
     sent: int
     commit: bool
 
@@ -69,7 +71,7 @@ class Delivery:
         """Whether everything has arrived, and is in the peer's care if that was asked for."""
         open_states = [Sending.PENDING, Sending.REFUSED, Sending.LOST]
         open_states += [Sending.SENT] if self.commit else []
-        left_out = self.others or self.bad
+        left_out = self.others or self.bad or self.damaged
         return not left_out and not any(self.counts[state] for state in open_states)
 
     def line(self, peer: str) -> str:
@@ -78,6 +80,7 @@ class Delivery:
         others = f", {self.others} not taken: another object has their UID"
         more = others if self.others else ""
         more += f", {self.bad} left out: no DICOM object, or not readable" if self.bad else ""
+        more += f", {self.damaged} damaged in the outbox" if self.damaged else ""
         return f"{peer}: {self.sent} sent now; of its objects {counts or 'none'}{more}"
 
 
@@ -114,7 +117,11 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
             concerned |= _committed(job, line, shared, say)
     with shared.read() as outbox:
         states = [found.state for each in concerned if (found := outbox.find(peer, each))]
-    return Delivery(Counter(states), len(others), bad, sender.sent, job.commit)
+        damaged = outbox.damaged(set(DONE) - ({Sending.SENT} if job.commit else set()))
+    if damaged:
+        rows = "row is" if damaged == 1 else "rows are"
+        say(f"warning: {damaged} {rows} damaged in the outbox; send again what has not arrived")
+    return Delivery(Counter(states), len(others), bad, damaged, sender.sent, job.commit)
 
 
 def _objects(

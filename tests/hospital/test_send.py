@@ -7,8 +7,10 @@ import errno
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from cxr_edge.hospital import send, send_objects
+from cxr_edge.ledger.file import LEDGER_NAME
 from cxr_edge.ledger.outbox import Outgoing
 from tests.hospital.peer import Peer, Sent, free_port, sent, serving
 from tests.hospital.receiving import contents, film, needs_dcmtk, write_films
@@ -223,6 +226,23 @@ def test_a_disk_that_fails_for_a_moment_gives_nothing_up(
         assert (made.states, made.delivery.complete) == ({"pending": 1, "sent": 1}, False)
         assert "0.dcm is left to the next send: Input/output error" in made.log
         made = sent(tmp_path / "other", port, tmp_path / "state")
+    assert (made.states, made.delivery.complete, len(peer.got)) == ({"sent": 2}, True, 2)
+
+
+def test_a_damaged_row_is_named_and_no_run_complete_until_its_folder_is_sent(
+    tmp_path: Path,
+) -> None:
+    films, state, port = write_films(tmp_path / "films", 2), tmp_path / "state", free_port()
+    sent(films, port, state)
+    with closing(sqlite3.connect(state / LEDGER_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE outbox SET status = 1 WHERE rowid = 1")
+    (tmp_path / "other").mkdir()
+    with serving(Peer(port)) as peer:
+        made = sent(tmp_path / "other", port, state)
+        assert (made.states, made.delivery.complete) == ({"sent": 1}, False)
+        assert "1 row is damaged in the outbox" in made.log
+        assert made.delivery.line("PACS").endswith("1 sent, 1 damaged in the outbox")
+        made = sent(films, port, state)
     assert (made.states, made.delivery.complete, len(peer.got)) == ({"sent": 2}, True, 2)
 
 
