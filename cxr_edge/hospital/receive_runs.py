@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -48,7 +49,7 @@ class StudyRuns:
             ended: told each exit code, and how many seconds the run took.
         """
         self._spool, self._plan, self._ended = spool, plan, ended
-        self._stop = threading.Event()
+        self._stop, self._is_told = threading.Event(), False
         self._thread = threading.Thread(target=self._work, name="cxr-edge study runs")
 
     def __enter__(self) -> StudyRuns:
@@ -81,6 +82,8 @@ class StudyRuns:
                 code = self._code(descriptor)
                 if code in DONE:
                     self._spool.settle(owed)
+            if self._is_told:
+                self._wait_for_the_rest()
             self._ended(code, time.monotonic() - start)
             return code
         except BlockingIOError:
@@ -95,7 +98,11 @@ class StudyRuns:
         environment = {**os.environ, STUDY_VARIABLE: "1"}
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, pass_fds=(descriptor,), env=environment
+                words,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(descriptor,),
+                env=environment,
+                start_new_session=True,
             )
         except OSError:
             return 127
@@ -103,5 +110,11 @@ class StudyRuns:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_LOOK)
             if self._stop.is_set():
-                process.terminate()
+                self._is_told = True
+                os.killpg(process.pid, signal.SIGTERM)  # of a script, the shell and what it runs
                 return process.wait()
+
+    def _wait_for_the_rest(self) -> None:
+        """Wait for what outlives the shell that has started it: it has inherited the lock."""
+        with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
+            lock(descriptor, wait=True)
