@@ -50,17 +50,21 @@ class StudyRuns:
         """
         self._spool, self._plan, self._ended = spool, plan, ended
         self._stop, self._is_told = threading.Event(), False
-        self._thread = threading.Thread(target=self._work, name="cxr-edge study runs")
+        # A daemon: a receiver that is to end at once does not wait for it.
+        self._thread = threading.Thread(target=self._work, name="cxr-edge study runs", daemon=True)
 
     def __enter__(self) -> StudyRuns:
         """Start looking."""
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Ask a run under way to stop, and wait for it: it records its batch."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Ask a run under way to stop, and wait for it: it records its batch.
+
+        After a second signal it is told, and not waited for.
+        """
         self._stop.set()
-        self._thread.join()
+        self._thread.join(2 * _LOOK if kind is SystemExit else None)
 
     def _work(self) -> None:
         pause = _FIRST_PAUSE
