@@ -121,8 +121,13 @@ class Outbox:
                 self._record(each)
 
     def find(self, peer: str, instance: str) -> Outgoing | None:
-        """An object; one whose row is damaged is not known, and sent again if it is added again."""
-        row = self.connection.execute(_ONE, (peer, instance)).fetchone()
+        """An object; one whose row is damaged is not known, and sent again if it is added again.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        with errors_translated():
+            row = self.connection.execute(_ONE, (peer, instance)).fetchone()
         return _object_of(row) if row else None
 
     def in_state(self, peer: str, state: Sending) -> list[Outgoing]:
