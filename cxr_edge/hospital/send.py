@@ -55,6 +55,7 @@ class Delivery:
         others: files that were left out, as another object goes, or has gone, out under their UID.
         bad: files that were left out, as they are no objects or cannot be read.
         damaged: rows of the outbox that may be those of objects that wait for any peer.
+        is_new: whether the outbox was begun anew, as the ledger was damaged.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
@@ -63,6 +64,7 @@ class Delivery:
     others: int
     bad: int
     damaged: int
+    is_new: bool
     sent: int
     commit: bool
 
@@ -71,7 +73,7 @@ class Delivery:
         """Whether everything has arrived, and is in the peer's care if that was asked for."""
         open_states = [Sending.PENDING, Sending.REFUSED, Sending.LOST]
         open_states += [Sending.SENT] if self.commit else []
-        left_out = self.others or self.bad or self.damaged
+        left_out = self.others or self.bad or self.damaged or self.is_new
         return not left_out and not any(self.counts[state] for state in open_states)
 
     def line(self, peer: str) -> str:
@@ -101,7 +103,7 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     """
     to = Receiver.parse(job.to)
     line = Line(checked_title(job.title), to, TlsFiles(*job.tls) if job.tls else None)
-    shared, peer = SharedOutbox(state), str(to)
+    shared, peer = SharedOutbox(state, say), str(to)
     folder = real_folder(job.folder)
     with shared.held() as outbox:
         arrived = outbox.gone_out(peer, folder)
@@ -121,7 +123,8 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     if damaged:
         rows = "row is" if damaged == 1 else "rows are"
         say(f"warning: {damaged} {rows} damaged in the outbox; send again what has not arrived")
-    return Delivery(Counter(states), len(others), bad, damaged, sender.sent, job.commit)
+    is_new = shared.is_new
+    return Delivery(Counter(states), len(others), bad, damaged, is_new, sender.sent, job.commit)
 
 
 def _objects(

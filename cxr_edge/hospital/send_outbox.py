@@ -10,6 +10,7 @@ from pathlib import Path
 from cxr_edge.ledger.outbox import Outbox
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from cxr_edge.ledger.state import held, held_in_turn
+from cxr_edge.support.text import display_name
 
 _COMMAND = ("cxr-edge", "send")
 
@@ -20,9 +21,13 @@ class SharedOutbox:
 
     Attributes:
         state: folder of the ledger.
+        say: prints a line.
+        is_new: whether it was begun anew, as the ledger was damaged: what waited is not known.
     """
 
     state: Path
+    say: Callable[[str], None]
+    is_new: bool = field(default=False, init=False)
     _is_checked: bool = field(default=False, init=False)  # each association opens the ledger anew
 
     @contextlib.contextmanager
@@ -60,4 +65,10 @@ class SharedOutbox:
     def _opened(self) -> Iterator[Outbox]:
         with open_ledger(self.state, is_checked=self._is_checked) as ledger:
             self._is_checked = True
+            if ledger.set_aside is not None:
+                self.is_new, name = True, display_name(ledger.set_aside)
+                self.say(
+                    f"warning: the ledger was damaged and is set aside: {name}; "
+                    "send again what has not arrived"
+                )
             yield Outbox(ledger.connection)

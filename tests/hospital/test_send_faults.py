@@ -121,6 +121,19 @@ def test_a_damaged_row_is_named_and_no_run_complete_until_its_folder_is_sent(
     assert (made.states, made.delivery.complete, len(peer.got)) == ({"sent": 2}, True, 2)
 
 
+def test_a_send_that_finds_its_ledger_damaged_is_not_complete(tmp_path: Path) -> None:
+    """What waited in it is not known."""
+    films, state = write_films(tmp_path / "films", 2), tmp_path / "state"
+    with serving(Peer()) as peer:
+        sent(films, peer.port, state)
+        ledger = state / LEDGER_NAME
+        ledger.write_bytes(ledger.read_bytes()[:5000])
+        made = sent(films, peer.port, state)
+        assert (made.states, made.delivery.complete) == ({"sent": 2}, False)
+        assert "the ledger was damaged and is set aside: " in made.log
+        assert sent(films, peer.port, state).delivery.complete
+
+
 def test_a_file_is_hashed_once_for_each_time_that_it_goes_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
