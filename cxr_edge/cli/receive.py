@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +12,7 @@ import click
 from cxr_edge.cli.boundary import echo, missing_extra
 from cxr_edge.cli.options import metrics_option
 from cxr_edge.hospital.receive_job import ReceiveJob, parse_command, parse_size, parse_span
+from cxr_edge.support.signals import handled
 
 tls_option = click.option(
     "--tls",
@@ -86,31 +84,24 @@ def receive(study_quiet: str, command: str | None, max_spool: str | None, **opti
         from cxr_edge.hospital.receive import receive as receive_until
     except ImportError as error:
         raise missing_extra(error, "hospital") from error
-    with _stopped_by_signals() as stop:
-        receive_until(job, lambda line: echo(line, err=True), stop)
+    stop = _Stop()
+    with handled((signal.SIGTERM, signal.SIGINT), stop.handle):
+        receive_until(job, lambda line: echo(line, err=True), stop.is_asked_for)
     return 128 + stop.number
 
 
-class _Stop(threading.Event):
-    """Set by the first signal; the second ends the program at once."""
+class _Stop:
+    """Asked for by the first signal; the second ends the program at once."""
 
-    number: int = signal.SIGTERM
+    def __init__(self) -> None:
+        self.number = 0
 
     def handle(self, number: int, _: FrameType | None) -> None:
-        """Remember which it was."""
-        if self.is_set():
+        """Remember which it was; no lock is taken, as the main thread may hold it just now."""
+        if self.number:
             raise SystemExit(128 + number)
         self.number = number
-        self.set()
 
-
-@contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[_Stop]:
-    stop = _Stop()
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    former = {number: signal.signal(number, stop.handle) for number in numbers}
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+    def is_asked_for(self) -> bool:
+        """Whether a signal has come."""
+        return self.number != 0

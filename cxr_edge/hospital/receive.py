@@ -25,13 +25,13 @@ _SECONDS_TO_FINISH = 10.0  # of objects under way, once it shall stop
 _LOOK, _METRICS_EVERY, _COUNT_EVERY = 0.5, 15.0, 300.0
 
 
-def receive(job: ReceiveJob, say: Callable[[str], None], stop: threading.Event) -> None:
-    """Listen, keep what comes, hand studies on, until `stop` is set.
+def receive(job: ReceiveJob, say: Callable[[str], None], is_stopped: Callable[[], bool]) -> None:
+    """Listen, keep what comes, hand studies on, until it is stopped.
 
     Args:
         job: what is asked for.
         say: prints a line, from any thread; none has a word about a patient.
-        stop: asks for the end; it comes in seconds, with every association ended.
+        is_stopped: asked twice a second; the end comes in seconds, with every association ended.
 
     Raises:
         InputError: an address, a title or a file of TLS cannot be used.
@@ -48,7 +48,7 @@ def receive(job: ReceiveJob, say: Callable[[str], None], stop: threading.Event) 
         if job.command:
             runs = StudyRuns(spool, RunPlan(job.quiet, job.command), tally.ended)
             stack.enter_context(runs)
-        _look_after(_Watch(server, spool, tally, job.metrics), stop)
+        _look_after(_Watch(server, spool, tally, job.metrics), is_stopped)
 
 
 def _plan(job: ReceiveJob) -> ServerPlan:
@@ -85,10 +85,12 @@ def _listening(plan: ServerPlan, spool: Spool, tally: Tally) -> Iterator[Server]
         raise InputError(f"nobody can listen on {plan.address}: {error.strerror}") from error
     thread = threading.Thread(target=server.serve_forever, args=(_LOOK,), daemon=True)
     thread.start()
+    seconds = 0.0  # after an error, or a second signal
     try:
         yield server
+        seconds = _SECONDS_TO_FINISH
     finally:
-        server.stop(_SECONDS_TO_FINISH)
+        server.stop(seconds)
         thread.join()
 
 
@@ -116,10 +118,11 @@ class _Watch:
             self.tally.journal(f"warning: the metrics could not be written: {error.strerror}")
 
 
-def _look_after(watch: _Watch, stop: threading.Event) -> None:
+def _look_after(watch: _Watch, is_stopped: Callable[[], bool]) -> None:
     written = counted = time.monotonic()
     watch.write_metrics()
-    while not stop.wait(_LOOK):
+    while not is_stopped():
+        time.sleep(_LOOK)
         watch.server.cut_slow()
         now = time.monotonic()
         if now - counted > _COUNT_EVERY:

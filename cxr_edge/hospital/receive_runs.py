@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -48,18 +49,22 @@ class StudyRuns:
             ended: told each exit code, and how many seconds the run took.
         """
         self._spool, self._plan, self._ended = spool, plan, ended
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="cxr-edge study runs")
+        self._stop, self._is_told = threading.Event(), False
+        # A daemon: a receiver that is to end at once does not wait for it.
+        self._thread = threading.Thread(target=self._work, name="cxr-edge study runs", daemon=True)
 
     def __enter__(self) -> StudyRuns:
         """Start looking."""
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Ask a run under way to stop, and wait for it: it records its batch."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Ask a run under way to stop, and wait for it: it records its batch.
+
+        After a second signal it is told, and not waited for.
+        """
         self._stop.set()
-        self._thread.join()
+        self._thread.join(2 * _LOOK if kind is SystemExit else None)
 
     def _work(self) -> None:
         pause = _FIRST_PAUSE
@@ -81,6 +86,8 @@ class StudyRuns:
                 code = self._code(descriptor)
                 if code in DONE:
                     self._spool.settle(owed)
+            if self._is_told:
+                self._wait_for_the_rest()
             self._ended(code, time.monotonic() - start)
             return code
         except BlockingIOError:
@@ -95,7 +102,11 @@ class StudyRuns:
         environment = {**os.environ, STUDY_VARIABLE: "1"}
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, pass_fds=(descriptor,), env=environment
+                words,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(descriptor,),
+                env=environment,
+                start_new_session=True,
             )
         except OSError:
             return 127
@@ -103,5 +114,11 @@ class StudyRuns:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_LOOK)
             if self._stop.is_set():
-                process.terminate()
+                self._is_told = True
+                os.killpg(process.pid, signal.SIGTERM)  # of a script, the shell and what it runs
                 return process.wait()
+
+    def _wait_for_the_rest(self) -> None:
+        """Wait for what outlives the shell that has started it: it has inherited the lock."""
+        with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
+            lock(descriptor, wait=True)

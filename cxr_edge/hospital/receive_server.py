@@ -139,18 +139,24 @@ class Server(ThreadedAssociationServer):
         return is_room
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Go on in a thread; it counts from now on."""
-        with self._counting:
-            self._starting += 1
-        super().process_request(request, client_address)
+        """Go on in a thread; it counts from now on, unless the system has no thread for it."""
+        self._count(1)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._count(-1)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Make an association, which counts itself then."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._counting:
-                self._starting -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._starting += change
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands, then make an association."""

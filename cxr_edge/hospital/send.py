@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import Counter
@@ -11,16 +10,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pynetdicom.association import Association
+
 from cxr_edge.errors import StateBusyError
 from cxr_edge.hospital.peers import Address, Receiver, checked_title
 from cxr_edge.hospital.send_job import SendJob
 from cxr_edge.hospital.send_objects import (
     NoObjectError,
+    check_same,
     files_below,
     has_changed_since,
     object_of,
     real_folder,
-    sha256_of,
     syntax_of,
 )
 from cxr_edge.hospital.send_outbox import SharedOutbox
@@ -36,11 +37,12 @@ from cxr_edge.hospital.send_wire import (
 )
 from cxr_edge.hospital.statuses import SUCCESS, state_after, words
 from cxr_edge.hospital.tls import TlsFiles
-from cxr_edge.ledger.outbox import Outbox, Outgoing, Sending
+from cxr_edge.ledger.outbox import DONE, Outbox, Outgoing, Sending
 from cxr_edge.support.text import display_name
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 _OF_ONE_QUESTION = 1000  # objects that a peer is asked at once to take into its care
+_GONE = (FileNotFoundError, NotADirectoryError)
 Say = Callable[[str], None]
 
 
@@ -52,6 +54,8 @@ class Delivery:
         counts: by state; objects of earlier runs that waited are among them.
         others: files that were left out, as another object goes, or has gone, out under their UID.
         bad: files that were left out, as they are no objects or cannot be read.
+        damaged: rows of the outbox that may be those of objects that wait for any peer.
+        is_new: whether the outbox was begun anew, as the ledger was damaged.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
@@ -59,6 +63,8 @@ class Delivery:
     counts: Counter[Sending]
     others: int
     bad: int
+    damaged: int
+    is_new: bool
     sent: int
     commit: bool
 
@@ -67,7 +73,7 @@ class Delivery:
         """Whether everything has arrived, and is in the peer's care if that was asked for."""
         open_states = [Sending.PENDING, Sending.REFUSED, Sending.LOST]
         open_states += [Sending.SENT] if self.commit else []
-        left_out = self.others or self.bad
+        left_out = self.others or self.bad or self.damaged or self.is_new
         return not left_out and not any(self.counts[state] for state in open_states)
 
     def line(self, peer: str) -> str:
@@ -76,6 +82,7 @@ class Delivery:
         others = f", {self.others} not taken: another object has their UID"
         more = others if self.others else ""
         more += f", {self.bad} left out: no DICOM object, or not readable" if self.bad else ""
+        more += f", {self.damaged} damaged in the outbox" if self.damaged else ""
         return f"{peer}: {self.sent} sent now; of its objects {counts or 'none'}{more}"
 
 
@@ -96,7 +103,7 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     """
     to = Receiver.parse(job.to)
     line = Line(checked_title(job.title), to, TlsFiles(*job.tls) if job.tls else None)
-    shared, peer = SharedOutbox(state), str(to)
+    shared, peer = SharedOutbox(state, say), str(to)
     folder = real_folder(job.folder)
     with shared.held() as outbox:
         arrived = outbox.gone_out(peer, folder)
@@ -112,7 +119,12 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
             concerned |= _committed(job, line, shared, say)
     with shared.read() as outbox:
         states = [found.state for each in concerned if (found := outbox.find(peer, each))]
-    return Delivery(Counter(states), len(others), bad, sender.sent, job.commit)
+        damaged = outbox.damaged(set(DONE) - ({Sending.SENT} if job.commit else set()))
+    if damaged:
+        rows = "row is" if damaged == 1 else "rows are"
+        say(f"warning: {damaged} {rows} damaged in the outbox; send again what has not arrived")
+    is_new = shared.is_new
+    return Delivery(Counter(states), len(others), bad, damaged, is_new, sender.sent, job.commit)
 
 
 def _objects(
@@ -145,6 +157,10 @@ class _Sender:
         self._moved = time.monotonic()  # when something last got through
         self._numbers = itertools.count()
         self._why = ""  # nothing gets through
+        self._syntaxes: dict[
+            tuple[Path, str], str
+        ] = {}  # by file and hash: associations may be many
+        self._unreadable: set[str] = set()  # instances that are left to the next send
         self.sent = 0
 
     def send_all(self) -> None:
@@ -169,7 +185,8 @@ class _Sender:
 
     def _waiting(self) -> list[Outgoing]:
         with self._shared.read() as outbox:
-            return outbox.in_state(str(self._line.to), Sending.PENDING)
+            waiting = outbox.in_state(str(self._line.to), Sending.PENDING)
+        return [each for each in waiting if each.instance not in self._unreadable]
 
     def _tell(self, number: int, what: str) -> None:
         objects = "object waits" if number == 1 else "objects wait"
@@ -186,30 +203,72 @@ class _Sender:
         Raises:
             NoAssociationError: it was lost, or never there.
         """
-        syntaxes = {each.instance: _syntax_if_same(each) for each in due}
-        self._drop([each for each in due if not syntaxes[each.instance]])
-        ready = [(each, syntaxes[each.instance]) for each in due if syntaxes[each.instance]]
-        kinds = list(dict.fromkeys((each.sop_class, syntax) for each, syntax in ready))[:CONTEXTS]
-        if not kinds:
+        kinds = self._kinds(due)
+        proposed = list(dict.fromkeys(kinds.values()))[:CONTEXTS]
+        if not proposed:
             return True
-        with self._line.associated(kinds) as association:
+        ready = [each for each in due if kinds.get(each.instance) in proposed]
+        with self._line.associated(proposed) as association:
             try:
                 with self._shared.held() as outbox:
-                    for each, syntax in ready:
-                        if (each.sop_class, syntax) in kinds and _still_waits(outbox, each):
-                            status = store(association, each.path, next(self._numbers))
-                            self._note(outbox, each, status)
+                    for each in ready:
+                        waits = _still_waits(outbox, each)
+                        if waits and not self._send_one(association, outbox, each):
+                            break
             except StateBusyError as error:
                 self._why = str(error)
                 return False
         return True
 
-    def _drop(self, lost: list[Outgoing]) -> None:
+    def _kinds(self, due: list[Outgoing]) -> dict[str, tuple[str, str]]:
+        """SOP class and transfer syntax by instance, of those whose file can be read."""
+        kinds, lost = {}, []
+        for each in due:
+            known = (each.path, each.sha256)
+            try:
+                if known not in self._syntaxes:
+                    self._syntaxes[known] = syntax_of(each.path)
+                kinds[each.instance] = (each.sop_class, self._syntaxes[known])
+            except _GONE:
+                lost.append(each)
+            except OSError as error:
+                self._leave(each, error)
+        if lost:
+            with self._shared.held_in_turn(lambda text: self._say(f"note: {text}")) as outbox:
+                self._drop(outbox, *lost)
+        return kinds
+
+    def _send_one(self, association: Association, outbox: Outbox, each: Outgoing) -> bool:
+        """Send an object if its file is what it was; False if the association is over with that.
+
+        Raises:
+            NoAssociationError: it was lost.
+        """
+        try:
+            check_same(each)
+        except _GONE:
+            self._drop(outbox, each)
+            return True
+        except OSError as error:
+            self._leave(each, error)
+            return True
+        try:
+            status = store(association, each.path, next(self._numbers))
+        except OSError as error:
+            self._leave(each, error)
+            return False
+        self._note(outbox, each, status)
+        return True
+
+    def _leave(self, each: Outgoing, error: OSError) -> None:
+        """Leave a file to the next send: a disk that fails now may be well again by then."""
+        self._unreadable.add(each.instance)
+        why = error.strerror or "it cannot be read"
+        self._say(f"warning: {display_name(each.path)} is left to the next send: {why}")
+
+    def _drop(self, outbox: Outbox, *lost: Outgoing) -> None:
         """Send nothing whose file is another one by now, or gone."""
-        if not lost:
-            return
-        with self._shared.held_in_turn(lambda text: self._say(f"note: {text}")) as outbox:
-            outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
+        outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
         for each in lost:
             name = display_name(each.path)
             self._say(f"warning: {name} was not sent: it is gone, or another file by now")
@@ -234,14 +293,6 @@ class _Sender:
             name = display_name(each.path)
             self._why = f"the last answer was {words(status)}"
             self._say(f"warning: {self._line.to}: {name} was answered with {words(status)}")
-
-
-def _syntax_if_same(each: Outgoing) -> str:
-    """Transfer syntax of a file that is what it was; else empty."""
-    with contextlib.suppress(OSError):
-        if sha256_of(each.path) == each.sha256:
-            return syntax_of(each.path)
-    return ""
 
 
 def _still_waits(outbox: Outbox, each: Outgoing) -> bool:

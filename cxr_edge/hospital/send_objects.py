@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from cxr_edge.hospital.peers import checked_uid
 from cxr_edge.intake.read import MAX_BYTES
 from cxr_edge.ledger.outbox import Outgoing
 from cxr_edge.support.files import read_plain
+from cxr_edge.support.locks import opened
 from cxr_edge.support.text import display_name
 
 
@@ -77,7 +80,35 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(read_plain(path, MAX_BYTES)).hexdigest()
 
 
+def check_same(each: Outgoing) -> None:
+    """Refuse a file that is not what it was.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: it is gone, or another one by now.
+        OSError: it cannot be read now.
+    """
+    if sha256_of(each.path) != each.sha256:
+        raise _another()
+
+
 def syntax_of(path: Path) -> str:
-    """UID of the transfer syntax of a file in which `object_of` has found an object."""
-    meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).file_meta
-    return str(meta.TransferSyntaxUID)
+    """UID of the transfer syntax of a file in which `object_of` has found an object.
+
+    Raises:
+        OSError: as `check_same`.
+    """
+    try:
+        with (
+            opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor,  # a pipe would be waited for
+            os.fdopen(descriptor, "rb", closefd=False) as file,
+        ):
+            found = dcmread(file, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        return str(found.file_meta.TransferSyntaxUID)
+    except OSError:
+        raise
+    except Exception as error:  # pydicom raises anything
+        raise _another() from error
+
+
+def _another() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "it is another file by now")

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr_edge.ledger.outbox import Outbox
 from cxr_edge.ledger.runs import open_ledger, read_ledger
 from cxr_edge.ledger.state import held, held_in_turn
+from cxr_edge.support.text import display_name
 
 _COMMAND = ("cxr-edge", "send")
 
 
-@dataclass(frozen=True)
+@dataclass
 class SharedOutbox:
     """An outbox beside other runs: a peer that is away keeps nobody from scoring.
 
     Attributes:
         state: folder of the ledger.
+        say: prints a line.
+        is_new: whether it was begun anew, as the ledger was damaged: what waited is not known.
     """
 
     state: Path
+    say: Callable[[str], None]
+    is_new: bool = field(default=False, init=False)
+    _is_checked: bool = field(default=False, init=False)  # each association opens the ledger anew
 
     @contextlib.contextmanager
     def held(self) -> Iterator[Outbox]:
@@ -32,8 +38,8 @@ class SharedOutbox:
             StateBusyError: another run holds the state folder.
             StateError: the ledger cannot be written.
         """
-        with held(self.state, _COMMAND), open_ledger(self.state) as ledger:
-            yield Outbox(ledger.connection)
+        with held(self.state, _COMMAND), self._opened() as outbox:
+            yield outbox
 
     @contextlib.contextmanager
     def held_in_turn(self, waiting: Callable[[str], None]) -> Iterator[Outbox]:
@@ -42,8 +48,8 @@ class SharedOutbox:
         Raises:
             StateError: the ledger cannot be written.
         """
-        with held_in_turn(self.state, _COMMAND, waiting), open_ledger(self.state) as ledger:
-            yield Outbox(ledger.connection)
+        with held_in_turn(self.state, _COMMAND, waiting), self._opened() as outbox:
+            yield outbox
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Outbox]:
@@ -53,4 +59,16 @@ class SharedOutbox:
             StateError: the ledger cannot be read.
         """
         with read_ledger(self.state) as ledger:
+            yield Outbox(ledger.connection)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Outbox]:
+        with open_ledger(self.state, is_checked=self._is_checked) as ledger:
+            self._is_checked = True
+            if ledger.set_aside is not None:
+                self.is_new, name = True, display_name(ledger.set_aside)
+                self.say(
+                    f"warning: the ledger was damaged and is set aside: {name}; "
+                    "send again what has not arrived"
+                )
             yield Outbox(ledger.connection)

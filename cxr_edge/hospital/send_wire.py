@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def store(association: Association, path: Path, number: int) -> int:
 
     Raises:
         NoAssociationError: nothing was answered.
+        OSError: the file cannot be read; the association is aborted, as a part may have gone out.
     """
     try:
         answer = association.send_c_store(path, msg_id=number % 65535 + 1)
@@ -132,6 +134,12 @@ def store(association: Association, path: Path, number: int) -> int:
         return NOT_OFFERED
     except RuntimeError as error:
         raise NoAssociationError("the association was aborted") from error
+    except OSError:
+        association.abort()
+        raise
+    except Exception as error:  # pydicom raises anything over a file that was exchanged just now
+        association.abort()
+        raise OSError(errno.EINVAL, "it is no DICOM object") from error
     if "Status" not in answer:
         raise NoAssociationError("an object was not answered")
     return int(answer.Status)

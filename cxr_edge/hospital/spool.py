@@ -106,6 +106,7 @@ class Spool:
         self._counted_at = 0.0
         self.stored = 0  # bytes
         self._arrivals: dict[str, tuple[int, float]] = {}  # by study: how many, and when the last
+        self._safe: set[str] = set()  # studies whose folder survives a power cut
 
     def prepare(self) -> None:
         """Make the folders, remove what a killed receiver left half, read which studies wait.
@@ -191,14 +192,23 @@ class Spool:
         """
         study = target.parent.name
         with self._lock:
-            if not target.parent.is_dir():
-                make_folder(target.parent)
+            self._make_study(target.parent)
             if os.path.lexists(target):
                 return False
             self._mark(study)
             part.rename(target)
         sync_folder(target.parent)
         return True
+
+    def _make_study(self, folder: Path) -> None:
+        """Make the folder of a study; one that is there may be that of a receiver killed midway."""
+        if not folder.is_dir():
+            make_folder(self.films)
+            folder.mkdir(FOLDER_MODE)
+            self._safe.discard(folder.name)
+        if folder.name not in self._safe:
+            sync_folder(self.films)
+            self._safe.add(folder.name)
 
     def _mark(self, study: str) -> None:
         number, _ = self._arrivals.get(study, (0, 0.0))
@@ -230,6 +240,7 @@ class Spool:
                 if self._arrivals.get(study, (-1, 0.0))[0] == number:
                     (self.waiting / study).unlink(missing_ok=True)
                     del self._arrivals[study]
+                    self._safe.discard(study)
 
 
 def _make_again(folder: Path) -> None:

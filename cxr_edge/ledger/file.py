@@ -43,11 +43,18 @@ _UNWRITABLE = (
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[tuple[sqlite3.Connection, Path | None]]:
+def opened(
+    folder: Path, *, is_checked: bool = False
+) -> Iterator[tuple[sqlite3.Connection, Path | None]]:
     """A connection to the ledger of a state folder whose lock is held, made if need be.
 
     A damaged ledger is renamed, never deleted, and a new one is begun; where it lies now comes
     second.
+
+    Args:
+        folder: of the state.
+        is_checked: this process has opened it before: its pages, all of which take seconds to
+            read, are not checked once more.
 
     Raises:
         StateError: it cannot be read or written, is not this user's alone, or a later version made
@@ -59,7 +66,7 @@ def opened(folder: Path) -> Iterator[tuple[sqlite3.Connection, Path | None]]:
             descriptor = stack.enter_context(opened_folder(folder))
             set_aside = None
             try:
-                connection = _sound(path, descriptor)
+                connection = _sound(path, descriptor, is_checked=is_checked)
             except DamagedError:
                 set_aside = _set_aside(path)
                 connection = _sound(path, descriptor)
@@ -130,7 +137,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _sound(path: Path, folder: int) -> sqlite3.Connection:
+def _sound(path: Path, folder: int, *, is_checked: bool = False) -> sqlite3.Connection:
     """A connection to a ledger that holds together, made if need be, of this version.
 
     Raises:
@@ -144,7 +151,7 @@ def _sound(path: Path, folder: int) -> sqlite3.Connection:
     with _damage_recognised():
         connection = _connect(path, folder)
         try:
-            _check_whole(connection)
+            _check_whole(connection, is_checked=is_checked)
             prepare(connection)
         except BaseException:
             connection.close()
@@ -164,12 +171,13 @@ def _damage_recognised() -> Iterator[None]:
         raise
 
 
-def _check_whole(connection: sqlite3.Connection) -> None:
-    """Refuse what is not a ledger, and one whose pages and indexes do not agree."""
+def _check_whole(connection: sqlite3.Connection, *, is_checked: bool) -> None:
+    """Refuse what is not a ledger, and, unless checked, one whose pages and indexes disagree."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     empty = connection.execute("PRAGMA schema_version").fetchone()[0] == 0
-    checked = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if checked != "ok" or (application != APPLICATION_ID and not empty):
+    if application != APPLICATION_ID and not empty:
+        raise DamagedError
+    if not is_checked and connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
         raise DamagedError
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -26,6 +27,9 @@ class Sending(StrEnum):
     COMMITTED = "committed"  # the other side has taken it into its care
     REFUSED = "refused"  # answered with a failure that would be the same again
     LOST = "lost"  # its file is gone, or another one, before it was sent
+
+
+DONE = (Sending.SENT, Sending.COMMITTED, Sending.REFUSED, Sending.LOST)  # nothing waits in these
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ _GONE_OUT = (
     f"SELECT checksum, {_NAMES} FROM outbox WHERE peer = ? AND state IN ('sent', 'committed') "
     "AND path > ? AND path < ?"
 )
+_BESIDES = f"SELECT rowid, checksum, {_NAMES} FROM outbox WHERE state NOT IN "
 _FORGET = "DELETE FROM outbox WHERE changed_utc < ? AND state <> 'pending'"
+_FORGET_ONE = "DELETE FROM outbox WHERE rowid = ?"
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,10 @@ class Outbox:
 
     connection: sqlite3.Connection
 
-    def add(self, objects: Iterable[Outgoing]) -> list[Outgoing]:
+    def add(self, objects: Collection[Outgoing]) -> list[Outgoing]:
         """Take objects in that are not known; what was refused or lost is tried once more.
+
+        The damaged row of an object gives way to a new one.
 
         Returns:
             Objects that are not taken: another one goes, or has gone, to that peer under their
@@ -88,6 +96,7 @@ class Outbox:
         others = []
         with transaction(self.connection):
             self._forget_old()
+            self._forget_damaged(objects)
             for each in objects:
                 known = self.find(each.peer, each.instance)
                 if known is None or known.state in (Sending.REFUSED, Sending.LOST):
@@ -112,8 +121,13 @@ class Outbox:
                 self._record(each)
 
     def find(self, peer: str, instance: str) -> Outgoing | None:
-        """An object; one whose row is damaged is not known, and so sent again: no harm is done."""
-        row = self.connection.execute(_ONE, (peer, instance)).fetchone()
+        """An object; one whose row is damaged is not known, and sent again if it is added again.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        with errors_translated():
+            row = self.connection.execute(_ONE, (peer, instance)).fetchone()
         return _object_of(row) if row else None
 
     def in_state(self, peer: str, state: Sending) -> list[Outgoing]:
@@ -125,6 +139,15 @@ class Outbox:
         with errors_translated():
             rows = self.connection.execute(_IN_STATE, (peer, state.value)).fetchall()
         return [found for row in rows if (found := _object_of(row))]
+
+    def damaged(self, done: Iterable[Sending] = DONE) -> int:
+        """Number of damaged rows, of any peer, besides those in the states that are done with.
+
+        Raises:
+            StateError: the ledger cannot be read.
+        """
+        with errors_translated():
+            return len(self._damaged(done))
 
     def gone_out(self, peer: str, folder: Path) -> dict[Path, tuple[Outgoing, datetime]]:
         """A peer's objects that have arrived from below a folder, by path, and when.
@@ -153,11 +176,36 @@ class Outbox:
         before = utc_text(datetime.now(UTC) - timedelta(days=DAYS_KEPT))
         self.connection.execute(_FORGET, (before,))
 
+    def _forget_damaged(self, objects: Iterable[Outgoing]) -> None:
+        """Rows whose key is damaged, if their object is here; any other is replaced by its key."""
+        here = {os.fsencode(each.path): each for each in objects}
+        for number, checked, *values in self._damaged():
+            _, _, *others = values
+            each = here.get(values[_COLUMNS.index("path")])
+            if each and checked == checksum(each.peer, each.instance, *others):
+                self.connection.execute(_FORGET_ONE, (number,))
+
+    def _damaged(self, done: Iterable[Sending] = DONE) -> list[tuple[Any, ...]]:
+        """Not by a checksum in SQL, which cannot take damaged text."""
+        states = [each.value for each in done]
+        statement = f"{_BESIDES} ({', '.join('?' * len(states))})"
+        rows = self.connection.execute(statement, states).fetchall()
+        return [row for row in rows if _object_of(row[1:]) is None]
+
 
 def _is_rewritten(known: Outgoing, each: Outgoing) -> bool:
     """Whether an object that was never tried is gone, and another one there under its UID."""
-    is_gone = known.path == each.path or not known.path.exists()
+    is_gone = known.path == each.path or _is_gone(known.path)
     return known.state is Sending.PENDING and not known.tries and is_gone
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is no such file; a disk that fails now may be well again later."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
 
 
 def _object_of(row: tuple[Any, ...]) -> Outgoing | None:

@@ -141,9 +141,9 @@ class Ledger:
 
 
 @contextlib.contextmanager
-def open_ledger(folder: Path) -> Iterator[Ledger]:
+def open_ledger(folder: Path, *, is_checked: bool = False) -> Iterator[Ledger]:
     """The ledger of a state folder whose lock is held; as `ledger_file.opened`."""
-    with opened(folder) as (connection, set_aside):
+    with opened(folder, is_checked=is_checked) as (connection, set_aside):
         yield Ledger(connection, set_aside)
 
 

@@ -16,11 +16,15 @@ _NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # what network shares say to f
 
 
 def make_folder(folder: Path) -> None:
-    """With its parents, each of them 0700: `mkdir` would give the parents the umask's mode."""
+    """With its parents, each of them 0700: `mkdir` would give the parents the umask's mode.
+
+    Raises:
+        OSError: it cannot be made, or would not survive a power cut.
+    """
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
-        with contextlib.suppress(OSError):  # a parent that may be entered but not read
+        with contextlib.suppress(PermissionError):  # a parent that may be entered but not read
             sync_folder(folder.parent)
 
 

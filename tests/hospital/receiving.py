@@ -93,7 +93,7 @@ def receiving(folder: Path, **options: Any) -> Iterator[Receiving]:
     stop = threading.Event()
     given = {"title": TITLE, "bind": "127.0.0.1:0", "senders": (PEER,), "spool": folder / "spool"}
     job = ReceiveJob(**{**given, **options})  # type: ignore[arg-type]
-    thread = threading.Thread(target=receive, args=(job, lines.append, stop))
+    thread = threading.Thread(target=receive, args=(job, lines.append, stop.is_set))
     thread.start()
     try:
         yield Receiving(folder, lambda: "\n".join(lines), thread.is_alive)
@@ -111,9 +111,13 @@ class Process(Receiving):
         self._process = process
         super().__init__(folder, log.read_text, lambda: process.poll() is None)
 
+    def tell(self, number: int) -> None:
+        """Send a signal, and wait for nothing."""
+        self._process.send_signal(number)
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Its exit code after a signal."""
-        self._process.send_signal(number)
+        self.tell(number)
         return self._process.wait(60)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 from typing import cast
@@ -168,6 +170,26 @@ def test_what_a_killed_receiver_owed_is_owed_by_the_next(tmp_path: Path) -> None
     with receiving(tmp_path, quiet=1.0, command=("true",)) as receiver:
         receiver.wait_for("a run has ended with 0")
     assert list((receiver.spool / "waiting").iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.7], ids=["before", "after it has seen the first"])
+def test_the_second_signal_does_not_wait_for_a_run(seconds: float, tmp_path: Path) -> None:
+    began, waiting = tmp_path / "began", tmp_path / "spool/waiting/study-1"
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    script = tmp_path / "deaf.sh"
+    script.write_text(
+        f"trap '' TERM; echo $$ > {began}; for _ in 1 2 3 4 5 6 7 8 9; do sleep 1; done"
+    )
+    with receiving_apart(tmp_path, "--study-quiet", "1s", "--run", f"sh {script}") as receiver:
+        end = time.monotonic() + 30
+        while not began.exists() or not began.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        receiver.tell(signal.SIGTERM)
+        time.sleep(seconds)
+        assert receiver.end(signal.SIGINT) == 130
+        os.killpg(int(began.read_text()), signal.SIGKILL)  # else it has been waited for
 
 
 def test_a_run_that_fails_leaves_the_study_owed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,21 @@ def test_a_flood_of_connections_leaves_room_for_the_next(tmp_path: Path) -> None
             until(lambda: receiver.told.counts["connections"] >= 20)
             assert len(receiver.server.active_associations) <= 8
         until(receiver.is_well)
+
+
+def test_a_system_without_threads_for_a_moment_leaves_room_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with running(tmp_path) as receiver:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            for _ in range(2 * 4):  # as many as there may be connections
+                with receiver.connection() as connection:
+                    assert received(connection) == 0
+        assert receiver.is_well()
 
 
 def test_too_many_associations_are_told_to_come_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cxr_edge.errors import StateBusyError
+from cxr_edge.ledger import file
 from cxr_edge.ledger.outbox import Outbox, Sending
 from cxr_edge.ledger.runs import read_ledger
 from cxr_edge.ledger.state import held
@@ -93,3 +95,20 @@ def test_a_state_that_is_held_from_the_beginning_is_an_error(tmp_path: Path) -> 
     films, state = write_films(tmp_path / "films", 1), tmp_path / "state"
     with held(state, ["a night"]), pytest.raises(StateBusyError):
         sent(films, free_port(), state)
+
+
+def test_a_send_reads_the_whole_ledger_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, checked = write_films(tmp_path / "films", 2), []
+    check = file._check_whole
+
+    def note(connection: sqlite3.Connection, *, is_checked: bool) -> None:
+        checked.append(is_checked)
+        check(connection, is_checked=is_checked)
+
+    monkeypatch.setattr(file, "_check_whole", note)
+    for _ in range(2):
+        with serving(Peer()) as peer:
+            sent(films, peer.port, tmp_path / "state")
+    assert checked == [False, True, True] * 2, "the next send looks anew"

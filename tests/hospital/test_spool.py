@@ -121,9 +121,47 @@ def test_a_film_is_synced_before_it_has_its_name_and_its_folder_after(
                 each, "sync_folder", lambda f: (steps.append(f.name), sync_folder(f))[1]
             )
         put(spool, b"a")
-    order = [step for step in steps if step in ("rename", "waiting", ONE.folder)]
+    order = [step for step in steps if step in ("rename", "films", "waiting", ONE.folder)]
     assert steps[0] == "fsync"
-    assert order == ["waiting", "rename", ONE.folder]
+    assert order == ["films", "waiting", "rename", ONE.folder]
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["new", "of a killed receiver"])
+def test_a_study_whose_folder_a_power_cut_may_take_is_refused(
+    is_left: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held(tmp_path / "spool") as spool:
+        if is_left:
+            (spool.films / ONE.folder).mkdir()
+        films, fsync = spool.films.stat(), os.fsync
+
+        def fail(descriptor: int) -> None:
+            if os.path.samestat(os.fstat(descriptor), films):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            fsync(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module.os, "fsync", fail)
+            for _ in range(2):
+                with pytest.raises(RefusedError, match="Input/output"):
+                    put(spool, b"a")
+        assert list(spool.films.rglob("*.dcm")) == []
+        assert put(spool, b"a") is Kept.NEW, "the disk is well again"
+
+
+def test_films_is_synced_once_for_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync_folder = module.sync_folder
+    with held(tmp_path / "spool") as spool:
+        monkeypatch.setattr(
+            module, "sync_folder", lambda f: (synced.append(f.name), sync_folder(f))[1]
+        )
+        for data in (b"a", b"b"):
+            put(spool, data)
+        assert synced.count("films") == 1
+        spool.settle(spool.owed())
+        put(spool, b"c", ObjectName("1.2.4", "1.2"))
+    assert synced.count("films") == 2, "nothing is kept in mind of what was handed on"
 
 
 def test_a_spool_behind_a_link_is_a_spool(tmp_path: Path) -> None:

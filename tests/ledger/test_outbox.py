@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,6 +96,50 @@ def test_a_damaged_row_is_not_believed(ledger: Ledger, outbox: Outbox) -> None:
     assert outbox.find(PEER, ONE.instance) is None
     outbox.add([ONE])
     assert outbox.in_state(PEER, Sending.PENDING) == [ONE]
+
+
+DAMAGE = {
+    "state": "state = 'pendinh'",
+    "status": "status = 1",
+    "path": "path = x'2f6f7574'",
+    "peer": "peer = 'QACS@127.0.0.1:104'",
+    "instance": "instance_uid = '1.2.2'",
+    "time": "changed_utc = '0026-12-02T00:00:00Z'",
+    "no text": "sop_class = CAST(x'b1' AS TEXT)",
+}
+
+
+@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_row_of_what_may_wait_is_counted_until_its_object_is_here_again(
+    change: str, ledger: Ledger, outbox: Outbox
+) -> None:
+    outbox.record(ONE)
+    ledger.connection.execute(f"UPDATE outbox SET {change}")
+    outbox.add([replace(ONE, peer="ELSE@127.0.0.1:104")])
+    assert (outbox.in_state(PEER, Sending.PENDING), outbox.damaged()) == ([], 1)
+    outbox.add([ONE])
+    assert (outbox.in_state(PEER, Sending.PENDING), outbox.damaged()) == ([ONE], 0)
+
+
+def test_a_damaged_row_of_what_has_arrived_counts_where_it_is_to_be_committed(
+    ledger: Ledger, outbox: Outbox
+) -> None:
+    outbox.record(replace(ONE, state=Sending.SENT))
+    ledger.connection.execute("UPDATE outbox SET status = 1")
+    assert (outbox.damaged(), outbox.damaged([Sending.COMMITTED])) == (0, 1)
+
+
+def test_a_disk_that_fails_now_does_not_make_a_file_gone(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    other = replace(ONE, sha256="cd" * 32, path=Path("/out/two.dcm"))
+    outbox.add([ONE])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", fail)
+        assert outbox.add([other]) == [other]
 
 
 def test_rows_are_kept_as_long_as_nights(ledger: Ledger, outbox: Outbox) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cxr_edge.support.atomic import sync_folder, write_atomically, write_new
+from cxr_edge.support.atomic import make_folder, sync_folder, write_atomically, write_new
 from tests.factories import names_in
 
 
@@ -115,3 +115,22 @@ def test_a_disk_that_fails_to_sync_is_a_fault(
     monkeypatch.setattr(os, "fsync", failing(errno.EIO))
     with pytest.raises(OSError, match=r"Input/output"):
         sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES], ids=errno.errorcode.get
+)
+def test_a_folder_is_made_in_one_that_cannot_be_synced(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing(code))
+    make_folder(tmp_path / "a/b")
+    assert (tmp_path / "a/b").is_dir()
+
+
+def test_a_folder_that_a_failing_disk_may_forget_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(OSError, match=r"Input/output"):
+        make_folder(tmp_path / "a")
