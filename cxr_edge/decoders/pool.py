@@ -23,7 +23,7 @@ from cxr_edge.decoders.readers import Outcome, Readers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
 from cxr_edge.intake.prepare import refused
-from cxr_edge.intake.prepared import IntakeSettings, Prepared, Scope
+from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared, Scope
 from cxr_edge.intake.read import MAX_BYTES, hold
 from cxr_edge.types import FoundFile, Reason
 
@@ -295,8 +295,9 @@ class Workers:
     def _given_up(self, film: Film, *, is_overdue: bool) -> _Finished:
         """The outcome of a film that was too much for two decoders."""
         reason = Reason.TIMEOUT if is_overdue else Reason.DECODER_CRASHED
-        stamp = None if film.held is None else film.held.stamp
-        return self._done(film, replace(refused(film.file, reason), stamp=stamp))
+        if film.held is None:
+            return self._done(film, refused(film.file, reason))
+        return self._done(film, Prepared.of(film.file.display, film.held, Decoded(reason)))
 
     def _start_again(self, code: int, films: list[Film]) -> None:
         """Start a process in place of one that has died; it gets the other's films.

@@ -71,11 +71,13 @@ class Reader:
         if not self.is_ready:
             return self._greeted(text)
         try:
-            return _outcome(self.films.popleft(), messages.read_read_answer(text), descriptors)
-        except (ValueError, IndexError):
+            outcome = _outcome(self.films[0], messages.read_read_answer(text), descriptors)
+        except (ValueError, IndexError):  # a descriptor is lost where this process has no place
             for descriptor in descriptors:
                 os.close(descriptor)
             raise ValueError("no answer of a reader") from None
+        self.films.popleft()  # not before: of what is not answered, somebody else is asked
+        return outcome
 
     def _greeted(self, text: bytes) -> Outcome | None:
         """Check the first message, which shows that it could be started at all."""

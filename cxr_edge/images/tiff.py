@@ -21,6 +21,7 @@ _RAW, _JPEG = 1, 7
 # LZW, deflate and PackBits give too few samples, and so an error, where their bytes are missing.
 _COMPRESSIONS = (_RAW, 5, _JPEG, 8, 32773, 32946)
 _SEPARATE_PLANES = 2
+_SIGNED = 2
 
 # The one 16-bit white-is-zero layout that Pillow does not know; `raster` turns the levels round.
 tiff_tags.OPEN_INFO.setdefault((tiff_tags.MM, 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
@@ -47,6 +48,9 @@ def check_complete(image: tiff_tags.TiffImageFile, data: bytes) -> tuple[InputWa
         raise ImageError(Reason.UNSUPPORTED_FORMAT, f"compression {compression}, tiled: {tiled}")
     if compression == _RAW:
         return _check_plain(tags, data)
+    if tags.prefix == tiff_tags.MM and tags.get(tiff_tags.SAMPLEFORMAT, (1,))[0] == _SIGNED:
+        # Pillow exchanges the bytes of samples that libtiff has exchanged already.
+        raise ImageError(Reason.UNSUPPORTED_FORMAT, "signed samples, big-endian, compressed")
     keys = (
         (tiff_tags.TILEOFFSETS, tiff_tags.TILEBYTECOUNTS)
         if tiled

@@ -294,4 +294,4 @@ def test_the_job_is_one_field_per_option() -> None:
         *("jsonl", "quiet", "verbose", "metrics", "config"),
         *("results", "sr", "secondary_capture", "key_object", "hl7"),
     }
-    assert set(ScoreJob.__dataclass_fields__) == options | {"command"}
+    assert set(ScoreJob.__dataclass_fields__) == options | {"command", "results"}

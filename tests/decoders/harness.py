@@ -101,8 +101,13 @@ def same(one: Prepared, other: Prepared) -> bool:
 
 
 def given_up(file: FoundFile, reason: Reason) -> Prepared:
-    """The outcome of a film that was read, and was too much for its decoders."""
-    return Prepared(Result.without_score(file.display, reason), stamp=file.stamp)
+    """The outcome of a film that was read, and was too much for its decoders.
+
+    Its bytes are named, so that somebody finds it in the archive.
+    """
+    sound = prepare(file, SETTINGS).result
+    read = {"sha256": sound.sha256, "modified_utc": sound.modified_utc}
+    return Prepared(Result.without_score(file.display, reason, **read), stamp=file.stamp)
 
 
 def assert_only_one_is_hurt(films: list[FoundFile], reason: Reason) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.decoders import channel
 from cxr_edge.decoders import films as films_module
 from cxr_edge.decoders import pool as pool_module
 from cxr_edge.decoders import readers as readers_module
@@ -177,3 +178,26 @@ def test_bytes_of_this_process(films: list[FoundFile]) -> None:
             assert pool.prepare_bytes(data, "a0.png").result.reason is Reason.IO_ERROR
     expected = prepare(films[0], SETTINGS)
     assert same(made, Prepared(replace(expected.result, modified_utc=""), expected.pixels))
+
+
+@pytest.mark.parametrize(("times", "lost"), [(1, 0), (100, 2)])
+def test_an_answer_whose_film_does_not_arrive_is_asked_for_again(
+    times: int, lost: int, films: list[FoundFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel drops a descriptor where this process has no place for one more."""
+    left = [times]
+
+    def received(*given: object) -> tuple[bytes, list[int]] | None:
+        packet = channel.received(*given)  # type: ignore[arg-type]
+        if packet is None or not packet[1] or not left[0]:
+            return packet
+        left[0] -= 1
+        for descriptor in packet[1]:
+            os.close(descriptor)
+        return packet[0], []
+
+    monkeypatch.setattr(readers_module, "received", received)
+    made = prepared(films[:2])
+    assert len(made) == 2
+    reasons = [each.result.reason for each in made.values()]
+    assert reasons.count(Reason.IO_ERROR) == lost

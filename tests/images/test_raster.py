@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.images.films import (
     raw_tiff,
     scene,
     tiff,
+    tiff_by_hand,
     unfiltered,
     with_alpha,
     with_transparent_level,
@@ -96,6 +98,10 @@ REFUSED = {
         Reason.PIXEL_TYPE,
     ),
     "tiff 8 bit signed": (tiff(tiffinfo={339: 2}), Reason.PIXEL_TYPE),
+    "tiff 16 bit signed big endian, deflated": (
+        tiff_by_hand({258: 16, 259: 8, 339: 2}, [zlib.compress(in_16_bits().tobytes())], ">"),
+        Reason.UNSUPPORTED_FORMAT,
+    ),
     "tiff 1 bit": (tiff(Image.fromarray(scene()).convert("1")), Reason.PIXEL_TYPE),
     "tiff floats": (tiff(scene().astype(np.float32)), Reason.PIXEL_TYPE),
     "tiff negative": (tiff(scene().astype(np.int32) - 100), Reason.PIXEL_TYPE),
