@@ -157,9 +157,8 @@ class _Sender:
         self._moved = time.monotonic()  # when something last got through
         self._numbers = itertools.count()
         self._why = ""  # nothing gets through
-        self._syntaxes: dict[
-            tuple[Path, str], str
-        ] = {}  # by file and hash: associations may be many
+        # By file and hash: there may be many associations.
+        self._syntaxes: dict[tuple[Path, str], str] = {}
         self._unreadable: set[str] = set()  # instances that are left to the next send
         self.sent = 0
 
