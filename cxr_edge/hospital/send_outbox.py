@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr_edge.ledger.outbox import Outbox
@@ -15,20 +14,23 @@ from cxr_edge.support.text import display_name
 _COMMAND = ("cxr-edge", "send")
 
 
-@dataclass
 class SharedOutbox:
     """An outbox beside other runs: a peer that is away keeps nobody from scoring.
 
     Attributes:
-        state: folder of the ledger.
-        say: prints a line.
         is_new: whether it was begun anew, as the ledger was damaged: what waited is not known.
     """
 
-    state: Path
-    say: Callable[[str], None]
-    is_new: bool = field(default=False, init=False)
-    _is_checked: bool = field(default=False, init=False)  # each association opens the ledger anew
+    def __init__(self, state: Path, say: Callable[[str], None]) -> None:
+        """Open nothing yet.
+
+        Args:
+            state: folder of the ledger.
+            say: prints a line.
+        """
+        self._state, self._say = state, say
+        self.is_new = False
+        self._is_checked = False  # each association opens the ledger anew
 
     @contextlib.contextmanager
     def held(self) -> Iterator[Outbox]:
@@ -38,7 +40,7 @@ class SharedOutbox:
             StateBusyError: another run holds the state folder.
             StateError: the ledger cannot be written.
         """
-        with held(self.state, _COMMAND), self._opened() as outbox:
+        with held(self._state, _COMMAND), self._opened() as outbox:
             yield outbox
 
     @contextlib.contextmanager
@@ -48,7 +50,7 @@ class SharedOutbox:
         Raises:
             StateError: the ledger cannot be written.
         """
-        with held_in_turn(self.state, _COMMAND, waiting), self._opened() as outbox:
+        with held_in_turn(self._state, _COMMAND, waiting), self._opened() as outbox:
             yield outbox
 
     @contextlib.contextmanager
@@ -58,16 +60,16 @@ class SharedOutbox:
         Raises:
             StateError: the ledger cannot be read.
         """
-        with read_ledger(self.state) as ledger:
+        with read_ledger(self._state) as ledger:
             yield Outbox(ledger.connection)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Outbox]:
-        with open_ledger(self.state, is_checked=self._is_checked) as ledger:
+        with open_ledger(self._state, is_checked=self._is_checked) as ledger:
             self._is_checked = True
             if ledger.set_aside is not None:
                 self.is_new, name = True, display_name(ledger.set_aside)
-                self.say(
+                self._say(
                     f"warning: the ledger was damaged and is set aside: {name}; "
                     "send again what has not arrived"
                 )

@@ -102,13 +102,13 @@ def test_a_film_is_measured_upright(sets: Path) -> None:
 
 def test_unreadable_files_are_kept_apart(sets: Path) -> None:
     (sets / "test" / "NORMAL" / "empty.png").touch()
-    (sets / "train" / "PNEUMONIA" / "text.jpeg").write_text("no film")
+    (sets / "train" / "PNEUMONIA" / "text.txt").write_text("no film")
     (sets / "train" / "PNEUMONIA" / "gone.png").symlink_to("nowhere")
     calls: list[int] = []
     survey = read_films(find_sets(sets), lambda: calls.append(1))
     reasons = {file.name: file.reason for file in survey.unreadable}
     assert reasons["test/NORMAL/empty.png"] == "empty"
-    assert reasons["train/PNEUMONIA/text.jpeg"] == "no_film"
+    assert reasons["train/PNEUMONIA/text.txt"] == "no_film"
     assert reasons["train/PNEUMONIA/gone.png"] == "missing"
     assert (len(survey.films), len(survey.found), len(calls)) == (24, 27, 27)
     assert survey.sets == ("test", "train")

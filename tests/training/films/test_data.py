@@ -88,7 +88,7 @@ def test_pixels_stay_with_their_file(folder: Path) -> None:
 
 def test_unreadable_files_are_listed_and_left_out(folder: Path) -> None:
     (folder / "NORMAL" / "empty.png").touch()
-    (folder / "PNEUMONIA" / "text.jpeg").write_text("no film")
+    (folder / "PNEUMONIA" / "text.txt").write_text("no film")
     whole = (folder / "PNEUMONIA" / "person0_virus_1.jpeg").read_bytes()
     (folder / "PNEUMONIA" / "cut.jpeg").write_bytes(whole[:-500])
     calls: list[int] = []
@@ -97,7 +97,7 @@ def test_unreadable_files_are_listed_and_left_out(folder: Path) -> None:
     assert reasons == {
         "NORMAL/empty.png": "empty",
         "PNEUMONIA/cut.jpeg": "truncated",
-        "PNEUMONIA/text.jpeg": "no_film",
+        "PNEUMONIA/text.txt": "no_film",
     }
     assert len(images.files) == 2 * FILMS_PER_CLASS
     assert len(calls) == len(images.files) + len(skipped)
