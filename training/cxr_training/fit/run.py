@@ -5,6 +5,7 @@ RUN holds:
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
     predictions.csv             validation images: label, probability, logits of film and copies
+    films.csv                   images that trained or validated: SHA-256 of their bytes
     curves.png  confusion_matrix.png  classification_report.txt
     checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """
@@ -28,6 +29,7 @@ RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
+FILMS_FILE = "films.csv"
 SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
 
@@ -180,6 +182,22 @@ def validated_on(folder: Path) -> frozenset[str]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             return frozenset(row["name"] for row in csv.DictReader(stream))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read: {error!r}") from error
+
+
+def films_of(folder: Path) -> frozenset[str]:
+    """SHA-256 of each film that trained or validated; none for a run of before they were kept.
+
+    Raises:
+        InputError: the table cannot be read.
+    """
+    path = folder / FILMS_FILE
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return frozenset(row["sha256"] for row in csv.DictReader(stream))
+    except FileNotFoundError:
+        return frozenset()
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read: {error!r}") from error
 

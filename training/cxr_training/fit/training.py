@@ -221,6 +221,10 @@ def _finish(
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     write_table(folder.path / run.HISTORY_FILE, list(progress.history))
     run_pictures.draw_curves(progress.history, folder.path / "curves.png")
+    films = (*loaded.split.train.files, *loaded.split.validation.files)
+    write_table(
+        folder.path / run.FILMS_FILE, [{"name": it.name, "sha256": it.sha256} for it in films]
+    )
     folder.finish(
         bare,
         {
