@@ -67,7 +67,8 @@ def renew(job: RenewJob) -> ModelSpec:
 
     Raises:
         ModelRefusedError: a file is not what its spec pins.
-        ExportError, DataError: run or folders are not those of the model, or a test film is not new.
+        ExportError, DataError: run or folders are not those of the model, or a test film is not
+            new.
         ParityError: a decision at a new threshold is not the trained network's.
     """
     spec = choose_model(str(job.model)).spec
