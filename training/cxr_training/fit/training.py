@@ -33,7 +33,7 @@ from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
-from cxr_training.fit.weight_average import refresh_statistics
+from cxr_training.fit.weight_average import finish_average
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.support.progress import console, item_bar
@@ -166,11 +166,7 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
     # The second stage begins with the checkpoint, as after a kill: the averaged weights in which
     # Keras leaves a finished `fit` are not those that the steps went on with.
     model = _fit_until(recipe.epochs, recipe, loaded, folder)
-    if recipe.optimizer.weight_average:
-        masks = Masks(recipe.seed)
-        masks.set_model(model)
-        masks.on_epoch_begin(recipe.epochs)
-        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, loaded.teachers))
+    finish_average(model, films, recipe, loaded.teachers)
     return model
 
 

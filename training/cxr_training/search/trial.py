@@ -18,6 +18,7 @@ from cxr_training.fit import training
 from cxr_training.fit.build import build
 from cxr_training.fit.predictions import logits_of
 from cxr_training.fit.training_batches import TrainingBatches
+from cxr_training.fit.weight_average import finish_average
 from cxr_training.judge.out_of_fold import specificity_at_sensitivity
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.search.space import Space
@@ -92,4 +93,5 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     batches = TrainingBatches(split.train, recipe, 0)
     model = build(recipe, len(batches))
     model.fit(batches, **training.fit_options(recipe, split.train))
+    finish_average(model, split.train, recipe)
     return logits_of(model, split.validation.pixels)
