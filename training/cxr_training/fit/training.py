@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge import __version__
@@ -152,11 +151,6 @@ def _say(text: str) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
-    """Weights that make both classes count the same: N / (2 N_class)."""
-    return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
-
-
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
     films = loaded.teachers.films(loaded.split.train)
@@ -192,16 +186,15 @@ def _fit_until(
         callbacks=callbacks,
         validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
         validation_batch_size=128,
-        **{**fit_options(recipe, split.train), "epochs": epochs},
+        **{**fit_options(recipe), "epochs": epochs},
     )
     return model
 
 
-def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
+def fit_options(recipe: Recipe) -> dict[str, Any]:
     """Options of `keras.Model.fit` besides batches and callbacks."""
     return {
         "epochs": recipe.epochs,
-        "class_weight": class_weights(train.labels) if recipe.class_weights else None,
         "shuffle": False,  # TrainingBatches has its own, reproducible order
         "verbose": 0,
     }

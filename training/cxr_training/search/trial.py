@@ -92,6 +92,6 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     keras.utils.set_random_seed(recipe.seed)
     batches = TrainingBatches(split.train, recipe, 0)
     model = build(recipe, len(batches))
-    model.fit(batches, **training.fit_options(recipe, split.train))
+    model.fit(batches, **training.fit_options(recipe))
     finish_average(model, split.train, recipe)
     return logits_of(model, split.validation.pixels)
