@@ -62,7 +62,12 @@ lock: .venv-lock/installed
 release: .venv/installed
 	.ci/release dist
 
-.venv-lock/installed:
+# What a lock holds depends on the Python that resolves it: only the oldest supported one's fits all.
+.venv-lock/installed: setup.cfg
+	@oldest=$$(sed -n 's/^python_requires *= *>=//p' setup.cfg); \
+	given=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	[ "$$given" = "$$oldest" ] || { echo "make lock needs Python $$oldest, the oldest in setup.cfg;" \
+	  "this is $$given: make lock PYTHON=python$$oldest" >&2; exit 1; }
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check "pip-tools>=7.5"
 	@touch $@

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +96,20 @@ def test_make_clean_touches_nothing_of_a_users() -> None:
     demo = text_of("Makefile").partition("\ndemo:")[2].partition("\n\n")[0]
     assert "--state build/demo/state" in demo
     assert "--out build/demo/" in demo
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+@pytest.mark.parametrize(("version", "refused"), [("3.12", True), ("3.11", False)])
+def test_a_lock_is_made_with_the_oldest_python(tmp_path: Path, version: str, refused: bool) -> None:
+    """A lock of a later one lacks what the oldest needs. The Python here only says what it is."""
+    for name in ("Makefile", "setup.cfg"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho {version}\n")
+    python.chmod(0o755)
+    made = subprocess.run(
+        ["make", "lock", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert made.returncode
+    said = "make lock needs Python 3.11, the oldest in setup.cfg; this is 3.12"
+    assert (said in made.stderr) == refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Mapping
@@ -45,7 +46,13 @@ from cxr_export.spec_draft import (
 )
 from cxr_export.speed import measure_speed
 from cxr_export.training_run import TrainingRun
-from cxr_training.films.data import ImageSet, Split, find_labelled, load_images
+from cxr_training.films.data import (
+    ImageSet,
+    Split,
+    check_held_back,
+    find_labelled,
+    load_images,
+)
 from cxr_training.judge.thresholds import out_of_fold_points
 
 CALIBRATION_IMAGES = 256
@@ -202,7 +209,27 @@ def _tests(job: ExportJob, source: Source) -> dict[str, ImageSet]:
             f"{job.test} is what {job.source} was trained with; it tests nothing",
             tip="give a folder that was held back, or leave --test out",
         )
+    check_held_back(job.test, held_back, *_seen(job, source))
     return {job.test.resolve().name: held_back}
+
+
+def _seen(job: ExportJob, source: Source) -> tuple[frozenset[str], str]:
+    """SHA-256 of the films that the network or its points have seen, and whose they are."""
+    if source.run and source.run.films_sha256:
+        return source.run.films_sha256, f"films of {job.source}"
+    # An older run keeps no hashes, and a .keras file none at all: calibration is all that is known,
+    # and mostly it is what they were trained with.
+    hashes = (_sha256(file.path) for file in find_labelled(job.calibration, job.labels))
+    return frozenset(hashes), f"films of --calibration {job.calibration}"
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; nothing for one that cannot be read, which no film of a test is then."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _reliability(

@@ -80,5 +80,5 @@ def make_gates(trained: Trained, precision: str) -> Gates:
     probability = trained.source.probability(images.pixels)
     parity = Gate(images.pixels, probability, points, TOLERANCE[precision], "Keras float32")
     lossy = precision != "float32"
-    validation = ValidationGate(images.labels, probability, points["screening"])
+    validation = ValidationGate(images.labels, probability, points["screening"].threshold)
     return Gates(parity, validation if lossy else None, precision)

@@ -36,7 +36,7 @@ from cxr_export.precision import logits_with, runner_of, score_with
 from cxr_export.reliability_measurement import Judged, measure_reliability
 from cxr_export.spec_draft import evaluate, points_on_copies, spread
 from cxr_export.training_run import TrainingRun, load_run
-from cxr_training.films.data import ImageSet, Split
+from cxr_training.films.data import ImageSet, Split, check_held_back
 from cxr_training.films.features import image_features_of
 from cxr_training.fit.run import PREDICTIONS_FILE
 
@@ -67,7 +67,8 @@ def renew(job: RenewJob) -> ModelSpec:
 
     Raises:
         ModelRefusedError: a file is not what its spec pins.
-        ExportError, DataError: run or folders are not those of the model.
+        ExportError, DataError: run or folders are not those of the model, or a test film is not
+            new.
         ParityError: a decision at a new threshold is not the trained network's.
     """
     spec = choose_model(str(job.model)).spec
@@ -115,7 +116,10 @@ def _measured(job: RenewJob, spec: ModelSpec, films: Split, runner: Runner) -> M
     points = points_on_copies(score, validation, data)
     logits = logits_with(runner)(validation.pixels)
     features = {**image_features_of(validation.files, spec.size), "logit": logits}
-    tests = {job.test.resolve().name: labelled_images(job.test, spec.size, None)}
+    test = labelled_images(job.test, spec.size, None)
+    known = frozenset(file.sha256 for side in (films.train, validation) for file in side.files)
+    check_held_back(job.test, test, known, f"films of {job.data}")
+    tests = {job.test.resolve().name: test}
     judged = Judged(runner, points, films, data, tests)
     return replace(
         spec,

@@ -19,6 +19,7 @@ from cxr_training.fit.run import (
     PREDICTIONS_FILE,
     RUN_FILE,
     SCHEMA_VERSION,
+    films_of,
     preprocessing,
     validated_on,
 )
@@ -33,6 +34,7 @@ class TrainingRun:
 
     Attributes:
         validation_features: None in runs of before they were measured.
+        films_sha256: of each film that trained or validated; empty in runs of before.
     """
 
     net: str
@@ -41,6 +43,7 @@ class TrainingRun:
     validation_scores: ScoreDistribution
     validation_features: FeatureDistribution | None
     validation_films: frozenset[str]
+    films_sha256: frozenset[str] = frozenset()
 
 
 def load_run(folder: Path) -> TrainingRun:
@@ -100,6 +103,7 @@ def _read_run(values: dict[str, Any], folder: Path) -> TrainingRun:
         validation_scores=scores,
         validation_features=_features(values.get("features")),
         validation_films=validated_on(folder),
+        films_sha256=films_of(folder),
     )
 
 

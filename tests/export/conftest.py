@@ -7,7 +7,6 @@ before a test asks for it.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.export.films import write_labelled
+from tests.factories import in_other_bytes
 
 if TYPE_CHECKING:
     import keras
@@ -109,12 +109,11 @@ def run_folder(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def job(run_folder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportJob:
-    """A run, measured on a labelled folder: its films but one."""
+    """A run, measured on a labelled folder: its pictures in other bytes."""
     from cxr_export.export import ExportJob
 
     out = tmp_path_factory.mktemp("models") / "not" / "there"
-    held_back = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
-    next((held_back / "NORMAL").iterdir()).unlink()
+    held_back = in_other_bytes(labelled, tmp_path_factory.mktemp("test") / "held_back")
     known = {"population": "made films", "ages": (2.0, 9.0), "views": ("posterior-anterior",)}
     return ExportJob(run_folder, "mine", labelled, out, test=held_back, version="2.10.3", **known)
 

@@ -175,6 +175,19 @@ def test_other_children_and_the_series_are_about_the_public_films(source: str, t
         assert (words in card) == told, words
 
 
+@pytest.mark.parametrize(("name", "told"), [("test_a", True), ("our-clinic-2026", False)])
+def test_the_mark_of_the_source_report_is_about_its_own_test_set(name: str, told: bool) -> None:
+    shown = spec(evaluations=(replace(evaluation(), data=name),), data_source=KERMANY)
+    card = render_card(replace(shown, architecture=replace(shown.architecture, name="cnn3_50")))
+    assert ("The source report prints an accuracy of 0.857" in card) == told
+
+
+def test_the_series_is_told_without_what_a_model_made_of_it() -> None:
+    card = render_card(spec(reliability=reliability_values(), data_source=KERMANY))
+    (row,) = [line for line in card.splitlines() if "KV series" in line]
+    assert "flagged" not in row
+
+
 def test_what_a_site_loses() -> None:
     """Both have sensitivity 0.964 (0.928 to 0.983) and specificity 0.684 (0.595 to 0.761)."""
     lines = render_card(spec()).splitlines()
@@ -213,7 +226,8 @@ def test_without_a_run_the_training_is_unknown() -> None:
     ],
 )
 def test_the_mark_of_the_report(right: int, wording: str) -> None:
-    measured = spec(evaluations=(evaluation(right),), data_source=KERMANY)
+    on_test_a = replace(evaluation(right), data="test_a")
+    measured = spec(evaluations=(on_test_a,), data_source=KERMANY)
     line = "prints an accuracy of 0.867 for this network; at `balanced` this model " + wording
     assert line in render_card(measured)
 

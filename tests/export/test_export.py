@@ -130,6 +130,25 @@ def test_the_films_of_the_training_test_nothing(job: ExportJob, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["run", "older run"])
+@pytest.mark.usefixtures("conversions")
+def test_one_film_of_the_training_is_told_by_its_bytes(
+    job: ExportJob, tmp_path: Path, kept: bool
+) -> None:
+    """An older run keeps no hashes: the calibration folder has the films then."""
+    assert job.test is not None
+    mixed = Path(shutil.copytree(job.test, tmp_path / "mixed"))
+    known = next((job.calibration / "NORMAL").iterdir())
+    shutil.copy(known, mixed / "NORMAL" / f"another{known.suffix}")
+    run = Path(shutil.copytree(job.source, tmp_path / "run"))
+    if not kept:
+        (run / "films.csv").unlink()
+    whose = "of .*run" if kept else "of --calibration"
+    with pytest.raises(DataError, match=rf"1 of \d+ films of .*mixed are films {whose}"):
+        export(elsewhere(job, tmp_path, source=run, test=mixed))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", ["a", "cnn3_50", "Site-7_v2", "0", "x" * 64])
 def test_names_that_make_good_file_names(name: str, tmp_path: Path) -> None:
     assert ExportJob(tmp_path, name, tmp_path, tmp_path).name == name

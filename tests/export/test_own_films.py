@@ -17,7 +17,7 @@ from cxr_export.robustness import seen
 from cxr_training.films.data import ImageSet, find_labelled
 from cxr_training.films.style import all_statistics
 from tests.export.films import xray_classes
-from tests.factories import write_tree
+from tests.factories import in_other_bytes, write_tree
 from tests.images import dicoms
 from tests.training.helpers import TINY, command_line, saves_keras_variables, table
 
@@ -76,7 +76,15 @@ def test_from_dicom_films_and_a_table_to_a_model(
     said = cxr_edge("train", "cnn3_50", "--data", site, *labels, *recipe)
     assert "patient_age 2" in said
     assert "no patient is known" not in said
-    films = ("--calibration", site, *labels, "--test", site / "0", "--test-labels", held_back(site))
+    films = (
+        "--calibration",
+        site,
+        *labels,
+        "--test",
+        later(site),
+        "--test-labels",
+        held_back(site),
+    )
     cxr_edge("export", "run", "--name", "mine", *films, "--out", "models")
     model = ("--model", "models/mine.onnx", "--out", "evaluation")
     cxr_edge("evaluate", site, *labels, *model)
@@ -90,6 +98,11 @@ def test_from_dicom_films_and_a_table_to_a_model(
     assert sum(spec["evaluations"][0]["counts"][name] for name in ("NORMAL", "PNEUMONIA")) == 27
     written = (*Path("run").iterdir(), *Path("models").iterdir(), Path("exploration.html"))
     assert not [path for path in written if b"SECRET" in path.read_bytes()]
+
+
+def later(site: Path) -> Path:
+    """The films of the first visits, as if they were others."""
+    return in_other_bytes(site / "0", site.parent / "later")
 
 
 def held_back(site: Path) -> Path:

@@ -52,6 +52,7 @@ RUN_CONTENTS = {
     "model.keras",
     "history.csv",
     "predictions.csv",
+    "films.csv",
     "curves.png",
     "confusion_matrix.png",
     "classification_report.txt",

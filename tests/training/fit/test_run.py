@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -139,3 +140,39 @@ def test_a_kill_before_run_json_leaves_an_unfinished_run(
     assert folder.progress() == after(1)
     folder.finish(tiny_model(1), {"net": "tiny"})
     assert not folder.checkpoint.exists()
+
+
+def test_a_network_is_on_disk_before_its_name_counts(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[str, str]] = []
+    sync, rename = os.fsync, Path.replace
+
+    def synced(descriptor: int) -> None:
+        steps.append(("sync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
+        sync(descriptor)
+
+    def renamed(path: Path, target: Path) -> Path:
+        steps.append(("rename", path.name))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    once = [("sync", "partial.keras"), ("rename", "partial.keras")]
+    folder.save_epoch(tiny_model(1), after(1))
+    assert steps[:2] == once
+    steps.clear()
+    folder.finish(tiny_model(1), {"net": "tiny"})
+    assert steps[:2] == once
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"], ids=["gone", "empty", "half"])
+def test_a_checkpoint_that_cannot_be_loaded_names_the_folder_to_delete(
+    folder: RunFolder, content: bytes | None
+) -> None:
+    folder.save_epoch(tiny_model(1), after(1))
+    (file,) = folder.checkpoint.glob("*.keras")
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be loaded") as refused:
+        folder.model_after(1)
+    assert f"delete {folder.path} " in refused.value.tip

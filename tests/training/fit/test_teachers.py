@@ -47,7 +47,7 @@ def test_a_label_is_drawn_towards_what_the_teachers_say_of_the_changed_film(
     images, _ = load_images(find_labelled(films), 50)
     plain = TrainingBatches(images, taught, 0)[0]
     teachers = load_teachers([finished, finished], 0.75)
-    planes, labels = TrainingBatches(images, taught, 0, teachers)[0]
+    planes, labels, _ = TrainingBatches(images, taught, 0, teachers)[0]
     np.testing.assert_array_equal(planes, plain[0])
     teacher = keras.models.load_model(finished / "model.keras", compile=False)
     said = teacher.predict(planes, verbose=0)
@@ -152,7 +152,7 @@ def test_a_teacher_may_look_at_larger_films_than_its_student(films: Path, taught
     np.testing.assert_array_equal(films_read.pixels, large.pixels)
 
     still = replace(taught, augmentation=Augmentation(), shuffle=False)
-    planes, labels = TrainingBatches(films_read, still, 0, teachers)[0]
+    planes, labels, _ = TrainingBatches(films_read, still, 0, teachers)[0]
     count = still.batch_size
     assert planes.shape == (count, 50, 50, 3)
     as_read = large.pixels[:count, ..., 0].astype(np.float32)

@@ -205,11 +205,6 @@ def test_the_model_loads_without_this_project(finished: Path, films: Path, tmp_p
     np.testing.assert_allclose(np.load(tmp_path / "p.npy")[:, 0], expected, atol=2e-6)
 
 
-def test_class_weights_make_both_classes_count_the_same() -> None:
-    weights = training.class_weights(np.array([0, 1, 1, 1], np.float32))
-    assert weights == {0: 2.0, 1: pytest.approx(2 / 3)}
-
-
 def test_cosine_rate_warms_up_and_ends_at_zero() -> None:
     options = Optimizer("adamw", 2e-3, weight_decay=1e-3, schedule="cosine", warmup_epochs=1)
     recipe = Recipe("x", "cnn3_50", epochs=11, optimizer=options)

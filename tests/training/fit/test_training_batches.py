@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cxr_training.fit.teachers import NOBODY
 from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.recipe.sections import Augmentation
@@ -21,21 +22,21 @@ def recipe(**changes: Any) -> Recipe:
     return replace(plain, **changes)
 
 
-def epoch(batches: TrainingBatches) -> list[tuple[NDArray[np.float32], Any]]:
+def epoch(batches: TrainingBatches) -> list[tuple[NDArray[np.float32], Any, Any]]:
     return [batches[i] for i in range(len(batches))]
 
 
 def assert_same(first: list[Any], second: list[Any]) -> None:
-    for (one, one_labels), (two, two_labels) in zip(first, second, strict=True):
-        np.testing.assert_array_equal(one, two)
-        np.testing.assert_array_equal(one_labels, two_labels)
+    for ones, twos in zip(first, second, strict=True):
+        for one, two in zip(ones, twos, strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_batches_cover_every_image_once() -> None:
     batches = epoch(TrainingBatches(image_set(), recipe(augmentation=Augmentation()), 0))
-    assert [len(pixels) for pixels, _ in batches] == [4, 4, 2]
-    assert [labels.shape for _, labels in batches] == [(4, 1), (4, 1), (2, 1)]
-    seen = np.concatenate([pixels[..., 0] for pixels, _ in batches])
+    assert [len(pixels) for pixels, *_ in batches] == [4, 4, 2]
+    assert [labels.shape for _, labels, _ in batches] == [(4, 1), (4, 1), (2, 1)]
+    seen = np.concatenate([pixels[..., 0] for pixels, *_ in batches])
     assert {p.tobytes() for p in seen} == {
         p.astype(np.float32).tobytes() for p in image_set().pixels[..., 0]
     }
@@ -47,8 +48,26 @@ def test_labels_go_with_their_pixels() -> None:
         pixels.astype(np.float32).tobytes(): label
         for pixels, label in zip(images.pixels[..., 0], images.labels, strict=True)
     }
-    for pixels, labels in epoch(TrainingBatches(images, recipe(augmentation=Augmentation()), 0)):
+    for pixels, labels, _ in epoch(TrainingBatches(images, recipe(augmentation=Augmentation()), 0)):
         assert [label_of[plane.tobytes()] for plane in pixels[..., 0]] == labels[:, 0].tolist()
+
+
+class Mistaken:
+    """Takes every film for the other class, as a teacher may."""
+
+    def labels(self, planes: Any, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.float32(0.9) - np.float32(0.8) * labels
+
+
+@pytest.mark.parametrize("teachers", [NOBODY, Mistaken()], ids=["alone", "taught"])
+def test_a_film_is_weighted_by_its_own_class(teachers: Any) -> None:
+    """Whatever a teacher says of it: Keras itself would weigh by the rounded label."""
+    images = image_set(12).subset([0, 1, 2, 3, 4, 6, 8, 10])  # six of the one, two of the other
+    batches = TrainingBatches(images, recipe(shuffle=False), 0, teachers)
+    weights = np.concatenate([weights for *_, weights in epoch(batches)])
+    np.testing.assert_allclose(weights, np.where(images.labels == 1, 8 / 4, 8 / 12))
+    plain = TrainingBatches(images, recipe(class_weights=False), 0, teachers)
+    assert (plain[0][2] == 1).all()
 
 
 def test_the_same_seed_epoch_and_batch_give_the_same_pixels() -> None:
@@ -68,7 +87,7 @@ def test_another_epoch_or_seed_gives_other_pixels(shuffle: bool) -> None:
 def test_unshuffled_order_is_file_order() -> None:
     batches = TrainingBatches(image_set(), recipe(shuffle=False, augmentation=Augmentation()), 0)
     for _ in range(2):
-        seen = np.concatenate([pixels[..., 0] for pixels, _ in epoch(batches)])
+        seen = np.concatenate([pixels[..., 0] for pixels, *_ in epoch(batches)])
         np.testing.assert_array_equal(seen, image_set().pixels[..., 0])
         batches.on_epoch_end()
 

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 from cxr_edge.errors import DataError, InputError
 from cxr_training.films.data import find_labelled, load_images
 from cxr_training.judge import reproduction
+from tests.factories import in_other_bytes
 from tests.training.helpers import EPOCHS, command_line, saves_keras_variables
 
 pytestmark = saves_keras_variables
@@ -23,10 +24,8 @@ pytestmark = saves_keras_variables
 
 @pytest.fixture(scope="module")
 def held_back(labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The labelled films but one, so that they are not the training's."""
-    folder = Path(shutil.copytree(labelled, tmp_path_factory.mktemp("test") / "held_back"))
-    next((folder / "NORMAL").iterdir()).unlink()
-    return folder
+    """The pictures of the labelled films in other bytes, so that they are not the training's."""
+    return in_other_bytes(labelled, tmp_path_factory.mktemp("test") / "held_back")
 
 
 def unsure(_: object, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -86,6 +85,25 @@ def test_the_training_films_test_nothing(films: Path, finished: Path, tmp_path: 
     (readable / "NORMAL" / "broken.png").unlink()
     with pytest.raises(DataError, match="it tests nothing"):
         list(reproduction.rows(readable, [finished]))
+
+
+def test_one_film_of_the_training_is_told_by_its_bytes(
+    held_back: Path, labelled: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Whatever it is called now, and whatever else is new."""
+    mixed = Path(shutil.copytree(held_back, tmp_path / "mixed"))
+    known = next((labelled / "NORMAL").iterdir())
+    shutil.copy(known, mixed / "NORMAL" / f"another{known.suffix}")
+    with pytest.raises(DataError, match=r"1 of 61 films of .*mixed.* \(first NORMAL/another"):
+        list(reproduction.rows(mixed, [finished]))
+
+
+def test_a_run_of_before_its_films_were_kept_is_judged(
+    held_back: Path, finished: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(finished, tmp_path / "run"))
+    (older / "films.csv").unlink()
+    assert len(list(reproduction.rows(held_back, [older]))) == 3
 
 
 def test_a_film_that_cannot_be_read_is_no_detail(films: Path, finished: Path) -> None:

@@ -96,6 +96,17 @@ def test_folds_of_something_else_are_refused(
         out_of_fold_points(*folds_and_run(tmp_path, **changes))
 
 
+@pytest.mark.parametrize("folds_saw", [2, 3])
+def test_a_run_that_was_judged_again_is_refused(tmp_path: Path, folds_saw: int) -> None:
+    """It learnt through 2 and is scored through 3; folds learnt and were scored through one."""
+    folds, run = folds_and_run(tmp_path, preprocessing_version=folds_saw)
+    described = json.loads((run / "run.json").read_text())
+    seen = {"preprocessing_version": 3, "trained_preprocessing_version": 2}
+    write_json(run / "run.json", {**described, **seen})
+    with pytest.raises(InputError, match="different preprocessing"):
+        out_of_fold_points(folds, run)
+
+
 def test_folds_and_a_run_that_learnt_from_the_same(tmp_path: Path) -> None:
     """In whatever order they were named."""
     folds, run = folds_and_run(tmp_path, teachers=["0a", "1b"])

@@ -245,6 +245,14 @@ def test_more_trials_go_on_with_other_draws(job: SearchJob, quick: list[Any]) ->
     assert best["auc"] == pytest.approx(max(trial.value for trial in found), abs=1e-6)
 
 
+@pytest.mark.parametrize(("state", "told"), [("PRUNED", "pruned"), ("COMPLETE", "0.9123")])
+def test_a_figure_is_told_of_a_finished_trial_alone(state: str, told: str, capsys: Any) -> None:
+    """A pruned one has a value too: of the folds that it came to."""
+    trial = optuna.trial.create_trial(state=optuna.trial.TrialState[state], value=0.9123)
+    search._say(optuna.create_study(), trial)
+    assert f"  {told}  " in capsys.readouterr().err
+
+
 def test_trials_below_the_median_are_pruned() -> None:
     """After the same fold, whatever they had before it; pruned ones go on counting."""
     study = optuna.create_study(direction="maximize")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class LabelledFile:
         shown: path below the labelled folder; empty for a file in its class folder.
         class_name: what the site calls the class; empty for that of `CLASSES`.
         patient_from: what says so, as `cxr_edge.statistics.patients` has it.
+        sha256: of its bytes; empty until they are read.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class LabelledFile:
     shown: str = ""
     class_name: str = ""
     patient_from: str = BY_NAME
+    sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -63,9 +65,9 @@ class LabelledFile:
         """Nothing tells the patient, so the film counts as one of its own."""
         return self.patient_from == ALONE
 
-    def hash_line(self, sha256: str) -> str:
+    def hash_line(self) -> str:
         """The film's line of a set's hash."""
-        return hash_line(self.name, sha256, self.class_name or CLASSES[self.label])
+        return hash_line(self.name, self.sha256, self.class_name or CLASSES[self.label])
 
 
 @dataclass(frozen=True)
@@ -233,8 +235,9 @@ def load_images(
 
 def _image_set(films: Sequence[tuple[LabelledFile, Prepared]]) -> ImageSet:
     """Films that could be read, as arrays."""
-    files, results = [file for file, _ in films], [film.result for _, film in films]
-    lines = "".join(f.hash_line(r.sha256) for f, r in zip(files, results, strict=True))
+    files = [replace(file, sha256=film.result.sha256) for file, film in films]
+    results = [film.result for _, film in films]
+    lines = "".join(file.hash_line() for file in files)
     doubted = (
         Skipped(file.name, reason)
         for file, result in zip(files, results, strict=True)
@@ -260,6 +263,27 @@ def with_header_patients(
         else file
         for file, identifier, number in zip(files, identifiers, numbers, strict=True)
     )
+
+
+def check_held_back(test: Path, films: ImageSet, known: Collection[str], whose: str) -> None:
+    """Refuse a test on films that a network has seen, whatever they are called there.
+
+    Args:
+        test: the labelled folder, for the message.
+        films: all of it.
+        known: SHA-256 of the films that trained or validated; empty where nobody knows.
+        whose: what these are, for the message.
+
+    Raises:
+        DataError: one of them is among `films`.
+    """
+    shared = [file.name for file in films.files if file.sha256 in known]
+    if shared:
+        raise DataError(
+            f"{len(shared)} of {len(films.files)} films of {display_name(test)} are {whose} "
+            f"(first {shared[0]}); they test nothing",
+            tip="give a folder that was held back",
+        )
 
 
 def tally(doubted: Iterable[Skipped]) -> str:

@@ -5,6 +5,7 @@ RUN holds:
     model.keras                 the finished network, without optimizer state
     history.csv                 one row per epoch
     predictions.csv             validation images: label, probability, logits of film and copies
+    films.csv                   images that trained or validated: SHA-256 of their bytes
     curves.png  confusion_matrix.png  classification_report.txt
     checkpoint/                 while training: job.json, state.json, epoch-NNNN.keras
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ RUN_FILE = "run.json"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
+FILMS_FILE = "films.csv"
 SUMMARY_FILE = "summary.json"  # of a cross-validation
 SCHEMA_VERSION = 1
 
@@ -92,15 +95,24 @@ class RunFolder:
         return TrainingProgress(state["epochs_done"], state["seconds"], tuple(state["history"]))
 
     def model_after(self, epoch: int) -> keras.Model:
-        """The network and its optimizer as they were after that epoch, the last."""
-        return keras.models.load_model(self._epoch_file(epoch))
+        """The network and its optimizer as they were after that epoch, the last.
+
+        Raises:
+            InputError: its file is gone, or a failing disk has damaged it.
+        """
+        path = self._epoch_file(epoch)
+        try:
+            return keras.models.load_model(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be loaded, so this run cannot go on",
+                tip=f"delete {self.path} and train again",
+            ) from error
 
     def save_epoch(self, model: keras.Model, progress: TrainingProgress) -> None:
         """Checkpoint; a kill at any moment leaves this epoch or the one before, whole."""
         target = self._epoch_file(progress.epochs_done)
-        partial = target.with_name("partial.keras")
-        model.save(partial)
-        partial.replace(target)
+        _save(model, target)
         # state.json names the epoch that counts, so it is written only when that file is there.
         state = {
             "epochs_done": progress.epochs_done,
@@ -114,9 +126,7 @@ class RunFolder:
 
     def finish(self, model: keras.Model, run: dict[str, Any]) -> None:
         """Write the finished network, then run.json, then drop what a kill and the run left."""
-        partial = self.path / "partial.keras"
-        model.save(partial)
-        partial.replace(self.path / MODEL_FILE)
+        _save(model, self.path / MODEL_FILE)
         write_json(self.path / RUN_FILE, run)
         shutil.rmtree(self.checkpoint)
         for half_written in self.path.glob(".*.????????"):  # by whoever was killed at it
@@ -131,6 +141,18 @@ class RunFolder:
 
     def _epoch_file(self, epoch: int) -> Path:
         return self.checkpoint / f"epoch-{epoch:04d}.keras"
+
+
+def _save(model: keras.Model, target: Path) -> None:
+    """Write beside the target, fsync, rename: a name never stands for bytes that a power cut takes.
+
+    The folder itself is synced with the JSON file that is written there next.
+    """
+    partial = target.with_name("partial.keras")
+    model.save(partial)
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.replace(target)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -160,6 +182,22 @@ def validated_on(folder: Path) -> frozenset[str]:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             return frozenset(row["name"] for row in csv.DictReader(stream))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read: {error!r}") from error
+
+
+def films_of(folder: Path) -> frozenset[str]:
+    """SHA-256 of each film that trained or validated; none for a run of before they were kept.
+
+    Raises:
+        InputError: the table cannot be read.
+    """
+    path = folder / FILMS_FILE
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return frozenset(row["sha256"] for row in csv.DictReader(stream))
+    except FileNotFoundError:
+        return frozenset()
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read: {error!r}") from error
 

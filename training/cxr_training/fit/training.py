@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from cxr_edge import __version__
@@ -33,7 +32,7 @@ from cxr_training.fit.run_lock import locked
 from cxr_training.fit.teachers import NOBODY, Teachers, load_teachers
 from cxr_training.fit.training_batches import TrainingBatches
 from cxr_training.fit.validation import validation_metrics
-from cxr_training.fit.weight_average import refresh_statistics
+from cxr_training.fit.weight_average import finish_average
 from cxr_training.nets import NETS
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.support.progress import console, item_bar
@@ -152,11 +151,6 @@ def _say(text: str) -> None:
     console().print(text, markup=False, soft_wrap=True)
 
 
-def class_weights(labels: NDArray[np.float32]) -> dict[int, float]:
-    """Weights that make both classes count the same: N / (2 N_class)."""
-    return {c: len(labels) / (2.0 * float((labels == c).sum())) for c in range(len(data.CLASSES))}
-
-
 def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Model:
     """Train from the last checkpoint to the recipe's last epoch."""
     films = loaded.teachers.films(loaded.split.train)
@@ -166,11 +160,7 @@ def _fit(recipe: Recipe, loaded: LoadedData, folder: run.RunFolder) -> keras.Mod
     # The second stage begins with the checkpoint, as after a kill: the averaged weights in which
     # Keras leaves a finished `fit` are not those that the steps went on with.
     model = _fit_until(recipe.epochs, recipe, loaded, folder)
-    if recipe.optimizer.weight_average:
-        masks = Masks(recipe.seed)
-        masks.set_model(model)
-        masks.on_epoch_begin(recipe.epochs)
-        refresh_statistics(model, TrainingBatches(films, recipe, recipe.epochs, loaded.teachers))
+    finish_average(model, films, recipe, loaded.teachers)
     return model
 
 
@@ -196,16 +186,15 @@ def _fit_until(
         callbacks=callbacks,
         validation_data=(as_rgb(validation.pixels), validation.labels[:, np.newaxis]),
         validation_batch_size=128,
-        **{**fit_options(recipe, split.train), "epochs": epochs},
+        **{**fit_options(recipe), "epochs": epochs},
     )
     return model
 
 
-def fit_options(recipe: Recipe, train: data.ImageSet) -> dict[str, Any]:
+def fit_options(recipe: Recipe) -> dict[str, Any]:
     """Options of `keras.Model.fit` besides batches and callbacks."""
     return {
         "epochs": recipe.epochs,
-        "class_weight": class_weights(train.labels) if recipe.class_weights else None,
         "shuffle": False,  # TrainingBatches has its own, reproducible order
         "verbose": 0,
     }
@@ -221,6 +210,10 @@ def _finish(
     # Again: a kill between the last checkpoint and its history row leaves the table short.
     write_table(folder.path / run.HISTORY_FILE, list(progress.history))
     run_pictures.draw_curves(progress.history, folder.path / "curves.png")
+    films = (*loaded.split.train.files, *loaded.split.validation.files)
+    write_table(
+        folder.path / run.FILMS_FILE, [{"name": it.name, "sha256": it.sha256} for it in films]
+    )
     folder.finish(
         bare,
         {

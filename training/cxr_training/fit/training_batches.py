@@ -9,9 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_training.films.augmentation import as_rgb, augment
-from cxr_training.films.data import ImageSet
+from cxr_training.films.data import CLASSES, ImageSet
 from cxr_training.fit.teachers import NOBODY, Teachers, reduced
 from cxr_training.recipe.recipe import Recipe
+
+
+def film_weights(labels: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+    """Weight of each film in the loss, float32 [N]; both classes count the same if they are to.
+
+    N / (2 N_class), by the film's own class: Keras's `class_weight` rounds the label, which is no
+    class any more where teachers have a say in it.
+    """
+    if not recipe.class_weights:
+        return np.ones(len(labels), np.float32)
+    films = np.array([(labels == c).sum() for c in range(len(CLASSES))], np.float64)
+    weights: NDArray[np.float64] = len(labels) / (2.0 * films[labels.astype(np.int64)])
+    return weights.astype(np.float32)
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is untyped
@@ -31,13 +44,14 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         self._teachers = teachers
         self._epoch = first_epoch
         self._order = self._shuffled()
+        self._weights = film_weights(images.labels, recipe)
 
     def __len__(self) -> int:
         """Batches in an epoch; the last one may be smaller."""
         return -(-len(self._images.labels) // self._recipe.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
-        """Batch `index`: float32 [n, S, S, 3] and labels float32 [n, 1]."""
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any, NDArray[np.float32]]:
+        """Batch `index`: float32 [n, S, S, 3], labels float32 [n, 1] and weights float32 [n]."""
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
         size = self._recipe.batch_size
         chosen = self._order[index * size : (index + 1) * size]
@@ -45,7 +59,8 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras is 
         planes = np.stack([augment(films[i], films, ranges, rng) for i in chosen])
         labels = self._teachers.labels(planes, self._images.labels[chosen])
         # Teachers may have asked for larger films than the student takes.
-        return as_rgb(reduced(planes, self._size)[..., np.newaxis]), labels[:, np.newaxis]
+        films_rgb = as_rgb(reduced(planes, self._size)[..., np.newaxis])
+        return films_rgb, labels[:, np.newaxis], self._weights[chosen]
 
     def on_epoch_end(self) -> None:
         """Move on to the next epoch's order and chance."""

@@ -45,7 +45,7 @@ def rows(test: Path, runs: Iterable[Path], labels: Labels = FOLDER_NAMES) -> Ite
         labels: where findings and patients of its films stand.
 
     Raises:
-        DataError: the films cannot be read, or are the run's own.
+        DataError: the films cannot be read, or one is the run's own.
         InputError: a RUN folder is not finished, or saw its films otherwise.
     """
     yield _HEADER
@@ -60,6 +60,7 @@ def rows(test: Path, runs: Iterable[Path], labels: Labels = FOLDER_NAMES) -> Ite
             sets[size] = _all_films(test, size, labels)
         if sets[size].sha256 == described["data"]["sha256"]:
             raise DataError(f"{test} is what {folder} was trained with; it tests nothing")
+        data.check_held_back(test, sets[size], run.films_of(folder), f"films of {folder}")
         model = keras.models.load_model(folder / run.MODEL_FILE, compile=False)
         probability = expit(logits_of(model, sets[size].pixels))
         recipe = described["recipe"]

@@ -37,6 +37,7 @@ from cxr_training.fit.run import (
     RUN_FILE,
     SUMMARY_FILE,
     preprocessing,
+    trained_preprocessing,
 )
 from cxr_training.judge.calibrate import fit_temperature
 from cxr_training.recipe.recipe import recorded_recipe
@@ -78,7 +79,10 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     """Other films or another recipe say nothing about this network."""
     if summary["data_sha256"] != described["data"]["sha256"]:
         raise InputError(f"{both} are about different data")
-    if preprocessing(summary) != preprocessing(described):
+    # A run that was judged again learnt through one preprocessing and is scored through another:
+    # the networks of folds did both through theirs.
+    of_run = preprocessing(described), trained_preprocessing(described)
+    if of_run != (preprocessing(summary), trained_preprocessing(summary)):
         raise InputError(f"{both} saw their films through different preprocessing")
     # Folds know their teachers by recipe, seed included: whoever learnt from other seeds of them is
     # refused as well, which costs a training and no patient.
@@ -86,8 +90,8 @@ def _check_same(summary: dict[str, Any], described: dict[str, Any], both: str) -
     if sorted(summary.get("teachers", [])) != learnt_from:
         raise InputError(f"{both} learnt from different teachers")
     # As recipes of today: one that was written before a field was made does not differ by it.
-    of_folds, of_run = (recorded_recipe(it["recipe"], both) for it in (summary, described))
-    if replace(of_folds, seed=of_run.seed) != of_run:
+    of_folds, own = (recorded_recipe(it["recipe"], both) for it in (summary, described))
+    if replace(of_folds, seed=own.seed) != own:
         raise InputError(f"{both} have different recipes")
 
 

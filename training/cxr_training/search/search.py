@@ -254,6 +254,8 @@ def _tried(trials: Trials, trial: optuna.Trial) -> float:
 
 def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     """One line per trial."""
-    figure = trial.state.name.lower() if trial.value is None else f"{trial.value:.4f}"
+    # A pruned trial has a value too: of the folds that it came to.
+    done = trial.state is TrialState.COMPLETE and trial.value is not None
+    figure = f"{trial.value:.4f}" if done else trial.state.name.lower()
     values = "  ".join(f"{name}={value}" for name, value in trial.params.items())
     console().print(f"trial {trial.number}  {figure}  {values}", soft_wrap=True, markup=False)

@@ -18,6 +18,7 @@ from cxr_training.fit import training
 from cxr_training.fit.build import build
 from cxr_training.fit.predictions import logits_of
 from cxr_training.fit.training_batches import TrainingBatches
+from cxr_training.fit.weight_average import finish_average
 from cxr_training.judge.out_of_fold import specificity_at_sensitivity
 from cxr_training.recipe.recipe import Recipe
 from cxr_training.search.space import Space
@@ -91,5 +92,6 @@ def train_in_memory(recipe: Recipe, split: data.Split) -> NDArray[np.float64]:
     keras.utils.set_random_seed(recipe.seed)
     batches = TrainingBatches(split.train, recipe, 0)
     model = build(recipe, len(batches))
-    model.fit(batches, **training.fit_options(recipe, split.train))
+    model.fit(batches, **training.fit_options(recipe))
+    finish_average(model, split.train, recipe)
     return logits_of(model, split.validation.pixels)
