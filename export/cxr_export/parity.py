@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from cxr_edge.errors import ParityError
 from cxr_edge.model.files import Parity
 from cxr_edge.runtime.protocol import Runner
 from cxr_edge.statistics.operating_points import OperatingPoint, measure
+from cxr_edge.types import Predictions
 from cxr_export.source import sigmoid
 
 BATCH_SIZES = (1, 32)
@@ -24,6 +26,18 @@ TOLERANCE = {
     "int8": 2e-2,
 }
 MOST_AUC_LOSS = 0.002
+# How far the worst cell of an evidence map may be off, as a share of the map's largest, in nine of
+# ten films. In the others a unit of the head may lie at the corner of its ReLU, where rounding
+# moves its share between map and bias. Fewer bits move more units.
+MAP_TOLERANCE = {
+    "float32": 1e-3,
+    "float16-weights": 0.1,
+    "int8-weights": 0.2,
+    "float16": 0.1,
+    "int8": 0.2,
+}
+_FLIPS_AT = 64  # films in a pass for the decisions: a third size of batches, in bounded memory
+_FILMS_HELD = 0.9
 
 
 @dataclass(frozen=True)
@@ -33,28 +47,36 @@ class Gate:
     Attributes:
         pixels: uint8 [N, S, S, 1], real x-rays.
         probability: float64 [N], the reference's answers.
+        evidence: float64 [N, h, w], the reference's maps.
         operating_points: whose decisions must not change.
-        tolerance: largest allowed |difference| of probabilities.
+        precision: of the file, a value of `PRECISIONS`: how much it may differ.
         reference: what gave the answers, for the record.
     """
 
     pixels: NDArray[np.uint8]
     probability: NDArray[np.float64]
+    evidence: NDArray[np.float64]
     operating_points: Mapping[str, OperatingPoint]
-    tolerance: float
+    precision: str
     reference: str
 
-    def check(self, runner: Runner) -> Parity:
-        """Hold one loaded file against the reference: values, evidence identity, decisions.
+    @property
+    def tolerance(self) -> float:
+        """Largest allowed |difference| of probabilities."""
+        return TOLERANCE[self.precision]
 
-        Names and shapes were checked when the file was loaded.
+    def check(self, runner: Runner) -> Parity:
+        """Hold one loaded file against the reference: values, maps, evidence identity, decisions.
+
+        Names and shapes were checked when the file was loaded. Decisions may change where the
+        reference lies no further from a threshold than the largest difference.
 
         Raises:
             ParityError: with what was measured.
         """
-        measured = [self._measure(runner, size) for size in BATCH_SIZES]
+        measured = [self._measure(self._answers(runner, size)) for size in BATCH_SIZES]
         # np.max and `not <=` so that NaN fails as well; the built-in max loses one in second place.
-        difference, identity = (float(worst) for worst in np.max(measured, axis=0))
+        difference, identity, maps = (float(worst) for worst in np.max(measured, axis=0))
         if not difference <= self.tolerance:
             raise ParityError(
                 f"{runner.backend} differs from {self.reference} by {difference:.2g}, "
@@ -62,6 +84,11 @@ class Gate:
             )
         if not identity <= TOLERANCE["float32"]:
             raise ParityError(f"evidence + bias is not the logit: off by {identity:.2g}")
+        if not maps <= MAP_TOLERANCE[self.precision]:
+            raise ParityError(
+                f"{runner.backend} has another evidence map than {self.reference}: cells off by "
+                f"{maps:.2g} of the largest, allowed {MAP_TOLERANCE[self.precision]:.0e}"
+            )
         flips = self._flips(runner, difference)
         if flips:
             raise ParityError(f"{flips} decisions change outside +-{difference:.2g}")
@@ -75,20 +102,30 @@ class Gate:
             max_identity_error=identity,
         )
 
-    def _measure(self, runner: Runner, batch_size: int) -> tuple[float, float]:
-        """Largest |dp|, and largest |sigmoid(evidence + bias) - p|, at one batch size."""
-        difference, identity = [], []
-        for start in range(0, len(self.pixels), batch_size):
-            predicted = runner.predict(self.pixels[start : start + batch_size])
-            expected = self.probability[start : start + batch_size]
-            explained = sigmoid(predicted.logit())
-            difference.append(np.abs(predicted.probability - expected).max())
-            identity.append(np.abs(predicted.probability - explained).max())
-        return float(np.max(difference)), float(np.max(identity))
+    def _answers(self, runner: Runner, batch_size: int) -> Predictions:
+        """A file's answers at one batch size."""
+        starts = range(0, len(self.pixels), batch_size)
+        parts = [runner.predict(self.pixels[start : start + batch_size]) for start in starts]
+        return Predictions(
+            np.concatenate([part.probability for part in parts]),
+            np.concatenate([part.evidence for part in parts]),
+            np.concatenate([part.bias for part in parts]),
+        )
+
+    def _measure(self, predicted: Predictions) -> tuple[float, float, float]:
+        """Largest |dp|, largest |sigmoid(evidence + bias) - p|, and how far maps are off."""
+        difference = np.abs(predicted.probability - self.probability).max()
+        identity = np.abs(predicted.probability - sigmoid(predicted.logit())).max()
+        largest = np.abs(self.evidence).max(axis=(1, 2))
+        off = np.abs(predicted.evidence - self.evidence).max(axis=(1, 2))
+        # A blank film has no evidence: nothing is a share of nothing.
+        shares = np.sort(off / np.maximum(largest, np.finfo(np.float32).eps))
+        maps = shares[math.ceil(_FILMS_HELD * len(shares)) - 1]
+        return float(difference), float(identity), float(maps)
 
     def _flips(self, runner: Runner, margin: float) -> int:
         """Decisions that change where the reference is further than `margin` from a threshold."""
-        predicted = runner.predict(self.pixels).probability
+        predicted = self._answers(runner, _FLIPS_AT).probability
         flips = 0
         for point in self.operating_points.values():
             clear = np.abs(self.probability - point.threshold) > margin

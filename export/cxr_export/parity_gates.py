@@ -11,7 +11,7 @@ from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, Runner, start
 from cxr_edge.statistics.operating_points import OperatingPoint
 from cxr_export import onnx, tflite
-from cxr_export.parity import TOLERANCE, Gate, ValidationGate
+from cxr_export.parity import Gate, ValidationGate
 from cxr_export.precision import score_with
 from cxr_export.source import Source
 from cxr_export.spec_draft import FILE_GOLDEN_TOLERANCE, golden
@@ -78,7 +78,8 @@ def make_gates(trained: Trained, precision: str) -> Gates:
     """The reference is the trained network, before any rounding."""
     images, points = trained.images, trained.operating_points
     probability = trained.source.probability(images.pixels)
-    parity = Gate(images.pixels, probability, points, TOLERANCE[precision], "Keras float32")
+    evidence = trained.source.evidence(images.pixels)
+    parity = Gate(images.pixels, probability, evidence, points, precision, "Keras float32")
     lossy = precision != "float32"
     validation = ValidationGate(images.labels, probability, points["screening"].threshold)
     return Gates(parity, validation if lossy else None, precision)

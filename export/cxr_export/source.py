@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from cxr_edge.errors import ExportError
@@ -16,7 +17,9 @@ from cxr_export.training_run import SOURCE_TIP, TrainingRun, load_run
 from cxr_training.films.augmentation import as_rgb
 from cxr_training.fit.run import MODEL_FILE, RUN_FILE
 from cxr_training.nets import NETS, NetOptions
-from cxr_training.nets.blocks import NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
+from cxr_training.nets.blocks import FEATURES_LAYER, NORMALIZATION_LAYER, OUTPUT_DENSE_LAYER
+
+_BATCH_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,41 @@ class Source:
         """Probabilities that keep the digits of the logits, float64 [N]."""
         return sigmoid(self.logits(pixels))
 
+    def evidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Each cell's share of the logit: its features times the logit's gradient there.
+
+        By automatic differentiation of Keras's own layers, apart from the graph that is exported.
+
+        Args:
+            pixels: uint8 [N, S, S, 1].
+
+        Returns:
+            float64 [N, h, w].
+        """
+        layers = [self.model.get_layer(name) for name in (FEATURES_LAYER, OUTPUT_DENSE_LAYER)]
+        inner = keras.Model(self.model.input, [layer.output for layer in layers])
+        starts = range(0, len(pixels), _BATCH_SIZE)
+        maps = [_evidence(inner, pixels[start : start + _BATCH_SIZE]) for start in starts]
+        return np.concatenate(maps).astype(np.float64)
+
     def probability(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The reference every exported file is held against: the network's own last word."""
         return _predict(self.model, pixels)
 
 
+def _evidence(inner: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of a network that gives features and logit: float32 [n, h, w]."""
+    with tf.GradientTape() as tape:
+        image = tf.constant(as_rgb(pixels))
+        tape.watch(image)  # weights may be frozen; what follows from the image is recorded
+        features, logit = inner(image, training=False)
+    shares = (features * tape.gradient(logit, features)).numpy()
+    summed: NDArray[np.float32] = shares.sum(axis=-1)
+    return summed
+
+
 def _predict(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    answers = model.predict(as_rgb(pixels), batch_size=32, verbose=0)
+    answers = model.predict(as_rgb(pixels), batch_size=_BATCH_SIZE, verbose=0)
     return np.asarray(answers, dtype=np.float64)[:, 0]
 
 

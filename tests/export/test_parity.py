@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from cxr_edge.errors import ExportError, ParityError
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import Predictions
+from cxr_export import parity
 from cxr_export.parity import (
     BATCH_SIZES,
+    MAP_TOLERANCE,
     MOST_AUC_LOSS,
     TOLERANCE,
     Gate,
@@ -38,10 +40,16 @@ def point(threshold: float) -> OperatingPoint:
     return OperatingPoint(threshold, "by hand", HALF, HALF, "nothing")
 
 
+def maps(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Evidence maps [N, 2, 2] that hold the logits but for a bias of 1, in unequal parts."""
+    logit = np.log(probability / (1 - probability)) - 1
+    return logit[:, np.newaxis, np.newaxis] * np.array([[0.1, 0.2], [0.3, 0.4]])
+
+
 def gate(**fields: Any) -> Gate:
     """The gate of a float32 file with one operating point far from every answer."""
     points = {"screening": point(float(PROBABILITY[20] + PROBABILITY[21]) / 2)}
-    plain = Gate(PIXELS, PROBABILITY, points, TOLERANCE["float32"], "the truth")
+    plain = Gate(PIXELS, PROBABILITY, maps(PROBABILITY), points, "float32", "the truth")
     return replace(plain, **fields)
 
 
@@ -52,6 +60,7 @@ class Runner:
     change: Change = lambda probability, _: probability
     off_logit: float = 0.0
     only_at: int | None = None
+    redrawn: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda evidence: evidence
     device: str = "cpu"
     backend: str = "fake 1.0"
     batches: list[int] = field(default_factory=list)
@@ -61,15 +70,14 @@ class Runner:
         raise NotImplementedError
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
-        """Evidence holds the logit but for a bias of 1."""
+        """The truth, as changed."""
         self.batches.append(len(images))
         probability: Any = self.change(PROBABILITY[images[:, 0, 0, 0]], len(images))
-        logit = np.log(probability / (1 - probability))
+        evidence = maps(probability)
         if self.only_at in (None, len(images)):
-            logit += self.off_logit
-        evidence = np.repeat((logit - 1)[:, np.newaxis, np.newaxis] / 4, 2, axis=1)
-        evidence = np.repeat(evidence, 2, axis=2)
-        return Predictions(probability, evidence, np.ones(len(images), np.float32))
+            evidence[:, 0, 0] += self.off_logit
+        bias: Any = np.ones(len(images), np.float32)
+        return Predictions(probability, self.redrawn(evidence), bias)
 
 
 def test_a_correct_runner_passes() -> None:
@@ -128,10 +136,47 @@ def test_a_wrong_runner_is_refused_with_the_figure(runner: Runner, figure: str) 
 
 
 def test_int8_is_allowed_more_but_not_in_the_identity() -> None:
-    wide = gate(tolerance=TOLERANCE["int8"])
-    assert wide.check(Runner(lambda p, _: p - 0.015)).max_abs_difference == pytest.approx(0.015)
+    wide = gate(precision="int8")
+    other = Runner(lambda p, _: p - 0.015 * (p == PROBABILITY[20]))
+    assert wide.check(other).max_abs_difference == pytest.approx(0.015)
     with pytest.raises(ParityError, match="not the logit"):
         wide.check(Runner(off_logit=1e-3))
+
+
+@pytest.mark.parametrize("precision", MAP_TOLERANCE)
+@pytest.mark.parametrize(
+    "redrawn",
+    [
+        lambda evidence: evidence[:, ::-1, ::-1],
+        lambda evidence: evidence.swapaxes(1, 2)[:, ::-1],
+        lambda evidence: np.broadcast_to(evidence.sum((1, 2), keepdims=True), evidence.shape) / 4,
+        lambda evidence: np.where([[1, 0], [0, 0]], evidence.sum((1, 2), keepdims=True), 0),
+    ],
+    ids=["mirrored", "turned", "spread", "in one cell"],
+)
+def test_a_map_that_adds_up_and_points_elsewhere_is_refused(precision: str, redrawn: Any) -> None:
+    with pytest.raises(ParityError, match="another evidence map than the truth: cells off by"):
+        gate(precision=precision).check(Runner(redrawn=redrawn))
+
+
+def test_a_float32_map_is_held_cell_by_cell() -> None:
+    def moved(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        share = 0.01 * evidence[:, 1, 1]
+        return evidence + share[:, np.newaxis, np.newaxis] * np.array([[1, -1], [0, 0]])
+
+    with pytest.raises(ParityError, match=r"off by 0\.01 of the largest, allowed 1e-03"):
+        gate().check(Runner(redrawn=moved))
+    assert gate(precision="int8").check(Runner(redrawn=moved))
+
+
+def test_a_unit_on_its_corner_may_move_its_share_in_a_film() -> None:
+    last = maps(PROBABILITY)[-1]
+
+    def moved(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        same = np.isclose(evidence, last).all((1, 2))
+        return np.where(same[:, np.newaxis, np.newaxis], evidence[:, ::-1], evidence)
+
+    assert gate().check(Runner(redrawn=moved))
 
 
 def one_off(index: int, off: float, sizes: tuple[int, ...]) -> Change:
@@ -154,6 +199,14 @@ def test_a_flip_outside_the_margin_is_refused() -> None:
     runner = Runner(one_off(20, 8e-6, (COUNT,)))
     with pytest.raises(ParityError, match=r"1 decisions change outside \+-0"):
         gate(operating_points=points).check(runner)
+
+
+def test_films_are_looked_at_in_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All validation films at once would need gigabytes."""
+    monkeypatch.setattr(parity, "_FLIPS_AT", 8)
+    runner = Runner()
+    gate().check(runner)
+    assert max(runner.batches) == max(BATCH_SIZES)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +276,7 @@ def test_what_loses_too_much_is_refused(answers: NDArray[np.float64], sentence: 
 def test_a_point_from_folds_is_measured_on_the_films_at_hand() -> None:
     """Its own figures are those of other networks: the reference itself would fall below them."""
     pooled = replace(point(0.5), sensitivity=Proportion.of(3990, 4000))
-    source: Any = SimpleNamespace(probability=lambda _: swapped(2, 0.45))
+    source: Any = SimpleNamespace(probability=lambda _: swapped(2, 0.45), evidence=lambda _: None)
     images: Any = SimpleNamespace(pixels=PIXELS, labels=LABELS)
     gates = make_gates(Trained(source, images, {"screening": pooled}), "int8")
     assert gates.validation is not None
