@@ -73,6 +73,7 @@ def test_int8_of_the_resnet(
 
     # Random weights round worse than trained ones do; the gate has tests of its own.
     monkeypatch.setitem(parity.TOLERANCE, "int8-weights", 0.1)
+    monkeypatch.setitem(parity.MAP_TOLERANCE, "int8-weights", 2.0)
     monkeypatch.setattr("cxr_export.onnx.convert", convert_onnx)
     monkeypatch.setattr("cxr_export.tflite.convert", lambda _: snapped.tflite)
     int8 = elsewhere(job, tmp_path, source=saved(RESNET), precision="int8-weights")
@@ -88,6 +89,10 @@ def test_int8_of_the_resnet(
         )
         np.testing.assert_allclose(
             predicted.probability, probability(snapped.model, images), rtol=0, atol=1e-5
+        )
+        maps = snapped.graph(images)["evidence"].numpy()
+        np.testing.assert_allclose(
+            predicted.evidence, maps, rtol=0, atol=1e-3 * float(np.abs(maps).max())
         )
 
 
