@@ -19,10 +19,11 @@ import time
 from collections.abc import Callable, Mapping
 
 # A request starts a process (its connection comes along) or ends one: which kind starts, and the
-# number of the process. Only an end is answered, with the exit code.
+# number of the process. Only an end is answered, with the exit code. Or it says that films will be
+# DICOM.
 REQUEST = struct.Struct("!Bi")
 ANSWER = struct.Struct("!i")
-END, READER, DECODER = range(3)
+END, READER, DECODER, DICOM = range(4)
 GRACE_SECONDS = 10.0
 _SECONDS_TO_END = 1.0  # a killed process that takes longer waits for a share that is gone
 _SECONDS_BETWEEN_LOOKS = 0.0005
@@ -31,12 +32,17 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _libc = ctypes.CDLL(None)
 
 
-def serve(control: socket.socket, works: Mapping[int, Callable[[int], None]]) -> None:
+def serve(
+    control: socket.socket,
+    works: Mapping[int, Callable[[int], None]],
+    import_dicom: Callable[[], None],
+) -> None:
     """Serve requests until the parent closes its end; forked processes die with this one.
 
     Args:
         control: packets of `REQUEST` and `ANSWER`.
         works: by kind, what runs in the forked process, with the descriptor of its connection.
+        import_dicom: what is forked later finds imported what DICOM needs.
     """
     processes: dict[int, int] = {}
     while True:
@@ -46,6 +52,8 @@ def serve(control: socket.socket, works: Mapping[int, Callable[[int], None]]) ->
         kind, number = REQUEST.unpack(request)
         if kind == END:
             control.send(ANSWER.pack(_ended(processes.pop(number, None))))
+        elif kind == DICOM:
+            import_dicom()
         for descriptor in descriptors:
             if process := _forked(control, descriptor, works[kind]):
                 processes[number] = process

@@ -22,6 +22,7 @@ from cxr_edge.decoders.messages import MAX_SECONDS
 from cxr_edge.decoders.readers import Outcome, Readers
 from cxr_edge.decoders.start import Decoders
 from cxr_edge.errors import DecoderError
+from cxr_edge.images.names import may_be_dicom
 from cxr_edge.intake.prepare import refused
 from cxr_edge.intake.prepared import Decoded, IntakeSettings, Prepared, Scope
 from cxr_edge.intake.read import MAX_BYTES, hold
@@ -177,11 +178,15 @@ class Workers:
 
     def _is_asked_for(self, film: Film) -> bool:
         try:
-            return self._readers.send(film)
+            is_asked_for = self._readers.send(film)
         except DecoderError:
             if not self._room.films:
                 raise
             return False  # others are under way; a reader may be had later
+        # Behind the reader, which is forked by the process that imports now.
+        if len(self._workers) < self._count and may_be_dicom(film.file.path.name):
+            self._decoders.expect_dicom()
+        return is_asked_for
 
     def _start_decoders(self) -> None:
         """Start one for every few films, while these are being read."""

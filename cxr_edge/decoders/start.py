@@ -15,7 +15,15 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from cxr_edge.decoders.forkserver import ANSWER, DECODER, END, GRACE_SECONDS, READER, REQUEST
+from cxr_edge.decoders.forkserver import (
+    ANSWER,
+    DECODER,
+    DICOM,
+    END,
+    GRACE_SECONDS,
+    READER,
+    REQUEST,
+)
 from cxr_edge.errors import DecoderError
 from cxr_edge.support.cores import usable_cores
 
@@ -68,6 +76,7 @@ class Decoders:
         """Start nothing yet."""
         self.sandbox = ""
         self._server: _Server | None = None
+        self._expects_dicom = False
         self._started = 0
 
     def __enter__(self) -> Decoders:
@@ -93,6 +102,18 @@ class Decoders:
         with suppress(OSError):
             if usable_cores() > 1:
                 self._server = _Server()
+
+    def expect_dicom(self) -> None:
+        """Have what DICOM needs imported once, for all processes that start from now on.
+
+        Else each imports it with its first such film. Asked once: if the import crashes the server,
+        the next one goes without.
+        """
+        if not self._expects_dicom:
+            self._expects_dicom = True
+            if self._server is not None:
+                with suppress(OSError):
+                    self._server.expect_dicom()
 
     def begin(self, kind: int = DECODER) -> ForkedProcess:
         """Start one more process, see `forkserver`; DecoderError if the system refuses."""
@@ -147,6 +168,10 @@ class _Server:
     def fork(self, kind: int, number: int, descriptor: int) -> None:
         """Fork a process for this end of a connection; OSError if the server has died."""
         socket.send_fds(self._control, [REQUEST.pack(kind, number)], [descriptor])
+
+    def expect_dicom(self) -> None:
+        """Have it import what DICOM needs; OSError if it has died."""
+        self._control.send(REQUEST.pack(DICOM, 0))
 
     def end(self, number: int) -> int:
         """End one process; its exit code, or the server's if that had to be killed, with all."""

@@ -6,6 +6,7 @@ parent ends one that takes longer than a minute over a film, and checks every an
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import logging
@@ -27,7 +28,7 @@ from cxr_edge.intake.read import content
 
 
 def main() -> None:
-    """Import what decoding needs, once, and fork a decoder or a reader for each connection.
+    """Import what most films need, once, and fork a decoder or a reader for each connection.
 
     Argument: the descriptor of our end of the connection to the parent.
     """
@@ -36,17 +37,23 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     prison.limit_resources({resource.RLIMIT_CORE: 0})  # a core would hold films
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
-    _import_ahead()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
-        works = {forkserver.READER: read_films, forkserver.DECODER: decode_films}
-        forkserver.serve(control, works)
-
-
-def _import_ahead() -> None:
-    """Import what most films need, and keep shared memory shared while garbage is collected."""
-    importlib.import_module("cxr_edge.images.raster")
+    _import_ahead("cxr_edge.images.raster")
     Image.preinit()
     prison.readable()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
+        works = {forkserver.READER: read_films, forkserver.DECODER: decode_films}
+        forkserver.serve(control, works, _import_dicom)
+
+
+def _import_dicom() -> None:
+    """Import it once for all decoders to come; where that fails, a decoder says so of its film."""
+    with contextlib.suppress(ImportError):
+        _import_ahead("cxr_edge.images.dicom")
+
+
+def _import_ahead(module: str) -> None:
+    """Import it, and keep shared memory shared while garbage is collected."""
+    importlib.import_module(module)
     gc.freeze()
 
 

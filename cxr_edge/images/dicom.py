@@ -1,6 +1,6 @@
 """DICOM: one single-frame radiograph to grey levels, and the few header facts that scoring needs.
 
-This module and its siblings `dicom_*` are imported when the first DICOM file is met: pydicom costs
+This module and its siblings `dicom_*` are imported when a name promises DICOM: pydicom costs
 a quarter of a second and 40 MB. `docs/dicom.md` says what is read, from what, and what is refused.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import (
@@ -23,9 +22,9 @@ from cxr_edge.images import (
     own_result,
 )
 from cxr_edge.images.dicom_header import Header
+from cxr_edge.images.names import may_be_dicom
 from cxr_edge.types import DecodedImage, InputWarning, Reason
 
-_EXTENSIONS = {"", ".dcm", ".dicom", ".dic", ".ima"}
 _EXECUTABLE = (b"MZ", b"\x7fELF")
 
 
@@ -89,8 +88,7 @@ def _read(data: bytes, name: str, fields: Sequence[str], at_least: int) -> Decod
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:
     warnings = []
-    suffix = PurePath(name).suffix.lower()
-    if suffix not in _EXTENSIONS and not suffix[1:].isdigit():  # named by UID: 1.2.840.99
+    if not may_be_dicom(name):
         warnings.append(InputWarning.EXTENSION_MISMATCH)
     if dicom_grey.is_nonconforming(header.dataset):
         warnings.append(InputWarning.NONCONFORMING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cxr_edge.errors import ImageError
 from cxr_edge.images import no_film
+from cxr_edge.images.names import promises_film
 from cxr_edge.types import Reason
 
 _IMAGES = {
@@ -39,10 +40,6 @@ _BRANDS = {
 _TAR_AT = 257
 
 
-# A text under such a name stands where a film should: an error page that was saved, for example.
-_NAMES_OF_FILMS = (".dcm", ".dicom", ".dic", ".ima", ".jpg", ".jpeg", ".png", ".tif", ".tiff")
-
-
 def refusal(data: bytes, name: str) -> ImageError:
     """The reason for bytes that no reader takes, with the name of what they are.
 
@@ -59,7 +56,8 @@ def refusal(data: bytes, name: str) -> ImageError:
     if image:
         return ImageError(Reason.UNSUPPORTED_FORMAT, image, format=image)
     kind = no_film.kind_of(data)
-    if not kind or (kind == no_film.TEXT and name.lower().endswith(_NAMES_OF_FILMS)):
+    # A text under a film's name stands where a film should: a saved error page, for example.
+    if not kind or (kind == no_film.TEXT and promises_film(name)):
         return ImageError(Reason.UNRECOGNISED, kind, format=kind)
     return ImageError(Reason.NO_FILM, kind, format=kind)
 

@@ -49,7 +49,8 @@ def work(descriptor):
     connection = Connection(descriptor)
 {work}
 control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1]))
-forkserver.serve(control, {{forkserver.READER: read_films, forkserver.DECODER: work}})
+works = {{forkserver.READER: read_films, forkserver.DECODER: work}}
+forkserver.serve(control, works, lambda: None)
 """
 _MARKS = 512
 

@@ -131,6 +131,25 @@ def test_decoders_that_die_at_start_beside_others_that_live(
     assert [item.pixels is None for item in made.values()] == [False] * len(films)
 
 
+@pytest.mark.parametrize("trouble", ["os.abort()", "raise ImportError"])
+def test_what_dicom_needs_cannot_be_imported_ahead(
+    trouble: str, start: Start, tmp_path: Path
+) -> None:
+    """Films that need none of it are read all the same, whatever their names promise."""
+    start(
+        "import os, sys\n"
+        "from cxr_edge.decoders import worker\n"
+        "def ahead(module):\n"
+        "    if module.endswith('dicom'):\n"
+        f"        {trouble}\n"
+        "worker._import_ahead = ahead\n"
+        "worker.main()"
+    )
+    films = write_tree(tmp_path / "in", {f"{n}.dcm": png(chest(tilt=n)) for n in range(5)})
+    made = prepared(list(discover([films])), count=2)
+    assert [item.pixels is None for item in made.values()] == [False] * 5
+
+
 CANNOT_START = {
     "at once": "raise SystemExit(3)",
     "once forked": other("sys.exit(3)"),

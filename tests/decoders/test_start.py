@@ -64,6 +64,19 @@ def test_one_serves_all_pools(tmp_path: Path) -> None:
     assert not any(map(is_running, pids))
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.dcm", True), ("IM0001", True), ("1.2.840.9", True), ("a.png", False)]
+)
+def test_what_dicom_needs_is_imported_once(name: str, expected: bool, tmp_path: Path) -> None:
+    """By the process that forks decoders, where a name promises such films."""
+    files = list(discover([write_tree(tmp_path / "in", {name: png(chest())})]))
+    with Decoders() as decoders, Workers(1, SETTINGS, decoders) as workers:
+        ((_, made),) = workers.prepare(files, lambda: False)
+        (server,) = prepared(decoders)
+        assert ("gdcm" in Path(f"/proc/{server}/maps").read_text()) is expected
+        assert made.result.format == "PNG"
+
+
 def test_where_none_can_be_started_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run may need none; it says so itself if it does."""
     monkeypatch.setattr(subprocess, "Popen", raising(OSError(11, "Resource unavailable")))
