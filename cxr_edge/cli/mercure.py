@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from cxr_edge.cli.results import check_hospital, write_results
-from cxr_edge.cli.score import ScoreTerminal, scored
+from cxr_edge.cli.score import ScoreTerminal, decoders_for, scored
 from cxr_edge.hospital.mercure_job import (
     MercureSettings,
     check_writable,
@@ -95,12 +95,13 @@ def _worked_through(
             wait=True,
             command=("cxr-edge", "mercure"),
         )
-        night = scored(job, ScoreTerminal(quiet=True))
+        decoders = stack.enter_context(decoders_for(job))
+        night = scored(job, decoders, ScoreTerminal(quiet=True))
         results = ResultsJob(
             *(night.report.context.run_id, night.state, scratch / "results", settings.wanted),
             settings.model,
         )
-        write_results(results, ScoreTerminal(quiet=True))
+        write_results(results, decoders, ScoreTerminal(quiet=True))
         with results_written(out):
             for made in sorted((scratch / "results").rglob("*.dcm")):
                 shutil.copyfile(made, out / made.name)

@@ -15,6 +15,7 @@ from cxr_edge.cli.terminal import Terminal
 from cxr_edge.hospital.results_job import CAPTURES, SR_CLASSES, ResultsJob, Wanted
 
 if TYPE_CHECKING:
+    from cxr_edge.decoders.start import Decoders
     from cxr_edge.hospital.results import Made
 
 _EXTRA = "hospital"
@@ -91,10 +92,15 @@ def results(run: str, state: Path | None, every: bool, quiet: bool, **options: A
     """
     from dataclasses import replace
 
+    from cxr_edge.decoders.start import Decoders
+
     name, folder = finished_run(run, state)
     out = options["out"] or Path("reports", name, "results")
     wanted = replace(options["wanted"], every=every)
-    write_results(ResultsJob(name, folder, out, wanted, options["model"]), Terminal(quiet))
+    job = ResultsJob(name, folder, out, wanted, options["model"])
+    with Decoders() as decoders:
+        decoders.prepare()
+        write_results(job, decoders, Terminal(quiet))
 
 
 def check_hospital() -> None:
@@ -110,24 +116,19 @@ def check_hospital() -> None:
             raise missing_extra(ImportError(name=module), _EXTRA)
 
 
-def write_results(job: ResultsJob, terminal: Terminal) -> Made:
+def write_results(job: ResultsJob, decoders: Decoders, terminal: Terminal) -> None:
     """Write them, and say how many.
 
     Raises:
         CxrEdgeError: as `make_results`, or the extra is not installed.
     """
-    from cxr_edge.decoders.start import Decoders
-
-    with Decoders() as decoders:
-        decoders.prepare()
-        try:
-            from cxr_edge.hospital.results import make_results
-        except ImportError as error:
-            raise missing_extra(error, _EXTRA) from error
-        made = make_results(job, decoders, terminal)
+    try:
+        from cxr_edge.hospital.results import make_results
+    except ImportError as error:
+        raise missing_extra(error, _EXTRA) from error
+    made = make_results(job, decoders, terminal)
     if not terminal.quiet:
         echo(_line(made, job.out), err=True)
-    return made
 
 
 def _line(made: Made, out: Path) -> str:

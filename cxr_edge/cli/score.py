@@ -30,6 +30,7 @@ from cxr_edge.scoring.job import DEFAULT_MODEL, ScoreJob
 from cxr_edge.types import DEFAULT_LANGUAGE, Place, Url, place_of
 
 if TYPE_CHECKING:
+    from cxr_edge.decoders.start import Decoders
     from cxr_edge.report import Report
     from cxr_edge.scoring.night import Night
 
@@ -172,9 +173,11 @@ def score(metrics: Path | None, jsonl: bool, wanted: Wanted, **options: Any) -> 
     with contextlib.ExitStack() as stack:
         if metrics:
             stack.enter_context(_metrics_written(metrics, outcome))
-        outcome.night = scored(job, terminal)
+        decoders = stack.enter_context(decoders_for(job))
+        outcome.night = scored(job, decoders, terminal)
         if job.results:
-            _write_results(outcome.night, job, wanted, terminal)
+            work = _results_job(outcome.night, job, wanted)
+            write_results(work, decoders, terminal)
         outcome.exit_code = 0 if outcome.night.complete else EXIT_INCOMPLETE
     return outcome.exit_code
 
@@ -192,25 +195,30 @@ def check_results(job: ScoreJob, wanted: Wanted) -> None:
         raise InputError("options of results without --results")
 
 
-def scored(job: ScoreJob, terminal: ScoreTerminal) -> Night:
-    """Work through a night; CxrEdgeError as `scoring.night.run`."""
+def decoders_for(job: ScoreJob) -> Decoders:
+    """The decoders of a night and of its results; those of this machine start at once."""
     # NumPy's linear algebra, of which nothing is used, starts a thread per core, and they spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cxr_edge.decoders.start import Decoders
 
-    with Decoders() as decoders:
-        if job.cluster is None:
-            decoders.prepare()
-        with signals_wait():
-            from cxr_edge.scoring.night import run
-
-        return run(job, decoders, terminal)
+    decoders = Decoders()
+    if job.cluster is None:
+        decoders.prepare()
+    return decoders
 
 
-def _write_results(night: Night, job: ScoreJob, wanted: Wanted, terminal: Terminal) -> None:
-    """Write the night's results below its report; the model lies where it was a moment ago."""
+def scored(job: ScoreJob, decoders: Decoders, terminal: ScoreTerminal) -> Night:
+    """Work through a night; CxrEdgeError as `scoring.night.run`."""
+    with signals_wait():
+        from cxr_edge.scoring.night import run
+
+    return run(job, decoders, terminal)
+
+
+def _results_job(night: Night, job: ScoreJob, wanted: Wanted) -> ResultsJob:
+    """The night's results below its report; the model lies where it was a moment ago."""
     run, out = night.report.context.run_id, _results_folder(night.out)
-    write_results(ResultsJob(run, night.state, out, wanted, job.model), terminal)
+    return ResultsJob(run, night.state, out, wanted, job.model)
 
 
 def _results_folder(report: Place) -> Path:
