@@ -25,6 +25,7 @@ IDENTITY_FIELDS = (
     *(PATIENT_ID, "accession_number", STUDY_UID, "series_uid", "instance_uid"),
     ACQUIRED,
 )
+ISSUER = "IssuerOfPatientID"  # kept beside a patient ID, which two hospitals may both have given
 
 OWN_NAME = "cxr-edge"  # Manufacturer of results
 # What results repeat of the header of their film, with the longest that the standard allows.

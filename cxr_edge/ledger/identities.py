@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cxr_edge.ledger.checksums import checksum
-from cxr_edge.types import ACQUIRED, PATIENT_ID, STUDY_UID
+from cxr_edge.types import ACQUIRED, ISSUER, MAX_TEXT, PATIENT_ID, STUDY_UID
 
 _EARLIER_SHOWN = 3
 MOST_FILMS = 100  # of a patient; an ID of more is a placeholder, such as ANONYMOUS
 _DAY = len("2026-11-30")
+_REPLACED = "\ufffd"  # what a letter becomes that cannot be decoded
 
 _RECORD = "INSERT OR REPLACE INTO identity (checksum, sha256, field, value) VALUES (?, ?, ?, ?)"
 _FIELDS = "SELECT field, value, checksum FROM identity WHERE sha256 = ?"
@@ -76,7 +77,9 @@ class Identities:
         """The last scores of films with the same patient ID, but those of the same study.
 
         None for a patient ID of more than `MOST_FILMS`: it is a placeholder and no patient, and to
-        go through its films for each of them costs the square of their number.
+        go through its films for each of them costs the square of their number. Nor for one that
+        was cut or could not be decoded, and none of a film whose ID another issuer gave: they may
+        be another patient's.
 
         Args:
             sha256: of the film that they are shown with.
@@ -88,7 +91,9 @@ class Identities:
         """
         film = self.of(sha256)
         patient, study = (PATIENT_ID, film.get(PATIENT_ID)), film.get(STUDY_UID)
-        if not patient[1] or self.connection.execute(_HAS_MORE_FILMS, patient).fetchone():
+        if not _is_exact(film.get(PATIENT_ID, "")):
+            return []
+        if self.connection.execute(_HAS_MORE_FILMS, patient).fetchone():
             return []
         found: list[EarlierScore] = []
         rows = self.connection.execute(_OTHERS, (run, *patient, bytes.fromhex(sha256)))
@@ -96,7 +101,8 @@ class Identities:
             other = self.of(key.hex())
             acquired = other.get(ACQUIRED) or modified
             in_time = not day or acquired[:_DAY] <= day
-            if in_time and (not study or other.get(STUDY_UID) != study):
+            is_same = other.get(ISSUER, "") == film.get(ISSUER, "")
+            if in_time and is_same and (not study or other.get(STUDY_UID) != study):
                 found.append(EarlierScore(acquired, probability))
         found.sort(key=lambda each: (each.acquired, each.probability), reverse=True)
         return found[:_EARLIER_SHOWN]
@@ -104,3 +110,8 @@ class Identities:
     def forget_orphans(self) -> None:
         """Drop what belongs to no file of any run, inside a transaction of the caller's."""
         self.connection.execute(_ORPHANS)
+
+
+def _is_exact(text: str) -> bool:
+    """Whether a header's text stands here as it is in the header, and says something."""
+    return bool(text) and _REPLACED not in text and len(text) < MAX_TEXT

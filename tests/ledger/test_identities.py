@@ -12,6 +12,7 @@ from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.run import Run
 from cxr_edge.ledger.runs import Ledger, open_ledger
 from cxr_edge.triage import reading_key
+from cxr_edge.types import ISSUER
 from tests.ledger.entries import SETTINGS, entry
 
 A, B, C = (letter * 64 for letter in "abc")
@@ -78,6 +79,35 @@ def test_nobody_without_a_patient_id_has_earlier_films(ledger: Ledger) -> None:
     run = ledger.begin("first", SETTINGS)
     run.record([entry(f"{n}.dcm", sha256=n * 64, identity=whose("")) for n in "ab"])
     assert run.identities.earlier(A, run.number, "") == []
+
+
+ISSUERS = {"another": ("A", "B"), "of one alone": ("A", ""), "of the other alone": ("", "B")}
+
+
+@pytest.mark.parametrize("issuers", ISSUERS.values(), ids=ISSUERS)
+def test_an_id_of_another_issuer_is_another_patient(run: Run, issuers: tuple[str, str]) -> None:
+    run.record(
+        [
+            entry(f"{n}.dcm", sha256=n * 64, identity={**whose("P4", n), ISSUER: issuer})
+            for n, issuer in zip("45", issuers, strict=True)
+        ]
+    )
+    assert [run.identities.earlier(n * 64, run.number, "") for n in "45"] == [[], []]
+
+
+def test_the_same_issuer_is_the_same_patient(run: Run) -> None:
+    films = [
+        entry(f"{n}.dcm", 0.5, sha256=n * 64, identity={**whose("P4", n), ISSUER: "A"})
+        for n in "45"
+    ]
+    run.record(films)
+    assert run.identities.earlier("4" * 64, run.number, "") == [EarlierScore("2026-11-30", 0.5)]
+
+
+@pytest.mark.parametrize("text", ["P\ufffd", "P" * 64], ids=["not decoded", "cut"])
+def test_an_id_that_is_not_whole_may_be_anybodys(run: Run, text: str) -> None:
+    run.record([entry(f"{n}.dcm", sha256=n * 64, identity=whose(text, n)) for n in "45"])
+    assert run.identities.earlier("4" * 64, run.number, "") == []
 
 
 def test_a_damaged_value_is_not_believed(run: Run) -> None:
