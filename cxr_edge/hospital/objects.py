@@ -92,13 +92,19 @@ def _put_series(dataset: Dataset, source: Source, answer: Answer, number: int) -
 
     Whatever sorts or shows series tells the newest answer: it has the highest number.
     """
-    again = (f"answer {number}",) if number > 1 else ()
-    dataset.SeriesDescription = ", ".join((answer.description, *again))
+    dataset.SeriesDescription = ", ".join((answer.description, *_again(number)))
     dataset.SeriesNumber = _SERIES[dataset.Modality] + _BETWEEN_ANSWERS * (number - 1)
     dataset.InstanceNumber = source.number
-    dataset.SeriesInstanceUID = own_uid(
-        *("series", *source.study, dataset.SOPClassUID, answer.description, *again)
-    )
+    dataset.SeriesInstanceUID = series_uid(source, answer, number, dataset.SOPClassUID)
+
+
+def series_uid(source: Source, answer: Answer, number: int, sop_class: str) -> str:
+    """Series of the objects of one class with the same number and band, in a patient's study."""
+    return own_uid("series", *source.study, sop_class, answer.description, *_again(number))
+
+
+def _again(number: int) -> tuple[str, ...]:
+    return (f"answer {number}",) if number > 1 else ()
 
 
 def _put_dates(dataset: Dataset, source: Source) -> None:

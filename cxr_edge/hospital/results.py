@@ -19,7 +19,7 @@ from cxr_edge.hospital.capture import capture_of
 from cxr_edge.hospital.drawing import draw
 from cxr_edge.hospital.hl7 import message_of
 from cxr_edge.hospital.key_object import key_object_of
-from cxr_edge.hospital.objects import DicomObject, finished
+from cxr_edge.hospital.objects import DicomObject, finished, series_uid
 from cxr_edge.hospital.report_sr import report_of
 from cxr_edge.hospital.result_files import ResultFiles
 from cxr_edge.hospital.results_job import ResultsJob, Wanted
@@ -152,12 +152,13 @@ class _Work:
                 continue
             source = Source.of(headers[sha256])
             self.keys[sha256] = _key(source) if source else ""
+            answer = Answer.of(row, algorithm)
             if source is None:
                 self._count_unfit(headers[sha256])
-            elif self._is_answered(row.result, source):
+            elif self._is_answered(row.result, source, answer):
                 self.made.earlier += 1
             else:
-                yield self._film(sha256, source, Answer.of(row, algorithm))
+                yield self._film(sha256, source, answer)
 
     def _count_unfit(self, header: Mapping[str, str]) -> None:
         if is_film(header):
@@ -201,10 +202,19 @@ class _Work:
             return not (result.sha256 and self.before.has_answered(result.sha256))
         return result.new or self.owed.was_new(result.sha256)
 
-    def _is_answered(self, result: Result, source: Source) -> bool:
-        """Whether a film had its result in other bytes, or before the ledger knew these."""
-        had = self._is_by_film and self.before.has(_key(source))
-        return had and not self._is_changed(result)
+    def _is_answered(self, result: Result, source: Source, answer: Answer) -> bool:
+        """Whether a film had this result in other bytes, or before the ledger knew these.
+
+        Of the same band: an archive that compresses moves a score by less. Other pixels under a
+        UID that is known may be of another, and nobody would hear of it.
+        """
+        if not self._is_by_film or self._is_changed(result):
+            return False
+        last = self.before.last(_key(source))
+        number = self.before.count_to(last)
+        return last is not None and (
+            last.series_uid == series_uid(source, answer, number, last.sop_class)
+        )
 
     def _is_changed(self, result: Result) -> bool:
         """Whether the last night could not score what this one could, or the other way round."""

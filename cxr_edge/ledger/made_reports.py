@@ -69,9 +69,9 @@ class MadeReports:
             number, report = number + 1, by_name.get(report.predecessor)
         return number
 
-    def has(self, film: str) -> bool:
-        """Whether any report was made of a film."""
-        return bool(self._of(film))
+    def last(self, film: str) -> MadeReport | None:
+        """The latest report of a film; None where none was made."""
+        return next(reversed(self._of(film)), None)
 
     def has_answered(self, sha256: str) -> bool:
         """Whether a report was made of the film in these bytes, or none can be.
@@ -81,7 +81,7 @@ class MadeReports:
         """
         with errors_translated():
             film = Identities(self.connection).of(sha256).get(_FILM)
-        return film is not None and (not film or self.has(film))
+        return film is not None and (not film or self.last(film) is not None)
 
     def record(self, reports: Iterable[MadeReport], films: Mapping[str, str]) -> None:
         """Commit reports, all or none; those that are known stay as they are.

@@ -14,7 +14,7 @@ from cxr_edge.hospital import results
 from cxr_edge.types import FoundFile
 from tests.cli.conftest import Run
 from tests.factories import chest, write_tree
-from tests.hospital.studies import study
+from tests.hospital.studies import FLAGGED, study
 from tests.images.films import png
 
 pytestmark = pytest.mark.filterwarnings("ignore:The value length")
@@ -123,3 +123,20 @@ def test_the_run_of_a_study_reads_headers_of_new_films_alone(
 def test_the_run_of_a_study_that_was_killed(score: Score, killed: Callable[..., None]) -> None:
     killed("first", "--study")
     assert len(score("second", "--study", "--results")) == 2
+
+
+def test_a_film_that_comes_again_and_says_something_else(score: Score, incoming: Path) -> None:
+    """A receiver keeps other bytes beside the first ones; the PACS knows the first answer alone."""
+    options = ("--study", "--results")
+    assert len(score("first", *options)) == 2
+    write_tree(incoming, {"again.dcm": study(1, chest(tilt=FLAGGED))})
+    assert score("second", *options) == ["PLANTED-ID-1"]
+    assert score("third", *options) == []
+
+
+def test_a_film_that_comes_again_and_says_the_same(score: Score, incoming: Path) -> None:
+    """An archive has written it anew, or compressed it."""
+    options = ("--study", "--results")
+    assert len(score("first", *options)) == 2
+    write_tree(incoming, {"again.dcm": study(1, Manufacturer="An archive")})
+    assert score("second", *options) == []
