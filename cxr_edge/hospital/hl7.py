@@ -16,6 +16,7 @@ from cxr_edge.report.context import BANNER
 from cxr_edge.types import OWN_NAME
 
 _CONTROL_DIGITS = 20  # the most that 2.5.1 has room for
+_FILM_DIGITS = 12  # of 20 in OBX-4
 # In this order: what escapes comes first.
 _ESCAPES = {"\\": "E", "|": "F", "^": "S", "&": "T", "~": "R"}
 
@@ -103,8 +104,13 @@ def _taken(study: Source) -> str:
 
 
 def _observations(number: int, source: Source, answer: Answer) -> Iterable[str]:
-    """OBX segments of one film, told from those of others by OBX-4."""
+    """OBX segments of one film, told from those of others by OBX-4.
+
+    It is the same in every message: a receiver that keeps the latest of each code and OBX-4 must
+    not put a film that came later in the place of the one before.
+    """
     algorithm = answer.algorithm
+    film = hashlib.sha256(source["SOPInstanceUID"].encode()).hexdigest()[:_FILM_DIGITS]
     flag = "A" if answer.flagged else ""  # nothing is ever called normal
     values = [
         ("ST", "BAND", answer.description, "", ""),
@@ -117,6 +123,6 @@ def _observations(number: int, source: Source, answer: Answer) -> Iterable[str]:
     for place, (kind, code, value, unit, abnormal) in enumerate(values, start=1):
         identifier = _components(code, code.lower(), "L")
         yield (
-            f"OBX|{100 * number + place}|{kind}|{identifier}|{number}|{escaped(value)}"
+            f"OBX|{100 * number + place}|{kind}|{identifier}|{film}|{escaped(value)}"
             f"|{unit}||{abnormal}|||P"
         )
