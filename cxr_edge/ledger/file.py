@@ -26,6 +26,7 @@ from cxr_edge.ledger.schema import (
 from cxr_edge.ledger.state import AS_ITS_USER, check_file, opened_folder
 from cxr_edge.support.atomic import FILE_MODE
 from cxr_edge.support.text import display_name
+from cxr_edge.types import Stamp
 
 LEDGER_NAME = "ledger.sqlite3"
 _LOG = "-wal"
@@ -260,10 +261,10 @@ def _copied_files(path: Path) -> sqlite3.Connection:
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     files = [each for each in (path, path.with_name(path.name + _LOG)) if each.exists()]
     with tempfile.TemporaryDirectory(prefix="cxr-edge-", dir=memory) as folder:
-        before = [each.stat() for each in files]
+        before = [Stamp.of(each.stat()) for each in files]  # not when read: that changes here
         for each in files:
             shutil.copyfile(each, Path(folder, each.name))
-        if [each.stat()[:9] for each in files] != [facts[:9] for facts in before]:
+        if [Stamp.of(each.stat()) for each in files] != before:
             raise StateError("the ledger is being written", tip="try again in a moment")
         connection = sqlite3.connect(Path(folder, path.name), isolation_level=None)
         with closing(connection):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -295,3 +296,25 @@ def test_another_account_is_told_so(
         pytest.fail("it was opened")
     assert str(caught.value) == "the ledger cannot be used: Permission denied"
     assert caught.value.tip.startswith("run as the user that scores (sudo -u USER)")
+
+
+def test_a_copy_for_reading_does_not_take_its_own_reading_for_a_change(tmp_path: Path) -> None:
+    """Where the disk is full: the file system notes when a file was read."""
+    path = filled(tmp_path)
+    os.utime(path, (0, 0))
+    with closing(ledger_file._copied_files(path)) as copy:
+        assert copy.execute("SELECT COUNT(*) FROM item").fetchone() == (ROWS,)
+
+
+def test_a_copy_of_a_ledger_that_is_being_written_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, copy = filled(tmp_path), shutil.copyfile
+
+    def written_meanwhile(source: Path, target: Path) -> None:
+        copy(source, target)
+        source.touch()
+
+    monkeypatch.setattr(shutil, "copyfile", written_meanwhile)
+    with pytest.raises(StateError, match="is being written"):
+        ledger_file._copied_files(path)
