@@ -156,7 +156,7 @@ def test_a_damaged_model_file_is_refused(tiny: Path, figures: Figures) -> None:
 
 def test_a_damaged_spec_is_refused_or_says_the_same(tiny: Path, figures: Figures) -> None:
     """An ONNX file carries its spec; beside a TFLite file, a spec that reads well is believed."""
-    count = tier(1_000, 10_000)
+    count = tier(400, 10_000)
     verdicts = in_child_processes(count, judge, model_files(tiny), ".json")
     believed = [each for each in verdicts if each.outcome.startswith("accepted")]
     fields = Counter(field for each in believed for field in each.changed)
