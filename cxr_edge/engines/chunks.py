@@ -1,4 +1,4 @@
-"""Hands films out in chunks to workers elsewhere, and again where a worker has died with its chunk.
+"""Hands out films in chunks to remote workers, and again if a worker dies with its chunk.
 
 Whatever starts the workers and carries chunks to them is a `Pool`; nothing here knows which.
 """
@@ -17,12 +17,12 @@ from cxr_edge.intake.prepare import refused
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.types import FoundFile, Reason, Result, Stamp
 
-FILMS_PER_CHUNK = 32  # two seconds of a core; so many are computed again where a worker is lost
-_LIVES = 4  # workers that one film may cost
+FILMS_PER_CHUNK = 32  # two seconds of a core; lost and computed again if a worker dies
+_LIVES = 4  # workers that may die with one film
 _ROWS_TOGETHER = 1000  # handed on at once: a commit waits for the disk, however few they are
 _SECONDS_TOGETHER = 1.0
 _LOOK_UP_SECONDS = 0.2  # between two calls of `stop` while nothing arrives
-_SECONDS_TO_STOP = 60.0  # for what is under way; a node that is lost never answers
+_SECONDS_TO_STOP = 60.0  # for films under way; a lost node never answers
 
 # Which film of its chunk, its row without `new`, and what its file looked like.
 Row = tuple[int, Result, Stamp | None]
@@ -34,7 +34,7 @@ class Chunk:
 
     Attributes:
         files: at least one.
-        header_only: whom they are of, and no pixel.
+        header_only: read whose films they are, and decode no pixel.
         deaths: workers that have died with them.
     """
 
@@ -43,7 +43,7 @@ class Chunk:
     deaths: int = 0
 
     def again(self) -> list[Chunk]:
-        """The chunk after a first death; then each film alone, as one of them may be to blame."""
+        """The whole chunk after a first death; then each film alone, as one may be the cause."""
         deaths = self.deaths + 1
         if deaths == 1:
             return [replace(self, deaths=deaths)]
@@ -56,7 +56,7 @@ class Ended:
 
     Attributes:
         rows: of its films; None where its worker has died.
-        is_refused: whether its worker was not to be used, which is no film's fault.
+        is_refused: whether its worker must not be used; that is not a film's fault.
     """
 
     chunk: Chunk
@@ -65,17 +65,17 @@ class Ended:
 
 
 class Pool(Protocol):
-    """Workers somewhere, who come and go."""
+    """A changing set of workers."""
 
     @property
     def under_way(self) -> int:
-        """Chunks that were begun and have not ended."""
+        """Number of chunks under way."""
 
     def has_place(self) -> bool:
         """Whether a worker would take a chunk now."""
 
     def begin(self, chunk: Chunk) -> None:
-        """Give a worker a chunk; there is place."""
+        """Give a chunk to a worker; one is free."""
 
     def ended(self, seconds: float) -> Iterable[Ended]:
         """Chunks that have ended, those before an error too; waits for one, but not for longer.
@@ -106,7 +106,7 @@ class Distributed:
     def rows(
         self, files: Iterable[FoundFile | None], known: KnownScores, stop: Callable[[], bool]
     ) -> Generator[list[Entry], None, None]:
-        """See `protocol.Engine`; nobody elsewhere asks for known scores."""
+        """See `protocol.Engine`; `known` is not used, as remote workers have no ledger."""
         return self._through(_Source(files), stop)
 
     def identify(self, files: Iterable[FoundFile], stop: Callable[[], bool]) -> Iterator[Result]:
@@ -151,7 +151,7 @@ class Distributed:
             self._rows += entries
 
     def _handed_on(self, most: int) -> Iterator[list[Entry]]:
-        """The rows that have come, unless they are few and young: whoever records them waits."""
+        """The rows that have arrived, unless few and recent: a commit waits for the disk."""
         is_due = time.monotonic() - self._recorded > _SECONDS_TOGETHER
         if self._rows and (len(self._rows) >= most or is_due):
             rows, self._rows = self._rows, []
@@ -159,7 +159,7 @@ class Distributed:
             self._recorded = time.monotonic()
 
     def _handed_out_again(self, ended: Ended, answered: list[Entry]) -> list[Entry]:
-        """Have others score what has no row; returns rows of what has cost too many workers."""
+        """Hand out films without a row again; returns rows of those that cost too many workers."""
         chunk, done = ended.chunk, {entry.file.path for entry in answered}
         lost = replace(chunk, files=[file for file in chunk.files if file.path not in done])
         if len(lost.files) == 1 and lost.deaths + 1 >= _LIVES and not ended.is_refused:
@@ -169,7 +169,7 @@ class Distributed:
         return []
 
     def _stopped(self) -> Iterator[list[Entry]]:
-        """Rows of what was begun; of a chunk whose worker is lost now, there are none."""
+        """Rows of the chunks under way; a chunk whose worker is lost now gives none."""
         self._waiting.clear()
         self._pool.stop()
         deadline = time.monotonic() + _SECONDS_TO_STOP

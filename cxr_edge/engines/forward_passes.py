@@ -69,7 +69,7 @@ class Passes:
     """
 
     def __init__(self, networks: Networks, known: KnownScores, ahead: int) -> None:
-        """Begin nothing yet.
+        """Begin no pass yet.
 
         Args:
             networks: the loaded classifier, and its scope gate.

@@ -38,7 +38,7 @@ def joined(address: str) -> Iterator[None]:
     Nothing is reported to anybody outside, and no dashboard is started.
 
     Raises:
-        InputError: there is none at this address, or it refuses.
+        InputError: there is no cluster at this address, or it refuses.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.pop("RAY_ADDRESS", None)  # Ray would take it for `auto`, and join another cluster
@@ -58,7 +58,7 @@ def joined(address: str) -> Iterator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Look whether somebody listens there who talks as Ray does: it would wait for minutes.
+    """Check that a Ray cluster answers at an address: Ray itself would wait for minutes.
 
     Raises:
         InputError: nobody does.
@@ -93,7 +93,7 @@ def _check_greets(connection: socket.socket) -> None:
 
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Of a cluster that only this process uses, and of which nothing stays."""
+    """Options of a cluster that only this process uses, and that leaves nothing behind."""
     # Or Ray takes the loopback address for that of the network, and listens there.
     stack.callback(setattr, ray_constants, _NETWORKED, getattr(ray_constants, _NETWORKED))
     setattr(ray_constants, _NETWORKED, False)

@@ -29,7 +29,7 @@ from cxr_edge.types import Reason, Root
 _PIECE_BYTES = 90_000  # Ray keeps what is larger than 100 kB in the object store
 _CHUNKS_PER_WORKER = 2  # one that is scored, one that waits: nobody waits for the network
 _SECONDS_BETWEEN_LOOKS = 5.0  # for nodes that came
-_SECONDS_WITHOUT_WORKERS = 30.0  # before it is said; a start takes some seconds
+_SECONDS_WITHOUT_WORKERS = 30.0  # before a warning; a start takes some seconds
 _STARTS_TRIED = 3
 _CONTROL = "control"  # what is called in it does not wait for a chunk
 
@@ -197,7 +197,7 @@ class RayPool:
         self._say_if_it_waits()
 
     def _say_if_it_waits(self) -> None:
-        """Say once that no worker is there: Ray lets them wait for a core without a word."""
+        """Warn once that there is no worker: Ray lets them wait for a core silently."""
         now = time.monotonic()
         is_there = any(worker.on_answer != self._compared for worker in self._workers)
         if is_there or not self._last_worked:
@@ -225,14 +225,14 @@ class RayPool:
         self._owed[actor.software.remote()] = worker
 
     def _refuse(self, node: _Node, why: str, tip: str = "") -> None:
-        """Leave a node out from now on, and say so once."""
+        """Leave a node out from now on, and warn of it once."""
         if not node.is_refused:
             node.is_refused = True
             self._looked = 0.0
             self._warn(f"node {node.name} is not used: {why}", tip)
 
     def _end(self, worker: _Worker, *, is_refused: bool = False) -> list[Ended]:
-        """Let a worker go; what it was given is to be given to others."""
+        """Release a worker; its chunk is to be handed out again."""
         ray.kill(worker.actor)
         worker.node.workers -= 1
         self._workers.remove(worker)
@@ -243,7 +243,7 @@ class RayPool:
     # Answers
 
     def _taken(self, reference: Any) -> list[Ended]:
-        """Take an answer; one may have been taken back with its worker meanwhile."""
+        """Take an answer; its worker may have been released meanwhile."""
         worker = self._owed.pop(reference, None)
         if worker is None:
             return []
@@ -310,7 +310,7 @@ class RayPool:
 
 
 def _not_mounted(unseen: tuple[Root, ...]) -> str:
-    """What is said of a node that does not see folders; nothing where they are gone here, too."""
+    """Warning about a node that does not see folders; empty if they are gone here too."""
     for root in unseen:
         if not is_gone(root):
             folder = display_name(root.path)

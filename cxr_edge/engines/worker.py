@@ -1,4 +1,4 @@
-"""One worker on a node of a cluster: this machine's engine, with a model that came by wire.
+"""One worker on a node of a cluster: the local engine, with a model that the driver sent.
 
 It knows nothing of what brings it chunks of films, and answers with rows, never with pixels.
 """
@@ -57,8 +57,8 @@ class Kit:
     """Model, settings and limits that a worker scores with, as its driver has them.
 
     Attributes:
-        choice: the classifier's spec and which of its files it is.
-        content: that file.
+        choice: the classifier's spec and the one of its files that is run.
+        content: bytes of that file.
         device: `cpu` or `cuda`.
         settings: of the decoders.
         decoders: decoder processes.
@@ -83,7 +83,7 @@ class Kit:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Parts of what decides a score besides the bytes of a film, see `provenance`.
+    """Everything that decides a score besides the bytes of a film, see `provenance`.
 
     Attributes:
         versions: of software, and the instruction sets.
@@ -102,11 +102,11 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Answer:
-    """Outcome of a chunk; no more than one of the last two texts is not empty.
+    """Outcome of a chunk; at most one of `refusal` and `failure` is set.
 
     Attributes:
         rows: of its films; fewer after a stop.
-        sandbox: what protects the node from its decoders.
+        sandbox: protections around its decoders.
         unseen: folders that this node does not see; films below them have no rows.
         refusal: why this node can score nothing.
         failure: why the network fails.
@@ -123,14 +123,14 @@ class Worker:
     """Takes a kit in pieces, then chunks of films, one at a time; only `stop` may come between."""
 
     def __init__(self) -> None:
-        """Load nothing yet: whether the versions agree is asked first."""
+        """Load nothing yet: the versions are compared first."""
         self._pieces: list[bytes] = []
         self._stopped = threading.Event()
         self._engine: Local | None = None
         self._decoders = Decoders()
 
     def software(self) -> dict[str, str]:
-        """Versions of what could change a number, besides the inference library's."""
+        """Versions of all software that could change a score, but for the inference library."""
         return software()
 
     def take(self, piece: bytes) -> None:
@@ -147,7 +147,7 @@ class Worker:
         self._pieces.clear()
         if hashlib.sha256(packed).hexdigest() != sha256:
             return "the model did not arrive whole"
-        kit: Kit = pickle.loads(packed)  # whoever sends it could run anything here
+        kit: Kit = pickle.loads(packed)  # the sender is trusted: it may run any code here
         try:
             networks = kit.networks()
         except CxrEdgeError as error:
@@ -157,7 +157,7 @@ class Worker:
         return Provenance.of(kit.choice, networks)
 
     def score(self, chunk: Chunk) -> Answer:
-        """Score the films of a chunk, or read whom they are of."""
+        """Score the films of a chunk, or read whose they are."""
         try:
             _check_urls(chunk.files)
             files, unseen = _seen_from_here(chunk.files)
@@ -185,18 +185,18 @@ class Worker:
         return self._engine
 
     def stop(self) -> None:
-        """End with the films that are begun, and begin no other ones."""
+        """Finish the films under way, and begin no others."""
         self._stopped.set()
 
     def end(self) -> None:
-        """End every process; a worker that is killed leaves none behind either."""
+        """End every process; they also end with a worker that is killed."""
         if self._engine is not None:
             self._engine.workers.__exit__()
         self._decoders.end()
 
 
 def _check_urls(files: list[FoundFile]) -> None:
-    """See that this node has the libraries for URLs; MissingExtraError where it has not."""
+    """Check that this node has the libraries for URLs; MissingExtraError if not."""
     urls = (file.path for file in files if isinstance(file.path, Url))
     for url in {url.scheme: url for url in urls}.values():
         check(url)

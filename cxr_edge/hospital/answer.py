@@ -1,4 +1,4 @@
-"""Answer about a film, in words and figures, whatever format it is written in."""
+"""The answer about a film, in words and figures, for every format of results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cxr_edge.report.texts import texts
 from cxr_edge.triage import TriageRow
 from cxr_edge.types import PROBABILITY_DECIMALS, Band
 
-# What worklists show of a series, and can be filtered on.
+# Worklists show a Series Description, and can filter on it.
 DESCRIPTIONS = {
     Band.ATTENTION: f"{SERIES_PREFIX}ATTENTION",
     Band.FLAGGED: f"{SERIES_PREFIX}FLAGGED",
@@ -78,7 +78,7 @@ class Answer:
 
     @classmethod
     def of(cls, row: TriageRow, algorithm: Algorithm) -> Answer:
-        """Answer of a row."""
+        """Answer for a row."""
         result = row.result
         score = result.probability
         return cls(

@@ -1,4 +1,4 @@
-"""The picture of a film and its evidence map as a Secondary Capture, which every viewer opens."""
+"""A film beside its evidence map as a Secondary Capture, which every viewer opens."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def capture_of(source: Source, answer: Answer, pixels: NDArray[np.uint8]) -> Dat
 
     Args:
         source: the film.
-        answer: what is said of it.
+        answer: the result that it shows.
         pixels: RGB [height, width, 3], as `drawing.draw` makes them.
     """
     made = Dataset()
     made.SOPClassUID, made.Modality = SecondaryCaptureImageStorage, "OT"
     made.ConversionType = "WSD"
     made.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    # A film is of both sides, and no viewer need ask which: `CHEST` is no paired part.
+    # `CHEST` is not a paired body part, so no laterality is needed.
     made.BodyPartExamined = source["BodyPartExamined"] or _CHEST
     made.PatientOrientation = source["PatientOrientation"].split("\\")
-    if source["BurnedInAnnotation"]:  # by us, words about the score alone; by others, who knows
+    if source["BurnedInAnnotation"]:  # ours burns in the score alone; the film may bring a name
         made.BurnedInAnnotation = source["BurnedInAnnotation"]
     made.ImageComments = answer.headline
     _put_reference(made, source)
@@ -51,7 +51,7 @@ def _put_reference(made: Dataset, source: Source) -> None:
 
 
 def _put_pixels(made: Dataset, pixels: NDArray[np.uint8]) -> None:
-    """Uncompressed: what an archive makes of it is its own affair."""
+    """Uncompressed: an archive compresses as it likes."""
     made.SamplesPerPixel, made.PhotometricInterpretation, made.PlanarConfiguration = 3, "RGB", 0
     made.Rows, made.Columns = pixels.shape[:2]
     made.BitsAllocated, made.BitsStored, made.HighBit = 8, 8, 7

@@ -1,4 +1,4 @@
-"""A film beside its evidence map, with what is said of it burned in: no patient's name, no date."""
+"""A film beside its evidence map, with its result burned in: no patient's name, no date."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REMARK_LINES, _REMARK_WIDTH = 2, 120
 
 @dataclass(frozen=True)
 class _Panel:
-    """A film as it lies in its square: pixels of the drawing for one of the film."""
+    """A film scaled into its square; `scale` is pixels of the drawing per pixel of the film."""
 
     image: Image.Image
     left: int
@@ -52,7 +52,7 @@ def draw(picture: Picture, answer: Answer, spec: ModelSpec) -> NDArray[np.uint8]
 
     Args:
         picture: the film as pages show it, and its evidence.
-        answer: what is said of it.
+        answer: the result that it shows.
         spec: of the model that scored it.
 
     Returns:
@@ -116,7 +116,7 @@ def _head(pen: ImageDraw.ImageDraw, answer: Answer) -> None:
 
 
 def figures(answer: Answer) -> str:
-    """Score and threshold as a reader takes them in; more digits where two would not tell them."""
+    """Score and threshold with two digits, or with all where two would not tell them apart."""
     score, threshold = answer.probability or 0.0, answer.algorithm.threshold
     point = answer.algorithm.operating_point[:24]
     if f"{score:.2f}" == f"{threshold:.2f}":
@@ -151,7 +151,7 @@ def _captions(pen: ImageDraw.ImageDraw, map_left: int, spec: ModelSpec) -> None:
 
 
 def _foot(pen: ImageDraw.ImageDraw, answer: Answer) -> None:
-    """Remarks, and which model said so, with all digits."""
+    """Remarks, and the model with score and threshold in all digits."""
     top = SIZE[1] - _FOOT
     names = f"Remarks: {', '.join(answer.remark_names)}" if answer.remark_names else ""
     for number, line in enumerate(textwrap.wrap(names, _REMARK_WIDTH)[:_REMARK_LINES]):

@@ -1,7 +1,7 @@
 """A study's results as an HL7 v2.5.1 message ORU^R01, in a file that an integration engine takes.
 
-Nothing is sent by us. The message control ID follows from the content: an engine that is given a
-message twice can tell.
+cxr-edge sends nothing itself. The message control ID is a hash of the content, so an engine can
+recognise a message that it gets twice.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from cxr_edge.hospital.source import Source
 from cxr_edge.report.context import BANNER
 from cxr_edge.types import OWN_NAME
 
-_CONTROL_DIGITS = 20  # the most that 2.5.1 has room for
+_CONTROL_DIGITS = 20  # the most that 2.5.1 allows
 _FILM_DIGITS = 12  # of 20 in OBX-4
-# In this order: what escapes comes first.
+# The escape character itself comes first.
 _ESCAPES = {"\\": "E", "|": "F", "^": "S", "&": "T", "~": "R"}
 
 
@@ -38,7 +38,7 @@ def message_of(films: Sequence[tuple[Source, Answer]], moment: str) -> Message:
     """The message about one study of one patient, made for one order.
 
     Args:
-        films: of that study and accession number, at least one, with what is said of each.
+        films: of that study and accession number, at least one, each with its answer.
         moment: when the run began, `YYYYMMDDHHMMSS` in UTC.
     """
     study = films[0][0]
@@ -56,7 +56,7 @@ def message_of(films: Sequence[tuple[Source, Answer]], moment: str) -> Message:
 
 
 def escaped(text: str) -> str:
-    """A text that no receiver takes for a delimiter."""
+    """A text with the delimiters of HL7 escaped."""
     return "".join(f"\\{_ESCAPES[each]}\\" if each in _ESCAPES else each for each in text)
 
 
@@ -71,14 +71,14 @@ def _components(*parts: str) -> str:
 
 
 def _patient(study: Source) -> str:
-    issuer = study["IssuerOfPatientID"] if study["PatientID"] else ""  # of nothing, it is no number
+    issuer = study["IssuerOfPatientID"] if study["PatientID"] else ""  # no ID, no issuer
     number = _components(study["PatientID"], "", "", issuer)
     name = _name(study["PatientName"])
     return f"PID|1||{number}||{name}||{study['PatientBirthDate']}|{study['PatientSex']}"
 
 
 def _name(name: str) -> str:
-    """The first group of a DICOM name that says anything; HL7 has the suffix before the prefix."""
+    """The first group of a DICOM name that is not empty; HL7 has the suffix before the prefix."""
     group = next((each for each in name.split("=") if each.strip("^ ")), "")
     family, given, middle, prefix, suffix, *_ = [*group.split("^"), *[""] * 5]
     return _components(family, given, middle, suffix, prefix)
@@ -96,7 +96,7 @@ def _order(study: Source) -> str:
 
 
 def _taken(study: Source) -> str:
-    """Time at which the study was begun, as far as it is known; HL7 knows no leap second."""
+    """Start of the study, as far as it is known; HL7 has no leap seconds."""
     time = study["StudyTime"].partition(".")[0]
     if time[4:] == "60":
         time = time[:4]
@@ -104,10 +104,10 @@ def _taken(study: Source) -> str:
 
 
 def _observations(number: int, source: Source, answer: Answer) -> Iterable[str]:
-    """OBX segments of one film, told from those of others by OBX-4.
+    """OBX segments of one film; OBX-4 tells the films apart.
 
-    It is the same in every message: a receiver that keeps the latest of each code and OBX-4 must
-    not put a film that came later in the place of the one before.
+    It is the same in every message: a receiver that keeps the latest value of each code and OBX-4
+    must not replace one film by another that came later.
     """
     algorithm = answer.algorithm
     film = hashlib.sha256(source["SOPInstanceUID"].encode()).hexdigest()[:_FILM_DIGITS]

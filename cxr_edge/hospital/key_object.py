@@ -19,7 +19,7 @@ def key_object_of(source: Source, answer: Answer) -> Dataset:
 
     Args:
         source: the film.
-        answer: what is said of it.
+        answer: the result that it states.
     """
     content = KeyObjectSelection(
         document_title=codes.DCM.OfInterest,

@@ -1,7 +1,7 @@
 """mercure's contract with a module, as folders and JSON; light, because `--help` imports it.
 
-mercure starts a container a task: films in `MERCURE_IN_DIR`, with `task.json` beside them, results
-into `MERCURE_OUT_DIR`; any exit code but 0 makes the whole task an error.
+mercure starts one container for each task. Films lie in `MERCURE_IN_DIR` with `task.json` beside
+them, results go to `MERCURE_OUT_DIR`, and any exit code but 0 makes the whole task an error.
 """
 
 from __future__ import annotations
@@ -51,30 +51,30 @@ class MercureSettings:
 
     @classmethod
     def of(cls, task: Mapping[str, Any]) -> MercureSettings:
-        """Read what `task.json` says of this module.
+        """Read the settings of this module from `task.json`.
 
         Raises:
-            InputError: a setting is not known, or not of its kind.
+            InputError: a setting is unknown, or of the wrong type.
         """
-        found = _settings(task)
+        settings = _settings(task)
         known = {each.name: type(each.default) for each in fields(cls)}
-        for name, value in found.items():
+        for name, value in settings.items():
             if name not in known:
                 text = f"mercure: no setting {reprlib.repr(name)}"
                 raise InputError(text, tip=f"known: {', '.join(known)}")
             if not _is_of_kind(name, value):
                 raise InputError(f"mercure: the setting {name} cannot be {reprlib.repr(value)}")
-        return cls(**found)
+        return cls(**settings)
 
     @property
     def wanted(self) -> Wanted:
-        """Objects that a study gets: all films of a task are new."""
+        """The objects that a study gets; all films of a task count as new."""
         captured = None if self.secondary_capture == "none" else self.secondary_capture
         return Wanted(self.sr, captured, self.key_object, every=True)
 
 
 def read_task(folder: Path) -> dict[str, Any]:
-    """Settings of mercure's task; empty where it left none.
+    """Read `task.json`; empty where there is none.
 
     Raises:
         InputError: it cannot be read.
@@ -93,10 +93,10 @@ def read_task(folder: Path) -> dict[str, Any]:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out before any work whether results can be written.
+    """Check before any work that results can be written.
 
     Raises:
-        ReportError: they cannot be.
+        ReportError: they cannot be written.
     """
     with results_written(folder):
         write_atomically(folder / RESULT, b"", _READABLE)
@@ -105,10 +105,10 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def results_written(folder: Path) -> Iterator[None]:
-    """Say where something could not be written.
+    """Translate an error of writing results.
 
     Raises:
-        ReportError: so it is.
+        ReportError: the folder could not be written.
     """
     try:
         yield
@@ -126,13 +126,13 @@ def films_of(folder: Path) -> tuple[str, ...]:
 
 
 def write_answer(folder: Path, counts: Counts, settings: MercureSettings, note: str) -> None:
-    """Write `result.json`: the accounting, and whom mercure shall tell.
+    """Write `result.json`: the counts, and whom mercure should notify.
 
     Args:
         folder: `MERCURE_OUT_DIR`.
         counts: of the task's films.
-        settings: where results of films to be read first go.
-        note: a line for people, without a word of whose films they are.
+        settings: name the target of results that are to be read first.
+        note: a line for people, without patient data.
     """
     urgent = counts.attention + counts.flagged > 0
     values: dict[str, Any] = {
@@ -153,10 +153,10 @@ def write_answer(folder: Path, counts: Counts, settings: MercureSettings, note: 
 
 
 def _settings(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a task; none where it has none.
+    """The settings of a task; empty where it has none.
 
     Raises:
-        InputError: there is something else in their place, which must not pass for none.
+        InputError: they are not an object, which must not pass for no settings.
     """
     found: Any = task
     for name in ("process", "settings"):

@@ -1,7 +1,7 @@
-"""A DICOM object from its content to its bytes: patient, study, equipment, UIDs and no clock.
+"""A DICOM object from its content to its bytes: patient, study, equipment and UIDs.
 
-The same film, model and content make the same bytes, on every run and every machine. So its dates
-are those of the study, and its UID follows from everything else that stands in it.
+The same film, model and content give the same bytes on every run and every machine: dates are
+those of the study, and the UID is a hash of everything else in the object.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from cxr_edge.images.dicom_library import Dataset
 from cxr_edge.images.own_result import own_uid
 from cxr_edge.types import OWN_NAME
 
-# What cxr-edge calls itself in the meta header of a file.
+# Implementation Class UID in the meta header of a file.
 _IMPLEMENTATION = own_uid("implementation")
-# What the moment, or a library's version, would make another object of; none is required.
+# Elements that depend on the time or on a library's version; none of them is required.
 _PASSING = (
     "ContributingEquipmentSequence",
     *("InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime"),
     *("DateOfSecondaryCapture", "TimeOfSecondaryCapture"),
 )
-_NO_UID = "2.25.0"  # stands in an object while its own follows from the rest
-# Series numbers by modality: behind those of any scanner, and apart for each answer to a film.
+_NO_UID = "2.25.0"  # placeholder while the rest is hashed
+# Series numbers by modality: above those of any scanner, and different for each answer to a film.
 _SERIES = {"SR": 9801, "OT": 9802, "KO": 9803}
 _BETWEEN_ANSWERS = 10
 
@@ -54,7 +54,7 @@ class DicomObject:
 
 
 def finished(dataset: Dataset, source: Source, answer: Answer, number: int = 1) -> DicomObject:
-    """Put everything in that is not content, and encode.
+    """Add everything that is not content, and encode.
 
     Args:
         dataset: an object whose content is complete.
@@ -90,7 +90,7 @@ def _put_equipment(dataset: Dataset, answer: Answer) -> None:
 def _put_series(dataset: Dataset, source: Source, answer: Answer, number: int) -> None:
     """One series for each kind of object, each band and each answer of a patient's study.
 
-    Whatever sorts or shows series tells the newest answer: it has the highest number.
+    The newest answer has the highest series number, so that viewers sort it last.
     """
     dataset.SeriesDescription = ", ".join((answer.description, *_again(number)))
     dataset.SeriesNumber = _SERIES[dataset.Modality] + _BETWEEN_ANSWERS * (number - 1)
@@ -122,7 +122,7 @@ def _encoded(dataset: Dataset) -> bytes:
 
 
 def _file(dataset: Dataset) -> bytes:
-    """With a preamble and a meta header that no library's version changes."""
+    """The whole file; preamble and meta header do not depend on a library's version."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

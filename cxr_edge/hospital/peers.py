@@ -15,10 +15,10 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 
 def checked_title(text: str) -> str:
-    """An AE title.
+    """An AE title, checked.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not one.
     """
     if not _TITLE.fullmatch(text):
         raise InputError(
@@ -28,18 +28,18 @@ def checked_title(text: str) -> str:
 
 
 def checked_uid(text: str) -> str:
-    """A UID without what pads it; empty where it is none.
+    """A UID without its padding; empty if the text is not one.
 
-    Digits and points alone: zeros that the standard forbids are out there, and hurt nobody.
+    Only digits and points are checked: leading zeros, which the standard forbids, do occur.
     """
     bare = text.strip("\0 ")
     return bare if _UID.fullmatch(bare) else ""
 
 
 def bare_address(text: str) -> str:
-    """An IP address as a host without IPv6 would write it, where it has one.
+    """An IP address in its IPv4 form, where it has one.
 
-    Whoever listens on `[::]` sees `::ffff:10.0.0.5` where `10.0.0.5` has come.
+    A server that listens on `[::]` sees `10.0.0.5` as `::ffff:10.0.0.5`.
     """
     try:
         number = ipaddress.ip_address(text)
@@ -54,7 +54,7 @@ class Address:
 
     Attributes:
         host: a name or an IP address; without brackets.
-        port: 0 lets the system choose, where somebody listens.
+        port: when listening, 0 lets the system choose.
     """
 
     host: str
@@ -65,7 +65,7 @@ class Address:
         """Read `HOST:PORT`, an IPv6 address in brackets.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         host, _, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -81,7 +81,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Sender:
-    """Somebody who may send films.
+    """A peer that may send films.
 
     Attributes:
         title: the AE title that it calls itself.
@@ -96,7 +96,7 @@ class Sender:
         """Read `AET` or `AET@HOST`.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         title, separator, host = text.partition("@")
         if separator and not host:
@@ -106,7 +106,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Somebody that objects are sent to.
+    """A peer that objects are sent to.
 
     Attributes:
         title: its AE title.
@@ -121,7 +121,7 @@ class Receiver:
         """Read `AET@HOST:PORT`.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         title, separator, place = text.partition("@")
         if not separator:

@@ -1,4 +1,4 @@
-"""Keeps what a peer has sent, or is sent, out of logs: libraries would print it."""
+"""Keeps objects on the wire out of logs: the DICOM library would quote them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def quiet_library(thread_failed: Callable[[threading.ExceptHookArgs], None]) -> Iterator[None]:
-    """Let pynetdicom print nothing, as a warning, a log line or a traceback.
+    """Silence warnings, log lines and tracebacks of pynetdicom.
 
     Args:
-        thread_failed: told of an error that ends one of its threads.
+        thread_failed: called with an error that ends one of its threads.
     """
     library, former = logging.getLogger("pynetdicom"), threading.excepthook
     propagated, library.propagate = library.propagate, False

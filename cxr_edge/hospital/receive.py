@@ -1,4 +1,4 @@
-"""Receives films until it is told to stop."""
+"""Receives films until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from cxr_edge.hospital.tls import TlsFiles
 from cxr_edge.report.metrics import write_file
 from cxr_edge.support.text import display_name
 
-_SECONDS_TO_FINISH = 10.0  # of objects under way, once it shall stop
+_SECONDS_TO_FINISH = 10.0  # for objects under way after a request to stop
 _LOOK, _METRICS_EVERY, _COUNT_EVERY = 0.5, 15.0, 300.0
 
 
 def receive(job: ReceiveJob, say: Callable[[str], None], is_stopped: Callable[[], bool]) -> None:
-    """Listen, keep what comes, hand studies on, until it is stopped.
+    """Listen, store what arrives and start runs over complete studies, until it is stopped.
 
     Args:
         job: what is asked for.
-        say: prints a line, from any thread; none has a word about a patient.
-        is_stopped: asked twice a second; the end comes in seconds, with every association ended.
+        say: prints a line, from any thread; no line contains patient data.
+        is_stopped: asked twice a second. All associations end within seconds after it is true.
 
     Raises:
         InputError: an address, a title or a file of TLS cannot be used.
@@ -61,7 +61,7 @@ def _plan(job: ReceiveJob) -> ServerPlan:
 
 
 def _name_strangers(plan: ServerPlan, say: Callable[[str], None]) -> None:
-    """Say which hosts of senders nobody knows: each association looks again."""
+    """Warn of senders whose host name has no address now; each association looks it up again."""
     for sender in plan.senders:
         if sender.host and not addresses_of(sender.host):
             host = display_name(sender.host)
@@ -78,7 +78,7 @@ def _address(server: Server) -> Address:
 
 @contextlib.contextmanager
 def _listening(plan: ServerPlan, spool: Spool, tally: Tally) -> Iterator[Server]:
-    """A server that accepts associations, and has ended them all afterwards."""
+    """A server that accepts associations; all have ended when the context ends."""
     try:
         server = Server(plan, spool, tally)
     except OSError as error:
@@ -108,7 +108,7 @@ class _Watch:
     metrics: Path | None
 
     def write_metrics(self) -> None:
-        """Write them if asked to; that they cannot be written changes nothing else."""
+        """Write the metrics if asked to; a failure is logged and stops nothing."""
         if self.metrics is None:
             return
         try:

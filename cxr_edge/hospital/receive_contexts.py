@@ -13,10 +13,10 @@ _NOT_SUPPORTED = 0x03  # the abstract syntax (PS3.8, table 9-18)
 
 
 class StorageAcse(ACSE):
-    """Says no to what is neither: the library would accept each service that it does not know.
+    """Rejects contexts of any other service: the library would accept every one it does not know.
 
     Attributes:
-        on_nonsense: called where a request contradicts itself, which ends the association.
+        on_nonsense: called when a request contradicts itself; the association is then aborted.
     """
 
     on_nonsense: Callable[[], None]
@@ -24,14 +24,14 @@ class StorageAcse(ACSE):
     def _negotiate_as_acceptor(self) -> None:
         try:
             super()._negotiate_as_acceptor()
-        except Exception:  # the library believes a request, and its thread would end without a word
+        except Exception:  # the library trusts a request; its thread would end silently
             self.on_nonsense()
             self.send_abort(_SERVICE_PROVIDER)
             self.assoc.is_aborted = True
             self.assoc.kill()
 
     def send_accept(self) -> None:
-        """Accept the association, without the contexts of other services."""
+        """Accept the association, but reject the contexts of other services."""
         accepted, rejected = self.assoc._accepted_cx, self.assoc._rejected_cx
         for number, context in list(accepted.items()):
             if not is_taken(UID(context.abstract_syntax or "")):
@@ -41,9 +41,9 @@ class StorageAcse(ACSE):
 
 
 def is_taken(sop_class: UID) -> bool:
-    """Whether objects of a class are stored, or it is that of C-ECHO.
+    """Whether a class is one of storage, or that of C-ECHO.
 
-    Classes that nobody has heard of are taken: a modality may be newer than any list.
+    Unknown classes are accepted: a modality may be newer than any list.
     """
     name = sop_class.name if sop_class.type else ""
     is_storage = "Storage" in name and not name.startswith("Storage ")

@@ -12,9 +12,7 @@ from cxr_edge.hospital.spool import Kept, Refusal, RefusedError, Spool
 from cxr_edge.report.metrics import Metric
 
 _SECONDS_OF_SILENCE = 60.0
-_DIFFERENT_LINES = (
-    200  # remembered: whoever sends from many addresses gets no more memory than that
-)
+_DIFFERENT_LINES = 200  # remembered; a flood from many addresses takes no more memory
 
 REJECTED = {
     "called_title": "an association was rejected: it called another AE title",
@@ -34,24 +32,24 @@ REFUSED = {
 
 
 class Journal:
-    """Prints lines, each at most once a minute: a flood must not fill a disk with them."""
+    """Prints each line at most once a minute, so that a flood of them does not fill a disk."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """Print with `say`."""
         self._say, self._lock = say, threading.Lock()
-        self._said: dict[str, tuple[float, int]] = {}  # when, and how often it was kept back since
+        self._printed: dict[str, tuple[float, int]] = {}  # when, and how often suppressed since
 
     def __call__(self, line: str) -> None:
         """Print or count a line."""
         now = time.monotonic()
         with self._lock:
-            when, more = self._said.get(line, (-_SECONDS_OF_SILENCE, 0))
+            when, more = self._printed.get(line, (-_SECONDS_OF_SILENCE, 0))
             if now - when < _SECONDS_OF_SILENCE:
-                self._said[line] = (when, more + 1)
+                self._printed[line] = (when, more + 1)
                 return
-            if len(self._said) >= _DIFFERENT_LINES:
-                self._said.clear()
-            self._said[line] = (now, 0)
+            if len(self._printed) >= _DIFFERENT_LINES:
+                self._printed.clear()
+            self._printed[line] = (now, 0)
         self._say(f"{line} ({more} more of these before)" if more else line)
 
 

@@ -1,6 +1,6 @@
-"""The one thing that is read of a film on its way into the spool: its study, by a plain scan.
+"""The Study Instance UID of a film on its way into the spool, found by a plain scan.
 
-No decoder and no DICOM library sees the bytes here; what cannot be followed has no study.
+No decoder and no DICOM library sees the bytes here. A film that cannot be parsed has no study.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _element(head: bytes, position: int, syntax: str) -> _Element:
 
 
 def _deeper(element: _Element) -> int:
-    """By how much the next element lies deeper in sequences without a length."""
+    """Change of the depth in sequences of undefined length from this element to the next."""
     if element.tag == _SEQUENCE_END:
         return -1
     return int(element.length == _UNDEFINED and element.tag != _ITEM)

@@ -27,8 +27,8 @@ class ReceiveJob:
         bind: `HOST:PORT`.
         senders: `AET` or `AET@HOST`, each.
         spool: folder of the spool.
-        quiet: seconds without a film after which a study is taken for complete.
-        command: words of what is run then; empty for nothing.
+        quiet: seconds without a new film after which a study counts as complete.
+        command: words of the command to run then; empty for none.
         most: bytes that the films of the spool may take; None for no limit but the disk.
         tls: certificate, key and authority; None for a connection in the clear.
         metrics: file for Prometheus' textfile collector; None for none.
@@ -56,7 +56,7 @@ def parse_size(text: str) -> int:
     """Read bytes, such as `500GB` or `20 M`; units are powers of ten.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not a size.
     """
     match = _SIZE.fullmatch(text)
     size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
@@ -69,7 +69,7 @@ def parse_span(text: str) -> float:
     """Read seconds, such as `30s`, `2m` or `30`.
 
     Raises:
-        InputError: it is none.
+        InputError: the text is not a time.
     """
     match = _SPAN.fullmatch(text)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else math.nan
@@ -79,10 +79,10 @@ def parse_span(text: str) -> float:
 
 
 def parse_command(text: str) -> tuple[str, ...]:
-    """Read a command as a shell would split it; none is started.
+    """Split a command as a shell would, without starting it.
 
     Raises:
-        InputError: it is none, or its program is not there.
+        InputError: it cannot be split, is empty, or its program is not installed.
     """
     try:
         words = tuple(shlex.split(text))

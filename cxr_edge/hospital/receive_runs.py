@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from cxr_edge.hospital.spool import Spool
 from cxr_edge.support.locks import lock, opened
 
-STUDY_VARIABLE = "CXR_EDGE_STUDY"  # tells `score` that its run is none of a night
-DONE = (0, 3)  # exit codes with which every film has had its turn
+STUDY_VARIABLE = "CXR_EDGE_STUDY"  # tells `score` that its run does not count as a night
+DONE = (0, 3)  # exit codes of a run that has dealt with every film
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 1800.0
 _LOOK = 0.5  # seconds between looks at the clock
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Plan of what is run when a study is complete.
+    """Command to run when a study is complete.
 
     Attributes:
-        quiet: seconds without a film after which a study is taken for complete.
-        command: words; the folder of the films is put behind them.
+        quiet: seconds without a new film after which a study counts as complete.
+        command: its words; the folder of the films is appended to them.
     """
 
     quiet: float
@@ -36,8 +36,9 @@ class RunPlan:
 class StudyRuns:
     """A thread that runs the command whenever a study is due; a context manager.
 
-    What is owed stands on disk: a receiver that was killed owes it still. The lock on the runs is
-    inherited by the command, so that one whose receiver was killed is waited for.
+    The studies that wait are marked on disk, so a receiver that was killed still owes them a run.
+    The command inherits the lock on the runs: the next receiver waits for a command whose own
+    receiver was killed.
     """
 
     def __init__(self, spool: Spool, plan: RunPlan, ended: Callable[[int, float], None]) -> None:
@@ -46,7 +47,7 @@ class StudyRuns:
         Args:
             spool: held.
             plan: what to do.
-            ended: told each exit code, and how many seconds the run took.
+            ended: called with the exit code of each run and the seconds it took.
         """
         self._spool, self._plan, self._ended = spool, plan, ended
         self._stop, self._is_told = threading.Event(), False
@@ -59,9 +60,9 @@ class StudyRuns:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Ask a run under way to stop, and wait for it: it records its batch.
+        """Ask a run under way to stop, and wait until it has recorded its batch.
 
-        After a second signal it is told, and not waited for.
+        After a second signal it is asked to stop, but not waited for.
         """
         self._stop.set()
         self._thread.join(2 * _LOOK if kind is SystemExit else None)
@@ -78,7 +79,7 @@ class StudyRuns:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _run(self) -> int:
-        """One run over all that is there; 75 while one of a killed receiver goes on."""
+        """Run once over the whole spool; 75 while a run of a killed receiver still goes on."""
         try:
             with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
                 lock(descriptor)
@@ -119,6 +120,6 @@ class StudyRuns:
                 return process.wait()
 
     def _wait_for_the_rest(self) -> None:
-        """Wait for what outlives the shell that has started it: it has inherited the lock."""
+        """Wait for processes that outlive the shell which started them: they hold the lock."""
         with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
             lock(descriptor, wait=True)

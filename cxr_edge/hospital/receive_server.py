@@ -1,4 +1,4 @@
-"""The listening side of `cxr-edge receive`: whom it lets in, and what it answers."""
+"""The listening side of `cxr-edge receive`: who may connect, and the answers to C-STORE."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Limits:
     """Limits on what senders can take, besides the disk.
 
     Attributes:
-        associations: at a time; connections may be twice as many.
+        associations: at a time; twice as many connections are allowed.
         seconds: without a whole PDU, a request or an answer being read.
-        object_seconds: for one object, however steadily it drips.
+        object_seconds: for one object, however steadily its bytes arrive.
     """
 
     associations: int = 16
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """Names and addresses: who listens, and to whom.
+    """Settings of a server.
 
     Attributes:
         title: our AE title.
@@ -80,7 +80,7 @@ class _Handler(RequestHandler):
     def _create_association(self) -> Association:
         association = super()._create_association()
         association.dimse = Provider(association, self.server.spool, self.server.events)
-        # As pynetdicom does with its messages.
+        # pynetdicom itself changes the class of a message in the same way.
         association.dul.__class__, association.dul.socket.__class__ = FilmDul, BoundedSocket
         acse: Any = association.acse
         acse.__class__ = StorageAcse
@@ -90,17 +90,17 @@ class _Handler(RequestHandler):
 
 
 class Server(ThreadedAssociationServer):
-    """Listens from the moment it is made."""
+    """Listens as soon as it is created."""
 
     request_queue_size = 64
     daemon_threads = True
 
     def __init__(self, plan: ServerPlan, spool: Spool, events: Events) -> None:
-        """Listen, and accept nobody before `serve_forever`.
+        """Listen; nothing is accepted before `serve_forever`.
 
         Raises:
             OSError: the address cannot be used.
-            InputError: a file of TLS cannot be.
+            InputError: a file of TLS cannot be used.
         """
         self.plan, self.spool, self.events = plan, spool, events
         self._counting, self._starting = threading.Lock(), 0
@@ -118,7 +118,7 @@ class Server(ThreadedAssociationServer):
         entity._servers.append(self)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; its TLS is shaken hands on later, in its own thread."""
+        """Accept a connection; the TLS handshake follows in a thread of its own."""
         listening: Any = self.socket
         connection, address = listening.accept()
         connection.settimeout(self.plan.limits.seconds)
@@ -131,7 +131,7 @@ class Server(ThreadedAssociationServer):
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Turn a flood of connections away before each costs two threads."""
+        """Reject connections beyond the limit before each of them takes two threads."""
         there = len(self.active_associations) + self._starting
         is_room = there < 2 * self.plan.limits.associations
         if not is_room:
@@ -139,7 +139,7 @@ class Server(ThreadedAssociationServer):
         return is_room
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Go on in a thread; it counts from now on, unless the system has no thread for it."""
+        """Go on in a thread; it counts from here on, unless no thread can be started."""
         self._count(1)
         try:
             super().process_request(request, client_address)
@@ -148,7 +148,7 @@ class Server(ThreadedAssociationServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Make an association, which counts itself then."""
+        """Make an association; from then on that is counted instead."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -169,13 +169,13 @@ class Server(ThreadedAssociationServer):
         self.events.turned_away("connection", display_name(client_address[0]))
 
     def _requested(self, event: evt.Event) -> None:
-        asked: Any = event.assoc.requestor.primitive
+        request: Any = event.assoc.requestor.primitive
         acse = event.assoc.acse
-        who = f"{display_name(asked.calling_ae_title)}@{remote(event.assoc)}"
+        who = f"{display_name(request.calling_ae_title)}@{remote(event.assoc)}"
         established = sum(each.is_established for each in self.active_associations)
-        if asked.called_ae_title != self.plan.title:
+        if request.called_ae_title != self.plan.title:
             self._reject(acse, "called_title", who)
-        elif not self._is_known(asked.calling_ae_title, event.assoc):
+        elif not self._is_known(request.calling_ae_title, event.assoc):
             self._reject(acse, "unknown_sender", who)
         elif established >= self.plan.limits.associations:
             self._reject(acse, "associations", who)
@@ -193,7 +193,7 @@ class Server(ThreadedAssociationServer):
         )
 
     def _store(self, event: evt.Event) -> int:
-        """Keep what has come; the answer is the status of C-STORE."""
+        """Store an object; returns the status that answers C-STORE."""
         request: Any = event.request
         incoming: Incoming = request.DataSet
         try:
@@ -211,7 +211,7 @@ class Server(ThreadedAssociationServer):
         return SUCCESS
 
     def cut_slow(self) -> None:
-        """Cut connections whose object takes longer than any film does."""
+        """Cut connections whose object takes longer than any film should."""
         now, most = time.monotonic(), self.plan.limits.object_seconds
         for association in self.active_associations:
             began = getattr(association.dimse, "began", None)
@@ -220,7 +220,7 @@ class Server(ThreadedAssociationServer):
                 _cut(association)
 
     def stop(self, seconds: float) -> None:
-        """Accept nobody any more, let objects under way arrive for so long, then abort."""
+        """Accept no more connections, give objects under way some seconds to arrive, then abort."""
         self.shutdown()
         end = time.monotonic() + seconds
         while (left := self.active_associations) and time.monotonic() < end:
@@ -249,10 +249,10 @@ def is_at(host: str, address: str) -> bool:
 
 
 def addresses_of(host: str) -> set[str]:
-    """The addresses that a host, by name or number, has now; none where nobody knows it."""
+    """The addresses that a host, by name or number, has now; empty where it cannot be resolved."""
     try:
         found = socket.getaddrinfo(host, None)
-    except (OSError, UnicodeError):  # a name that cannot be one is no different
+    except (OSError, UnicodeError):  # UnicodeError: the text cannot be a host name
         return set()
     return {bare_address(str(each[4][0])) for each in found}
 
@@ -263,7 +263,7 @@ def _entity(plan: ServerPlan) -> AE:
     _config.LOG_HANDLER_LEVEL = "none"  # its lines would quote what senders send
     entity = AE(plan.title)
     entity.maximum_pdu_size = PDU_BYTES
-    entity.maximum_associations = 10**6  # counted here, where it is said
+    entity.maximum_associations = 10**6  # the server counts them itself, and logs what it rejects
     entity.acse_timeout = entity.dimse_timeout = plan.limits.seconds
     entity.network_timeout = plan.limits.seconds
     entity.add_supported_context(Verification)

@@ -1,7 +1,7 @@
 """Bytes of one connection on their way from the socket into the spool.
 
-pynetdicom holds a whole object in memory and believes every length. Here an object goes to disk as
-its PDUs come, and a PDU, a command, a queue and the time for each of them have a limit.
+pynetdicom holds a whole object in memory and trusts every length. Here an object goes to disk as
+its PDUs arrive; PDUs, commands, queues and the time for each of them are limited.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _IMPLEMENTATION_NAME = "CXR_EDGE"
 
 
 class Events(Protocol):
-    """Told about what happens, by any thread; the text of a sender is fit to print."""
+    """Callbacks of a connection, from any thread; text that a sender chose is safe to print."""
 
     def kept(self, kept: Kept, size: int) -> None:
         """An object is on disk."""
@@ -54,10 +54,10 @@ class Events(Protocol):
 
 
 class Incoming(io.BytesIO):
-    """Place where pynetdicom puts the data set of a message: the spool, if it is to be stored."""
+    """The buffer that pynetdicom writes a message's data set to; it writes on to the spool."""
 
     def __init__(self, spool: Spool, begin: Callable[[], bytes | None]) -> None:
-        """`begin` gives the first bytes of the file, None for what is not to be stored."""
+        """`begin` returns the first bytes of the file, or None if the message stores nothing."""
         super().__init__()
         self._spool, self._begin = spool, begin
         self.arrival: Arrival | None = None
@@ -65,7 +65,7 @@ class Incoming(io.BytesIO):
         self._start = 0  # of the data set, behind the header of the file
 
     def write(self, data: Any) -> int:
-        """Take the bytes; of an object that is refused they lead nowhere."""
+        """Write on to the spool; the bytes of a refused object are dropped."""
         if self.refusal is None:
             try:
                 self._write(data)
@@ -84,22 +84,22 @@ class Incoming(io.BytesIO):
         self.arrival.write(data)
 
     def head(self) -> bytes:
-        """The first bytes of the data set, as far as its study may lie."""
+        """The first bytes of the data set, as many as are searched for its study."""
         return b"" if self.arrival is None else self.arrival.head(self._start, HEAD)
 
     def discard(self) -> None:
-        """Leave nothing of an object that was not kept."""
+        """Remove an object that was not kept."""
         if self.arrival is not None:
             self.arrival.discard()
 
     def close(self) -> None:
-        """The same, when nobody holds it any more."""
+        """Discard, then close: called when nothing refers to it any more."""
         self.discard()
         super().close()
 
 
 class _Command(io.BytesIO):
-    """A command that does not grow for ever."""
+    """A command of bounded length."""
 
     def write(self, data: Any) -> int:
         if self.tell() + len(data) > _COMMAND_BYTES:
@@ -108,10 +108,10 @@ class _Command(io.BytesIO):
 
 
 class Provider(DIMSEServiceProvider):
-    """Puts the messages of one association together."""
+    """Assembles the messages of one association."""
 
     def __init__(self, association: Association, spool: Spool, events: Events) -> None:
-        """Put objects into the spool; tell `events` what goes wrong."""
+        """Put objects into the spool; report trouble to `events`."""
         super().__init__(association)
         self._spool, self._events = spool, events
         self.buffer = bytearray(PDU_BYTES + _PDU_HEADER)
@@ -119,21 +119,21 @@ class Provider(DIMSEServiceProvider):
 
     @property
     def incoming(self) -> Incoming | None:
-        """Place of the object under way, once its command is there."""
+        """Data set of the object under way, once its command has arrived."""
         message = self.message
         if message is None or message.context_id is None:
             return None
         return message.data_set if isinstance(message.data_set, Incoming) else None
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Take one more part of a message; what is none ends the association."""
+        """Take the next part of a message; anything else ends the association."""
         try:
             if self.msg_queue.qsize() >= _QUEUED:
                 raise ValueError("too many requests without waiting for answers")
             if self.message is None:
                 self._begin()
             super().receive_primitive(primitive)
-        except Exception:  # the library raises anything at what it did not expect
+        except Exception:  # the library may raise anything on malformed input
             self.discard()
             self._events.turned_away("protocol", remote(self.assoc))
             self.dul.event_queue.put("Evt19")
@@ -147,14 +147,14 @@ class Provider(DIMSEServiceProvider):
         self.message, self.began = message, time.monotonic()
 
     def discard(self) -> None:
-        """Leave nothing of the message under way."""
+        """Discard the message under way."""
         message, self.message, self.began = self.message, None, None
         if message is not None and isinstance(message.data_set, Incoming):
             message.data_set.discard()
 
 
 def _header(message: DIMSEMessage, association: Association) -> bytes | None:
-    """The first bytes of a file; None for what is not to be stored."""
+    """The first bytes of a file; None if the message stores nothing."""
     command = message.command_set
     context = association._accepted_cx.get(message.context_id or 0)
     instance = checked_uid(str(command.get("AffectedSOPInstanceUID", "")))
@@ -172,13 +172,13 @@ def _header(message: DIMSEMessage, association: Association) -> bytes | None:
 
 
 class BoundedSocket(AssociationSocket):
-    """Reads what was promised: not more than a PDU holds, and not for ever."""
+    """Reads no more than one PDU, within a time limit."""
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, fewer where the connection ends.
 
         Raises:
-            OSError: they are too many, or do not come.
+            OSError: they are too many, or do not arrive in time.
         """
         if nr_bytes > PDU_BYTES + _PDU_HEADER:
             raise OSError("no PDU of this association")
@@ -189,10 +189,10 @@ class BoundedSocket(AssociationSocket):
         return data
 
     def fill(self, view: memoryview) -> int:
-        """Read into a buffer; fewer bytes than it has where the connection ends.
+        """Fill a buffer; returns the number of bytes, fewer where the connection ends.
 
         Raises:
-            OSError: they do not come.
+            OSError: they do not arrive in time.
         """
         connection, done = self.socket, 0
         if connection is None:
@@ -205,14 +205,14 @@ class BoundedSocket(AssociationSocket):
         return done
 
     def _shutdown_socket(self) -> None:
-        """Close it also where the other side has gone, which the library forgets."""
+        """Close the socket even if the peer has gone: the library would leave it open."""
         connection = self.socket
         super()._shutdown_socket()
         if connection is not None:
             connection.close()
 
     def peek(self, size: int) -> bytes:
-        """Look at what comes next; empty where that cannot be said, as with TLS."""
+        """Look at the next bytes; empty where that is impossible, as with TLS."""
         connection = self.socket
         if connection is None or isinstance(connection, ssl.SSLSocket):
             return b""
@@ -231,10 +231,10 @@ class BoundedSocket(AssociationSocket):
 
 
 class FilmDul(DULServiceProvider):
-    """Lets the content of objects go to the spool without a copy of each PDU for each layer.
+    """Writes the content of objects to the spool without a copy of each PDU in each layer.
 
-    A PDU with one fragment that is neither a command nor the last is plain content. Anything else
-    is the library's.
+    A PDU with one fragment that is neither a command nor the last is plain content. The library
+    handles all others.
     """
 
     def _read_pdu_data(self) -> None:
@@ -248,7 +248,7 @@ class FilmDul(DULServiceProvider):
         super()._read_pdu_data()
 
     def _plain_content(self) -> int:
-        """Bytes of the next PDU, if it is one to take here; else 0."""
+        """Bytes of the next PDU if it is plain content, else 0."""
         reader, provider = self.socket, self.assoc.dimse
         if not isinstance(reader, BoundedSocket) or not isinstance(provider, Provider):
             return 0
@@ -265,7 +265,7 @@ class FilmDul(DULServiceProvider):
         """Write a PDU's content to the spool.
 
         Raises:
-            OSError: it does not come.
+            OSError: it does not arrive.
         """
         reader, provider = self.socket, self.assoc.dimse
         if not isinstance(reader, BoundedSocket) or not isinstance(provider, Provider):

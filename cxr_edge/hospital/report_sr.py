@@ -1,4 +1,4 @@
-"""The report of a film as a structured report of DICOM: TID 1500, or plain text."""
+"""The result of a film as a DICOM structured report: TID 1500, or plain text."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def report_of(
 
     Args:
         source: the film.
-        answer: what is said of it.
+        answer: the result that it states.
         sr: class of the report, of `results_job.SR_CLASSES`.
-        predecessors: objects that it takes the place of: class, instance, series and study.
+        predecessors: reports that it replaces, by class, instance, series and study.
     """
     made = Comprehensive3DSR if sr == "comprehensive-3d" else EnhancedSR
     content = _text(source, answer) if sr == "basic-text" else _measured(source, answer)
@@ -61,7 +61,7 @@ def report_of(
         **document(source),
         previous_versions=predecessors or None,
     )
-    if sr == "basic-text":  # the same modules; only the content may be less
+    if sr == "basic-text":  # same modules, simpler content
         report.SOPClassUID = BasicTextSRStorage
     return report
 
@@ -80,7 +80,7 @@ def document(source: Source) -> dict[str, Any]:
 
 
 def device_context(algorithm: Algorithm) -> ObserverContext:
-    """Observer context: this software, and nobody else."""
+    """Observer context: this software as the only observer."""
     device = DeviceObserverIdentifyingAttributes(
         uid=own_uid("device", algorithm.software),
         name=OWN_NAME,
@@ -91,7 +91,7 @@ def device_context(algorithm: Algorithm) -> ObserverContext:
 
 
 def _measured(source: Source, answer: Answer) -> Dataset:
-    """TID 1500, with everything that is said in words beside the measurement."""
+    """TID 1500, with the statements in words as comments."""
     report = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=device_context(answer.algorithm)
@@ -130,7 +130,7 @@ def _probability(answer: Answer) -> Measurement:
 
 
 def _text(source: Source, answer: Answer) -> Dataset:
-    """For viewers that show plain text alone: the same words, figures among them."""
+    """The same statements for viewers that show plain text only."""
     algorithm = answer.algorithm
     root = ContainerContentItem(_TITLE)
     made_by = "; ".join((f"{algorithm.name} {algorithm.version}", *algorithm.parameters))

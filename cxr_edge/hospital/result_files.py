@@ -1,4 +1,4 @@
-"""Files of results: whole or not there, and the same again left alone."""
+"""Writes files of results: each whole or not at all; identical ones are left alone."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class ResultFiles:
     """The folders that results go to.
 
     Attributes:
-        out: holds a folder a study.
-        hl7: for messages; None where there are none.
+        out: holds one folder for each study.
+        hl7: for messages; None for no messages.
     """
 
     out: Path
     hl7: Path | None = None
 
     def make(self) -> None:
-        """Make both; that for messages as the umask has it, as another user looks into it.
+        """Make both; the umask decides about that for messages, which another user reads.
 
         Raises:
-            ReportError: that fails.
+            ReportError: one cannot be made.
         """
         with _errors_translated(self.out):
             make_folder(self.out)
@@ -44,13 +44,12 @@ class ResultFiles:
                 self.hl7.mkdir(parents=True, exist_ok=True)
 
     def keep(self, made: DicomObject) -> Path:
-        """Write an object into the folder of its study, unless it lies there already.
+        """Write an object into the folder of its study, unless it is there already.
 
-        A study's folder and its files are named by hashes and by our own UIDs, never by a text of
-        a header.
+        Names are hashes and our own UIDs, never a text of a header.
 
         Raises:
-            ReportError: it could not be written; nothing half is left.
+            ReportError: it could not be written; no partial file is left.
         """
         study = hashlib.sha256(made.study_uid.encode()).hexdigest()[:_FOLDER_DIGITS]
         path = self.out / study / f"{made.kind}.{made.uid}.dcm"
@@ -61,7 +60,7 @@ class ResultFiles:
         return path
 
     def hand_over(self, message: Message) -> None:
-        """Put a message where an integration engine finds it: it sees whole files alone.
+        """Put a message where an integration engine finds it; the engine sees only whole files.
 
         Raises:
             ReportError: it could not be written.

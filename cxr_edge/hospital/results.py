@@ -2,7 +2,7 @@
 
     rows -> headers, read in decoder processes -> answers -> reports, captures, key objects, HL7
 
-A film without a DICOM header belongs to no study that anybody could file a result in.
+A film without a DICOM header has no study to file a result in, and gets none.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Made:
         studies: that these belong to.
         files: objects by kind, and `hl7` for messages.
         without_header: films without a DICOM header, or whose header is not one of a radiograph.
-        not_repeatable: films whose header names patient, study or film as no result can repeat it.
-        unreadable: files that are gone or have changed since.
+        not_repeatable: films whose header identifies patient, study or film by invalid values.
+        unreadable: files that have gone or changed since they were scored.
         earlier: rows that had their result before this run, or were found to get none.
     """
 
@@ -69,7 +69,7 @@ class Made:
     earlier: int = 0
 
     def count(self, kind: str) -> None:
-        """One more file."""
+        """Count one more file."""
         self.files[kind] = self.files.get(kind, 0) + 1
 
 
@@ -78,8 +78,8 @@ class _Film:
     """A film that gets a result.
 
     Attributes:
-        content: stands for all that its report says.
-        before: the report whose place that takes; None for a first one.
+        content: hash of everything in its report.
+        before: the report that it replaces; None for a first one.
         number: of the answer, from 1.
     """
 
@@ -97,11 +97,11 @@ def make_results(job: ResultsJob, decoders: Decoders, observer: Observer) -> Mad
     Args:
         job: what is asked for.
         decoders: where decoder processes come from.
-        observer: told about trouble, and asked whether the work shall stop.
+        observer: gets warnings, and is asked whether to stop.
 
     Raises:
-        CxrEdgeError: as the tree in `errors` says. What was written stays and is right; the same
-            job again writes the rest.
+        CxrEdgeError: see the tree in `errors`. What was written stays valid; the same job writes
+            the rest when it is run again.
     """
     files = ResultFiles(job.out, job.wanted.hl7)
     with read_ledger(job.state) as ledger:
@@ -125,8 +125,8 @@ class _Work:
 
     Attributes:
         before: reports that were made before.
-        owed: what this run and those before it owe.
-        reports: that are made now.
+        owed: results that this run and earlier ones owe.
+        reports: made by this job.
         keys: of films by sha256 of the file, for headers that were read; empty where the header
             allows no result.
     """
@@ -142,7 +142,7 @@ class _Work:
     made: Made = field(default_factory=Made)
 
     def films(self, decoders: Decoders, observer: Observer) -> Iterator[_Film]:
-        """Films that say which study they belong to, in reading order."""
+        """Films whose header names their study, in reading order."""
         rows = self._rows()
         headers = _headers([self.recorded.found(sha256) for sha256 in rows], decoders, observer)
         algorithm = Algorithm.of(self.context)
@@ -188,14 +188,14 @@ class _Work:
 
     @property
     def _is_by_film(self) -> bool:
-        """Whether the reports that were made, and not the row, say that a film has its result.
+        """Whether the reports that were made decide if a film has its result, and not its row.
 
-        To the run of a study everything is new, and one that was killed may have made none.
+        In the run of a study every row is new, and a killed run may have made no reports.
         """
         return self.recorded.kind == STUDY and not self.wanted.every
 
     def _is_due(self, result: Result) -> bool:
-        """Whether a row gets a result, as far as can be said without its header."""
+        """Whether a row gets a result, as far as that is known without its header."""
         if self.wanted.every or self._is_changed(result):
             return True
         if self._is_by_film:
@@ -231,7 +231,7 @@ class _Work:
         self.made.studies = len({film.source.study for film in films})
 
     def _keep_report(self, film: _Film) -> None:
-        """Write a report; one that differs from what was said of the film before names that."""
+        """Write a report; one that replaces an earlier report of the film names it."""
         source, before = film.source, film.before
         named = [_named(before, source)] if before else None
         made = self._keep(report_of(source, film.answer, self.wanted.sr, named), film)
@@ -246,7 +246,7 @@ class _Work:
         return made
 
     def write_captures(self, films: Sequence[_Film], pipeline: Pipeline) -> None:
-        """Write films and maps, some at a time; a film that has changed meanwhile gets none."""
+        """Write captures, some at a time; a film that has changed meanwhile gets none."""
         chosen = [film for film in films if self._is_captured(film.answer)]
         for start in range(0, len(chosen), _FILMS_AT_ONCE):
             some = {film.sha256: film for film in chosen[start : start + _FILMS_AT_ONCE]}
@@ -261,7 +261,7 @@ class _Work:
         return scored if self.wanted.secondary_capture == "all" else bool(answer.flagged)
 
     def write_messages(self, films: Sequence[_Film]) -> None:
-        """Write one for each study of a patient and each request, where they were asked for."""
+        """Write one HL7 message for each study and request, where asked for."""
         if self.files.hl7 is None:
             return
         studies: dict[tuple[str, ...], list[tuple[Source, Answer]]] = {}
@@ -279,7 +279,7 @@ def _key(source: Source) -> str:
 
 
 def _named(before: MadeReport, source: Source) -> Dataset:
-    """A report as its successor names it."""
+    """Reference to a report from the one that replaces it."""
     named = Dataset()
     named.SOPClassUID, named.SOPInstanceUID = before.sop_class, before.instance_uid
     named.SeriesInstanceUID = before.series_uid
@@ -288,7 +288,7 @@ def _named(before: MadeReport, source: Source) -> Dataset:
 
 
 def _remember(work: _Work, job: ResultsJob, observer: Observer) -> None:
-    """Note down what was said of which film, once whoever holds the ledger is done with it."""
+    """Record the reports that were made, after waiting for the ledger's holder."""
     if not (work.keys or work.owed.first):
         return
     try:
@@ -303,7 +303,7 @@ def _remember(work: _Work, job: ResultsJob, observer: Observer) -> None:
 def _headers(
     files: Sequence[FoundFile], decoders: Decoders, observer: Observer
 ) -> dict[str, dict[str, str]]:
-    """Headers by sha256 of the bytes that the files have now."""
+    """Headers by sha256 of the files as they are now."""
     with (
         observer.stop_request() as stop,
         Workers(usable_cores(), _HEADERS, decoders) as workers,
@@ -319,10 +319,10 @@ def _headers(
 
 
 def _model(job: ResultsJob, context: RunContext) -> ModelChoice:
-    """The model that scored, for its evidence; another one's map would belong to no score.
+    """The model that scored, for its evidence maps: those of another would not match the scores.
 
     Raises:
-        ModelRefusedError: it is not there any more.
+        ModelRefusedError: it is no longer there.
     """
     choice = choose_model(job.model or context.model_file)
     if choice.file.sha256 != context.model_sha256:

@@ -15,11 +15,11 @@ class Wanted:
 
     Attributes:
         sr: class of the report, of `SR_CLASSES`: viewers differ in what they open.
-        secondary_capture: which films get a picture with their evidence map, of `CAPTURES`; None
+        secondary_capture: films that get a picture with their evidence map, of `CAPTURES`; None
             for none.
         key_object: whether flagged films are named in a key object besides.
-        hl7: folder for an ORU^R01 file a study, which an integration engine picks up.
-        every: whether films get a result that had it before this run as well.
+        hl7: folder for one ORU^R01 file per study, which an integration engine picks up.
+        every: whether films that had a result before this run get one again.
     """
 
     sr: str = SR_CLASSES[0]
@@ -36,8 +36,8 @@ class ResultsJob:
     Attributes:
         run: its name in the ledger.
         state: folder of the ledger.
-        out: folder for the results, a folder a study; what lies there already is left or replaced.
-        model: as of `score`, where the file that scored lies elsewhere by now; for captures alone.
+        out: folder for the results, with one folder for each study.
+        model: as for `score`, if the file that scored has moved; only captures need it.
     """
 
     run: str

@@ -1,4 +1,4 @@
-"""Sends what is in the outbox until each object was answered with Success."""
+"""Sends the objects of the outbox until each was answered with Success."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Delivery:
-    """Counts of the objects that a run had to do with, by outcome.
+    """Counts of the objects of a run, by outcome.
 
     Attributes:
-        counts: by state; objects of earlier runs that waited are among them.
-        others: files that were left out, as another object goes, or has gone, out under their UID.
-        bad: files that were left out, as they are no objects or cannot be read.
-        damaged: rows of the outbox that may be those of objects that wait for any peer.
-        is_new: whether the outbox was begun anew, as the ledger was damaged.
+        counts: by state, with the waiting objects of earlier runs.
+        others: files left out because another object has their UID in the outbox.
+        bad: files left out because they are not DICOM objects or cannot be read.
+        damaged: rows of the outbox that may belong to waiting objects, of any peer.
+        is_new: whether a new outbox was begun because the ledger was damaged.
         sent: objects that this run has sent.
         commit: whether commitment was asked for.
     """
@@ -77,7 +77,7 @@ class Delivery:
         return not left_out and not any(self.counts[state] for state in open_states)
 
     def line(self, peer: str) -> str:
-        """All of it in a line."""
+        """A summary in one line."""
         counts = ", ".join(f"{self.counts[s]} {s}" for s in Sending if self.counts[s])
         others = f", {self.others} not taken: another object has their UID"
         more = others if self.others else ""
@@ -94,7 +94,7 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
     Args:
         job: what is asked for.
         state: folder of the ledger.
-        say: prints a line; none has a word about a patient, unless a file has one for a name.
+        say: prints a line; no line contains patient data, unless a file name does.
 
     Raises:
         InputError: an address, a title, the folder or a file of TLS cannot be used.
@@ -130,7 +130,7 @@ def send(job: SendJob, state: Path, say: Say) -> Delivery:
 def _objects(
     paths: Iterable[Path], peer: str, arrived: Mapping[Path, tuple[Outgoing, datetime]], say: Say
 ) -> tuple[list[Outgoing], int]:
-    """Objects to be sent, or sent already, and how many files had to be left out.
+    """Objects to send, or sent already, and the number of files that are neither.
 
     A file that has arrived is not read again: a folder may hold the results of many nights.
     """
@@ -163,7 +163,7 @@ class _Sender:
         self.sent = 0
 
     def send_all(self) -> None:
-        """Until nothing waits, or nothing has got through for as long as patience lasts."""
+        """Send until nothing waits, or nothing has got through for `patience` seconds."""
         while waiting := self._waiting():
             due = [each for each in waiting if self._is_due(each)]
             try:
@@ -193,7 +193,7 @@ class _Sender:
         self._say(f"warning: {self._line.to}: {why}{number} {objects}, {what}")
 
     def _is_due(self, each: Outgoing) -> bool:
-        # A time far ahead is that of a clock that was wrong.
+        # A time further ahead comes from a clock that was wrong.
         return not 0 < each.next_try - time.time() <= _LONGEST_PAUSE
 
     def _send(self, due: list[Outgoing]) -> bool:
@@ -220,7 +220,7 @@ class _Sender:
         return True
 
     def _kinds(self, due: list[Outgoing]) -> dict[str, tuple[str, str]]:
-        """SOP class and transfer syntax by instance, of those whose file can be read."""
+        """SOP class and transfer syntax by instance, where the file can be read."""
         kinds, lost = {}, []
         for each in due:
             known = (each.path, each.sha256)
@@ -260,20 +260,20 @@ class _Sender:
         return True
 
     def _leave(self, each: Outgoing, error: OSError) -> None:
-        """Leave a file to the next send: a disk that fails now may be well again by then."""
+        """Leave a file to the next send: a disk that fails now may work again by then."""
         self._unreadable.add(each.instance)
         why = error.strerror or "it cannot be read"
         self._say(f"warning: {display_name(each.path)} is left to the next send: {why}")
 
     def _drop(self, outbox: Outbox, *lost: Outgoing) -> None:
-        """Send nothing whose file is another one by now, or gone."""
+        """Give up objects whose file has gone or changed."""
         outbox.record(*(replace(each, state=Sending.LOST) for each in lost))
         for each in lost:
             name = display_name(each.path)
             self._say(f"warning: {name} was not sent: it is gone, or another file by now")
 
     def _note(self, outbox: Outbox, each: Outgoing, status: int) -> None:
-        """Commit what the peer has answered before the next object goes out."""
+        """Commit the peer's answer before the next object goes out."""
         state = state_after(status)
         pause = self._pause if state is Sending.PENDING else 0.0
         outbox.record(
@@ -295,13 +295,13 @@ class _Sender:
 
 
 def _still_waits(outbox: Outbox, each: Outgoing) -> bool:
-    """Whether no other send was faster, while nobody held the outbox."""
+    """Whether an object still waits: another send may have sent it meanwhile."""
     found = outbox.find(each.peer, each.instance)
     return found is not None and found.state is Sending.PENDING and found.sha256 == each.sha256
 
 
 def _committed(job: SendJob, line: Line, shared: SharedOutbox, say: Say) -> set[str]:
-    """Ask about everything that was sent; the instances that were asked about."""
+    """Ask the peer to commit to everything sent; returns the instances asked about."""
     listen = Address.parse(job.commit_bind) if job.commit_bind else None
     with shared.read() as outbox:
         sent = outbox.in_state(str(line.to), Sending.SENT)
@@ -319,12 +319,14 @@ def _committed(job: SendJob, line: Line, shared: SharedOutbox, say: Say) -> set[
             say(f"warning: {line.to}: no answer about storage commitment in time")
             break
         with shared.held_in_turn(lambda text: say(f"note: {text}")) as outbox:
-            outbox.record(*_told(outbox, part, answer, say))
+            outbox.record(*_after_answer(outbox, part, answer, say))
     return {each.instance for each in sent}
 
 
-def _told(outbox: Outbox, part: list[Outgoing], answer: Commitment, say: Say) -> Iterator[Outgoing]:
-    """Objects after an answer; what the peer has not got is sent again by the next run."""
+def _after_answer(
+    outbox: Outbox, part: list[Outgoing], answer: Commitment, say: Say
+) -> Iterator[Outgoing]:
+    """Objects after an answer; the next run sends again what the peer does not have."""
     for each in part:
         found = outbox.find(each.peer, each.instance)
         if found is None or found.state is not Sending.SENT:

@@ -20,12 +20,12 @@ class SendJob:
         folder: every `*.dcm` below it goes into the outbox.
         to: `AET@HOST:PORT`.
         title: our AE title.
-        commit: whether the peer is asked to take the objects into its care.
-        commit_bind: `HOST:PORT` where its answer is awaited, besides the association of the
-            question; None for there alone.
+        commit: whether the peer is asked for storage commitment.
+        commit_bind: `HOST:PORT` to listen at for its answer, besides the association of the
+            request; None for that association alone.
         tls: certificate, key and authority; None for a connection in the clear.
         patience: seconds without a Success after which a run gives up.
-        commit_seconds: seconds that it waits for an answer about commitment.
+        commit_seconds: seconds to wait for an answer about commitment.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""Objects to send, as the headers of their files name them."""
+"""Reads the objects to send from their files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from cxr_edge.support.text import display_name
 
 
 class NoObjectError(Exception):
-    """A file is no DICOM object, or cannot be read; the text says which and why."""
+    """A file is not a DICOM object, or cannot be read; the text says which and why."""
 
 
 def real_folder(folder: Path) -> Path:
-    """The folder without links: `latest` is another one by the time that a peer is back.
+    """The folder with links resolved: `latest` may point elsewhere once a peer is back.
 
     Raises:
         InputError: there is no such folder.
@@ -43,7 +43,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def has_changed_since(path: Path, moment: datetime) -> bool:
-    """Whether a file may be another one by now; its time of modification could be any."""
+    """Whether a file may have changed, by its ctime: anybody can set its mtime."""
     try:
         return path.stat().st_ctime >= moment.timestamp()
     except OSError:
@@ -54,7 +54,7 @@ def object_of(path: Path, peer: str) -> Outgoing:
     """The object in a file, on its way to a peer.
 
     Raises:
-        NoObjectError: there is none.
+        NoObjectError: the file holds none.
     """
     try:
         digest = sha256_of(path)
@@ -72,7 +72,7 @@ def object_of(path: Path, peer: str) -> Outgoing:
 
 
 def sha256_of(path: Path) -> str:
-    """Of the bytes of a file, in hex.
+    """SHA-256 of a file, in hex.
 
     Raises:
         OSError: it cannot be read.
@@ -81,10 +81,10 @@ def sha256_of(path: Path) -> str:
 
 
 def check_same(each: Outgoing) -> None:
-    """Refuse a file that is not what it was.
+    """Refuse a file that has changed.
 
     Raises:
-        FileNotFoundError, NotADirectoryError: it is gone, or another one by now.
+        FileNotFoundError, NotADirectoryError: it has gone or changed.
         OSError: it cannot be read now.
     """
     if sha256_of(each.path) != each.sha256:

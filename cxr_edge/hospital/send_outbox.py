@@ -1,4 +1,4 @@
-"""The outbox of a state folder, which is held only while something is written."""
+"""The outbox of a state folder, which is locked only while something is written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _COMMAND = ("cxr-edge", "send")
 
 
 class SharedOutbox:
-    """An outbox beside other runs: a peer that is away keeps nobody from scoring.
+    """An outbox beside other runs: a peer that does not answer does not block scoring.
 
     Attributes:
-        is_new: whether it was begun anew, as the ledger was damaged: what waited is not known.
+        is_new: whether a new one was begun because the ledger was damaged; what waited is lost.
     """
 
     def __init__(self, state: Path, say: Callable[[str], None]) -> None:
@@ -45,7 +45,7 @@ class SharedOutbox:
 
     @contextlib.contextmanager
     def held_in_turn(self, waiting: Callable[[str], None]) -> Iterator[Outbox]:
-        """Hold it once whoever has it now is done; `waiting` is told who that is.
+        """Hold it after its present holder; `waiting` is called with a line that names that one.
 
         Raises:
             StateError: the ledger cannot be written.
@@ -55,7 +55,7 @@ class SharedOutbox:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Outbox]:
-        """Look into it, whoever holds it.
+        """Read it, even while another run holds it.
 
         Raises:
             StateError: the ledger cannot be read.

@@ -36,7 +36,7 @@ class NoAssociationError(Exception):
     """There is no association, or no longer.
 
     Attributes:
-        for_good: whether the peer would say the same again.
+        for_good: whether trying again would not help.
     """
 
     def __init__(self, why: str, *, for_good: bool = False) -> None:
@@ -57,7 +57,7 @@ class Line:
         title: our AE title.
         to: who the peer is, and where.
         tls: None for a connection in the clear.
-        seconds: for each step, from the connection to an answer.
+        seconds: limit for each step, from the connection to an answer.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Line:
             roles: of pynetdicom.
 
         Raises:
-            NoAssociationError: there is none.
+            NoAssociationError: none could be established.
         """
         entity = self._entity()
         for sop_class, syntax in kinds:
@@ -122,7 +122,7 @@ def _no_association(association: Association) -> NoAssociationError:
 
 
 def store(association: Association, path: Path, number: int) -> int:
-    """Send a file as it is; its status.
+    """Send a file as it is; returns the status of the answer.
 
     Raises:
         NoAssociationError: nothing was answered.
@@ -137,7 +137,7 @@ def store(association: Association, path: Path, number: int) -> int:
     except OSError:
         association.abort()
         raise
-    except Exception as error:  # pydicom raises anything over a file that was exchanged just now
+    except Exception as error:  # pydicom may raise anything if the file was just replaced
         association.abort()
         raise OSError(errno.EINVAL, "it is no DICOM object") from error
     if "Status" not in answer:
@@ -147,7 +147,7 @@ def store(association: Association, path: Path, number: int) -> int:
 
 @dataclass(frozen=True)
 class Commitment:
-    """Answers of a peer about objects that it was asked to take into its care.
+    """Answer of a peer to a request for storage commitment.
 
     Attributes:
         committed: SOP Instance UIDs.
@@ -172,11 +172,11 @@ class _Answer:
         return [(evt.EVT_N_EVENT_REPORT, self._take), (evt.EVT_PDU_SENT, self._answered)]
 
     def _take(self, event: evt.Event) -> tuple[int, None]:
-        """Note the answer down, if it is ours."""
-        told: Any = event.event_information
-        if str(told.get("TransactionUID", "")) == self.transaction:
-            taken = told.get("ReferencedSOPSequence") or []
-            left = told.get("FailedSOPSequence") or []
+        """Keep the answer if it belongs to our transaction."""
+        report: Any = event.event_information
+        if str(report.get("TransactionUID", "")) == self.transaction:
+            taken = report.get("ReferencedSOPSequence") or []
+            left = report.get("FailedSOPSequence") or []
             self.found = Commitment(
                 frozenset(str(each.ReferencedSOPInstanceUID) for each in taken),
                 {str(e.ReferencedSOPInstanceUID): int(e.get("FailureReason", 0)) for e in left},
@@ -184,7 +184,7 @@ class _Answer:
         return 0x0000, None
 
     def _answered(self, _: evt.Event) -> None:
-        """Only now the peer knows that we have got it, and the association may end."""
+        """The peer has our confirmation, so the association may end."""
         if self.found is not None:
             self.came.set()
 
@@ -192,17 +192,17 @@ class _Answer:
 def commitment(
     line: Line, objects: Iterable[Outgoing], listen: Address | None, seconds: float
 ) -> Commitment | None:
-    """Ask a peer to take objects into its care; None where it has not answered in time.
+    """Ask a peer for storage commitment; None if it does not answer in time.
 
     Args:
         line: to the peer.
-        objects: which it has already.
-        listen: where it may bring its answer in an association of its own.
+        objects: sent to it before.
+        listen: where it may answer in an association of its own.
         seconds: to wait.
 
     Raises:
-        NoAssociationError: it could not be asked, or will not.
-        InputError: nobody can listen there.
+        NoAssociationError: it could not be asked, or refuses.
+        InputError: the address to listen at cannot be used.
     """
     answer = _Answer()
     role = build_role(StorageCommitmentPushModel, scu_role=True, scp_role=True)
@@ -227,19 +227,19 @@ def commitment(
 
 
 def _question(transaction: str, objects: Iterable[Outgoing]) -> Dataset:
-    asked = Dataset()
-    asked.TransactionUID = transaction
-    asked.ReferencedSOPSequence = []
+    question = Dataset()
+    question.TransactionUID = transaction
+    question.ReferencedSOPSequence = []
     for each in objects:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = each.sop_class, each.instance
-        asked.ReferencedSOPSequence.append(item)
-    return asked
+        question.ReferencedSOPSequence.append(item)
+    return question
 
 
 @contextlib.contextmanager
 def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Iterator[None]:
-    """Take the peer's answer in an association that it opens itself."""
+    """Listen for the peer's answer in an association that it opens."""
     if listen is None:
         yield
         return
@@ -263,7 +263,7 @@ def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Itera
 
 @contextlib.contextmanager
 def sending() -> Iterator[None]:
-    """Settings of pynetdicom: it prints nothing, and reads no pixels to send them."""
+    """Set pynetdicom to print nothing, and to send files without decoding them."""
     _config.LOG_HANDLER_LEVEL = "none"
     _config.STORE_SEND_CHUNKED_DATASET = True
     with quiet_library(lambda _: None):  # a thread ends, and with it the association

@@ -1,4 +1,4 @@
-"""The film that a result is about, as its header says: patient, study and the film itself."""
+"""The film that a result is about, from its header: patient, study and the film itself."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SEXES = ("M", "F", "O")
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _NAME_GROUP = 64
 _MOST_INSTANCES = 2**31 - 1
-# Of the patient and study modules; an object has the first ones even where they are empty.
+# Of the patient and study modules; these are present in an object even where they are empty.
 _REPEATED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 _REPEATED_IF_THERE = ("IssuerOfPatientID", "StudyDescription")
-_NO_DATE = "19000101"  # of a film whose header names none; results need one
+_NO_DATE = "19000101"  # for a header without a date: results need one
 _CLASSES = "1.2.840.10008.5.1.4.1.1."
-# Radiographs, and what scanners of films make; reports about the slices of a CT help nobody.
+# Radiographs and scanned films; slices of a CT, for example, get no results.
 _FILM_CLASSES = {
     *(f"{_CLASSES}1", f"{_CLASSES}1.1", f"{_CLASSES}1.1.1", f"{_CLASSES}7"),
     *(f"{_CLASSES}7.{kind}" for kind in range(1, 5)),
@@ -39,14 +39,14 @@ class Source:
     """A film as results name it.
 
     Attributes:
-        fields: of `types.SOURCE_FIELDS`, each fit for the element of its name.
+        fields: of `types.SOURCE_FIELDS`, each valid for its element.
     """
 
     fields: Mapping[str, str]
 
     @classmethod
     def of(cls, header: Mapping[str, str]) -> Source | None:
-        """Check what a decoder read; None where a result could not be filed, or is no film's."""
+        """Check a header; None where it is not a film's, or no result could be filed under it."""
         if not all(_UID.fullmatch(header.get(each, "")) for each in _UIDS):
             return None
         if not (_is_name(header["PatientName"]) and is_film(header)):
@@ -54,15 +54,15 @@ class Source:
         return cls({keyword: _fit(keyword, value) for keyword, value in header.items()})
 
     def __getitem__(self, keyword: str) -> str:
-        """One field; empty where the header has none, or none that fits its element."""
+        """One field; empty where the header has no valid value."""
         return self.fields[keyword]
 
     @property
     def patient(self) -> tuple[str, ...]:
-        """Whose film it is: ID and issuer, or what else is known of one without an ID."""
+        """Whose film it is: ID and issuer; without an ID, name and birth date too."""
         number = (self["PatientID"], self["IssuerOfPatientID"])
-        known = (self["PatientName"], self["PatientBirthDate"])
-        return number if self["PatientID"] else (*number, *known)
+        person = (self["PatientName"], self["PatientBirthDate"])
+        return number if self["PatientID"] else (*number, *person)
 
     @property
     def study(self) -> tuple[str, ...]:
@@ -71,12 +71,12 @@ class Source:
 
     @property
     def date(self) -> str:
-        """Of the study, as `YYYYMMDD`."""
+        """Date of the study, as `YYYYMMDD`."""
         return self["StudyDate"] or _NO_DATE
 
     @property
     def time(self) -> str:
-        """Of the study, as DICOM writes times."""
+        """Time of the study, in DICOM's format."""
         return self["StudyTime"] or "000000"
 
     @property
@@ -87,7 +87,7 @@ class Source:
 
     @property
     def character_set(self) -> str:
-        """Name of the narrowest set that holds all texts; empty for plain ASCII."""
+        """The narrowest character set that holds all texts; empty for plain ASCII."""
         whole = "".join(self.fields.values())
         if whole.isascii():
             return ""
@@ -99,7 +99,7 @@ class Source:
     def evidence(self) -> Dataset:
         """The film for highdicom: its UIDs, and neither patient nor study.
 
-        It logs names that it finds odd; they are put into the finished object by `repeat`.
+        highdicom would log names that it finds odd; `repeat` puts them into the finished object.
         """
         dataset = Dataset()
         for keyword in _REPEATED:
@@ -139,12 +139,12 @@ class Source:
 
 
 def is_film(header: Mapping[str, str]) -> bool:
-    """Whether a header is one of a radiograph, even if nothing else of it can be repeated."""
+    """Whether a header is that of a radiograph, whatever else is wrong with it."""
     return header.get("SOPClassUID", "") in _FILM_CLASSES
 
 
 def _fit(keyword: str, value: str) -> str:
-    """A value as its element allows it; empty for what does not fit."""
+    """A value if it is valid for its element, else an empty text."""
     if keyword in ("PatientBirthDate", "StudyDate"):
         return value if _is_date(value) else ""
     if keyword == "StudyTime":
@@ -166,7 +166,7 @@ def _is_name(text: str) -> bool:
 
 
 def _is_date(text: str) -> bool:
-    if not _DATE.fullmatch(text):  # a space would pass for a digit
+    if not _DATE.fullmatch(text):  # strptime takes a space for a digit
         return False
     with contextlib.suppress(ValueError):
         return bool(datetime.strptime(text, "%Y%m%d"))

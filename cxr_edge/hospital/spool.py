@@ -1,11 +1,11 @@
-"""The spool: films as they came, on disk before their sender hears Success.
+"""The spool: films as they arrived, on disk before their sender gets Success.
 
     DIR/films/<study>/<instance>.dcm     what is scored: whole files alone
     DIR/arriving/<number>.part           what is on its way; removed when a receiver starts
     DIR/waiting/<study>                  empty: a run over this study is owed
 
 Names are hashes of UIDs, never text of a sender. A study is marked as waiting before its film gets
-its name, so that a kill at any moment leaves no film that nobody will score.
+its name, so that no film is forgotten if the receiver is killed at any moment.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Refusal(StrEnum):
     """Reason why an object is not kept."""
 
-    QUOTA = "quota"  # --max-spool
-    DISK = "disk"  # full, or not to be written
-    SIZE = "size"  # more than is ever scored
-    INVALID = "invalid"  # without a usable UID or without any content
+    QUOTA = "quota"  # --max-spool is reached
+    DISK = "disk"  # full, or not writable
+    SIZE = "size"  # larger than any film that is scored
+    INVALID = "invalid"  # no valid UID, or no content
 
 
 class RefusedError(Exception):
     """An object is not kept.
 
     Attributes:
-        why: of the closed vocabulary.
-        detail: what the system says, for people.
+        why: the reason.
+        detail: the system's error text, for people.
     """
 
     def __init__(self, why: Refusal, detail: str = "") -> None:
@@ -57,7 +57,7 @@ class RefusedError(Exception):
 
 
 class Kept(StrEnum):
-    """An object that is on disk."""
+    """Relation of a stored object to those stored before."""
 
     NEW = "new"
     AGAIN = "again"  # the same bytes are there already
@@ -78,7 +78,7 @@ class ObjectName:
 
     @property
     def folder(self) -> str:
-        """Name of its study's folder; one whose study is not known stands alone."""
+        """Name of its study's folder; an object without a study gets a folder of its own."""
         kind = "study" if self.study else "instance"
         return f"{kind}-{_hashed(self.study or self.instance)}"
 
@@ -109,10 +109,10 @@ class Spool:
         self._safe: set[str] = set()  # studies whose folder survives a power cut
 
     def prepare(self) -> None:
-        """Make the folders, remove what a killed receiver left half, read which studies wait.
+        """Make the folders, remove partial files of a killed receiver, read which studies wait.
 
         Raises:
-            OSError: they cannot be made or read.
+            OSError: the folders cannot be made or read.
         """
         for folder in (self.films, self.arriving, self.waiting):
             make_folder(folder)
@@ -126,10 +126,10 @@ class Spool:
         self.count()
 
     def _try(self) -> None:
-        """Fail where nothing can be written; a full disk may have room later.
+        """Check that a file can be written; a full disk passes, as it may have room later.
 
         Raises:
-            OSError: it cannot be.
+            OSError: it cannot be written.
         """
         try:
             path, descriptor = self.part()
@@ -141,7 +141,7 @@ class Spool:
             path.unlink()
 
     def count(self) -> None:
-        """Count the bytes of the films anew: whoever looks after the disk may have deleted some."""
+        """Count the bytes of the films anew: an administrator may have deleted some."""
         stored = 0
         for folder, _, names in os.walk(self.films):
             for name in names:
@@ -162,10 +162,10 @@ class Spool:
         return path, os.open(path, flags, FILE_MODE)
 
     def reserve(self, size: int) -> None:
-        """Take room for bytes of an object under way.
+        """Reserve bytes for an object under way.
 
         Raises:
-            RefusedError: there is none within the quota.
+            RefusedError: the quota has no room for them.
         """
         if self.most is not None and self._is_short_of(size):
             if time.monotonic() - self._counted_at > _SECONDS_BETWEEN_COUNTS:
@@ -179,16 +179,16 @@ class Spool:
         return self.stored + self._under_way + size > (self.most or 0)
 
     def release(self, size: int, *, kept: bool) -> None:
-        """Give the room of an object back, or count it as a film's from now on."""
+        """Free the bytes of an object, or count them as a stored film's from now on."""
         with self._lock:
             self._under_way -= size
             self.stored += size if kept else 0
 
     def place(self, part: Path, target: Path) -> bool:
-        """Give a file its name, with its study marked as waiting; False where the name is taken.
+        """Mark its study as waiting, then give a file its name; False if the name is taken.
 
         Raises:
-            OSError: it cannot be done.
+            OSError: it cannot be renamed or marked.
         """
         study = target.parent.name
         with self._lock:
@@ -201,7 +201,7 @@ class Spool:
         return True
 
     def _make_study(self, folder: Path) -> None:
-        """Make the folder of a study; one that is there may be that of a receiver killed midway."""
+        """Make and sync the folder of a study; a killed receiver may have left it unsynced."""
         if not folder.is_dir():
             make_folder(self.films)
             folder.mkdir(FOLDER_MODE)
@@ -219,18 +219,18 @@ class Spool:
         self._arrivals[study] = (number + 1, time.monotonic())
 
     def owed(self) -> dict[str, int]:
-        """The studies that wait for a run, and how many films each has got since."""
+        """The studies that wait for a run, with the number of films that arrived for each."""
         with self._lock:
             return {study: number for study, (number, _) in self._arrivals.items()}
 
     def is_due(self, quiet: float) -> bool:
-        """Whether a study that waits has got no film for so many seconds."""
+        """Whether a waiting study has got no film for `quiet` seconds."""
         now = time.monotonic()
         with self._lock:
             return any(now - last >= quiet for _, last in self._arrivals.values())
 
     def settle(self, handed: dict[str, int]) -> None:
-        """Owe nothing more to studies that a run has seen as `owed` said, and that got nothing new.
+        """Unmark studies that a run has handled, as `owed` gave them, unless they got a new film.
 
         Raises:
             OSError: a marker cannot be removed.
@@ -244,7 +244,7 @@ class Spool:
 
 
 def _make_again(folder: Path) -> None:
-    """Make a folder that somebody has taken for an empty one that nobody needs."""
+    """Make a folder again if a clean-up has removed it because it was empty."""
     if not folder.is_dir():
         folder.mkdir(FOLDER_MODE)
 
@@ -254,8 +254,8 @@ def held(folder: Path, most: int | None = None, largest: int = MAX_BYTES) -> Ite
     """Hold a spool, made if need be; the lock ends with the process in any case.
 
     Args:
-        folder: of the spool, on a disk that knows locks.
-        most: bytes that its films may take; None for as many as the disk has.
+        folder: of the spool, on a file system with locks.
+        most: bytes that its films may take; None for no limit but the disk.
         largest: bytes that one object may have.
 
     Raises:

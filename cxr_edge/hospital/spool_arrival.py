@@ -59,10 +59,10 @@ class Arrival:
         return os.pread(self._descriptor, size, start)
 
     def keep(self, name: ObjectName) -> Kept:
-        """Put it into its study, all of it on disk when this returns.
+        """Put it into its study; all of it is on disk when this returns.
 
         Raises:
-            RefusedError: that could not be done; nothing is left of it.
+            RefusedError: the disk failed; nothing of it is left.
         """
         try:
             os.fsync(self._descriptor)
@@ -74,7 +74,7 @@ class Arrival:
         return kept
 
     def _placed(self, name: ObjectName) -> Kept:
-        """Move it to a name of its own; hashed only where its first name is taken already."""
+        """Move it to its name; where that is taken, to one with a hash of its bytes."""
         folder = self._spool.films / name.folder
         first = folder / f"{name.stem}.dcm"
         if self._spool.place(self._path, first):
@@ -86,14 +86,14 @@ class Arrival:
                 return Kept.OTHER_BYTES
             if _digest_of(other) != digest:
                 raise OSError(errno.EEXIST, "a film of this name has been changed")
-        sync_folder(folder)  # whoever wrote it may have been killed before that
+        sync_folder(folder)  # its writer may have been killed before it did so
         self._path.unlink()
         return Kept.AGAIN
 
     def discard(self) -> None:
-        """Leave nothing of it; harmless when it is done with.
+        """Remove it; does nothing if it is kept or removed already.
 
-        What a disk that has become read-only keeps of it is removed by the next receiver.
+        If the disk has become read-only, the next receiver removes it.
         """
         if self._descriptor >= 0:
             with contextlib.suppress(OSError):
@@ -107,7 +107,7 @@ class Arrival:
 
 
 def _begin_to_write(descriptor: int, start: int, size: int) -> None:
-    """Let the disk begin with what has come, so that less is left to sync; only a hint."""
+    """Hint that the disk may begin to write, so that less is left to sync."""
     span = ctypes.c_int64(start), ctypes.c_int64(size)
     _libc.sync_file_range(descriptor, *span, _SYNC_FILE_RANGE_WRITE)
 

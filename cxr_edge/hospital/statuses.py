@@ -8,14 +8,14 @@ from cxr_edge.hospital.spool import Refusal
 from cxr_edge.ledger.outbox import Sending
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND, INVALID_INSTANCE = 0x0000, 0xA700, 0xC000, 0x0117
-NOT_OFFERED = 0x0122  # SOP class not supported: what no association accepts
+NOT_OFFERED = 0x0122  # SOP class not supported, where no context for it was accepted
 STATUS = {
     Refusal.QUOTA: OUT_OF_RESOURCES,  # the sender keeps it and tries again
     Refusal.DISK: OUT_OF_RESOURCES,
-    Refusal.SIZE: CANNOT_UNDERSTAND,  # it would be the same another time
+    Refusal.SIZE: CANNOT_UNDERSTAND,  # trying again would not help
     Refusal.INVALID: INVALID_INSTANCE,
 }
-# PS3.7, annex C: what is done, but not quite as it was asked for.
+# PS3.7, annex C: done, but not exactly as requested.
 _WARNINGS = (0x0001, 0x0107, 0x0116)
 _MEANINGS = {
     **{status: meaning for status, (_, meaning) in GENERAL_STATUS.items()},
@@ -35,7 +35,7 @@ def words(status: int) -> str:
 
 
 def is_warning(status: int) -> bool:
-    """Whether the peer has stored the object, and has something to say about it."""
+    """Whether the status is a warning: the peer has stored the object."""
     return status >> 12 == 0xB or status in _WARNINGS
 
 

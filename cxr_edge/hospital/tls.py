@@ -18,7 +18,7 @@ class TlsFiles:
     """Files in PEM.
 
     Attributes:
-        certificate: our own, with what links it to the authority.
+        certificate: our own, with intermediate certificates up to the authority.
         key: its key, without a password.
         authority: certificates of the authorities that the other side's may come from.
     """
@@ -28,7 +28,7 @@ class TlsFiles:
     authority: Path
 
     def for_server(self) -> ssl.SSLContext:
-        """A context that lets in who has a certificate of the authority.
+        """A context that requires a client certificate of the authority.
 
         Raises:
             InputError: a file cannot be used.
@@ -60,7 +60,7 @@ class TlsFiles:
 
 
 def shake_hands(connection: ssl.SSLSocket, seconds: float) -> None:
-    """Finish a handshake within so many seconds, however steadily the other side drips.
+    """Finish a handshake within so many seconds, however slowly the peer sends.
 
     Raises:
         OSError: it was not finished.
@@ -80,5 +80,5 @@ def shake_hands(connection: ssl.SSLSocket, seconds: float) -> None:
 
 
 def _no_password() -> str:
-    """Instead of a question on the terminal that a service does not have."""
+    """Fail, where OpenSSL would ask on a terminal."""
     raise ValueError("the key has a password")

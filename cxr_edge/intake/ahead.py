@@ -1,4 +1,4 @@
-"""Asks the file system in threads: a share that no longer answers holds those, and never the run.
+"""Asks the file system in threads: a share that hangs blocks a thread, never the run.
 
 A call to a dead share cannot be ended, and no signal is heard in it. The main thread waits beside
 it, looks up often, and leaves it behind when it is asked to stop.
@@ -19,11 +19,11 @@ from typing import Any
 from cxr_edge.errors import ThreadError
 from cxr_edge.types import FoundFile, Root
 
-SILENCE_SECONDS = 60.0  # then somebody is told
+SILENCE_SECONDS = 60.0  # before a warning
 FILES_AHEAD = 256
 _LOOK_UP_SECONDS = 0.2
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
-_SECONDS_FOR_A_FOLDER = 10.0  # for which a run may not hear a signal
+_SECONDS_FOR_A_FOLDER = 10.0  # during which a run may ignore a signal
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def ahead(files: Iterable[FoundFile], stop: Callable[[], bool]) -> Iterator[Foun
 
 
 def wait_for(inputs: Iterable[str]) -> None:
-    """Wait until INPUTs answer, be it with an error; a signal ends the waiting as any other.
+    """Wait until INPUTs answer, even with an error; a signal ends the wait.
 
     Raises:
         ThreadError: no thread can be started.
@@ -86,7 +86,7 @@ def is_gone(root: Root) -> bool:
 
 
 class _Silence:
-    """Says once that nothing is heard."""
+    """Warns once that the file system does not answer."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -124,7 +124,7 @@ class _Belt:
         self._more, self._room = threading.Event(), threading.Event()
 
     def put(self, item: FoundFile | BaseException | None) -> bool:
-        """Wait for room where there is none; False once nobody wants any more."""
+        """Wait for room if there is none; False once no more files are wanted."""
         if len(self._found) >= FILES_AHEAD:
             self._room.clear()
             while len(self._found) > FILES_AHEAD // 2 and not self.is_over:

@@ -23,7 +23,7 @@ from cxr_edge.support.beneath import open_beneath
 from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Place, Reason, Root, Stamp, Url, place_of
 
-# How rsync, browsers, SFTP servers and file managers name what they have not finished.
+# Names of unfinished files of rsync, browsers, SFTP servers and file managers.
 _TEMPORARY_SUFFIXES = (".part", ".partial", ".tmp", ".temp", ".filepart", ".crdownload")
 
 # Previews, deleted files and snapshots, as file servers and systems keep them; none is a film of
@@ -57,7 +57,7 @@ class LeftOut:
         self._exclude = tuple(exclude)
 
     def leaves_out(self, path: Path, shown: Callable[[Path], str], *, is_folder: bool) -> bool:
-        """Tell whether a walk passes an entry by, whose folders it has come through."""
+        """Whether a walk skips an entry; its folders were not skipped."""
         if is_folder and _is_system(path.name):
             self.files += _files_below(path)
         elif self._exclude and self._is_excluded(shown(path)):
@@ -67,7 +67,7 @@ class LeftOut:
         return True
 
     def leaves_out_listed(self, name: str) -> bool:
-        """Tell whether a list's path is passed by, for its own name or that of a folder in it."""
+        """Whether a path of a list is skipped, for its own name or that of a folder in it."""
         path = Path(name)
         if any(map(_is_system, path.parts[:-1])):
             self.files += 1
@@ -163,7 +163,7 @@ def _objects(root: Url, prefix: str, left_out: LeftOut) -> Iterator[FoundFile]:
 
 
 def _shown_object(file: FoundFile, shown: str, name: str) -> FoundFile:
-    """An object under its name, with the problem that it is hidden or on its way."""
+    """An object under its name, with a problem if it is hidden or still being written."""
     *folders, last = name.split("/")
     hidden = any(_is_temporary(each, is_folder=True) for each in folders)
     if hidden or _is_temporary(last):
@@ -200,7 +200,7 @@ def listed(paths: Iterable[str], left_out: LeftOut | None = None) -> Iterator[Fo
 
 
 def _listed_object(url: Url) -> FoundFile:
-    """One object of a list, with the problem that it cannot be had."""
+    """One object of a list, with a problem if it cannot be read."""
     from cxr_edge.intake.objects import found_object
 
     return _shown_object(found_object(url), url.text, url.key)
@@ -228,7 +228,7 @@ def _real(folder: Path) -> str:
 
 
 def _prefixes(roots: dict[Place, Place]) -> dict[Place, str]:
-    """Several INPUTs are told apart by their last name, or by their whole path if one repeats."""
+    """Prefixes that tell several INPUTs apart: last names, or whole paths if one repeats."""
     if len(roots) == 1:
         return dict.fromkeys(roots, "")
     names = {root: _last_name(given) for root, given in roots.items()}
@@ -244,7 +244,7 @@ def _last_name(given: Place) -> str:
 
 
 def _shown(root: Path, given: Place, prefix: str, path: Path) -> str:
-    """Relative to its INPUT, behind the name of that where there are several."""
+    """Path relative to its INPUT, with the INPUT's name in front if there are several."""
     name = relative(path, root)
     if prefix:
         name = f"{prefix}/{name}" if name else prefix
@@ -317,7 +317,7 @@ def _walk(
 
 
 def _is_system(folder: str) -> bool:
-    """Named as a folder that a system keeps for itself."""
+    """Whether a name is that of a system folder."""
     name = folder.lower()
     return name in _SYSTEM_FOLDERS or name.startswith(_TRASH)
 
@@ -327,7 +327,7 @@ def _is_folder(entry: _Entry) -> bool:
 
 
 def _is_temporary(name: str, *, is_folder: bool = False) -> bool:
-    """Hidden, or named as a file on its way: a row of its own, and never opened."""
+    """Whether a file is hidden or unfinished by its name: it gets a row and is not opened."""
     unfinished = not is_folder and name.lower().endswith(_TEMPORARY_SUFFIXES)
     return name.startswith(".") or unfinished
 

@@ -1,4 +1,4 @@
-"""Input gates: what makes a film one the model was not made for. It is scored, and read first."""
+"""Input gates: warnings about films a model was not made for; they are scored, and read first."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CHEST_FILM = np.array(
 
 
 def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
-    """Warnings from the header; a fact that it leaves out gives none."""
+    """Warnings from the header; a missing value gives none."""
     views = set() if VIEW_NOT_STATED in scope.views else _views(study)
     noticed = {
         InputWarning.BODY_PART: _names_another_part(study),
@@ -59,7 +59,7 @@ def scope_warnings(study: Study, scope: Scope) -> tuple[InputWarning, ...]:
 
 
 def _names_another_part(study: Study) -> bool:
-    """The header may name the part in several elements: one that is no chest is enough."""
+    """Whether any element that names a body part names another one than the chest."""
     stated = filter(None, (study.body_part, *study.body_parts))
     return not all(map(is_chest, stated)) or any(map(is_other_part, study.descriptions))
 
@@ -79,7 +79,7 @@ def _is_view_known(view: View, views: tuple[str, ...]) -> bool:
 
 
 def _is_age_known(age: float, limits: tuple[float, float]) -> bool:
-    """Five years old lasts until the day before the sixth birthday."""
+    """Whether an age is in scope; one is five years old until the sixth birthday."""
     youngest, oldest = limits
     return youngest <= age < math.floor(oldest) + 1
 
@@ -138,13 +138,13 @@ def _clipped(inside: NDArray[np.uint8]) -> list[InputWarning]:
 
 
 def _is_upside_down(grid: NDArray[np.int64], limit: float) -> bool:
-    """Turned by half, the film is more like a chest film by so much of what it could be at most."""
+    """Whether a turn by 180 degrees gains more than `limit` of the best possible agreement."""
     gain = _agreement(grid[::-1, ::-1]) - _agreement(grid)
     return gain > 0 and gain > limit * float(np.std(grid) * np.std(_CHEST_FILM)) * grid.size
 
 
 def _is_blank(levels: NDArray[np.uint8]) -> bool:
-    """The middle of the film has hardly any range."""
+    """Whether the middle of the film has hardly any range."""
     ordered = np.sort(_middle(levels), axis=None).tolist()
     return quantile(ordered, 0.95) - quantile(ordered, 0.05) < _BLANK_RANGE
 

@@ -21,7 +21,7 @@ from cxr_edge.intake.read import MAX_BYTES, Held, NoRoomError, hold
 from cxr_edge.support.text import display_name
 from cxr_edge.types import FoundFile, Reason, Stamp, Url
 
-_SILENCE_SECONDS = 5.0  # of a storage that is asked for its first objects; then somebody is told
+_SILENCE_SECONDS = 5.0  # without a first answer of the storage, before a warning
 _KEYS_OF_TIME = ("LastModified", "last_modified", "updated", "mtime", "created")
 _KEYS_OF_TAG = ("ETag", "etag", "content_md5", "md5Hash")
 
@@ -51,12 +51,12 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
 
 
 def _named_so(url: Url) -> Iterator[storage.Facts]:
-    """What `objects_below` finds: whoever makes an object of a folder's name hides none in it."""
+    """What `objects_below` finds; an object named like a folder hides none below it."""
     own = _facts(url) if url.key and not url.key.endswith("/") else None
     may_be_all: tuple[type[Exception], ...] = ()
     if own is not None:
         yield own
-        may_be_all = (PermissionError,)  # whoever may read one object need not be allowed to list
+        may_be_all = (PermissionError,)  # reading an object may be allowed, and listing not
     with contextlib.suppress(*may_be_all):
         for page in storage.pages(url):
             yield from (facts for facts in page if own is None or facts["name"] != own["name"])
@@ -75,7 +75,7 @@ def _not_listed(url: Url, error: Exception) -> InputError:
 
 @contextlib.contextmanager
 def _silence_is_told(url: Url) -> Iterator[None]:
-    """Log once that there is no answer: a dead endpoint takes a minute, and nobody shall wonder."""
+    """Log once that there is no answer: a dead endpoint takes a minute to fail."""
     line = "note: no answer of %s for %.0f s; it is asked for a minute or so, then that is an error"
     teller = threading.Timer(_SILENCE_SECONDS, _log.warning, (line, url, _SILENCE_SECONDS))
     teller.daemon = True
@@ -87,7 +87,7 @@ def _silence_is_told(url: Url) -> Iterator[None]:
 
 
 def found_object(url: Url) -> FoundFile:
-    """One object that a list names, with the problem that it cannot be had."""
+    """One object that a list names, with a problem if it cannot be read."""
     try:
         facts = _facts(url)
     except PermissionError:
@@ -124,7 +124,7 @@ def read_object(file: FoundFile, most: int = MAX_BYTES) -> Held:
 
 
 def _content_and_stamp(url: Url, before: Stamp) -> tuple[bytes, Stamp]:
-    """An object as it was listed, if its bucket has kept that version; else as it is now."""
+    """An object in the listed version if its bucket keeps versions, else as it is now."""
     if before.version:
         # An account that reads objects need not be allowed to read versions.
         with contextlib.suppress(PermissionError):
@@ -135,9 +135,9 @@ def _content_and_stamp(url: Url, before: Stamp) -> tuple[bytes, Stamp]:
 
 
 def _content(url: Url, size: int, **version: str) -> bytes:
-    """An object that had this size; one byte more shows that it grew, and the rest is not read."""
+    """An object that had this size; one more byte is read to see whether it grew."""
     if not size:
-        return b""  # S3 has no range of nothing
+        return b""  # S3 has no empty range
     system = storage.file_system(url.scheme)
     read = functools.partial(system.cat_file, url.location, start=0, end=size + 1, **version)
     data: bytes = storage.patiently(read)

@@ -77,7 +77,7 @@ def decode_film(data: bytes, name: str, settings: IntakeSettings) -> Decoded:
 
 
 def decode_header(data: bytes, settings: IntakeSettings) -> Decoded:
-    """Read whom a film is of, and nothing else; for one that has its score already.
+    """Read whose film it is, and nothing else; for one that has its score already.
 
     Args:
         data: the whole file.
@@ -89,7 +89,7 @@ def decode_header(data: bytes, settings: IntakeSettings) -> Decoded:
 
 
 def log_defect(error: Exception) -> None:
-    """A defect of ours must cost one row and say so, not the night.
+    """Turn a defect of ours into one row with a reason, so that the night goes on.
 
     Its message may quote the file, whose name may be a patient's: neither goes into a log.
     """

@@ -37,16 +37,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class IntakeSettings:
-    """Demands of a model on a film, and of the report.
+    """Settings of the intake that model and report require.
 
     Attributes:
         size: S, pixels a side of the network input.
         scope: patients and views that the model knows.
-        identity_fields: of a header, which say whom a film is of; none unless they were asked for.
-        view: whether a page will show the film.
+        identity_fields: of a header, which say whose film it is; empty unless asked for.
+        view: whether a page shows the film.
         scope_size: pixels a side of the scope gate's input; 0 where there is no gate.
-        source: whether a request for the header alone is one for `types.SOURCE_FIELDS`, which
-            results repeat, instead of `identity_fields`.
+        source: whether a header-only request reads `types.SOURCE_FIELDS`, which results repeat,
+            instead of `identity_fields`.
     """
 
     size: int
@@ -57,7 +57,7 @@ class IntakeSettings:
     source: bool = False
 
     def __post_init__(self) -> None:
-        """A network has an input."""
+        """Refuse a network input without pixels."""
         if self.size < 1:
             raise ValueError(f"size must be at least 1: {self.size}")
 
@@ -90,8 +90,8 @@ class Decoded:
     """Outcome of decoding a film; it knows neither name nor hash.
 
     Attributes:
-        reason: why there is nothing to score. For a film that is still to be scored it says
-            `internal_error`, which is what it would be if nobody scored it.
+        reason: why there is nothing to score. A film that is still to be scored has
+            `internal_error`, its reason if no score follows.
         pixels: uint8 [S, S, 1], or None where there is nothing to score.
         scope_pixels: uint8 [G, G, 1] for the scope gate, where there is one.
         view: uint8 [h, w] for a page, where one was asked for.

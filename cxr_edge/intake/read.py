@@ -1,4 +1,4 @@
-"""Reads one file into memory that nobody can change: the bytes scored are the bytes hashed."""
+"""Reads one file into sealed memory: the bytes scored are the bytes hashed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Held:
     """The bytes of one file, in memory that is sealed against any change, and facts about them.
 
     Attributes:
-        descriptor: of the memory, memfd_create(2); whoever has it may read it.
+        descriptor: of the memory, memfd_create(2); every process that has it may read it.
         size: bytes.
         sha256: of exactly these bytes.
         stamp: of the file while it was read; None for what was no file.
@@ -94,7 +94,7 @@ def content(descriptor: int) -> bytes:
 
 
 def read_film(file: FoundFile, most: int = MAX_BYTES) -> Held:
-    """The whole file, once; whoever calls closes what is held.
+    """Read the whole file, once; the caller closes the result.
 
     Args:
         file: where it is, and what it must still look like if it was watched before.

@@ -1,4 +1,4 @@
-"""Is a file complete, or is somebody still writing it? Pure: the clock comes from the caller."""
+"""Decides whether a file is complete or still being written; the caller gives the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SettleRule:
     seconds: float = DEFAULT_SETTLE_SECONDS
 
     def objection(self, stamp: Stamp) -> Reason | None:
-        """A problem that no waiting mends, or None."""
+        """A problem that waiting does not solve, or None."""
         implausible = self.seconds > 0 and stamp.mtime_ns < _FIRST_PLAUSIBLE_NS
         return Reason.IMPLAUSIBLE_TIME if implausible else None
 

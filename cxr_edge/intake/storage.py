@@ -130,7 +130,7 @@ def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
 
 @dataclass(frozen=True)
 class _Listing:
-    """Way to list a bucket: the call, where it has objects, and what the next page is told."""
+    """A way to list a bucket: call, key of its objects, and arguments for the next page."""
 
     call: str
     entries: str
@@ -176,7 +176,7 @@ def patiently(call: Callable[[], Answer]) -> Answer:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong, in words that quote nothing."""
+    """An error in words that do not quote keys or secrets."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""Reports that were made of films, so that a changed one names the one before it.
+"""Reports that were made about films, so that a new report names its predecessor.
 
 Nothing here says whose film it is: of that a hash is kept, and the UIDs are our own.
 """
@@ -26,8 +26,8 @@ class MadeReport:
 
     Attributes:
         film: as `film_key` names it.
-        run: the run whose result it says.
-        content_uid: stands for all that it says besides its predecessor.
+        run: the run whose result it states.
+        content_uid: hash of its content without its predecessor.
         instance_uid: its own.
         predecessor: `instance_uid` of the one before it; empty for the first.
     """
@@ -48,7 +48,7 @@ class MadeReports:
     connection: sqlite3.Connection
 
     def before(self, film: str, run: str, content_uid: str) -> MadeReport | None:
-        """The report that one of a run takes the place of; None for a first one.
+        """The report that a run's report replaces; None for a first one.
 
         What the same run has made, or the last one that made any, keeps the predecessor that it
         had. What an earlier run said is said anew: an archive's latest report is another by now.
@@ -65,7 +65,7 @@ class MadeReports:
         """Number of reports of a film up to this one: its predecessors, and itself."""
         by_name = {each.instance_uid: each for each in self._of(report.film)} if report else {}
         number = 0
-        while report is not None and number < len(by_name):  # a circle cannot be, unless damaged
+        while report is not None and number < len(by_name):  # a damaged ledger could hold a circle
             number, report = number + 1, by_name.get(report.predecessor)
         return number
 

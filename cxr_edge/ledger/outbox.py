@@ -1,4 +1,4 @@
-"""Objects on their way to another machine: each until it says Success, never as another object."""
+"""Objects on their way to a peer; each is sent until it is answered with Success."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Sending(StrEnum):
 
     PENDING = "pending"
     SENT = "sent"  # answered with Success
-    COMMITTED = "committed"  # the other side has taken it into its care
-    REFUSED = "refused"  # answered with a failure that would be the same again
-    LOST = "lost"  # its file is gone, or another one, before it was sent
+    COMMITTED = "committed"  # the peer has confirmed storage commitment
+    REFUSED = "refused"  # answered with a failure that another try would not change
+    LOST = "lost"  # its file was gone or changed before it was sent
 
 
 DONE = (Sending.SENT, Sending.COMMITTED, Sending.REFUSED, Sending.LOST)  # nothing waits in these
@@ -42,9 +42,9 @@ class Outgoing:
         sop_class: SOP Class UID.
         sha256: of its file, in hex.
         path: of its file.
-        status: what the peer last answered; None before it has.
-        tries: how often it was sent.
-        next_try: seconds since 1970 before which it is left alone.
+        status: last answer of the peer; None before the first.
+        tries: number of times it was sent.
+        next_try: earliest time of the next try, in seconds since 1970.
     """
 
     peer: str
@@ -82,7 +82,7 @@ class Outbox:
     connection: sqlite3.Connection
 
     def add(self, objects: Collection[Outgoing]) -> list[Outgoing]:
-        """Take objects in that are not known; what was refused or lost is tried once more.
+        """Add new objects; those that were refused or lost are tried once more.
 
         The damaged row of an object gives way to a new one.
 
@@ -111,7 +111,7 @@ class Outbox:
         return others
 
     def record(self, *objects: Outgoing) -> None:
-        """Commit what has become of objects, all or none.
+        """Commit new states of objects, all or none.
 
         Raises:
             StateError: the ledger cannot be written.
@@ -131,7 +131,7 @@ class Outbox:
         return _object_of(row) if row else None
 
     def in_state(self, peer: str, state: Sending) -> list[Outgoing]:
-        """A peer's objects that are so far, in the order in which they came.
+        """A peer's objects in a state, in the order in which they were added.
 
         Raises:
             StateError: the ledger cannot be read.
@@ -177,7 +177,7 @@ class Outbox:
         self.connection.execute(_FORGET, (before,))
 
     def _forget_damaged(self, objects: Iterable[Outgoing]) -> None:
-        """Rows whose key is damaged, if their object is here; any other is replaced by its key."""
+        """Delete rows with a damaged key whose object is here; a sound key replaces its own row."""
         here = {os.fsencode(each.path): each for each in objects}
         for number, checked, *values in self._damaged():
             _, _, *others = values

@@ -1,4 +1,4 @@
-"""Results for the PACS that runs owe: asked for with the report, and not written yet.
+"""Results for the PACS that runs owe: requested with the report, but not written yet.
 
 A run owes them from the moment its report lies in its place. One that was killed before they were
 written still does, and the next one that writes results pays for it.
@@ -37,7 +37,7 @@ class OwedResults:
 
     Attributes:
         number: of that run.
-        kind: of that run; nights do not pay for runs of studies, nor those for nights.
+        kind: of that run; results of nights and of study runs are owed separately.
         first: number of the first run up to this one that owes any; None where none does.
         compared: number of the last reported run before all of these; 0 for none.
     """
@@ -50,7 +50,7 @@ class OwedResults:
 
     @classmethod
     def of(cls, run: Run) -> OwedResults:
-        """Look for them.
+        """Find what is owed.
 
         Raises:
             StateError: the ledger cannot be read.
@@ -80,7 +80,7 @@ class OwedResults:
         return row and (Status(row[0]), Reason(row[1]) if row[1] else None)
 
     def settle(self, connection: sqlite3.Connection) -> None:
-        """Note down that all of these are written.
+        """Record that all of these are written.
 
         Args:
             connection: to the same ledger, opened for writing.

@@ -142,7 +142,7 @@ class Ledger:
 
 @contextlib.contextmanager
 def open_ledger(folder: Path, *, is_checked: bool = False) -> Iterator[Ledger]:
-    """The ledger of a state folder whose lock is held; as `ledger_file.opened`."""
+    """The ledger of a state folder whose lock is held; as `file.opened`."""
     with opened(folder, is_checked=is_checked) as (connection, set_aside):
         yield Ledger(connection, set_aside)
 
@@ -156,7 +156,7 @@ def passing_ledger() -> Iterator[Ledger]:
 
 @contextlib.contextmanager
 def read_ledger(folder: Path) -> Iterator[Ledger]:
-    """A ledger that somebody else may be writing; as `ledger_file.opened_for_reading`."""
+    """A ledger that somebody else may be writing; as `file.opened_for_reading`."""
     with opened_for_reading(folder) as connection:
         yield Ledger(connection)
 

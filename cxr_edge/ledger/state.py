@@ -58,7 +58,7 @@ def states_folder() -> Path:
 
 
 def default_state(inputs: Iterable[str]) -> Path:
-    """One folder for each set of INPUTs: two nightly jobs of one user do not wait in line."""
+    """One folder for each set of INPUTs, so that a user's jobs do not wait for each other."""
     names = sorted({_absolute(name) for name in inputs})
     digest = hashlib.sha256(b"\0".join(map(os.fsencode, names))).hexdigest()
     return states_folder() / digest[:16]
@@ -75,7 +75,7 @@ def check_local(folder: Path) -> None:
     """Refuse a folder on a network share.
 
     Raises:
-        StateError: it is on one.
+        StateError: the folder is on a share.
     """
     kind = _file_system(folder)
     if kind in _NETWORK_FILE_SYSTEMS:
@@ -101,7 +101,7 @@ def _file_system(folder: Path) -> str:
 
 
 def _unescaped(mount_point: str) -> str:
-    """Blanks, tabs, line feeds and backslashes stand there in octal."""
+    """Decode the octal escapes of blanks, tabs, line feeds and backslashes."""
     for code in ("040", "011", "012", "134"):
         mount_point = mount_point.replace(f"\\{code}", chr(int(code, 8)))
     return mount_point
@@ -147,7 +147,7 @@ def opened_folder(folder: Path, *, to_read: bool = False) -> Iterator[int]:
 
 
 def check_file(folder: int, name: str, *, to_read: bool = False) -> os.stat_result | None:
-    """Facts of a file in a state folder, None where there is none of that name.
+    """Stat a file in a state folder; None if there is no such file.
 
     Raises:
         StateError: it is a link, no file, another user's, or others may write it.
@@ -171,14 +171,14 @@ def check_file(folder: int, name: str, *, to_read: bool = False) -> os.stat_resu
 def held_in_turn(
     folder: Path, command: Iterable[str], waiting: Callable[[str], None]
 ) -> Iterator[None]:
-    """Hold a state folder as `held` does, once whoever has it now is done with it.
+    """Hold a state folder as `held` does, after waiting for its present holder.
 
     Each try looks at the folder anew: it may be another one by then.
 
     Args:
         folder: as of `held`.
         command: as of `held`.
-        waiting: told once, and why, if there is anything to wait for.
+        waiting: called once with the reason, if there is anything to wait for.
 
     Raises:
         StateError: the folder cannot be used.

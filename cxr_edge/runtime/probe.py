@@ -83,7 +83,9 @@ def _refused_by(code: int) -> ModelRefusedError:
 
 
 def _verdict(content: bytes, kind: str, spec: ModelSpec) -> bytes:
-    """Text of the file that says that this model passes here."""
+    """Text of the file that records that this model passes here."""
+    from cxr_edge.support.inventory import installed_version  # takes a while to import
+
     facts = {
         "passes": hashlib.sha256(content).hexdigest(),
         "format": kind,
@@ -91,18 +93,9 @@ def _verdict(content: bytes, kind: str, spec: ModelSpec) -> bytes:
         "cxr-edge": __version__,
         "python": sys.version,
         "cpu": instruction_sets(),
-        **{name: _version(name) for name in _LIBRARIES},
+        **{name: installed_version(name) for name in _LIBRARIES},
     }
     return json.dumps(facts, sort_keys=True).encode()
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _kept_at(verdict: bytes) -> Path:

@@ -35,7 +35,7 @@ def decide(
     threshold: float | None,
     site_profile: Path | None,
 ) -> Decision:
-    """Find the threshold that was asked for, at most one of the three; `screening` without any.
+    """Find the threshold from at most one of the three; `screening` without any.
 
     Raises:
         InputError: the model has no such operating point, or the profile cannot be read.

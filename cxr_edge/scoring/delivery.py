@@ -1,4 +1,4 @@
-"""Brings a report to its place: a folder, or object storage by way of the state folder."""
+"""Delivers a report to a folder, or to object storage by way of the state folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # many shares have none
 
 
 def check_report_folder(job: ScoreJob) -> None:
-    """Refuse a folder that no report can be written into.
+    """Refuse a folder that a report cannot be written to.
 
     Raises:
         InputError, ReportError: as said.
@@ -42,7 +42,7 @@ def check_report_folder(job: ScoreJob) -> None:
 
 
 def report_folder(job: ScoreJob, clock: Clock, state: Path) -> Path:
-    """Folder of the report at first: one for a URL goes there from the state folder."""
+    """Folder to write the report to; one for a URL is written to the state folder first."""
     if isinstance(job.out, Url):
         return state / "unpublished" / clock.run_id
     return _local_folder(job.out, clock)
@@ -53,7 +53,7 @@ def _local_folder(out: Path | None, clock: Clock) -> Path:
 
 
 def published(job: ScoreJob, out: Path) -> Place:
-    """Upload the report, where that was asked for; returns where it lies."""
+    """Upload the report if asked for; returns its place."""
     if not isinstance(job.out, Url):
         return out
     from cxr_edge.scoring.publish import publish
@@ -63,7 +63,7 @@ def published(job: ScoreJob, out: Path) -> Place:
 
 
 def tell_or_clear(job: ScoreJob, out: Path, observer: Observer) -> None:
-    """Make the report known where it lies, or delete what was uploaded.
+    """Make the delivered report known, or delete what was uploaded.
 
     With it go the reports of earlier nights that could not be: the ledger can make them again.
     """
@@ -74,7 +74,7 @@ def tell_or_clear(job: ScoreJob, out: Path, observer: Observer) -> None:
 
 
 def keep(report: Report, out: Path, state: Path, recorded: Run, observer: Observer) -> None:
-    """Note down that the report lies in its place; one without its audit line counts as well."""
+    """Record that the report was delivered; it counts even without its audit line."""
     if recorded.kind == NIGHT:
         try:
             audit.append(state, audit_values(report, out))
@@ -90,7 +90,7 @@ def keep(report: Report, out: Path, state: Path, recorded: Run, observer: Observ
 
 
 def write(report: Report, out: Path, state: Path | None) -> None:
-    """Write the report; where that fails, say how to make it again from the ledger.
+    """Write the report; an error names the command that writes it again from the ledger.
 
     Raises:
         ReportError: it could not be written.
@@ -131,5 +131,5 @@ def check_outside(folder: Path, kind: str, option: str, inputs: Iterable[str]) -
 
 
 def is_inside(place: Path, folder: Path | str) -> bool:
-    """Whether a place lies in a folder, links followed; one that leads to itself is as it is."""
+    """Whether a path lies in a folder, links followed; a link to itself is not followed."""
     return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))

@@ -38,7 +38,7 @@ Film = str | os.PathLike[str] | bytes | NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A model's answer about one film.
+    """The result of one film.
 
     Attributes:
         probability: of pneumonia, to six decimals, as in the CSV.

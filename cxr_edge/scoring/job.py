@@ -23,7 +23,7 @@ DEFAULT_MODEL = "cnn3_128"
 
 @dataclass(frozen=True)
 class ScoreJob:
-    """One night's work, as asked for on the command line or in Python.
+    """A request to `cxr-edge score`, from the command line or Python.
 
     Attributes:
         inputs: folders, walked recursively, and files.
@@ -128,7 +128,7 @@ class ScoreJob:
 def check_one_threshold(
     operating_point: str | None, threshold: float | None, site_profile: Path | None
 ) -> None:
-    """Refuse two ways to flag films at once, and a threshold that flags all or none.
+    """Refuse more than one choice of threshold, and a threshold that flags all or none.
 
     Raises:
         InputError: as said.

@@ -52,7 +52,7 @@ class _Setup:
 
 @dataclass(frozen=True)
 class Night:
-    """A night that is over.
+    """A finished night.
 
     Attributes:
         report: its context and counts; the rows can no longer be read from it.
@@ -137,7 +137,7 @@ def _cluster(job: ScoreJob) -> AbstractContextManager[None]:
 
 
 def check_id_tags(keywords: Iterable[str]) -> None:
-    """Refuse what is no DICOM keyword of a text.
+    """Refuse a tag that is not a DICOM keyword with a text value.
 
     Raises:
         InputError: as said.
@@ -151,7 +151,7 @@ def check_id_tags(keywords: Iterable[str]) -> None:
 
 
 def _files(job: ScoreJob) -> tuple[Iterable[FoundFile], LeftOut]:
-    """Files that will have a row, walked as the run gets to them, and those that will have none."""
+    """Files that get a row, found while the run goes on, and the ones left out."""
     left_out = LeftOut(job.exclude)
     if job.files_from is None:
         return discover(map(place_of, job.inputs), left_out), left_out
@@ -187,7 +187,7 @@ def _begin(setup: _Setup, ledger: Ledger) -> Run:
 
 
 def _warn_of_damage(recorded: Run, observer: Observer) -> None:
-    """Say how many rows of earlier runs were not believed: their films have been read again."""
+    """Warn of damaged rows of earlier runs: their films were read again."""
     if rows := len(recorded.not_recalled):
         observer.warn(
             f"{rows} {'row' if rows == 1 else 'rows'} of the ledger were damaged and not used",
@@ -196,7 +196,7 @@ def _warn_of_damage(recorded: Run, observer: Observer) -> None:
 
 
 def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int | None:
-    """Count the files, where somebody watches: folders are walked twice for it."""
+    """Count the files beforehand for a progress bar; folders are walked twice for it."""
     if isinstance(files, list):
         return len(files)
     inputs = [place_of(name) for name in job.inputs]
@@ -207,7 +207,7 @@ def _total(job: ScoreJob, files: Iterable[FoundFile], observer: Observer) -> int
 
 
 def _report(setup: _Setup, recorded: Run, recalled: int) -> Report:
-    """Finish the run, then look for what its page shows besides."""
+    """Finish the run, then make the pictures of its page."""
     context = _context(setup, recorded, recalled)
     recorded.finish(context.to_dict())
     rows = RecordedRows(recorded, context.threshold, context.identity_fields)
@@ -266,7 +266,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
 
 
 def _working_folder() -> str:
-    """Its name; empty where it was deleted under the run."""
+    """The working folder; empty where it was deleted during the run."""
     try:
         return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
     except OSError:

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class StopRequest:
-    """A wish that the run ends after the batch at hand.
+    """A request to end the run after the present batch.
 
     Attributes:
         signal_number: of the signal that asked for it, 0 while nobody has.
     """
 
     def __init__(self) -> None:
-        """Begin without a wish."""
+        """Begin without a request."""
         self.signal_number = 0
 
     def __call__(self) -> bool:
-        """Tell whether the run shall end."""
+        """Whether the run should end."""
         return self.signal_number != 0
 
 
@@ -49,15 +49,15 @@ class Progress:
         """End."""
 
     def recorded(self, files: int) -> None:
-        """Count files that have a row now."""
+        """Count files that got a row."""
         self.done += files
 
     def recalled(self, files: int) -> None:
-        """Count files that have not changed since an earlier run, whose answer stands."""
+        """Count files that are unchanged since an earlier run, and keep its row."""
         self.known += files
 
     def waiting(self, files: int, seconds: float) -> None:
-        """Take note that files may still be written to, and are looked at again in `seconds`."""
+        """Note that files may still be written to, and are checked again in `seconds`."""
 
 
 class Observer:
@@ -69,11 +69,11 @@ class Observer:
         return False
 
     def progress(self, total: int | None) -> Progress:
-        """Make what counts the files; `total` is None where nobody counted beforehand."""
+        """Make the counter of files; `total` is None where they were not counted beforehand."""
         return Progress()
 
     def stop_request(self) -> AbstractContextManager[StopRequest]:
-        """Listen for a wish to stop, as long as the context lasts."""
+        """Listen for requests to stop while the context lasts."""
         return nullcontext(StopRequest())
 
     def signals_at_once(self) -> AbstractContextManager[None]:
@@ -81,13 +81,13 @@ class Observer:
         return nullcontext()
 
     def note(self, message: str) -> None:
-        """Take note of something usual."""
+        """Show a note."""
 
     def warn(self, message: str, tip: str = "") -> None:
-        """Take note of something that somebody should look at; the run goes on."""
+        """Show a warning; the run goes on."""
 
     def finished(self, report: Report, out: Place, *, complete: bool) -> None:
-        """Show a report that has been written .
+        """Show a report that was written.
 
         Args:
             report: its rows can be read until this returns.

@@ -1,4 +1,4 @@
-"""A model on its device and what runs films through it, under the eyes of an observer."""
+"""A model on its device, with the engine that runs films through it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """From files to rows, and from rows to pictures.
+    """Makes rows of files, and pictures of scored films.
 
     Attributes:
         scope: the gate beside the classifier, where one ships.
@@ -117,7 +117,7 @@ class Pipeline:
             self.decoders.sandbox = pool.sandbox
 
     def _kit(self) -> Kit:
-        """Kit for a worker of a cluster; its device is the one that this machine began on."""
+        """Kit for a worker of a cluster, on the device that is in use here when the run begins."""
         return Kit(
             choice=self.choice,
             content=self.content,
@@ -165,5 +165,5 @@ class Pipeline:
 
 
 def telling_of_cpu(observer: Observer) -> FellBack:
-    """Make what `load` calls: the GPU that somebody counts on is not what scores."""
+    """Make the callback of `load` that warns that the CPU scores instead of the GPU."""
     return lambda error: observer.warn(f"scoring continues on the CPU: {error}", error.tip)

@@ -18,7 +18,7 @@ LAST = "run.json"
 
 
 def check_url(out: Url, inputs: Iterable[str]) -> None:
-    """Refuse, before the night's work, a place that has a report or cannot be reached.
+    """Refuse, before any work, a place that has a report or cannot be reached.
 
     Raises:
         InputError: there is one, it lies below an INPUT, or this is no object storage.

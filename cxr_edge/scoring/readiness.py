@@ -1,4 +1,4 @@
-"""Looks, before a night, whether its run will find what it needs; changes nothing."""
+"""Checks before a night that its run will find what it needs; changes nothing."""
 
 from __future__ import annotations
 

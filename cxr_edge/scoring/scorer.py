@@ -162,7 +162,7 @@ class Scorer:
 
 
 def _in_groups(files: Iterable[FoundFile | None]) -> Iterator[list[FoundFile]]:
-    """Files that came together, for the ledger to be asked once; none where none came."""
+    """Files found together, so that the ledger is asked once; empty if none were found."""
     group: list[FoundFile] = []
     due = 0.0
     for file in files:
@@ -182,7 +182,7 @@ def _result_without_reading(file: FoundFile, watch: _Watch) -> Result | None:
 
 
 class _Watch:
-    """Holds back what may still be written, and knows when all of it will have been watched."""
+    """Holds back files that may still be written to, until they have been watched long enough."""
 
     def __init__(self, rule: SettleRule) -> None:
         self._rule = rule
@@ -190,7 +190,7 @@ class _Watch:
         self.quiet_at = 0.0  # on the monotonic clock
 
     def remember(self, file: FoundFile) -> None:
-        """Keep the folder that a file was found below: the ledger knows names alone."""
+        """Keep the folder that a file was found below: the ledger has only names."""
         if file.root is not None:
             self._roots[file.root.path] = file.root
 
@@ -204,7 +204,7 @@ class _Watch:
         return problem
 
     def note(self, result: Result) -> None:
-        """A file that changed under its reader has the whole window before it."""
+        """Watch a file that changed while it was read for the whole window again."""
         if result.reason is Reason.STILL_CHANGING:
             self.quiet_at = max(self.quiet_at, time.monotonic() + self._rule.seconds)
 

@@ -1,4 +1,4 @@
-"""Whether the latest films look like those of a reference, and which part of them does not."""
+"""Tests whether the latest films look like those of a reference, part by part."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RANGE = logit_of(1.0)  # of logits: rows have six decimals, validation may have
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that may have moved.
+    """One property of films that may have moved.
 
     Attributes:
         name: `score`, a feature, `warnings` or `flag rate`.

@@ -1,4 +1,4 @@
-"""The drift test of a state folder: which films, which reference, which limit."""
+"""The drift test of a state folder: its films, reference and limits."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class DriftJob:
     window: int
 
     def __post_init__(self) -> None:
-        """Refuse a window that is too small to say anything."""
+        """Refuse a window too small for a test."""
         if self.window < LEAST:
             raise InputError(f"--window must be at least {LEAST} films: {self.window}")
 
 
 @dataclass(frozen=True)
 class TooFew:
-    """Not as many films yet as a test takes.
+    """Fewer films so far than a test needs.
 
     Attributes:
         films: that there are.

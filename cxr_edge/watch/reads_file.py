@@ -18,7 +18,7 @@ _NEEDED = ("rank", "path", "sha256", "probability", "flagged", "read_by")
 
 
 def read_answers(file: Path, run: str | None = None) -> list[Reading]:
-    """Read the films that a reader has answered for; others in the file are passed over.
+    """Read the films that a reader has answered for; others in the file are skipped.
 
     Files of before 0.3 have a column `agree`: whether the reader agreed with the flag.
 

@@ -57,7 +57,7 @@ def show(state: Path) -> ReadFigures:
 
 
 def _check(ledger: Ledger, readings: Sequence[tuple[Path, Reading]]) -> None:
-    """Refuse what is not about a night of this state."""
+    """Refuse answers that are not about a night of this state."""
     nights = ledger.nights.kept().summaries
     films = {run: Readings(ledger.connection).films_of(run) for run in {r.run for _, r in readings}}
     for file, reading in readings:

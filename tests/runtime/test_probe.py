@@ -17,6 +17,7 @@ import pytest
 from cxr_edge.errors import ModelRefusedError
 from cxr_edge.model.catalog import choose_model, is_bundled
 from cxr_edge.runtime import Device, load, loading, probe
+from cxr_edge.support import inventory
 from tests.factories import bundled_choices, file_name, set_value
 from tests.runtime.hostile import GRAPHS, write_hostile, write_hostile_tflite
 from tests.tiny import write_tiny
@@ -100,7 +101,7 @@ def test_another_model_spec_or_library_is_tried_anew(
     other = write_tiny(tmp_path / "model", spec=set_value("version", "1.0.1"))
     load(choose_model(str(other)), CPU)
     assert len(tries) == 2
-    monkeypatch.setattr(probe, "_version", lambda package: "0")
+    monkeypatch.setattr(inventory, "installed_version", lambda name: "0")
     load(choose_model(str(tiny)), CPU)
     assert (len(tries), len([*kept.iterdir()])) == (3, 3)
 
