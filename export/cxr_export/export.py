@@ -278,7 +278,10 @@ def labelled_images(
     images, skipped = load_images([files[i] for i in chosen], size, labels=labels)
     if skipped and most is None:
         names = ", ".join(item.name for item in skipped[:5])
-        raise DataError(f"{len(skipped)} films of {folder} cannot be read: {names}")
+        raise DataError(
+            f"films of {folder} that cannot be read: {len(skipped)}, such as {names}",
+            tip="a figure is about the whole folder: take them out of it, or out of the CSV",
+        )
     return images
 
 

@@ -39,7 +39,7 @@ def test_a_finished_run_is_refused(
         ),
         (
             ["cnn3_5", "--data", "empty", "--out", "run"],
-            "no network cnn3_5\n  tip: did you mean cnn3_50",
+            "no network cnn3_5\n  tip: did you mean cnn3_50?",
         ),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "best"],
