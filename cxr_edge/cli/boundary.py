@@ -8,13 +8,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from cxr_edge.cli.config import CONFIG
 from cxr_edge.errors import CxrEdgeError, InputError, MissingExtraError
 from cxr_edge.support.text import printable
+
+if TYPE_CHECKING:
+    from logging import LogRecord
 
 EXIT_INTERRUPTED = 130
 _STDERR = 2
@@ -138,9 +141,17 @@ def quiet_tensorflow() -> None:
     """Keep TensorFlow's own greetings off stderr; to be called before it is imported.
 
     Without a GPU it prints an error about CUDA, which is none; what does go wrong it raises. With
-    one, its errors may say why the GPU stands idle.
+    one, its errors may say why the GPU stands idle. Its advice about retracing is for programmers:
+    changed copies of films are scored by a network that is built for each of them.
     """
+    import logging  # `--help` does without
+
+    logging.getLogger("tensorflow").addFilter(_is_no_advice)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _has_nvidia_device() else "3")
+
+
+def _is_no_advice(record: LogRecord) -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 def _has_nvidia_device(devices: Path = Path("/dev")) -> bool:

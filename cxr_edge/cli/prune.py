@@ -9,6 +9,8 @@ import click
 from cxr_edge.cli.boundary import echo, say_warning
 from cxr_edge.errors import InputError
 
+_WHICH = "name the folder that holds the reports"
+
 
 @click.command()
 @click.argument("folder", default="reports", type=click.Path(path_type=Path))
@@ -29,16 +31,18 @@ def prune(folder: Path, age: str, dry_run: bool) -> int:
     Example:
       cxr-edge prune --reports 90d /var/lib/cxr-edge/reports
     """
-    from cxr_edge.report.nights import delete, outdated, parse_age, renew_index
+    from cxr_edge.report.nights import delete, outdated, parse_age, renew_index, reports_in
     from cxr_edge.support.text import display_name
 
     limit = parse_age(age)
     try:
         reports = outdated(folder, limit)
+        if not reports and not reports_in(folder):  # silence would let a disk fill
+            say_warning(f"no report lies in {display_name(folder)}", _WHICH)
     except OSError as error:
         raise InputError(
             f"the folder {display_name(folder)} cannot be read: {error.strerror}",
-            tip="name the folder that holds the reports",
+            tip=_WHICH,
         ) from error
     failed = 0
     for report in reports:

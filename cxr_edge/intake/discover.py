@@ -119,11 +119,20 @@ def discover(inputs: Iterable[Place], left_out: LeftOut | None = None) -> Iterat
             what = "does not exist" if missing else f"cannot be looked at, {error.strerror}"
             raise InputError(
                 f"input {what}: {display_name(given)}",
-                tip="is its share mounted, and the name spelled like that?",
+                tip=_where_it_counts_from(given),
             ) from error
         # As the system follows it: `link/..` is not the folder that holds the link.
         roots.setdefault(Path(os.path.realpath(given)), given)
     return _entries(roots, left_out or LeftOut())
+
+
+def _where_it_counts_from(given: Path) -> str:
+    """Say what to look at; a job of cron seldom works in the folder where a name was tried."""
+    tip = "is its share mounted, and the name spelled like that?"
+    if not given.is_absolute():
+        with contextlib.suppress(OSError):  # the working folder itself may be gone
+            return f"{tip} It was looked for in {display_name(Path.cwd())}"
+    return tip
 
 
 def _check_url(url: Url) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -127,8 +128,15 @@ def errors_translated() -> Iterator[None]:
     except (sqlite3.Error, OSError, UnicodeError) as error:
         raise StateError(
             f"the ledger cannot be used: {error}",
-            tip="what was recorded before is safe; mend the disk, or move the ledger away",
+            tip=f"what was recorded before is safe; {_remedy(error)}",
         ) from error
+
+
+def _remedy(error: Exception) -> str:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return "make room on the disk of the state folder, then give the same command again"
+    return "mend the disk, or move the ledger away"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,17 +143,31 @@ def _model_path(model: str) -> Path:
         if Path(model).name == model and _is_file(bundled / name) and Path(name).suffix:
             return bundled / name
     if not _is_file(Path(model)):
-        from difflib import get_close_matches
-
-        names = [spec.name for spec in bundled_specs()]
-        is_name = Path(model).name == model
-        near = get_close_matches(model.lower(), names if is_name else [], 1, _NEAR)
-        slip = f"did you mean {near[0]}? " if near else ""
-        raise ModelRefusedError(
-            f"no model {model!r}",
-            tip=f"{slip}bundled: {', '.join(names)}; others by path, as in models/NAME.onnx",
-        )
+        raise ModelRefusedError(f"no model {model!r}", tip=_what_was_meant(model))
     return Path(model)
+
+
+def _what_was_meant(model: str) -> str:
+    """The model file beside a wrong path, or else the names that there are."""
+    from difflib import get_close_matches
+
+    path = Path(model)
+    if _is_file(path / "model.keras"):
+        return "that is the run of a training: cxr-edge export makes a model of it"
+    if beside := _files_of(path):
+        return f"did you mean {beside[0]}?"
+    names = [spec.name for spec in bundled_specs()]
+    near = get_close_matches(model.lower(), names if path.name == model else [], 1, _NEAR)
+    slip = f"did you mean {near[0]}? " if near else ""
+    return f"{slip}bundled: {', '.join(names)}; others by path, as in models/NAME.onnx"
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Model files in a folder of that name, or of that name but for the suffix."""
+    with contextlib.suppress(OSError, ValueError):
+        inside = sorted(path.glob("*.onnx"))
+        return inside or [each for each in [path.with_name(f"{path.name}.onnx")] if _is_file(each)]
+    return []
 
 
 def _is_file(path: Path) -> bool:

@@ -36,12 +36,14 @@ class Plot:
         unit: of its values.
         lines: values by name, one per night; None where a night has none.
         band: lower and upper values around the first line.
+        is_count: whole numbers, and labelled as such.
     """
 
     title: str
     unit: str
     lines: dict[str, Values]
     band: tuple[Values, Values] | None = None
+    is_count: bool = False
     width: float = 640
     height: float = 120
 
@@ -64,7 +66,7 @@ class Plot:
         """Label and height of the lowest, the middle and the highest value."""
         low, high = self._range
         for value in (low, (low + high) / 2, high):
-            yield _label(value), self._y(value)
+            yield f"{value:,.6g}" if self.is_count else _label(value), self._y(value)
 
     def line(self, values: Values) -> str:
         """Path through the nights; it breaks where one has no value."""
@@ -105,7 +107,7 @@ def plots(nights: Sequence[NightSummary]) -> list[Plot]:
         for name in ("value", "low", "high")
     )
     drawn = [
-        Plot("Files", "files", counts),
+        Plot("Files", "files", counts, is_count=True),
         Plot("Flag rate", "share of scored films, 95 % interval", {"rate": value}, (low, high)),
         _quantiles("Score", "probability", nights, lambda night: night.scores),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import DataError, ExportError
+from cxr_edge.errors import DataError, ExportError, InputError
 from cxr_edge.evaluate.job import FOLDER_NAMES, Labels
 from cxr_edge.model.files import FIRST_VERSION, ModelFile
 from cxr_edge.model.reliability import Reliability
@@ -105,17 +105,17 @@ class ExportJob:
     def __post_init__(self) -> None:
         """A name becomes file names, and a version is told from others by people."""
         if not _NAME.fullmatch(self.name):
-            raise ExportError(f"name {self.name!r} must be letters, digits, _ and - only")
+            raise InputError(f"name {self.name!r} must be letters, digits, _ and - only")
         if not _VERSION.fullmatch(self.version):
-            raise ExportError(f"version {self.version!r} must be three numbers, such as 1.0.0")
+            raise InputError(f"version {self.version!r} must be three numbers, such as 1.0.0")
         if not self.population.isprintable():
-            raise ExportError("population must be one line of printable text")
+            raise InputError("population must be one line of printable text")
         if self.ages and not 0 <= self.ages[0] <= self.ages[1] <= _OLDEST:
-            raise ExportError(f"ages must be two numbers from 0 to {_OLDEST}, the lower one first")
+            raise InputError(f"ages must be two numbers from 0 to {_OLDEST}, the lower one first")
         if self.test_labels and self.test is None:
-            raise ExportError("--test-labels is about the films of --test", tip="give --test")
+            raise InputError("--test-labels is about the films of --test", tip="give --test")
         if self.measure_speed and self.precision == "float32":
-            raise ExportError("a float32 file has no other to measure its speed beside")
+            raise InputError("a float32 file has no other to measure its speed beside")
 
 
 def export(job: ExportJob) -> ModelSpec:
@@ -278,7 +278,10 @@ def labelled_images(
     images, skipped = load_images([files[i] for i in chosen], size, labels=labels)
     if skipped and most is None:
         names = ", ".join(item.name for item in skipped[:5])
-        raise DataError(f"{len(skipped)} films of {folder} cannot be read: {names}")
+        raise DataError(
+            f"films of {folder} that cannot be read: {len(skipped)}, such as {names}",
+            tip="a figure is about the whole folder: take them out of it, or out of the CSV",
+        )
     return images
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -141,6 +142,14 @@ def test_a_log_level_of_the_users_own_stays(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     boundary.quiet_tensorflow()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_tensorflow_gives_no_advice_about_retracing(caplog: pytest.LogCaptureFixture) -> None:
+    boundary.quiet_tensorflow()
+    logger = logging.getLogger("tensorflow")
+    logger.warning("%d of the last 5 calls to f triggered tf.function retracing. Tracing is", 5)
+    logger.warning("something else")
+    assert caplog.messages == ["something else"]
 
 
 def test_missing_extra_names_the_module() -> None:

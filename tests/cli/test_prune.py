@@ -50,6 +50,15 @@ def test_young_reports_stay(run: Run, reports: Path) -> None:
     assert (made.code, made.out, made.err) == (0, "", "")
 
 
+def test_a_folder_without_a_report_is_no_silent_success(run: Run, reports: Path) -> None:
+    made = run("prune", "--reports", "90d", reports / "mine")
+    assert (made.code, made.out) == (0, "")
+    assert made.err == (
+        f"warning: no report lies in {reports / 'mine'}\n"
+        "  tip: name the folder that holds the reports\n"
+    )
+
+
 def test_the_folder_of_the_working_folder(
     run: Run, reports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 import cxr_edge
-from cxr_edge.errors import DataError, ExportError
+from cxr_edge.errors import DataError, InputError
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, load
@@ -174,7 +174,7 @@ def test_names_that_make_good_file_names(name: str, tmp_path: Path) -> None:
     ids=repr,
 )
 def test_names_that_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="letters, digits, _ and - only"):
+    with pytest.raises(InputError, match="letters, digits, _ and - only"):
         ExportJob(tmp_path, name, tmp_path, tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_names_that_are_refused(name: str, tmp_path: Path) -> None:
     ids=repr,
 )
 def test_versions_that_are_refused(version: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="must be three numbers"):
+    with pytest.raises(InputError, match="must be three numbers"):
         ExportJob(tmp_path, "mine", tmp_path, tmp_path, version=version)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from cxr_edge.errors import DataError, ExportError, ParityError
+from cxr_edge.errors import DataError, InputError, ParityError
 from cxr_edge.model.catalog import choose_model
 from cxr_edge.model.spec import ModelSpec
 from cxr_edge.runtime import Device, load
@@ -164,5 +164,5 @@ def test_validation_films_have_to_be_there(job: ExportJob, tmp_path: Path) -> No
 
 
 def test_a_float32_file_is_not_measured_beside_itself(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="no other to measure its speed beside"):
+    with pytest.raises(InputError, match="no other to measure its speed beside"):
         ExportJob(tmp_path, "mine", tmp_path, tmp_path, measure_speed=True)

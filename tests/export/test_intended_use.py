@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cxr_edge.cli.export import export as export_command
-from cxr_edge.errors import ExportError
+from cxr_edge.errors import ExportError, InputError
 from cxr_export.export import ExportJob
 from cxr_export.intended_use import KERMANY_USE, UNKNOWN_USE, VIEWS, with_stated
 
@@ -35,12 +35,12 @@ def test_the_public_films_are_known(stated: Any) -> None:
 
 @pytest.mark.parametrize("ages", [(5.0, 1.0), (-1.0, 5.0), (1.0, 121.0), (float("nan"), 5.0)])
 def test_ages_that_no_person_has_are_refused(ages: tuple[float, float]) -> None:
-    with pytest.raises(ExportError, match="from 0 to 120, the lower one first"):
+    with pytest.raises(InputError, match="from 0 to 120, the lower one first"):
         ExportJob(Path("run"), "mine", Path("films"), Path("out"), ages=ages)
 
 
 def test_a_population_is_one_line() -> None:
-    with pytest.raises(ExportError, match="one line of printable text"):
+    with pytest.raises(InputError, match="one line of printable text"):
         ExportJob(Path("run"), "mine", Path("films"), Path("out"), population="a\n# b")
 
 

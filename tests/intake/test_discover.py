@@ -79,6 +79,20 @@ def test_missing_input_is_an_error_before_any_file(tmp_path: Path) -> None:
         next(discover([tree(tmp_path, "a.png"), tmp_path / "no\nwhere"]))
 
 
+def test_a_relative_input_that_is_missing_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        next(discover([Path("films")]))
+    assert caught.value.tip.endswith(f"It was looked for in {tmp_path}")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(InputError, match="does not exist"):
+        next(discover([Path("films")]))
+
+
 def test_an_input_that_this_user_may_not_look_at_is_not_called_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,7 @@ def test_a_full_disk_costs_no_committed_row(tmp_path: Path) -> None:
         run.connection.execute("PRAGMA max_page_count = 20")
         with pytest.raises(StateError, match="full") as caught:
             run.record([entry(f"{n}.png", 0.9) for n in range(5000)])
-        assert "safe" in caught.value.tip
+        assert "safe; make room on the disk" in caught.value.tip
         with pytest.raises(StateError, match="full"):
             run.finish({"text": "x" * 10**6})
         assert {item.probability for item in everything(run)} == {0.5}

@@ -65,13 +65,28 @@ def test_a_file_of_another_name_needs_no_dot(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     "model",
-    ["nothing", "nothing.onnx", "./nothing.onnx", "../models", "", ".", "n" * 300, "a\0b"],
-    ids=["name", "file", "path", "folder", "empty", "dot", "too long", "null byte"],
+    ["nothing", "nothing.onnx", "./nothing.onnx", "", ".", "n" * 300, "a\0b"],
+    ids=["name", "file", "path", "empty", "dot", "too long", "null byte"],
 )
 def test_nothing_of_that_name(model: str, bundle: Path) -> None:
     with pytest.raises(ModelRefusedError, match="no model") as caught:
         choose_model(model)
     assert caught.value.tip == "bundled: tiny; others by path, as in models/NAME.onnx"
+
+
+@pytest.mark.parametrize("model", ["../models", "../models/tiny"], ids=["folder", "no suffix"])
+def test_a_path_next_to_a_model_leads_to_it(model: str, bundle: Path) -> None:
+    with pytest.raises(ModelRefusedError, match="no model") as caught:
+        choose_model(model)
+    assert caught.value.tip == "did you mean ../models/tiny.onnx?"
+
+
+def test_a_run_of_a_training_is_exported_first(bundle: Path) -> None:
+    Path("mine").mkdir()
+    Path("mine/model.keras").touch()
+    with pytest.raises(ModelRefusedError, match="no model") as caught:
+        choose_model("mine")
+    assert "cxr-edge export" in caught.value.tip
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net.pt", "net.pkl", "net", "net.ONNX"])

@@ -39,11 +39,12 @@ def test_a_finished_run_is_refused(
         ),
         (
             ["cnn3_5", "--data", "empty", "--out", "run"],
-            "no network cnn3_5\n  tip: did you mean cnn3_50",
+            "no network cnn3_5\n  tip: did you mean cnn3_50?",
         ),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "best"],
-            "no recipe 'best' for cnn3_50\n  tip: shipped recipes: cnn3_128.distilled.toml",
+            "no recipe 'best' for cnn3_50\n  tip: shipped recipes: cnn3_50.report.toml, "
+            "cnn3_50.tuned.toml; or the path of your own",
         ),
         (
             ["cnn3_50", "--data", "empty", "--out", "run", "--recipe", "bad.toml"],

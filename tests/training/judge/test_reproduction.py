@@ -107,7 +107,9 @@ def test_a_run_of_before_its_films_were_kept_is_judged(
 
 
 def test_a_film_that_cannot_be_read_is_no_detail(films: Path, finished: Path) -> None:
-    with pytest.raises(DataError, match=r"1 films of .* cannot be read \(first NORMAL/broken"):
+    with pytest.raises(
+        DataError, match=r"films of .* cannot be read: 1, the first is NORMAL/broken"
+    ):
         list(reproduction.rows(films, [finished]))
 
 

@@ -112,5 +112,8 @@ def _all_films(test: Path, size: int, labels: Labels) -> data.ImageSet:
     """A figure about a folder is about all of it."""
     images, skipped = data.load_images(data.find_labelled(test, labels), size, labels=labels)
     if skipped:
-        raise DataError(f"{len(skipped)} films of {test} cannot be read (first {skipped[0]})")
+        raise DataError(
+            f"films of {test} that cannot be read: {len(skipped)}, the first is {skipped[0]}",
+            tip="a figure is about the whole folder: take them out of it, or out of the CSV",
+        )
     return images

@@ -148,9 +148,10 @@ def read_table(path: Path, net: str, which: str) -> dict[str, Any]:
     try:
         return tomllib.loads(read_plain(path, _MAX_BYTES).decode("utf-8"))
     except FileNotFoundError as error:
-        shipped = sorted(p.name for p in recipes_dir().glob("*.toml"))
+        shipped = sorted(p.name for p in recipes_dir().glob(f"{net}.*.toml"))
         raise RecipeError(
-            f"no recipe {which!r} for {net}", tip=f"shipped recipes: {', '.join(shipped)}"
+            f"no recipe {which!r} for {net}",
+            tip=f"shipped recipes: {', '.join(shipped)}; or the path of your own",
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe {path} cannot be read: {error}") from error

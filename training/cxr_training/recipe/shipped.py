@@ -33,5 +33,5 @@ def check_network(name: str) -> None:
     networks = list(shipped_recipes())
     if name not in networks:
         close = difflib.get_close_matches(name, networks, n=1)
-        tip = f"did you mean {close[0]}" if close else f"networks: {', '.join(networks)}"
+        tip = f"did you mean {close[0]}?" if close else f"networks: {', '.join(networks)}"
         raise RecipeError(f"no network {name}", tip=tip)
