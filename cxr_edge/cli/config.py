@@ -130,7 +130,7 @@ def _unknown(name: str, way: _Way, known: Iterable[str], where: str) -> InputErr
 
 
 def _meant(name: str, known: Iterable[str], rule: str) -> str:
-    """What somebody who mistyped a name may have meant, or else the rule."""
+    """Suggest the name that was meant by a mistyped one, or repeat the rule."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]}?" if near else rule
 

@@ -93,7 +93,7 @@ def _check_greets(connection: socket.socket) -> None:
 
 
 def _local_options(stack: contextlib.ExitStack) -> dict[str, Any]:
-    """Of a cluster that only this process uses, and of which nothing stays."""
+    """Options of a cluster that only this process uses, and of which nothing stays."""
     # Or Ray takes the loopback address for that of the network, and listens there.
     stack.callback(setattr, ray_constants, _NETWORKED, getattr(ray_constants, _NETWORKED))
     setattr(ray_constants, _NETWORKED, False)

@@ -310,7 +310,7 @@ class RayPool:
 
 
 def _not_mounted(unseen: tuple[Root, ...]) -> str:
-    """What is said of a node that does not see folders; nothing where they are gone here, too."""
+    """Objection to a node that does not see folders; empty where they are gone here, too."""
     for root in unseen:
         if not is_gone(root):
             folder = display_name(root.path)

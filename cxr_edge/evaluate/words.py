@@ -45,7 +45,7 @@ def threshold_text(threshold: float) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """Never a p of zero."""
+    """A p value, never zero."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 

@@ -116,7 +116,7 @@ def _encoded(dataset: Dataset) -> bytes:
 
 
 def _file(dataset: Dataset) -> bytes:
-    """With a preamble and a meta header that no library's version changes."""
+    """The file: a preamble and a meta header that do not depend on a library's version."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

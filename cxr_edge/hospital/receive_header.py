@@ -65,7 +65,7 @@ def _element(head: bytes, position: int, syntax: str) -> _Element:
 
 
 def _deeper(element: _Element) -> int:
-    """By how much the next element lies deeper in sequences without a length."""
+    """Levels by which the next element lies deeper in sequences without a length."""
     if element.tag == _SEQUENCE_END:
         return -1
     return int(element.length == _UNDEFINED and element.tag != _ITEM)

@@ -22,7 +22,7 @@ _LOOK = 0.5  # seconds between looks at the clock
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Plan of what is run when a study is complete.
+    """Command to run when a study is complete.
 
     Attributes:
         quiet: seconds without a film after which a study is taken for complete.
@@ -78,7 +78,7 @@ class StudyRuns:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _run(self) -> int:
-        """One run over all that is there; 75 while one of a killed receiver goes on."""
+        """One run over all that is there; 75 while that of a killed receiver goes on."""
         try:
             with opened(self._spool.run_lock, os.O_RDWR | os.O_CREAT) as descriptor:
                 lock(descriptor)

@@ -41,7 +41,7 @@ _IMPLEMENTATION_NAME = "CXR_EDGE"
 
 
 class Events(Protocol):
-    """Told about what happens, by any thread; the text of a sender is fit to print."""
+    """Observer of what happens, called by any thread; text of a sender is fit to print."""
 
     def kept(self, kept: Kept, size: int) -> None:
         """An object is on disk."""

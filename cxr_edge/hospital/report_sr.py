@@ -130,7 +130,7 @@ def _probability(answer: Answer) -> Measurement:
 
 
 def _text(source: Source, answer: Answer) -> Dataset:
-    """For viewers that show plain text alone: the same words, figures among them."""
+    """The same words and figures for viewers that show plain text alone."""
     algorithm = answer.algorithm
     root = ContainerContentItem(_TITLE)
     made_by = "; ".join((f"{algorithm.name} {algorithm.version}", *algorithm.parameters))

@@ -72,7 +72,7 @@ def object_of(path: Path, peer: str) -> Outgoing:
 
 
 def sha256_of(path: Path) -> str:
-    """Of the bytes of a file, in hex.
+    """SHA-256 of the bytes of a file, in hex.
 
     Raises:
         OSError: it cannot be read.

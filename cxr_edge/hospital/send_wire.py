@@ -184,7 +184,7 @@ class _Answer:
         return 0x0000, None
 
     def _answered(self, _: evt.Event) -> None:
-        """Only now the peer knows that we have got it, and the association may end."""
+        """Let the association end: the peer knows now that we have its answer."""
         if self.found is not None:
             self.came.set()
 
@@ -192,7 +192,7 @@ class _Answer:
 def commitment(
     line: Line, objects: Iterable[Outgoing], listen: Address | None, seconds: float
 ) -> Commitment | None:
-    """Ask a peer to take objects into its care; None where it has not answered in time.
+    """Ask a peer to take objects into its care; None where it has not outcome in time.
 
     Args:
         line: to the peer.

@@ -59,7 +59,7 @@ class Source:
 
     @property
     def patient(self) -> tuple[str, ...]:
-        """Whose film it is: ID and issuer, or what else is known of one without an ID."""
+        """The patient: ID and issuer, or name and date of birth too where there is no ID."""
         number = (self["PatientID"], self["IssuerOfPatientID"])
         known = (self["PatientName"], self["PatientBirthDate"])
         return number if self["PatientID"] else (*number, *known)
@@ -71,12 +71,12 @@ class Source:
 
     @property
     def date(self) -> str:
-        """Of the study, as `YYYYMMDD`."""
+        """Date of the study, as `YYYYMMDD`."""
         return self["StudyDate"] or _NO_DATE
 
     @property
     def time(self) -> str:
-        """Of the study, as DICOM writes times."""
+        """Time of the study, as DICOM writes times."""
         return self["StudyTime"] or "000000"
 
     @property

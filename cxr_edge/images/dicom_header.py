@@ -242,7 +242,7 @@ def check_image(header: Header, modality: str) -> ImagePixel:
 
 
 def is_radiograph(header: Header, modality: str) -> bool:
-    """Both the class and the modality say so: no secondary capture, no other or unstated one."""
+    """Whether both class and modality say so: no secondary capture, no other or unstated one."""
     return modality not in _NOT_STATED and header.sop_class in RADIOGRAPHS
 
 
@@ -270,7 +270,7 @@ def _photometric(header: Header) -> str:
 
 
 def is_for_processing(header: Header) -> bool:
-    """Not made to be looked at: without the maker's contrast and edge enhancement."""
+    """Whether it is not for display: without the maker's contrast and edge enhancement."""
     intent = str(header.dataset.get("PresentationIntentType", "")).upper()
     return intent == "FOR PROCESSING" or header.sop_class == _FOR_PROCESSING_CLASS
 

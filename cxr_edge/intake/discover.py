@@ -317,7 +317,7 @@ def _walk(
 
 
 def _is_system(folder: str) -> bool:
-    """Named as a folder that a system keeps for itself."""
+    """Whether a folder has the name of one that a system keeps for itself."""
     name = folder.lower()
     return name in _SYSTEM_FOLDERS or name.startswith(_TRASH)
 

@@ -51,7 +51,7 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
 
 
 def _named_so(url: Url) -> Iterator[storage.Facts]:
-    """What `objects_below` finds: whoever makes an object of a folder's name hides none in it."""
+    """Find objects below: one with a folder's own name does not hide those in the folder."""
     own = _facts(url) if url.key and not url.key.endswith("/") else None
     may_be_all: tuple[type[Exception], ...] = ()
     if own is not None:
@@ -166,7 +166,7 @@ def write_object(path: Path, url: Url) -> None:
 
 
 def _facts(url: Url) -> storage.Facts | None:
-    """Of the object of this name; None where there is none.
+    """Facts of the object of this name; None where there is none.
 
     Raises:
         StorageError: as `storage.patiently`, or the library asks for another object than this one.

@@ -176,7 +176,7 @@ def patiently(call: Callable[[], Answer]) -> Answer:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong, in words that quote nothing."""
+    """Kind of an error, in words that quote nothing."""
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return type(error).__name__

@@ -202,7 +202,7 @@ def _connect(path: Path, folder: int) -> sqlite3.Connection:
 
 
 def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """With damaged text that can be seen, for checksums to find, and with those."""
+    """Have damaged text read as it is, and teach SQL the checksum that finds it."""
     connection.text_factory = _text
     connection.create_function("checksum", -1, checksum, deterministic=True)
     return connection

@@ -73,12 +73,12 @@ class NightReport:
 
     @property
     def name(self) -> str:
-        """Its folder's name, printable."""
+        """Name of the report's folder, printable."""
         return display_name(self.path.name)
 
     @property
     def link(self) -> str:
-        """Its page, as seen from the folder that holds the report."""
+        """Address of its page, relative to the folder that holds the report."""
         return f"{urllib.parse.quote(os.fsencode(self.path.name))}/triage.html"
 
     @property

@@ -266,7 +266,7 @@ def _context(setup: _Setup, recorded: Run, recalled: int) -> RunContext:
 
 
 def _working_folder() -> str:
-    """Its name; empty where it was deleted under the run."""
+    """Name of the current folder; empty where it was deleted during the run."""
     try:
         return display_name(os.getcwd())  # noqa: PTH109 - a name, not a path
     except OSError:

@@ -49,7 +49,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """From files to rows, and from rows to pictures.
+    """The way from files to rows, and from rows to pictures.
 
     Attributes:
         scope: the gate beside the classifier, where one ships.

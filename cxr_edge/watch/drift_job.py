@@ -40,7 +40,7 @@ class DriftJob:
 
 @dataclass(frozen=True)
 class TooFew:
-    """Not as many films yet as a test takes.
+    """Answer where there are fewer films than a test needs.
 
     Attributes:
         films: that there are.
