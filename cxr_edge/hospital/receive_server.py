@@ -132,8 +132,8 @@ class Server(ThreadedAssociationServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Turn a flood of connections away before each costs two threads."""
-        there = len(self.active_associations) + self._starting
-        is_room = there < 2 * self.plan.limits.associations
+        count = len(self.active_associations) + self._starting
+        is_room = count < 2 * self.plan.limits.associations
         if not is_room:
             self.events.turned_away("connections", display_name(client_address[0]))
         return is_room
@@ -169,16 +169,16 @@ class Server(ThreadedAssociationServer):
         self.events.turned_away("connection", display_name(client_address[0]))
 
     def _requested(self, event: evt.Event) -> None:
-        asked: Any = event.assoc.requestor.primitive
+        request: Any = event.assoc.requestor.primitive
         acse = event.assoc.acse
-        who = f"{display_name(asked.calling_ae_title)}@{remote(event.assoc)}"
+        sender = f"{display_name(request.calling_ae_title)}@{remote(event.assoc)}"
         established = sum(each.is_established for each in self.active_associations)
-        if asked.called_ae_title != self.plan.title:
-            self._reject(acse, "called_title", who)
-        elif not self._is_known(asked.calling_ae_title, event.assoc):
-            self._reject(acse, "unknown_sender", who)
+        if request.called_ae_title != self.plan.title:
+            self._reject(acse, "called_title", sender)
+        elif not self._is_known(request.calling_ae_title, event.assoc):
+            self._reject(acse, "unknown_sender", sender)
         elif established >= self.plan.limits.associations:
-            self._reject(acse, "associations", who)
+            self._reject(acse, "associations", sender)
 
     def _reject(self, acse: Any, reason: str, who: str) -> None:
         acse.send_reject(*REJECTIONS[reason])

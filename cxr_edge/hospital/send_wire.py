@@ -173,13 +173,13 @@ class _Answer:
 
     def _take(self, event: evt.Event) -> tuple[int, None]:
         """Note the answer down, if it is ours."""
-        told: Any = event.event_information
-        if str(told.get("TransactionUID", "")) == self.transaction:
-            taken = told.get("ReferencedSOPSequence") or []
-            left = told.get("FailedSOPSequence") or []
+        report: Any = event.event_information
+        if str(report.get("TransactionUID", "")) == self.transaction:
+            kept = report.get("ReferencedSOPSequence") or []
+            failed = report.get("FailedSOPSequence") or []
             self.found = Commitment(
-                frozenset(str(each.ReferencedSOPInstanceUID) for each in taken),
-                {str(e.ReferencedSOPInstanceUID): int(e.get("FailureReason", 0)) for e in left},
+                frozenset(str(each.ReferencedSOPInstanceUID) for each in kept),
+                {str(e.ReferencedSOPInstanceUID): int(e.get("FailureReason", 0)) for e in failed},
             )
         return 0x0000, None
 
@@ -221,20 +221,20 @@ def commitment(
         except RuntimeError as error:
             raise NoAssociationError("the association was aborted") from error
         if (code := status.get("Status")) != SUCCESS:
-            answered = "not answered" if code is None else f"answered with {words(code)}"
-            raise NoAssociationError(f"storage commitment was {answered}")
+            outcome = "not answered" if code is None else f"answered with {words(code)}"
+            raise NoAssociationError(f"storage commitment was {outcome}")
         return answer.found if answer.came.wait(seconds) else None
 
 
 def _question(transaction: str, objects: Iterable[Outgoing]) -> Dataset:
-    asked = Dataset()
-    asked.TransactionUID = transaction
-    asked.ReferencedSOPSequence = []
+    request = Dataset()
+    request.TransactionUID = transaction
+    request.ReferencedSOPSequence = []
     for each in objects:
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = each.sop_class, each.instance
-        asked.ReferencedSOPSequence.append(item)
-    return asked
+        request.ReferencedSOPSequence.append(item)
+    return request
 
 
 @contextlib.contextmanager

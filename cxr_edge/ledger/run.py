@@ -301,6 +301,6 @@ class Run:
                 result = checked_result(tuple(facts), first)
                 if identity_fields and result.sha256:
                     known = self.identities.of(result.sha256)
-                    whose = {each: known.get(each, "") for each in identity_fields}
-                    result = replace(result, identity=whose)
+                    fields = {each: known.get(each, "") for each in identity_fields}
+                    result = replace(result, identity=fields)
                 yield result
