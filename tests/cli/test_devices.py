@@ -125,7 +125,7 @@ def test_the_summary_and_the_page_say_which(
 def test_the_device_decides_the_batch(
     opens: Any,
     batches: list[int],
-    asked: list[int],
+    batch_sizes: list[int],
     run: Run,
     tiny: Path,
     tmp_path: Path,
@@ -136,7 +136,7 @@ def test_the_device_decides_the_batch(
     Gpu(monkeypatch, opens)
     options = ("--out", tmp_path / "out", "-q", "--workers", "1")
     assert run("score", tmp_path / "in", "--model", tiny, *options).code == 0
-    assert asked == batches
+    assert batch_sizes == batches
 
 
 def test_evaluate_names_every_device(
