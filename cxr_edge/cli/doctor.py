@@ -69,13 +69,14 @@ def doctor(device: str, model: str | None, state: Path | None) -> int:
     from cxr_edge.images import decoder_versions
     from cxr_edge.runtime.device import Device
     from cxr_edge.support.cores import usable_cores
+    from cxr_edge.support.inventory import installed_version
 
     chosen_device = Device.parse(device)
     echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name, number in decoder_versions().items():
         echo(f"{name} {number}")
     for name in ("numpy", *_INFERENCE):
-        echo(f"{name} {_installed(name) or 'not installed'}")
+        echo(f"{name} {installed_version(name) or 'not installed'}")
     _check_one_onnxruntime()
     echo(f"cores {usable_cores()}")
     echo(f"decoders: {sandbox()}")
@@ -107,13 +108,14 @@ def _will_work(device: str, model: str | None, state: Path | None) -> int:
     from cxr_edge.runtime.device import Device
     from cxr_edge.scoring.night import state_of
     from cxr_edge.scoring.readiness import findings
+    from cxr_edge.support.inventory import installed_version
 
     job, metrics = _configured()
     job = replace(job, device=device, model=model or job.model, state=state or job.state)
     choice = choose_model(job.model)
     echo(f"cxr-edge {__version__}, Python {platform.python_version()}")
     for name in _RUNS[choice.format]:
-        if number := _installed(name):
+        if number := installed_version(name):
             echo(f"{name} {number}")
     _check_one_onnxruntime()
     echo(f"decoders: {sandbox()}")
@@ -199,18 +201,11 @@ def _made_in(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _installed(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _check_one_onnxruntime() -> None:
-    """Both packages write the same folder: the one that was installed last is what runs."""
-    if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
+    """Warn of both packages: they write the same folder, and the one installed last runs."""
+    from cxr_edge.support.inventory import installed_version
+
+    if installed_version("onnxruntime") and installed_version("onnxruntime-gpu"):
         echo(
             "onnxruntime and onnxruntime-gpu overwrite each other: uninstall both "
             "(pip uninstall onnxruntime onnxruntime-gpu), then install cpu, or gpu, again: "

@@ -22,6 +22,7 @@ from cxr_edge.model.spec import ModelSpec
 from cxr_edge.support.atomic import make_folder, write_atomically
 from cxr_edge.support.cpu import instruction_sets
 from cxr_edge.support.files import read_plain
+from cxr_edge.support.inventory import installed_version
 
 SECONDS = 30  # bundled models take less than one
 _GRACE_SECONDS = 5
@@ -91,18 +92,9 @@ def _verdict(content: bytes, kind: str, spec: ModelSpec) -> bytes:
         "cxr-edge": __version__,
         "python": sys.version,
         "cpu": instruction_sets(),
-        **{name: _version(name) for name in _LIBRARIES},
+        **{name: installed_version(name) for name in _LIBRARIES},
     }
     return json.dumps(facts, sort_keys=True).encode()
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _kept_at(verdict: bytes) -> Path:

@@ -100,7 +100,7 @@ def test_another_model_spec_or_library_is_tried_anew(
     other = write_tiny(tmp_path / "model", spec=set_value("version", "1.0.1"))
     load(choose_model(str(other)), CPU)
     assert len(tries) == 2
-    monkeypatch.setattr(probe, "_version", lambda package: "0")
+    monkeypatch.setattr(probe, "installed_version", lambda package: "0")
     load(choose_model(str(tiny)), CPU)
     assert (len(tries), len([*kept.iterdir()])) == (3, 3)
 
