@@ -136,11 +136,7 @@ def _meant(name: str, known: Iterable[str], rule: str) -> str:
 
 
 def _check(parameter: click.Parameter, value: Any, where: str) -> None:
-    """Refuse a value of another kind than a parameter takes; click looks at the rest.
-
-    Raises:
-        InputError: as said.
-    """
+    """Raise InputError for a value of another type than a parameter's; click checks the rest."""
     if getattr(parameter, "is_flag", False):
         if not isinstance(value, bool):
             raise InputError(f"{where} is true or false")

@@ -105,10 +105,10 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def results_written(folder: Path) -> Iterator[None]:
-    """Say where something could not be written.
+    """Turn an error of the disk into one that names the folder.
 
     Raises:
-        ReportError: so it is.
+        ReportError: something could not be written.
     """
     try:
         yield

@@ -15,10 +15,10 @@ _UID = re.compile(r"[0-9.]{1,64}")
 
 
 def checked_title(text: str) -> str:
-    """An AE title.
+    """Check an AE title.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not valid.
     """
     if not _TITLE.fullmatch(text):
         raise InputError(
@@ -65,7 +65,7 @@ class Address:
         """Read `HOST:PORT`, an IPv6 address in brackets.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         host, _, port = text.rpartition(":")
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
@@ -96,7 +96,7 @@ class Sender:
         """Read `AET` or `AET@HOST`.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         title, separator, host = text.partition("@")
         if separator and not host:
@@ -121,7 +121,7 @@ class Receiver:
         """Read `AET@HOST:PORT`.
 
         Raises:
-            InputError: it is none.
+            InputError: the text has another form.
         """
         title, separator, place = text.partition("@")
         if not separator:

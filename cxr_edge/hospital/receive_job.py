@@ -56,7 +56,7 @@ def parse_size(text: str) -> int:
     """Read bytes, such as `500GB` or `20 M`; units are powers of ten.
 
     Raises:
-        InputError: it is none.
+        InputError: the text has another form, or the number is out of range.
     """
     match = _SIZE.fullmatch(text)
     size = int(float(match[1]) * _UNITS[match[2]]) if match else 0
@@ -69,7 +69,7 @@ def parse_span(text: str) -> float:
     """Read seconds, such as `30s`, `2m` or `30`.
 
     Raises:
-        InputError: it is none.
+        InputError: the text has another form, or the number is out of range.
     """
     match = _SPAN.fullmatch(text)
     seconds = float(match[1]) * _SECONDS[match[2]] if match else math.nan

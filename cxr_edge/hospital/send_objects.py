@@ -54,7 +54,7 @@ def object_of(path: Path, peer: str) -> Outgoing:
     """The object in a file, on its way to a peer.
 
     Raises:
-        NoObjectError: there is none.
+        NoObjectError: the file cannot be read or holds no object.
     """
     try:
         digest = sha256_of(path)

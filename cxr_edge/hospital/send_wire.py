@@ -77,7 +77,7 @@ class Line:
             roles: of pynetdicom.
 
         Raises:
-            NoAssociationError: there is none.
+            NoAssociationError: the peer cannot be reached, or refuses.
         """
         entity = self._entity()
         for sop_class, syntax in kinds:

@@ -138,10 +138,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _sound(path: Path, folder: int, *, is_checked: bool = False) -> sqlite3.Connection:
-    """A connection to a ledger that holds together, made if need be, of this version.
+    """A connection to an undamaged ledger of this version, made if need be.
 
     Raises:
-        DamagedError: it does not.
+        DamagedError: the ledger is damaged.
     """
     facts = check_file(folder, path.name)
     logged = [check_file(folder, f"{path.name}{each}") for each in _BESIDE]

@@ -241,7 +241,7 @@ class Run:
         """A file of this run that had these bytes, under the name that the run gives it.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no file of this run had them.
         """
         with errors_translated():
             row = self.connection.execute(

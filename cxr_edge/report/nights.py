@@ -179,7 +179,7 @@ def parse_age(text: str) -> timedelta:
     """Read an age in days, such as `90d`.
 
     Raises:
-        InputError: it is none.
+        InputError: the text has another form.
     """
     match = re.fullmatch(r"([1-9]\d{0,4})d", text, re.ASCII)
     if match is None:

@@ -137,11 +137,7 @@ def _cluster(job: ScoreJob) -> AbstractContextManager[None]:
 
 
 def check_id_tags(keywords: Iterable[str]) -> None:
-    """Refuse what is no DICOM keyword of a text.
-
-    Raises:
-        InputError: as said.
-    """
+    """Raise InputError for what is not the DICOM keyword of a text."""
     for keyword in keywords:
         if not is_id_tag(keyword):
             raise InputError(
