@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cxr_edge.types import PROBABILITY_DECIMALS, Band, Reason, Result, Status, doubts
+from cxr_edge.types import Band, Reason, Result, Status, doubts, probability_text
 
 _BAND_ORDER = {band: position for position, band in enumerate(Band)}
 
@@ -92,7 +92,7 @@ def reading_key(
         urgency = "9"  # behind every score
         if probability is not None:
             urgent = where is not Band.UNFLAGGED
-            urgency = f"{1 - probability:.{PROBABILITY_DECIMALS}f}" if urgent else ""
+            urgency = probability_text(1 - probability) if urgent else ""
             modified = "" if urgent else modified
         return f"{_BAND_ORDER[where]} {urgency} {modified} {path}"
 

@@ -175,6 +175,11 @@ def in_order(warnings: Iterable[InputWarning]) -> tuple[InputWarning, ...]:
     return tuple(sorted(set(warnings), key=_PLACE.__getitem__))
 
 
+def probability_text(value: float) -> str:
+    """A probability or a threshold, as every report prints it."""
+    return f"{value:.{PROBABILITY_DECIMALS}f}"
+
+
 class Band(StrEnum):
     """Reading order of the report."""
 

@@ -148,6 +148,14 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The forest of `evaluate` has five trees: a hundred take seconds, and have their own tests."""
+    from cxr_edge.evaluate import baseline
+
+    monkeypatch.setattr(baseline, "_TREES", 5)
+
+
+@pytest.fixture
 def night(tmp_path: Path) -> Iterator[Night]:
     """`night.run(folder)`, as often as need be."""
     state = tmp_path / "state"

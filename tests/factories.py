@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -232,6 +233,11 @@ def raising(error: BaseException) -> Callable[..., NoReturn]:
         raise error
 
     return fail
+
+
+def failing(code: int) -> Callable[..., NoReturn]:
+    """A system call that fails with this `errno`."""
+    return raising(OSError(code, os.strerror(code)))
 
 
 class InThisProcess:

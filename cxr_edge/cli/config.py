@@ -130,17 +130,13 @@ def _unknown(name: str, way: _Way, known: Iterable[str], where: str) -> InputErr
 
 
 def _meant(name: str, known: Iterable[str], rule: str) -> str:
-    """What somebody who mistyped a name may have meant, or else the rule."""
+    """Suggest the name that was meant by a mistyped one, or repeat the rule."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {near[0]}?" if near else rule
 
 
 def _check(parameter: click.Parameter, value: Any, where: str) -> None:
-    """Refuse a value of another kind than a parameter takes; click looks at the rest.
-
-    Raises:
-        InputError: as said.
-    """
+    """Raise InputError for a value of another type than a parameter's; click checks the rest."""
     if getattr(parameter, "is_flag", False):
         if not isinstance(value, bool):
             raise InputError(f"{where} is true or false")

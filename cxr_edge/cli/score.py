@@ -186,7 +186,8 @@ def check_results(job: ScoreJob, wanted: Wanted) -> None:
     """Refuse, before a night's work, results that could not be written after it.
 
     Raises:
-        InputError, MissingExtraError: as said.
+        InputError: the report goes to a URL, or options of results come without --results.
+        MissingExtraError: the extra `hospital` is not installed.
     """
     if job.results:
         check_hospital()

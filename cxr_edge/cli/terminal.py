@@ -15,7 +15,7 @@ FILES_PER_LINE = 500
 
 
 class ProgressBar(Progress):
-    """On stderr: a bar on a terminal, a line per 500 files elsewhere."""
+    """Progress on stderr: a bar on a terminal, a line per 500 files elsewhere."""
 
     def __init__(self, total: int | None) -> None:
         """`total` is None where nobody counted beforehand."""
@@ -40,7 +40,7 @@ class ProgressBar(Progress):
             self._bar.stop()
 
     def recorded(self, files: int) -> None:
-        """So many more files have a row."""
+        """Count files that have got a row, and show it."""
         lines_before = self.done // FILES_PER_LINE
         super().recorded(files)
         self._bar.advance(self._task, files)

@@ -57,7 +57,7 @@ class Reader:
         return True
 
     def receive(self) -> Outcome | None:
-        """Its next answer, if there is one.
+        """The reader's next answer, if there is one.
 
         Raises:
             EOFError, OSError, ValueError: it has died, or was never the reader.

@@ -132,7 +132,7 @@ def _rules() -> Iterable[tuple[tuple[str, ...], list[_Code]]]:
 
 
 def _private_or_read_only() -> list[_Code]:
-    """Of mmap(2): what is written there must not reach a file."""
+    """Rule for mmap(2): what is written there must not reach a file."""
     return [
         _load_argument(2),
         (_IF_ANY_BIT, 0, 3, mmap.PROT_WRITE),
@@ -153,7 +153,7 @@ def _one_of(argument: int, values: Iterable[int]) -> list[_Code]:
 
 
 def _reads_own_limits(own: int) -> list[_Code]:
-    """Of prlimit(2): no new limits, and not another process's old ones."""
+    """Rule for prlimit(2): no new limits, and not another process's old ones."""
     own_process = [_load_argument(0), (_IF_EQUAL, 2, 0, 0), (_IF_EQUAL, 1, 0, own), _end(_REFUSE)]
     nothing_new = [
         code
@@ -168,7 +168,7 @@ def _load(offset: int) -> _Code:
 
 
 def _load_argument(number: int, word: int = 0) -> _Code:
-    """Its lower half, or with 4 its upper one; the kernel cuts what is an int there, too."""
+    """Load the lower half, or with `word` 4 the upper one; the kernel cuts ints the same way."""
     return _load(_ARGUMENTS + 8 * number + word)
 
 

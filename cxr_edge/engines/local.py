@@ -1,4 +1,4 @@
-"""This machine as an engine: its decoder processes, and forward passes in threads."""
+"""The engine of one machine: decoder processes, and forward passes in threads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Local:
     ahead: int
 
     def __post_init__(self) -> None:
-        """At least one film, and one pass."""
+        """Refuse a batch without a film, and no pass at all."""
         if self.batch_size < 1:
             raise ValueError(f"batch size must be at least 1: {self.batch_size}")
         if self.ahead < 1:

@@ -87,7 +87,7 @@ def _on_common_films(first: ModelFigures, second: ModelFigures) -> tuple[Scored,
 
 
 def _difference(one: Scored, other: Scored) -> Estimate:
-    """Both areas under the same draws of patients."""
+    """Compare both areas under the same draws of patients."""
     areas = [resampled_auc(each.labels, each.probability) for each in (one, other)]
 
     def resampled(counts: Counts) -> float | None:

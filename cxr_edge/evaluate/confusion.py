@@ -109,7 +109,7 @@ def _class_reports(
 
 
 def _line(name: str, values: Mapping[str, float]) -> ClassReport:
-    """Of a class without films nothing can be said, though 0 of so many flagged is a number."""
+    """A line of the report; figures of a class without films are None."""
     precision, recall, f1 = (
         None if math.isnan(values[key]) or not values["support"] else float(values[key])
         for key in ("precision", "recall", "f1-score")

@@ -92,7 +92,7 @@ def precision_recall(models: Sequence[Named]) -> Plot | None:
 
 
 def _draw_lines(axes: Axes, lines: Sequence[_Line], drawstyle: str) -> None:
-    """Up to two curves in the unit square, and where their operating points lie."""
+    """Draw up to two curves in the unit square, and where their operating points lie."""
     for (colour, dashes), line in zip(_LINES, lines, strict=False):
         name, curve = plain(line.name), (line.curve.x, line.curve.y)
         label, owner = f"{name}: {line.figure}", f", {name}" if len(lines) > 1 else ""

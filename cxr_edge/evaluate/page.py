@@ -87,7 +87,7 @@ def render_page(evaluation: Evaluation, pictures: Pictures) -> bytes:
 
 
 def _environment() -> jinja2.Environment:
-    """With what the templates need to put figures into words."""
+    """Environment with what the templates need to put figures into words."""
     environment = new_environment()
     environment.filters["interval"] = with_interval
     environment.filters["png"] = functools.partial(data_uri, "image/png")

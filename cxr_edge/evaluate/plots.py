@@ -12,8 +12,9 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from cxr_edge.evaluate.curve_plots import precision_recall, roc
 from cxr_edge.evaluate.drawing import BLUE, RED, SMALL, STYLE, Plot, plain, plot, sheet
 from cxr_edge.evaluate.results import Evaluation, ModelFigures, PointFigures
-from cxr_edge.evaluate.words import flagged_wrongly, missed, model_names, threshold_text
+from cxr_edge.evaluate.words import flagged_wrongly, missed, model_names
 from cxr_edge.statistics.measurements import SCORE_BINS
+from cxr_edge.types import probability_text
 
 _DASHES = ("--", "-.", ":", (0, (1, 4)))
 _TICKS = (0, 2, *(step * 10**power for power in range(1, 6) for step in (1, 4)))
@@ -81,7 +82,7 @@ def _confusion(point: PointFigures, classes: tuple[str, str]) -> Plot:
         text.set_text(f"{films:,}\n{films / total:.1%}" if total else "0")
     axes.set_xticks([0, 1], ["unflagged", "flagged"])
     axes.set_yticks([0, 1], [plain(name) for name in classes], rotation=90, va="center")
-    title = f"{plain(point.name)}: {threshold_text(point.threshold)}, n = {matrix.sum():,}"
+    title = f"{plain(point.name)}: {probability_text(point.threshold)}, n = {matrix.sum():,}"
     axes.set(xlabel="decision", ylabel="finding", title=title)
     errors = f"{missed(point)} {classes[1]} missed, {flagged_wrongly(point)} {classes[0]} flagged"
     return plot(figure, f"Confusion matrix at {point.name}: {errors}.")

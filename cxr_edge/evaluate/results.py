@@ -60,7 +60,7 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class PredictiveValue:
-    """By Bayes' theorem; `low` and `high` from the ends of sensitivity's and specificity's own."""
+    """Value by Bayes' theorem; `low` and `high` from the ends of both intervals."""
 
     value: float
     low: float

@@ -26,13 +26,13 @@ from cxr_edge.evaluate.words import (
     profile_cautions,
     profile_words,
     reasons,
-    threshold_text,
     triage_words,
     why_not,
 )
 from cxr_edge.report.context import BANNER
 from cxr_edge.report.csv import csv_cell, csv_line
 from cxr_edge.statistics.measurements import with_interval
+from cxr_edge.types import probability_text
 
 LINE_WIDTH = 100
 COLUMNS = (
@@ -136,7 +136,7 @@ def _model_lines(evaluation: Evaluation, model: ModelFigures, name: str) -> Iter
 
 
 def _point_lines(point: PointFigures, why: str) -> Iterator[str]:
-    yield f"  {point.name} at {threshold_text(point.threshold)}"
+    yield f"  {point.name} at {probability_text(point.threshold)}"
     for name, share, films in (
         ("sensitivity", point.sensitivity, f"{missed(point)} missed"),
         ("specificity", point.specificity, f"{flagged_wrongly(point)} flagged"),

@@ -24,7 +24,7 @@ from cxr_edge.report.texts import in_words
 from cxr_edge.statistics.auc import LEAST_PATIENTS, class_patients
 from cxr_edge.statistics.measurements import with_interval
 from cxr_edge.statistics.patients import ALONE
-from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_edge.types import probability_text
 
 OPTIMISTIC = (
     "These figures come from the very films that were used to set the threshold, so they are "
@@ -39,13 +39,8 @@ TESTS_ASSUME = (
 )
 
 
-def threshold_text(threshold: float) -> str:
-    """A threshold, printed like a probability in a report."""
-    return f"{threshold:.{PROBABILITY_DECIMALS}f}"
-
-
 def p_text(p_value: float) -> str:
-    """Never a p of zero."""
+    """A p value, never zero."""
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
@@ -258,7 +253,7 @@ def profile_words(profile: SiteProfile) -> str:
     ill, healthy = point.sensitivity, point.specificity
     lost, alarms = (round((1 - share.value) * share.n) for share in (ill, healthy))
     return (
-        f"Proposed threshold {threshold_text(point.threshold)}, {point.chosen_by}: sensitivity "
+        f"Proposed threshold {probability_text(point.threshold)}, {point.chosen_by}: sensitivity "
         f"{with_interval(ill)}, {lost:,} of {ill.n:,} missed; specificity "
         f"{with_interval(healthy)}, {alarms:,} of {healthy.n:,} flagged."
     )
@@ -271,7 +266,7 @@ def profile_cautions(evaluation: Evaluation, profile: SiteProfile) -> list[str]:
         return [OPTIMISTIC]
     above = (
         f"It lies above the model's own {DEFAULT_OPERATING_POINT} threshold "
-        f"{threshold_text(screening)}: it flags fewer films, and misses at least as many."
+        f"{probability_text(screening)}: it flags fewer films, and misses at least as many."
     )
     return [above, OPTIMISTIC]
 

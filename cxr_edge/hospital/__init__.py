@@ -1,1 +1,1 @@
-"""In the hospital: from the PACS, and back into it. Needs the extra `hospital`."""
+"""The way from the PACS and back into it. Needs the extra `hospital`."""

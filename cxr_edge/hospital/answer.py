@@ -8,7 +8,7 @@ from cxr_edge.images.own_result import SERIES_PREFIX
 from cxr_edge.report.context import BANNER, RunContext
 from cxr_edge.report.texts import texts
 from cxr_edge.triage import TriageRow
-from cxr_edge.types import PROBABILITY_DECIMALS, Band
+from cxr_edge.types import PROBABILITY_DECIMALS, Band, probability_text
 
 # Worklists show a Series Description, and can filter on it.
 DESCRIPTIONS = {
@@ -51,7 +51,7 @@ class Algorithm:
         """Parameters as an SR lists them beside name and version."""
         return (
             f"operating point: {self.operating_point}",
-            f"threshold: {_figure(self.threshold)}",
+            f"threshold: {probability_text(self.threshold)}",
             f"model sha256: {self.sha256}",
             f"software: cxr-edge {self.software}",
         )
@@ -98,12 +98,12 @@ class Answer:
     @property
     def figure(self) -> str:
         """The probability as the CSV prints it; empty without a score."""
-        return "" if self.probability is None else _figure(self.probability)
+        return "" if self.probability is None else probability_text(self.probability)
 
     @property
     def threshold(self) -> str:
         """Threshold as the CSV prints figures."""
-        return _figure(self.algorithm.threshold)
+        return probability_text(self.algorithm.threshold)
 
     @property
     def headline(self) -> str:
@@ -139,7 +139,3 @@ class Answer:
 
 def _name(code: str) -> str:
     return texts().remark(code).name
-
-
-def _figure(value: float) -> str:
-    return f"{value:.{PROBABILITY_DECIMALS}f}"

@@ -127,7 +127,7 @@ def figures(answer: Answer) -> str:
 
 
 def _two_digits(value: float) -> str:
-    """Never 0 or 1: no score says that something is certain."""
+    """Two decimals, never 0 or 1: no score says that something is certain."""
     if value > 0.99:
         return "above 0.99"
     return "below 0.01" if value < 0.01 else f"{value:.2f}"

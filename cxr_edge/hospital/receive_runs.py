@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cxr_edge.errors import StateBusyError
 from cxr_edge.hospital.spool import Spool
 from cxr_edge.support.locks import lock, opened
 
@@ -92,7 +93,7 @@ class StudyRuns:
             self._ended(code, time.monotonic() - start)
             return code
         except BlockingIOError:
-            return 75
+            return StateBusyError.exit_code
         except OSError:  # the spool cannot be written
             self._ended(1, 0.0)
             return 1

@@ -175,11 +175,11 @@ class _Answer:
         """Keep the answer if it belongs to our transaction."""
         report: Any = event.event_information
         if str(report.get("TransactionUID", "")) == self.transaction:
-            taken = report.get("ReferencedSOPSequence") or []
-            left = report.get("FailedSOPSequence") or []
+            kept = report.get("ReferencedSOPSequence") or []
+            failed = report.get("FailedSOPSequence") or []
             self.found = Commitment(
-                frozenset(str(each.ReferencedSOPInstanceUID) for each in taken),
-                {str(e.ReferencedSOPInstanceUID): int(e.get("FailureReason", 0)) for e in left},
+                frozenset(str(each.ReferencedSOPInstanceUID) for each in kept),
+                {str(e.ReferencedSOPInstanceUID): int(e.get("FailureReason", 0)) for e in failed},
             )
         return 0x0000, None
 
@@ -221,8 +221,8 @@ def commitment(
         except RuntimeError as error:
             raise NoAssociationError("the association was aborted") from error
         if (code := status.get("Status")) != SUCCESS:
-            answered = "not answered" if code is None else f"answered with {words(code)}"
-            raise NoAssociationError(f"storage commitment was {answered}")
+            outcome = "not answered" if code is None else f"answered with {words(code)}"
+            raise NoAssociationError(f"storage commitment was {outcome}")
         return answer.found if answer.came.wait(seconds) else None
 
 

@@ -55,7 +55,7 @@ class Arrival:
             raise RefusedError(Refusal.DISK, error.strerror or "") from error
 
     def head(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on."""
+        """Read up to `size` bytes from `start` on."""
         return os.pread(self._descriptor, size, start)
 
     def keep(self, name: ObjectName) -> Kept:
@@ -113,7 +113,7 @@ def _begin_to_write(descriptor: int, start: int, size: int) -> None:
 
 
 def _digest_of(path: Path) -> str:
-    """Of a file's bytes; empty where it cannot be read."""
+    """SHA-256 of a file's bytes; empty where it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -59,8 +59,8 @@ def read(data: bytes, name: str, fields: Sequence[str] = (), at_least: int = 0) 
 def _read(data: bytes, name: str, fields: Sequence[str], at_least: int) -> DecodedImage:
     if own_result.is_own_result(data):
         raise ImageError(Reason.NO_FILM, own_result.KIND, format=own_result.KIND)
-    asked = dicom_identity.keywords(fields) if fields else ()
-    header = dicom_header.read_header(data, asked)
+    elements = dicom_identity.keywords(fields) if fields else ()
+    header = dicom_header.read_header(data, elements)
     orientation = dicom_orientation.orientation(header.dataset)
     study = dicom_study.study(header.dataset, orientation.views)
     image = dicom_header.check_image(header, study.modality)
@@ -81,9 +81,9 @@ def _read(data: bytes, name: str, fields: Sequence[str], at_least: int) -> Decod
     }
     ordered = tuple(warning for warning in InputWarning if warning in warnings)
     upright = pixels if orientation.is_usual else orientation.upright(pixels)
-    whose = dicom_identity.identity(header.dataset, fields)
+    identity = dicom_identity.identity(header.dataset, fields)
     stored = (image.rows, image.columns) if by > 1 else None
-    return DecodedImage(upright, "DICOM", ordered, study, by, stored, whose)
+    return DecodedImage(upright, "DICOM", ordered, study, by, stored, identity)
 
 
 def _warnings(data: bytes, name: str, header: Header, modality: str) -> list[InputWarning]:

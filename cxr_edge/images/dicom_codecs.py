@@ -165,7 +165,7 @@ def rle(stream: bytes, image: ImagePixel) -> Words:
 
 
 def _unpack_bits(segment: bytes, size: int) -> NDArray[np.uint8]:
-    """So many bytes of a segment, which then is at its end but for padding."""
+    """Unpack `size` bytes of a segment, after which it holds nothing but padding."""
     if len(segment) > 2 * size + MAX_PARTS:  # two for each byte are the most that is of use
         raise ImageError(Reason.TOO_LARGE, "RLE that unpacks to next to nothing")
     unpacked = _unpacked_at_once(segment, size)

@@ -139,12 +139,12 @@ class _UpTo:
         return False
 
 
-def read_header(data: bytes, asked: Sequence[str] = ()) -> Header:
+def read_header(data: bytes, extra: Sequence[str] = ()) -> Header:
     """Read a file up to its pixels; nothing is inflated, no other object is opened.
 
     Args:
         data: the whole file.
-        asked: keywords of elements to read besides those of `KEYWORDS`.
+        extra: keywords of elements to read besides those of `KEYWORDS`.
 
     Raises:
         ImageError: not an image, another modality by its class, a transfer syntax that is not in
@@ -164,7 +164,7 @@ def read_header(data: bytes, asked: Sequence[str] = ()) -> Header:
     syntax = SYNTAXES[uid]
     # Some makers put elements of groups 1 to 7, which have no place in a file, in front.
     stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
-    tags: list[BaseTag | int] = [*_TAGS, *map(dicom_study.tag_of, asked)]
+    tags: list[BaseTag | int] = [*_TAGS, *map(dicom_study.tag_of, extra)]
     dataset = read_dataset(
         file, syntax.is_implicit_vr, syntax.is_little_endian, stop_when=stop, specific_tags=tags
     )
@@ -194,12 +194,12 @@ def _take_out_of_groups(dataset: Dataset) -> bool:
     return bool(found)
 
 
-def read_elements(data: bytes, asked: Sequence[str]) -> Dataset:
+def read_elements(data: bytes, elements: Sequence[str]) -> Dataset:
     """Elements of any DICOM file in front of its pixels, whatever kind of object it is.
 
     Args:
         data: the whole file.
-        asked: their keywords.
+        elements: their keywords.
 
     Raises:
         Exception: pydicom raises anything.
@@ -212,7 +212,7 @@ def read_elements(data: bytes, asked: Sequence[str]) -> Dataset:
     is_implicit, is_little = (uid.is_implicit_VR, uid.is_little_endian) if known else (False, True)
     if known and uid.is_deflated:
         raise ImageError(Reason.TRANSFER_SYNTAX, _name(uid))
-    tags: list[BaseTag | int] = [*map(dicom_study.tag_of, asked)]
+    tags: list[BaseTag | int] = [*map(dicom_study.tag_of, elements)]
     stop = _UpTo(file, 0x00010000, min(_FLOAT_PIXELS))
     return read_dataset(file, is_implicit, is_little, stop_when=stop, specific_tags=tags)
 
@@ -242,7 +242,7 @@ def check_image(header: Header, modality: str) -> ImagePixel:
 
 
 def is_radiograph(header: Header, modality: str) -> bool:
-    """Both the class and the modality say so: no secondary capture, no other or unstated one."""
+    """Whether both class and modality say so: no secondary capture, no other or unstated one."""
     return modality not in _NOT_STATED and header.sop_class in RADIOGRAPHS
 
 
@@ -270,7 +270,7 @@ def _photometric(header: Header) -> str:
 
 
 def is_for_processing(header: Header) -> bool:
-    """Not made to be looked at: without the maker's contrast and edge enhancement."""
+    """Whether it is not for display: without the maker's contrast and edge enhancement."""
     intent = str(header.dataset.get("PresentationIntentType", "")).upper()
     return intent == "FOR PROCESSING" or header.sop_class == _FOR_PROCESSING_CLASS
 

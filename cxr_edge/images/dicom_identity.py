@@ -28,8 +28,8 @@ _MOMENT_KEYWORDS = (
 def keywords(fields: Sequence[str]) -> tuple[str, ...]:
     """The DICOM elements that fields are read from; a field may be a keyword itself."""
     moments = _MOMENT_KEYWORDS if ACQUIRED in fields else ()
-    asked = (_KEYWORD_OF.get(each, each) for each in fields if each != ACQUIRED)
-    return (*asked, "SpecificCharacterSet", *moments)
+    named = (_KEYWORD_OF.get(each, each) for each in fields if each != ACQUIRED)
+    return (*named, "SpecificCharacterSet", *moments)
 
 
 def identity(dataset: Dataset, fields: Sequence[str]) -> dict[str, str]:

@@ -146,7 +146,7 @@ def _frame(stream: bytes) -> CodeStream:
 
 
 def _halvings(stream: bytes, most: int) -> int:
-    """By how often all of the film can be halved, after a look at all of its tiles."""
+    """Number of times that all of the film can be halved, after a look at all of its tiles."""
     first, there = _main_header(stream)
     if not _check_tiles(stream, first) or struct.unpack_from(">2L", stream, 16) != (0, 0):
         return 0

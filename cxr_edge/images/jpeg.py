@@ -45,5 +45,5 @@ def end_of_image(data: bytes) -> int:
 
 
 def _length(data: bytes, position: int) -> int:
-    """Of the segment at a marker, without that."""
+    """Length of the segment at a marker, without the marker."""
     return int.from_bytes(data[position + 2 : position + 4])

@@ -1,4 +1,4 @@
-"""What a file's name lets one expect; its bytes alone say what it is."""
+"""Hints in a file's name; its bytes alone say what it is."""
 
 from __future__ import annotations
 

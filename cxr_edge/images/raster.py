@@ -181,7 +181,7 @@ def _layout(image: Image.Image) -> str:
 
 
 def _bits_and_format(image: Image.Image) -> tuple[int, int]:
-    """Of the first sample of a TIFF's pixels; zeros in other formats."""
+    """Bits and format of a TIFF's first sample; zeros in other formats."""
     tags = getattr(image, "tag_v2", {})
     keys = (_BITS_PER_SAMPLE, _SAMPLE_FORMAT)
     bits, kind = (tags.get(key, (0,))[0] for key in keys)

@@ -1,1 +1,1 @@
-"""From a path to the network's input: discovery, settling, reading, gates, preprocessing."""
+"""Way from a path to the network's input: discovery, settling, reading, gates, preprocessing."""

@@ -166,7 +166,7 @@ def write_object(path: Path, url: Url) -> None:
 
 
 def _facts(url: Url) -> storage.Facts | None:
-    """Of the object of this name; None where there is none.
+    """Facts of the object of this name; None where there is none.
 
     Raises:
         StorageError: as `storage.patiently`, or the library asks for another object than this one.

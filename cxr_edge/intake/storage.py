@@ -111,8 +111,8 @@ def _s3_pages(system: Any, url: Url) -> Iterator[list[Facts]]:
     prefix = f"{url.key.rstrip('/')}/" if url.key else ""
     more: dict[str, Any] = {}
     while True:
-        asked = {"Bucket": url.bucket, "Prefix": prefix, **more}
-        page = patiently(functools.partial(system.call_s3, listing.call, **asked))
+        arguments = {"Bucket": url.bucket, "Prefix": prefix, **more}
+        page = patiently(functools.partial(system.call_s3, listing.call, **arguments))
         if "IsTruncated" not in page:  # as where a proxy answers: that is no empty bucket
             raise StorageError("no listing")
         yield [

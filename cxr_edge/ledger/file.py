@@ -147,10 +147,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _sound(path: Path, folder: int, *, is_checked: bool = False) -> sqlite3.Connection:
-    """A connection to a ledger that holds together, made if need be, of this version.
+    """A connection to an undamaged ledger of this version, made if need be.
 
     Raises:
-        DamagedError: it does not.
+        DamagedError: the ledger is damaged.
     """
     facts = check_file(folder, path.name)
     logged = [check_file(folder, f"{path.name}{each}") for each in _BESIDE]
@@ -211,7 +211,7 @@ def _connect(path: Path, folder: int) -> sqlite3.Connection:
 
 
 def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """With damaged text that can be seen, for checksums to find, and with those."""
+    """Have damaged text read as it is, and teach SQL the checksum that finds it."""
     connection.text_factory = _text
     connection.create_function("checksum", -1, checksum, deterministic=True)
     return connection

@@ -186,7 +186,7 @@ class Outbox:
                 self.connection.execute(_FORGET_ONE, (number,))
 
     def _damaged(self, done: Iterable[Sending] = DONE) -> list[tuple[Any, ...]]:
-        """Not by a checksum in SQL, which cannot take damaged text."""
+        """Rows with a damaged key; the checksum in SQL cannot find them: it refuses such text."""
         states = [each.value for each in done]
         statement = f"{_BESIDES} ({', '.join('?' * len(states))})"
         rows = self.connection.execute(statement, states).fetchall()

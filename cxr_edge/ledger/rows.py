@@ -98,7 +98,7 @@ def stamp_text(stamp: Stamp) -> str:
 
 
 def stamp_of(text: str | None) -> Stamp | None:
-    """And back."""
+    """A stamp out of its text."""
     if text is None:
         return None
     size, mtime, ctime, inode, *version = text.split(":", 4)

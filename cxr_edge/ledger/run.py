@@ -241,7 +241,7 @@ class Run:
         """A file of this run that had these bytes, under the name that the run gives it.
 
         Raises:
-            KeyError: there is none.
+            KeyError: no file of this run had them.
         """
         with errors_translated():
             row = self.connection.execute(
@@ -301,6 +301,6 @@ class Run:
                 result = checked_result(tuple(facts), first)
                 if identity_fields and result.sha256:
                     known = self.identities.of(result.sha256)
-                    whose = {each: known.get(each, "") for each in identity_fields}
-                    result = replace(result, identity=whose)
+                    fields = {each: known.get(each, "") for each in identity_fields}
+                    result = replace(result, identity=fields)
                 yield result

@@ -187,7 +187,7 @@ class DamagedError(Exception):
 
 
 def recorded_version(connection: sqlite3.Connection) -> int:
-    """Of a ledger's tables; 0 for a file without any.
+    """Version of a ledger's tables; 0 for a file without any.
 
     Raises:
         StateError: it is later than this one.

@@ -45,9 +45,9 @@ def states_folder() -> Path:
     Raises:
         StateError: the user has no home.
     """
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if given.is_absolute():  # any other does not count, says the specification
-        return given / "cxr-edge"
+    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if home.is_absolute():  # any other does not count, says the specification
+        return home / "cxr-edge"
     try:
         return Path("~/.local/state/cxr-edge").expanduser()
     except RuntimeError as error:

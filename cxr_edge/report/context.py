@@ -187,7 +187,7 @@ class Report:
 
     @cached_property
     def _totals(self) -> _Totals:
-        """In one pass: the ledger sorts its rows anew for each."""
+        """Count in one pass: the ledger sorts its rows anew for each."""
         new, reasons = 0, Counter[str]()
 
         def seen() -> Iterator[TriageRow]:

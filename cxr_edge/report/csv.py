@@ -10,7 +10,7 @@ from typing import Any
 
 from cxr_edge.report.context import Report
 from cxr_edge.report.rows import COLUMNS, row_values
-from cxr_edge.types import PROBABILITY_DECIMALS
+from cxr_edge.types import probability_text
 
 # What spreadsheets take for the start of a formula, with the full-width forms that they fold.
 _RISKY = re.compile(r"['\t\r]|[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -38,7 +38,7 @@ def csv_cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.{PROBABILITY_DECIMALS}f}"
+        return probability_text(value)
     if isinstance(value, list):
         return ";".join(value)
     return _defused(value) if isinstance(value, str) else str(value)

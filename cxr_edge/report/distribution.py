@@ -97,11 +97,11 @@ class Histogram:
         return next(tick for tick in _TICKS if tick >= min(largest, 1.0))
 
     def x(self, probability: float) -> float:
-        """From the left edge."""
+        """Distance from the left edge."""
         return probability * self.width
 
     def y(self, share: float) -> float:
-        """From the upper edge."""
+        """Distance from the upper edge."""
         return self.height * (1 - math.sqrt(share / self.top))
 
     def ticks(self) -> Iterator[tuple[str, float]]:

@@ -98,8 +98,8 @@ def write_folder(contents: Mapping[str, Callable[[], Iterable[bytes]]], out: Pat
     except TemplateNotFound:  # an OSError too, and no trouble with the disk
         raise
     except OSError as error:
-        taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-        why = "somebody else has written there meanwhile" if taken else error.strerror or error
+        is_taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        why = "somebody else has written there meanwhile" if is_taken else error.strerror or error
         raise ReportError(
             f"the report could not be written to {out}: {why}",
             tip="choose another --out",

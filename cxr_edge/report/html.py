@@ -90,7 +90,7 @@ class _Rows:
         return local_moment(result.modified_utc, self.texts)
 
     def link(self, result: Result) -> str:
-        """Its address in the site's viewer, or an empty string."""
+        """The study's address in the site's viewer, or an empty string."""
         template = self.report.context.viewer_url
         return viewer_link(template, result.identity) if template else ""
 

@@ -73,12 +73,12 @@ class NightReport:
 
     @property
     def name(self) -> str:
-        """Its folder's name, printable."""
+        """Name of the report's folder, printable."""
         return display_name(self.path.name)
 
     @property
     def link(self) -> str:
-        """Its page, as seen from the folder that holds the report."""
+        """Address of its page, relative to the folder that holds the report."""
         return f"{urllib.parse.quote(os.fsencode(self.path.name))}/triage.html"
 
     @property
@@ -179,7 +179,7 @@ def parse_age(text: str) -> timedelta:
     """Read an age in days, such as `90d`.
 
     Raises:
-        InputError: it is none.
+        InputError: the text has another form.
     """
     match = re.fullmatch(r"([1-9]\d{0,4})d", text, re.ASCII)
     if match is None:

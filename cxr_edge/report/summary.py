@@ -141,7 +141,7 @@ def _features(result: Result, probability: float) -> tuple[float | None, ...]:
 
 
 def distribution(data: str, features: list[tuple[float | None, ...]]) -> FeatureDistribution | None:
-    """Of the features that all films have; None without a film.
+    """Distribution of each feature that all films have; None without a film.
 
     Args:
         data: what these films are.

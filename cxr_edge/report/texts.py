@@ -84,7 +84,7 @@ def in_words(code: str) -> str:
 
 
 def remarks_of(result: Result) -> list[Reason | InputWarning]:
-    """Its reason and its warnings."""
+    """A row's reason and warnings."""
     return [*([result.reason] if result.reason else []), *result.warnings]
 
 

@@ -50,7 +50,7 @@ def default_batch_size(device: str) -> int:
 
 
 def passes_at_once(batch_size: int, device: str) -> int:
-    """Into how many forward passes so many films are divided.
+    """Number of forward passes that a batch is divided into.
 
     A GPU takes all of them in one pass, and one pass at a time.
     """

@@ -1,4 +1,4 @@
-"""From a chosen model to a runner that has proved itself."""
+"""The way from a chosen model to a runner that has passed its self-test."""
 
 from __future__ import annotations
 

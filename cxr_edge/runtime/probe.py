@@ -99,7 +99,7 @@ def _verdict(content: bytes, kind: str, spec: ModelSpec) -> bytes:
 
 
 def _kept_at(verdict: bytes) -> Path:
-    """In the cache, where a site names one; else beside the ledgers."""
+    """Path of a verdict: in the cache, where a site names one; else beside the ledgers."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     folder = cache / "cxr-edge" if cache.is_absolute() else states_folder()
     return folder / "models" / hashlib.sha256(verdict).hexdigest()

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.model.spec import BIAS_NAME, EVIDENCE_NAME, PROBABILITY_NAME
 from cxr_edge.types import Predictions
 
 TensorShapes = dict[str, tuple[str, tuple[int | None, ...]]]
@@ -39,3 +40,10 @@ class Backend(Runner, Protocol):
 
     def embedded_spec(self) -> str:
         """The spec that the file carries about itself, or an empty string."""
+
+
+def predictions_of(backend: Backend, images: NDArray[np.uint8]) -> Predictions:
+    """Score uint8 [N, S, S, 1] with a network whose outputs are those of a classifier."""
+    names = (PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME)
+    probability, evidence, bias = backend.outputs(names, images)
+    return Predictions(probability[:, 0], evidence, bias[:, 0])

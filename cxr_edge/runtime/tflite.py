@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
 from cxr_edge.model.spec import (
-    BIAS_NAME,
-    EVIDENCE_NAME,
     INPUT_NAME,
     METADATA_KEY,
-    PROBABILITY_NAME,
 )
 from cxr_edge.runtime.device import Device
-from cxr_edge.runtime.protocol import TensorShapes
+from cxr_edge.runtime.protocol import TensorShapes, predictions_of
 from cxr_edge.types import Predictions
 
 
@@ -93,9 +90,7 @@ class TfliteRunner:
 
     def predict(self, images: NDArray[np.uint8]) -> Predictions:
         """Score uint8 [N, S, S, 1]."""
-        names = (PROBABILITY_NAME, EVIDENCE_NAME, BIAS_NAME)
-        probability, evidence, bias = self.outputs(names, images)
-        return Predictions(probability[:, 0], evidence, bias[:, 0])
+        return predictions_of(self, images)
 
     def outputs(self, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Ask for outputs by name, for uint8 [N, S, S, 1]."""

@@ -29,7 +29,8 @@ def check_report_folder(job: ScoreJob) -> None:
     """Refuse a folder that a report cannot be written to.
 
     Raises:
-        InputError, ReportError: as said.
+        InputError: something is there already, or it lies inside an INPUT.
+        ReportError: it cannot be made there.
     """
     if isinstance(job.out, Url):
         from cxr_edge.scoring.publish import check_url  # a night of folders need not have it

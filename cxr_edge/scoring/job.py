@@ -131,7 +131,7 @@ def check_one_threshold(
     """Refuse more than one choice of threshold, and a threshold that flags all or none.
 
     Raises:
-        InputError: as said.
+        InputError: the threshold is given in two ways, or is not between 0 and 1.
     """
     ways = (operating_point, threshold, site_profile)
     if sum(way is not None for way in ways) > 1:

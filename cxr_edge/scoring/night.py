@@ -140,7 +140,7 @@ def check_id_tags(keywords: Iterable[str]) -> None:
     """Refuse a tag that is not a DICOM keyword with a text value.
 
     Raises:
-        InputError: as said.
+        InputError: it is not one.
     """
     for keyword in keywords:
         if not is_id_tag(keyword):

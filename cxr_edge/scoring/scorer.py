@@ -209,7 +209,7 @@ class _Watch:
             self.quiet_at = max(self.quiet_at, time.monotonic() + self._rule.seconds)
 
     def look_again(self, file: FoundFile) -> FoundFile:
-        """With the stamp of now, if that has been quiet for long enough; else as it was seen.
+        """Give a file its stamp of now, if that has been quiet for long enough; else leave it.
 
         A file that still has the stamp it had is fit to be read; one that has another is not.
         """

@@ -83,7 +83,7 @@ def newcombe_interval(area: float, negative: int, positive: int) -> tuple[float,
         return theta * (1 - theta) * pairs / (negative * positive)
 
     def lower(reached: float) -> float:
-        """By halving: the smallest area from which this one is not too far off."""
+        """Smallest area from which this one is not too far off, found by halving."""
         low, high = 0.0, reached
         for _ in range(_HALVINGS):
             middle = (low + high) / 2

@@ -80,7 +80,7 @@ class ScoreDistribution:
 
     @classmethod
     def of(cls, data: str, scores: Mapping[str, ArrayLike]) -> ScoreDistribution:
-        """From the probabilities of each class."""
+        """Measure the probabilities of each class."""
         edges = np.arange(SCORE_BINS + 1) / SCORE_BINS  # unlike linspace: 0.15 where a score has it
         counts = {
             name: tuple(np.histogram(probabilities, edges)[0].tolist())
@@ -115,7 +115,7 @@ class FeatureDistribution:
 
     @classmethod
     def of(cls, data: str, features: Mapping[str, ArrayLike]) -> FeatureDistribution:
-        """From the features of each film, by name; all of `FEATURES` but those not measured."""
+        """Measure the features of each film, by name; all of `FEATURES` but those not measured."""
         columns = {name: np.asarray(features[name], float) for name in FEATURES if name in features}
         (films,) = {len(column) for column in columns.values()}
         shares = np.linspace(0, 1, FEATURE_STEPS + 1).tolist()

@@ -34,7 +34,7 @@ class Proportion:
 
     @classmethod
     def of(cls, successes: int, n: int, independent: float | None = None) -> Proportion:
-        """From counts.
+        """Build it from counts.
 
         Args:
             successes: at most n.

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 
 
 def quantiles(values: Iterable[float], shares: Iterable[float]) -> list[float]:
-    """At each share, between 0 and 1; values in any order, one at least."""
+    """Quantile at each share, between 0 and 1; values in any order, one at least."""
     ordered = sorted(values)
     return [quantile(ordered, share) for share in shares]
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """At one share of values that ascend."""
+    """Quantile at one share of values that ascend."""
     place = (len(ordered) - 1) * share
     before = math.floor(place)
     weight = place - before

@@ -16,7 +16,7 @@ _NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # what network shares say to f
 
 
 def make_folder(folder: Path) -> None:
-    """With its parents, each of them 0700: `mkdir` would give the parents the umask's mode.
+    """Make it and its parents, all 0700: `mkdir` would give the parents the umask's mode.
 
     Raises:
         OSError: it cannot be made, or would not survive a power cut.

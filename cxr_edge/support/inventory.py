@@ -71,7 +71,7 @@ def installed_extras(name: str) -> frozenset[str]:
     return frozenset(
         normalised(extra)
         for extra in package.metadata.get_all("Provides-Extra") or ()
-        if all(_is_installed(need.name) for need in _added_by(package, normalised(extra)))
+        if all(installed_version(need.name) for need in _added_by(package, normalised(extra)))
     )
 
 
@@ -82,7 +82,7 @@ def components(roots: Iterable[Need]) -> list[Component]:
     while pending:
         need = pending.pop()
         extras = wanted.get(need.name, frozenset())
-        if _is_installed(need.name) and (need.name not in wanted or need.extras - extras):
+        if installed_version(need.name) and (need.name not in wanted or need.extras - extras):
             wanted[need.name] = extras | need.extras
             pending += _needs(metadata.distribution(need.name), wanted[need.name])
     return [_component(name, wanted[name]) for name in sorted(wanted)]
@@ -91,7 +91,7 @@ def components(roots: Iterable[Need]) -> list[Component]:
 def _component(name: str, extras: frozenset[str]) -> Component:
     package = metadata.distribution(name)
     expression = _field(package, "License-Expression")
-    needs = {need.name for need in _needs(package, extras) if _is_installed(need.name)}
+    needs = {need.name for need in _needs(package, extras) if installed_version(need.name)}
     return Component(
         name=name,
         version=package.version,
@@ -114,14 +114,6 @@ def _added_by(package: metadata.Distribution, extra: str) -> list[Need]:
 def _extras_of(requirement: str) -> frozenset[str]:
     marker = requirement.partition(";")[2]
     return frozenset(normalised(extra) for extra in _EXTRA.findall(marker))
-
-
-def _is_installed(name: str) -> bool:
-    try:
-        metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _stated_license(package: metadata.Distribution) -> str:

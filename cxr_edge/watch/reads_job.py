@@ -44,7 +44,7 @@ def show(state: Path) -> ReadFigures:
     """Figures of all answers so far.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no answer.
         StateError: the ledger cannot be read.
     """
     with read_ledger(state) as ledger:

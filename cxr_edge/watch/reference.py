@@ -34,7 +34,7 @@ class Marks:
 
     @classmethod
     def of(cls, values: NDArray[np.float64], shares: NDArray[np.float64]) -> Marks:
-        """From quantiles, of which several may be the same.
+        """Build it from quantiles, of which several may be the same.
 
         Args:
             values: float64 [Q], ascending.
@@ -104,7 +104,7 @@ def of_night(night: NightSummary, threshold: float) -> Reference:
 
 
 def marks_of(features: FeatureDistribution | None) -> dict[str, Marks]:
-    """By feature; none of an older version, and none of what was not measured."""
+    """Marks by feature; none of an older version, and none of what was not measured."""
     if features is None or features.version != FEATURES_VERSION:
         return {}
     return {

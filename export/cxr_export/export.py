@@ -224,7 +224,7 @@ def _seen(job: ExportJob, source: Source) -> tuple[frozenset[str], str]:
 
 
 def _sha256(path: Path) -> str:
-    """Of a file's bytes; nothing for one that cannot be read, which no film of a test is then."""
+    """SHA-256 of a file's bytes; empty for one that cannot be read: no film of a test."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

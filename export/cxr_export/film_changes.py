@@ -137,7 +137,7 @@ def _border(share: float, level: int, text: str = "") -> ChangeBytes:
 
 
 def _margins(share: float, level: int) -> ChangeBytes:
-    """Beside the film, left, right and below: a sheet that ends at its top."""
+    """Margins left, right and below the film: a sheet that ends at its top."""
 
     def change(image: Image.Image) -> Image.Image:
         across, down = round(share * image.width), round(share * image.height)

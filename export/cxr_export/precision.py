@@ -29,7 +29,7 @@ class Networks:
 
 
 def convert(graph: InferenceGraph, precision: str, pixels: NDArray[np.uint8]) -> Networks:
-    """Both formats, still without spec.
+    """Convert to both formats, still without spec.
 
     Args:
         graph: the network, already on its int8 grid for `int8-weights`.

@@ -61,7 +61,7 @@ def measure_reliability(judged: Judged) -> Reliability:
 
 
 def _calibration(judged: Judged, score: Score) -> Iterator[Calibration]:
-    """On validation, on its changed copies, and on every test set."""
+    """Calibration on validation, on its changed copies, and on every test set."""
     films = judged.films.validation
     patients = [file.patient for file in films.files]
     yield calibration_on(judged.data, films.labels, score(films.pixels), patients)

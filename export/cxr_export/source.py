@@ -73,7 +73,7 @@ class Source:
 
 
 def _evidence(inner: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Of a network that gives features and logit: float32 [n, h, w]."""
+    """Evidence of a network that gives features and logit: float32 [n, h, w]."""
     with tf.GradientTape() as tape:
         image = tf.constant(as_rgb(pixels))
         tape.watch(image)  # weights may be frozen; what follows from the image is recorded

@@ -218,7 +218,7 @@ def evaluate(
 
 
 def rounded(figure: Estimate) -> Estimate:
-    """For a spec: processors differ in the last digits; the same films give the same spec."""
+    """Round for a spec: processors differ in the last digits; the same films give the same spec."""
     value, low, high = (
         round(number, FIGURE_DECIMALS) for number in (figure.value, figure.low, figure.high)
     )

@@ -25,7 +25,7 @@ _INSTRUCTION_SETS = ("avx512_vnni", "avx_vnni", "avx512bw", "avx2", "asimddp", "
 def measure_speed(
     runner: Runner, float32: Runner, reference: str, pixels: NDArray[np.uint8]
 ) -> Speed:
-    """Both files in turn; the median of the ratios of neighbours.
+    """Run both files in turn; the median of the ratios of neighbours.
 
     CPU time, not time: other work on the machine then hardly counts.
 

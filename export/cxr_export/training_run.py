@@ -122,7 +122,7 @@ def _split(recipe: dict[str, Any], values: dict[str, Any], data: dict[str, Any])
 
 
 def _teacher(about: dict[str, str]) -> str:
-    """Its architecture, and hashes to find it by; whoever trained it named its folder."""
+    """Architecture of a teacher, and hashes to find it by; its folder has any name."""
     return (
         f"{about['net']} (recipe sha256 {about['recipe_sha256'][:16]}, "
         f"model.keras {about['model_sha256'][:16]})"

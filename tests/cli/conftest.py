@@ -76,7 +76,7 @@ def mixed(films: Path) -> Path:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the batches that the network was asked; the first is the self-test."""
     real, sizes = OnnxRunner.predict, []
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cxr_edge.runtime.onnx import OnnxRunner
 from tests.cli.conftest import Run
 from tests.cli.reports import csv_rows
 from tests.factories import chest, write_tree
@@ -126,25 +125,18 @@ def test_the_summary_and_the_page_say_which(
 def test_the_device_decides_the_batch(
     opens: Any,
     batches: list[int],
+    batch_sizes: list[int],
     run: Run,
     tiny: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first is the self-test."""
-    real, sizes = OnnxRunner.predict, []
-
-    def predict(self: OnnxRunner, images: Any) -> Any:
-        sizes.append(len(images))
-        return real(self, images)
-
-    monkeypatch.setattr(OnnxRunner, "predict", predict)
     tree = {f"{number}.png": png(chest(tilt=5 * number - 100)) for number in range(40)}
     write_tree(tmp_path / "in", tree)
     Gpu(monkeypatch, opens)
     options = ("--out", tmp_path / "out", "-q", "--workers", "1")
     assert run("score", tmp_path / "in", "--model", tiny, *options).code == 0
-    assert sizes == batches
+    assert batch_sizes == batches
 
 
 def test_evaluate_names_every_device(

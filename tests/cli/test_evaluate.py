@@ -25,8 +25,8 @@ from tests.factories import chest, names_in, write_tree
 from tests.images.films import png
 from tests.tiny import write_tiny
 
-# What is drawn has tests of its own; test_devices evaluates with pictures.
-pytestmark = pytest.mark.usefixtures("undrawn")
+# What is drawn has tests of its own, as the forest has; test_devices evaluates with pictures.
+pytestmark = pytest.mark.usefixtures("undrawn", "few_trees")
 
 FILES = ["evaluation.html", "evaluation.json", "films.csv"]
 
@@ -82,6 +82,7 @@ def test_figures_are_those_of_scikit_learn(
     assert {f["result"]["path"] for f in model["false_alarms"]} == {"NORMAL/IM-0009-0001.png"}
     assert f"{model['auc']['value']:.3f}" in outcome.err
     assert str(out / "evaluation.html") in outcome.err
+    assert "data:image/jpeg" not in (out / "evaluation.html").read_text(encoding="utf-8")
 
 
 def test_a_film_that_cannot_be_scored_is_listed_and_counted(
@@ -132,16 +133,19 @@ def test_two_models_are_compared(run: Run, labelled: Path, tiny: Path, tmp_path:
     assert [model["spec"]["name"] for model in told["models"]] == ["tiny", "other"]
     assert told["comparison"]["difference"]["value"] == 0.0
     assert len(table(tmp_path / "out")) == 48
+    page = (tmp_path / "out/evaluation.html").read_text(encoding="utf-8")
+    assert "data:image/jpeg" in page, "films are shown when asked for"
 
 
 def test_a_proposed_threshold_is_one_that_score_takes(
     run: Run, labelled: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    """And a second evaluation judges it."""
-    out = tmp_path / "out"
+    """By the command that is printed, with the folder of the night put in; more films judge it."""
+    out = tmp_path / "a folder" / "out"
     more(labelled)
     propose = ("--propose-threshold", "sensitivity=0.8", "--out", out)
-    assert run("evaluate", labelled, "--model", tiny, *propose).code == 0
+    proposed = run("evaluate", labelled, "--model", tiny, *propose)
+    assert proposed.code == 0
     assert names_in(out) == sorted([*FILES, "site-profile.json"])
     profile = load_profile(out / "site-profile.json")
     assert profile.point.sensitivity.value == pytest.approx(10 / 12)
@@ -150,7 +154,10 @@ def test_a_proposed_threshold_is_one_that_score_takes(
     again = run("evaluate", labelled, *use, "--out", tmp_path / "same")
     assert (again.code, (tmp_path / "same").exists()) == (2, False)
     assert "chose the threshold of this site profile" in again.err
-    assert run("score", labelled, *use, "--out", tmp_path / "night").code == 0
+    (line,) = (line for line in proposed.err.splitlines() if line.startswith("use it: "))
+    _, *command = shlex.split(line.removeprefix("use it: "))
+    command[command.index("INCOMING")] = str(labelled)
+    assert run(*command, "--out", tmp_path / "night", "-q").code == 0
     told = json.loads((tmp_path / "night/run.json").read_text())
     assert told["operating_point"] == {"name": "site", "threshold": profile.point.threshold}
     write_tree(labelled, films_of({"person77_virus_7": -111.0}, "PNEUMONIA"))
@@ -198,16 +205,6 @@ def test_figures_among_the_films_would_be_films(run: Run, labelled: Path, tiny: 
     outcome = run("evaluate", labelled, "--model", tiny, "--out", labelled / "out")
     assert (outcome.code, (labelled / "out").exists()) == (2, False)
     assert "--out lies inside" in outcome.err
-
-
-def test_films_are_shown_when_asked_for(
-    run: Run, labelled: Path, tiny: Path, tmp_path: Path
-) -> None:
-    for name, options in (("bare", ()), ("shown", ("--thumbnails",))):
-        out = tmp_path / name
-        assert run("evaluate", labelled, "--model", tiny, "--out", out, "-q", *options).code == 0
-        page = (out / "evaluation.html").read_text(encoding="utf-8")
-        assert ("data:image/jpeg" in page) == bool(options)
 
 
 def test_one_class(run: Run, labelled: Path, tiny: Path, tmp_path: Path) -> None:
@@ -314,17 +311,3 @@ def test_the_job_is_one_field_per_option() -> None:
     of_labels = {"positive", "patients_from_header"}  # beside the table, which is `labels`
     options = {parameter.name for parameter in evaluate.params} - {"quiet", "config"} - of_labels
     assert {field.name for field in fields(EvaluateJob)} == options | {"command"}
-
-
-def test_the_command_that_is_printed_runs(
-    run: Run, labelled: Path, tiny: Path, tmp_path: Path
-) -> None:
-    """As it stands, with the folder of the night put in."""
-    more(labelled)
-    out = tmp_path / "a folder" / "out"
-    propose = ("--propose-threshold", "sensitivity=0.8", "--out", out)
-    outcome = run("evaluate", labelled, "--model", tiny, *propose)
-    (line,) = (line for line in outcome.err.splitlines() if line.startswith("use it: "))
-    _, *words = shlex.split(line.removeprefix("use it: "))
-    words[words.index("INCOMING")] = str(labelled)
-    assert run(*words, "--out", tmp_path / "night", "-q").code == 0

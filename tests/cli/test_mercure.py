@@ -14,7 +14,7 @@ from pydicom import dcmread
 
 from cxr_edge.hospital.mercure_job import MercureSettings
 from tests.cli.conftest import Outcome, Run
-from tests.factories import chest, write_tree
+from tests.factories import chest, failing, write_tree
 from tests.hospital.studies import FLAGGED, PLANTED, study
 
 ENVIRONMENT = ("MERCURE_IN_DIR", "MERCURE_OUT_DIR", "MODULE_PERSISTENCE_DIR")
@@ -163,12 +163,9 @@ def test_a_task_without_settings_has_the_usual_ones(text: str) -> None:
 def test_a_folder_for_results_that_cannot_be_written_is_named(
     call: str, run: Run, task: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
     settings(task, model=str(tiny))
     with monkeypatch.context() as patch:
-        patch.setattr(call, fail)
+        patch.setattr(call, failing(errno.EROFS))
         refused = run("mercure")
     assert refused.code == 1
     assert "results could not be written" in refused.err and "Read-only" in refused.err

@@ -82,21 +82,21 @@ def test_asked_the_next_night_headers_are_read_and_nothing_is_scored(
     films: Path,
     tiny: Path,
     tmp_path: Path,
-    asked: list[int],
+    batch_sizes: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rows, "_STAMP_TICK_NS", -1)  # the films need not be older than the test
     write_tree(films, {"a.dcm": dicoms.film(**WHOSE)})
     run("score", films, "--model", tiny, "--out", tmp_path / "one", "-q", "--settle", "0")
-    self_test = asked[0]
-    asked.clear()
+    self_test = batch_sizes[0]
+    batch_sizes.clear()
     for name, options in (("two", ["--identify"]), ("three", ["--id-tag", "AccessionNumber"])):
         out = tmp_path / name
         run("score", films, "--model", tiny, "--out", out, "-q", "--settle", "0", *options)
         (row,) = (row for row in csv_rows(out) if row["path"] == "a.dcm")
         assert row[options[-1] if options[0] == "--id-tag" else "accession_number"] == "A-17"
         assert run_values(out)["recalled"] == len(csv_rows(out))
-    assert asked == [self_test, self_test], "and no film"
+    assert batch_sizes == [self_test, self_test], "and no film"
 
 
 def test_nobody_is_named_unless_it_is_asked_for(

@@ -36,15 +36,15 @@ def films(tmp_path: Path) -> Path:
 
 
 def test_the_second_night_asks_the_network_for_new_films_alone(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+    run: Run, films: Path, tiny: Path, tmp_path: Path, batch_sizes: list[int]
 ) -> None:
     one, two, three = (tmp_path / f"out-{number}" for number in range(3))
     assert run("score", films, "--model", tiny, "--out", one, "-q").code == 3
     assert run("score", films, "--model", tiny, "--out", two, "-q").code == 3
     write_tree(films, {"new.png": png(chest(tilt=5))})
     run("score", films, "--model", tiny, "--out", three, "-q")
-    self_test = asked[0]
-    assert asked == [self_test, 5, self_test, self_test, 1]
+    self_test = batch_sizes[0]
+    assert batch_sizes == [self_test, 5, self_test, self_test, 1]
     assert [{**row, "new": "false"} for row in csv_rows(one)] == csv_rows(two)
     assert len(csv_rows(three)) == 7
 
@@ -76,14 +76,14 @@ def test_what_makes_scores_be_computed_again(
     films: Path,
     tiny: Path,
     tmp_path: Path,
-    asked: list[int],
+    batch_sizes: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run("score", films, "--model", tiny, "--out", "one", "-q")
-    asked.clear()
+    batch_sizes.clear()
     run("score", films, "--model", tiny, "--out", "two", "-q", *options)
-    assert asked[1:] == ([5] if again else [])
+    assert batch_sizes[1:] == ([5] if again else [])
 
 
 def test_each_set_of_inputs_has_a_ledger_by_default(
@@ -135,7 +135,7 @@ def test_a_state_folder_that_another_run_holds(
 
 
 def test_a_damaged_ledger_is_said_even_when_quiet(
-    run: Run, films: Path, tiny: Path, tmp_path: Path, asked: list[int]
+    run: Run, films: Path, tiny: Path, tmp_path: Path, batch_sizes: list[int]
 ) -> None:
     """The run goes on with a new one, and the damaged one is kept."""
     state, out = tmp_path / "state", tmp_path / "out"
@@ -147,7 +147,7 @@ def test_a_damaged_ledger_is_said_even_when_quiet(
     assert (tip, is_night_line(line)) == ("  tip: check the disk; this run goes on\n", True)
     (aside,) = (name for name in names_in(state) if ".damaged-" in name)
     assert (state / aside).read_bytes() == b"rubbish" * 1000
-    assert asked[1:] == [5]
+    assert batch_sizes[1:] == [5]
     assert run("score", films, "--model", tiny, "--state", state, "--out", out, "-q").code == 2
     again = run("score", films, "--model", tiny, "--state", state, "--out", tmp_path / "2", "-q")
     assert (again.code, is_night_line(again.err)) == (3, True)

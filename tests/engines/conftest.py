@@ -17,10 +17,20 @@ from pathlib import Path
 
 import pytest
 
+from cxr_edge.engines.worker import Kit
+from cxr_edge.intake.prepared import IntakeSettings
+from cxr_edge.model.catalog import choose_model
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_TO_END = 60  # on a busy machine
 NODES = 3
 SECRET = "never-to-be-written-anywhere"
+
+
+@pytest.fixture
+def kit(tiny: Path) -> Kit:
+    choice = choose_model(str(tiny))
+    return Kit(choice, tiny.read_bytes(), "cpu", IntakeSettings.of(choice.spec))
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,7 @@ import pytest
 from cxr_edge.engines.chunks import Chunk, Distributed
 from cxr_edge.engines.worker import Answer, Kit, Provenance
 from cxr_edge.errors import DeviceError
-from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.model.catalog import choose_model
 from cxr_edge.types import FoundFile, Reason, Result, Root, Status
 
 pytest.importorskip("ray")
@@ -118,12 +116,6 @@ class FakeRay:
 
     def kill(self, actor: FakeActor) -> None:
         self.killed.append(actor)
-
-
-@pytest.fixture
-def kit(tiny: Path) -> Kit:
-    choice = choose_model(str(tiny))
-    return Kit(choice, tiny.read_bytes(), "cpu", IntakeSettings.of(choice.spec))
 
 
 @dataclass

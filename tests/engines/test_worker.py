@@ -17,9 +17,7 @@ from cxr_edge.engines.forward_passes import Networks
 from cxr_edge.engines.provenance import software
 from cxr_edge.engines.worker import Kit, Provenance, Worker
 from cxr_edge.intake.discover import discover, listed
-from cxr_edge.intake.prepared import IntakeSettings
 from cxr_edge.ledger.rows import Entry
-from cxr_edge.model.catalog import choose_model
 from cxr_edge.runtime import Runner
 from cxr_edge.types import FoundFile
 from tests.factories import chest, write_tree
@@ -27,12 +25,6 @@ from tests.images.films import png
 from tests.nights import Night
 
 FILMS = {f"{number:02}.png": png(chest(tilt=10 * number - 90)) for number in range(10)}
-
-
-@pytest.fixture
-def kit(tiny: Path) -> Kit:
-    choice = choose_model(str(tiny))
-    return Kit(choice, tiny.read_bytes(), "cpu", IntakeSettings.of(choice.spec))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from tests.faults.corpus import seeds
 from tests.faults.tiers import SEED
+from tests.images.damage import flip_bits
 
 Mutation = Callable[[bytearray, random.Random], None]
 _HEADER = 256
@@ -17,11 +18,6 @@ _EXTREMES = [
     for kind, bits in (("H", 16), ("I", 32), ("Q", 64))
     for value in (0, 1, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 2, 2**bits - 1)
 ]
-
-
-def flip_bits(data: bytearray, rng: random.Random) -> None:
-    for _ in range(rng.randint(1, 8)):
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
 
 def splice(data: bytearray, rng: random.Random) -> None:

@@ -24,7 +24,8 @@ from tests.faults.conftest import Figures
 from tests.faults.tiers import SEED, tier
 from tests.hospital.forks import Forks, forks
 from tests.hospital.loopback import open_loopback
-from tests.hospital.orthanc import Orthanc, archive, free_port, identifier, needs_orthanc
+from tests.hospital.orthanc import Orthanc, archive, identifier, needs_orthanc
+from tests.hospital.peer import free_port
 from tests.hospital.studies import FLAGGED, study
 
 pytestmark = [pytest.mark.slow, needs_orthanc]

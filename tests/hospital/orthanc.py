@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,19 +19,14 @@ from typing import Any
 
 import pytest
 
+from tests.hospital.peer import free_port
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "pacs"
 needs_orthanc = pytest.mark.skipif(
     any(shutil.which(name) is None for name in ("Orthanc", "storescu")),
     reason="no Orthanc or no dcmtk: apt install orthanc dcmtk",
 )
 _SECONDS_TO_START = 120
-
-
-def free_port() -> int:
-    """One that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def identifier(*uids: str) -> str:

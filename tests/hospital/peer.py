@@ -68,6 +68,7 @@ def serving(peer: Peer, **options: Any) -> Iterator[Peer]:
 
 
 def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.factories import chest
-from tests.hospital.orthanc import archive, free_port, needs_orthanc
+from tests.hospital.orthanc import archive, needs_orthanc
+from tests.hospital.peer import free_port
 from tests.hospital.receiving import ROOT, receiving
 from tests.hospital.studies import FLAGGED, PLANTED, study
 

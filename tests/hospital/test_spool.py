@@ -14,7 +14,7 @@ from cxr_edge.hospital import spool as module
 from cxr_edge.hospital import spool_arrival
 from cxr_edge.hospital.spool import Kept, ObjectName, Refusal, RefusedError, Spool, held
 from cxr_edge.hospital.spool_arrival import Arrival
-from tests.factories import names_in
+from tests.factories import failing, names_in
 
 ONE = ObjectName("1.2.3", "1.2")
 
@@ -91,13 +91,10 @@ def test_there_is_an_end_to_what_is_taken(
 def test_a_disk_that_fails_refuses_and_leaves_nothing(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     with held(tmp_path / "spool") as spool:
         with monkeypatch.context() as patch:
             target = Path if call in ("rename", "mkdir") else module.os
-            patch.setattr(target, call, fail)
+            patch.setattr(target, call, failing(errno.ENOSPC))
             arrival = Arrival(spool)
             with pytest.raises(RefusedError, match="No space left"):
                 arrival.write(b"a")
@@ -224,13 +221,10 @@ def test_a_disk_that_takes_nothing_is_refused_and_a_full_one_waited_for(
 def test_a_disk_that_becomes_read_only_costs_an_answer_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
     with held(tmp_path / "spool", most=10) as spool:
         with monkeypatch.context() as patch:
-            patch.setattr(module.os, "fsync", fail)
-            patch.setattr(Path, "unlink", fail)
+            patch.setattr(module.os, "fsync", failing(errno.EROFS))
+            patch.setattr(Path, "unlink", failing(errno.EROFS))
             with pytest.raises(RefusedError, match="Read-only"):
                 put(spool, b"12345")
         assert put(spool, b"1234567890") is Kept.NEW, "its room was given back"

@@ -24,7 +24,7 @@ def outcome(data: bytes, at_least: int = 0) -> DecodedImage | Reason:
         return error.reason
 
 
-def flip(data: bytearray, rng: random.Random) -> None:
+def flip_bits(data: bytearray, rng: random.Random) -> None:
     for _ in range(rng.randint(1, 8)):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 
@@ -50,4 +50,4 @@ def zero_out(data: bytearray, rng: random.Random) -> None:
     data[start : start + length] = bytes(length)
 
 
-MUTATIONS = (flip, damage_header, cut_out, insert, zero_out)
+MUTATIONS = (flip_bits, damage_header, cut_out, insert, zero_out)

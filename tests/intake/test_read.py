@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -23,7 +23,7 @@ from cxr_edge.intake import read as read_module
 from cxr_edge.intake.read import MAX_BYTES, NoRoomError, content, hold, read_film
 from cxr_edge.support import beneath
 from cxr_edge.types import FoundFile, Reason, Root, Stamp
-from tests.factories import raising, write_tree
+from tests.factories import failing, raising, write_tree
 
 
 def reason_of(path: Path, expected: Stamp | None = None) -> Reason:
@@ -117,10 +117,7 @@ ERRORS = {
 def test_what_the_system_says(
     code: int, reason: Reason, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> NoReturn:
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(os, "open", fail)
+    monkeypatch.setattr(os, "open", failing(code))
     assert reason_of(film) is reason
 
 

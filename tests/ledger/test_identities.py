@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from cxr_edge.ledger.identities import MOST_FILMS, EarlierScore
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.run import Run
-from cxr_edge.ledger.runs import Ledger, open_ledger
+from cxr_edge.ledger.runs import Ledger
 from cxr_edge.triage import reading_key
 from cxr_edge.types import ISSUER
 from tests.ledger.entries import SETTINGS, entry
 
 A, B, C = (letter * 64 for letter in "abc")
 FIELDS = ("patient_id", "study_uid", "acquired")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path) as opened:
-        yield opened
 
 
 def whose(patient: str, study: str = "1.2", acquired: str = "2026-11-30") -> dict[str, str]:

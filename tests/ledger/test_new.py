@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from cxr_edge.ledger.rows import Entry
 from cxr_edge.ledger.run import STUDY, Run
-from cxr_edge.ledger.runs import Ledger, open_ledger
+from cxr_edge.ledger.runs import Ledger
 from cxr_edge.types import Reason
 from tests.ledger.entries import SETTINGS, entry, everything
 
 A, B, C = (letter * 64 for letter in "abc")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path) as opened:
-        yield opened
 
 
 def night(ledger: Ledger, name: str, *entries: Entry, report: bool = True) -> Run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,6 @@ from cxr_edge.ledger.runs import Ledger, open_ledger
 
 PEER = "PACS@127.0.0.1:104"
 ONE = Outgoing(PEER, "1.2.3", "1.2.840.10008.5.1.4.1.1.88.22", "ab" * 32, Path("/out/one.dcm"))
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with open_ledger(tmp_path) as opened:
-        yield opened
 
 
 @pytest.fixture

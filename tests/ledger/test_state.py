@@ -17,6 +17,7 @@ import pytest
 from cxr_edge.errors import StateBusyError, StateError
 from cxr_edge.ledger import state
 from cxr_edge.ledger.state import LOCK_NAME, default_state, held, states_folder
+from tests.factories import failing
 from tests.ledger.files import another_run
 
 
@@ -108,17 +109,10 @@ def test_rubbish_in_the_lock_file(content: bytes, folder: Path) -> None:
         assert (folder / LOCK_NAME).read_bytes().endswith(b'"command": "x"}')
 
 
-def fails(code: int) -> Any:
-    def fail(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
-
-    return fail
-
-
 def test_a_full_disk_does_not_keep_a_run_from_its_lock(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "pwrite", fails(errno.ENOSPC))
+    monkeypatch.setattr(os, "pwrite", failing(errno.ENOSPC))
     with (
         held(folder, ["x"]),
         pytest.raises(StateBusyError, match="does not say which"),
@@ -128,7 +122,7 @@ def test_a_full_disk_does_not_keep_a_run_from_its_lock(
 
 
 def test_a_lock_that_cannot_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fcntl, "flock", fails(errno.ENOLCK))
+    monkeypatch.setattr(fcntl, "flock", failing(errno.ENOLCK))
     with pytest.raises(StateError, match=os.strerror(errno.ENOLCK)) as caught, held(folder, ["x"]):
         pytest.fail("held without a lock")
     assert not isinstance(caught.value, StateBusyError)
@@ -136,7 +130,7 @@ def test_a_lock_that_cannot_be_had(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_lock_file_that_cannot_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(folder, ["x"]):
-        monkeypatch.setattr(os, "pread", fails(errno.EIO))
+        monkeypatch.setattr(os, "pread", failing(errno.EIO))
         with pytest.raises(StateBusyError), held(folder, ["y"]):
             pytest.fail("two runs hold one folder")
 

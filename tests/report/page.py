@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from cxr_edge.report import Report
+from tests.factories import html_of
+
 Attributes = tuple[tuple[str, str | None], ...]
 
 VOID = {"meta", "input"}
@@ -102,3 +105,8 @@ class Page(HTMLParser):
 def words(text: str) -> str:
     """Text with single spaces, as a browser shows it."""
     return " ".join(text.split())
+
+
+def page(made: Report) -> Page:
+    """The page of a report."""
+    return Page(html_of(made).decode("utf-8"))

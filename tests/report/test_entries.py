@@ -16,12 +16,8 @@ from cxr_edge.report import Report, entries
 from cxr_edge.report.csv import render_csv
 from cxr_edge.report.rows import row_values
 from cxr_edge.types import IDENTITY_FIELDS, Band, InputWarning, Reason, Result
-from tests.factories import html_of, report, result, undefused
-from tests.report.page import Page, Row, words
-
-
-def page(made: Report) -> Page:
-    return Page(html_of(made).decode("utf-8"))
+from tests.factories import report, result, undefused
+from tests.report.page import Page, Row, page, words
 
 
 def film(name: str, probability: float | None, study: str, **facts: Any) -> Result:

@@ -18,13 +18,9 @@ from cxr_edge.statistics.measurements import Decisions, Estimate, MeasuredSet
 from cxr_edge.statistics.operating_points import OperatingPoint, Proportion
 from cxr_edge.types import LANGUAGES, Band, InputWarning, Reason
 from tests.factories import context, html_of, report, result
-from tests.report.page import Page, Row, words
+from tests.report.page import Row, page, words
 from tests.report.pictures import pictured
 from tests.tiny import tiny_spec
-
-
-def page(made: Report) -> Page:
-    return Page(html_of(made).decode("utf-8"))
 
 
 def summary(row: Row) -> tuple[str, ...]:

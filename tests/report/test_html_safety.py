@@ -17,7 +17,7 @@ from cxr_edge.report import Report, html
 from cxr_edge.report.environment import page_environment
 from cxr_edge.support.text import display_name
 from tests.factories import ANY_TEXT, html_of, report, result
-from tests.report.page import Page
+from tests.report.page import Page, page
 from tests.report.pictures import pictured
 from tests.tiny import tiny_spec
 
@@ -26,10 +26,6 @@ MIXED = report(
     result("ill.png", 0.9, width=64, height=48, format="PNG", sha256="ab" * 32),
     result("well.png", 0.1),
 )
-
-
-def page(made: Report) -> Page:
-    return Page(html_of(made).decode("utf-8"))
 
 
 # Nothing that loads, links out or sends.

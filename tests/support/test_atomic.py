@@ -6,21 +6,12 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from cxr_edge.support.atomic import make_folder, sync_folder, write_atomically, write_new
-from tests.factories import names_in
-
-
-def failing(code: int) -> Any:
-    """A stand-in for a system call that fails."""
-
-    def fail(*_: Any, **__: Any) -> NoReturn:
-        raise OSError(code, os.strerror(code))
-
-    return fail
+from tests.factories import failing, names_in
 
 
 def test_new_file_in_parts(tmp_path: Path) -> None:

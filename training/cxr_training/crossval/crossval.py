@@ -88,7 +88,7 @@ class CrossValidation:
 
 
 def _plan(out: Path) -> dict[str, Any]:
-    """Of a teacher's folds."""
+    """Plan of a teacher's folds."""
     try:
         plan: dict[str, Any] = json.loads((out / PLAN_FILE).read_text(encoding="utf-8"))
         return {**plan, "recipe": dict(plan["recipe"]), "recipe_sha256": plan["recipe_sha256"]}
@@ -143,7 +143,7 @@ def _claim(crossval: CrossValidation, images: data.ImageSet) -> folds.Folds:
 
 
 def _check_teachers(crossval: CrossValidation, images: data.ImageSet) -> None:
-    """Before OUT is claimed or hours are spent: they have the same folds, all of them finished."""
+    """Check before OUT is claimed or hours are spent: same folds, all of them finished."""
     check_weight(len(crossval.job.teachers), crossval.job.recipe.distillation)
     mine = _folds_of(crossval.plan(images))
     for out in crossval.job.teachers:

@@ -110,7 +110,7 @@ def _patients(films: Sequence[Film]) -> str:
 
 
 def _histogram(axes: Axes, values: Sequence[Sequence[float]], edges: Sequence[float]) -> None:
-    """Both classes side by side."""
+    """Histogram of both classes, side by side."""
     axes.hist(values, bins=edges, color=_COLOURS, label=CLASSES)
 
 

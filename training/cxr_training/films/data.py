@@ -78,7 +78,7 @@ class Skipped:
     reason: str
 
     def __str__(self) -> str:
-        """For a message."""
+        """Text for a message."""
         return f"{self.name}: {self.reason}"
 
 

@@ -19,7 +19,7 @@ SCOPE = Scope((0.0, _OLDEST_CHILD), (View.AP, View.PA))
 
 
 class File(Protocol):
-    """Whatever has a path and a printable name."""
+    """Anything with a path and a printable name."""
 
     @property
     def path(self) -> Path:
@@ -27,7 +27,7 @@ class File(Protocol):
 
     @property
     def name(self) -> str:
-        """For its result."""
+        """Name for its result."""
 
 
 AnyFile = TypeVar("AnyFile", bound=File)

@@ -38,7 +38,7 @@ class Masks(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
     """
 
     def __init__(self, seed: int) -> None:
-        """For the recipe's seed."""
+        """Keep a recipe's seed."""
         super().__init__()
         self._seed = seed
 

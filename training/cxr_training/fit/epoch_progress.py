@@ -12,7 +12,7 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]  # keras is
     """One bar per epoch while it runs, one line when it is done."""
 
     def __init__(self, epochs: int, steps: int, name: str = "epoch") -> None:
-        """For `epochs` epochs of `steps` batches, which are called `name`."""
+        """Show `epochs` epochs of `steps` batches under this `name`."""
         super().__init__()
         self._name = name
         self._epochs = epochs

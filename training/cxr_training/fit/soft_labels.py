@@ -11,7 +11,7 @@ _registered = keras.saving.register_keras_serializable(package="cxr_training")
 
 @_registered
 class Accuracy(keras.metrics.BinaryAccuracy):  # type: ignore[misc]  # keras is untyped
-    """Against the class that weighs more in the label."""
+    """Accuracy against the class that weighs more in the label."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """One batch."""
@@ -20,7 +20,7 @@ class Accuracy(keras.metrics.BinaryAccuracy):  # type: ignore[misc]  # keras is 
 
 @_registered
 class AreaUnderCurve(keras.metrics.AUC):  # type: ignore[misc]  # keras is untyped
-    """Between the films whose label weighs pneumonia more and the others."""
+    """Area between the films whose label weighs pneumonia more and the others."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """One batch."""
@@ -28,5 +28,5 @@ class AreaUnderCurve(keras.metrics.AUC):  # type: ignore[misc]  # keras is untyp
 
 
 def metrics() -> list[keras.metrics.Metric]:
-    """Under the names that history.csv has."""
+    """Metrics under the names that history.csv has."""
     return [Accuracy(name="binary_accuracy"), AreaUnderCurve(name="auc")]

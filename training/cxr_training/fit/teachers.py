@@ -89,7 +89,7 @@ class Teachers:
         return drawn
 
     def about(self) -> list[dict[str, str]]:
-        """For run.json."""
+        """Facts for run.json."""
         return [teacher.about for teacher in self.members]
 
     def films(self, images: data.ImageSet) -> data.ImageSet:

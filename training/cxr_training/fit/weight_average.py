@@ -14,7 +14,7 @@ from cxr_training.recipe.recipe import Recipe
 def finish_average(
     model: keras.Model, films: ImageSet, recipe: Recipe, teachers: Teachers = NOBODY
 ) -> None:
-    """After the last epoch: the network that is judged, where its weights were averaged.
+    """Refresh the statistics of a network whose weights were averaged, after its last epoch.
 
     Args:
         model: trained; its moving statistics change.

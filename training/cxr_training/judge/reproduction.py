@@ -92,7 +92,7 @@ def figures(images: data.ImageSet, probability: NDArray[np.float64]) -> tuple[Es
 
 
 def _share(right: NDArray[np.bool_], among: NDArray[np.bool_], patients: list[str]) -> Estimate:
-    """Of the films `among` all, those that were judged right."""
+    """Share of the films `among` all that were judged right."""
     figure = estimate(float(right[among].mean()), share(right, among), patients)
     if figure.low < figure.high:
         return figure

@@ -32,7 +32,7 @@ def picture_files(folder: Path) -> list[Path]:
     """The image files of a folder, in a fixed order.
 
     Raises:
-        DataError: there is none.
+        DataError: the folder holds no image.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
     if not files:

@@ -168,7 +168,7 @@ def _study(job: SearchJob, worker: int) -> optuna.Study:
 
 
 def _connect(study: Path) -> sqlite3.Connection:
-    """For the threads of SQLAlchemy's pool; other processes may write for a minute."""
+    """Connect for the threads of SQLAlchemy's pool; other processes may write for a minute."""
     return sqlite3.connect(study, timeout=60, check_same_thread=False)
 
 

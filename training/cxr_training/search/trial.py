@@ -75,7 +75,7 @@ class Trials:
 
 
 def median_of_others(study: optuna.Study, folds: int) -> float:
-    """Of the means that trials had after so many folds; no bound while they are few.
+    """Median of the means that trials had after so many folds; no bound while they are few.
 
     Optuna's own pruner compares the best that a trial had after any fold, so that a good first one
     would excuse all others, and forgets pruned trials, so that the bound would only ever rise.
