@@ -29,11 +29,16 @@ def prune(folder: Path, age: str, dry_run: bool) -> int:
     Example:
       cxr-edge prune --reports 90d /var/lib/cxr-edge/reports
     """
-    from cxr_edge.report.nights import delete, outdated, parse_age, renew_index
+    from cxr_edge.report.nights import delete, outdated, parse_age, renew_index, reports_in
     from cxr_edge.support.text import display_name
 
     limit = parse_age(age)
     try:
+        if not reports_in(folder):  # another folder would fill the disk without a word
+            say_warning(
+                f"no report lies in {display_name(folder)}",
+                tip="name the folder that holds the reports; folders below it are not searched",
+            )
         reports = outdated(folder, limit)
     except OSError as error:
         raise InputError(

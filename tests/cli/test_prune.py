@@ -66,6 +66,12 @@ def test_what_cannot_be_deleted_is_said(
     assert made.err == (f"warning: {reports / 'old'} could not be deleted: Permission denied\n")
 
 
+def test_a_folder_without_reports_is_said(run: Run, tmp_path: Path) -> None:
+    made = run("prune", "--reports", "90d", tmp_path)
+    assert (made.code, made.out) == (0, "")
+    assert made.err.startswith(f"warning: no report lies in {tmp_path}\n  tip: name the folder")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
