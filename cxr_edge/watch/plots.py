@@ -50,7 +50,9 @@ class Plot:
         series = [*self.lines.values(), *(self.band or ())]
         values = [value for values in series for value in values if value is not None]
         low, high = min(values, default=0.0), max(values, default=1.0)
-        return (low, high) if high > low else (low - 0.5, high + 0.5)
+        if high > low:
+            return low, high
+        return (low - 0.5, high + 0.5) if low < 0 else (0.0, 2 * high or 1.0)
 
     def _x(self, night: int) -> float:
         nights = len(next(iter(self.lines.values())))
@@ -134,5 +136,6 @@ def _quantiles(
 
 
 def _label(value: float) -> str:
-    digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    whole = value.is_integer()  # a count
+    digits = 0 if whole else max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(digits, 4)}f}"
