@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr_edge.decoders.start import Decoders
@@ -138,7 +138,7 @@ class ScoredFolder:
     out: Place
     state: Path
     counts: Counts
-    context: RunContext
+    context: RunContext = field(repr=False)  # it holds the model's whole spec
 
     def rows(self) -> Iterator[TriageRow]:
         """Read the rows in reading order, one at a time, from the ledger.

@@ -281,6 +281,7 @@ def test_a_folder_is_scored_as_the_command_scores_it(
     assert (run.counts.found, run.counts.scored, run.counts.not_scored) == (4, 3, 1)
     assert run.context.command[0] == "cxr_edge.score_folder"
     assert (run.run_id, run.state) == (run.context.run_id, tmp_path / "state")
+    assert len(repr(run)) < 1000, "a notebook shows it"
 
 
 def test_several_inputs_and_progress(films: Path, tiny: Path, tmp_path: Path) -> None:

@@ -73,12 +73,7 @@ def run_command(command: click.Command) -> int:
     try:
         outcome = command.main(prog_name="cxr-edge", standalone_mode=False, color=_colour())
     except click.ClickException as error:
-        text = io.StringIO()
-        error.show(text)  # it quotes what was typed
-        echo(text.getvalue().removesuffix("\n"), err=True)
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        if context and CONFIG in context.meta:  # a value that nobody has typed
-            echo(f"  tip: options are also read from {context.meta[CONFIG]}", err=True)
+        _say_usage(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say_error("interrupted; safe to run again")
@@ -93,6 +88,20 @@ def run_command(command: click.Command) -> int:
         _let_go(sys.stdout)
         return 1
     return outcome if isinstance(outcome, int) else 0
+
+
+def _say_usage(error: click.ClickException) -> None:
+    text = io.StringIO()
+    error.show(text)  # it quotes what was typed
+    echo(text.getvalue().removesuffix("\n"), err=True)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context and CONFIG in context.meta:  # a value that nobody has typed
+        echo(f"  tip: options are also read from {context.meta[CONFIG]}", err=True)
+    if isinstance(error, click.NoSuchOption) and context and context.parent is None:
+        echo(
+            f"  tip: options stand behind the command: cxr-edge COMMAND {error.option_name}",
+            err=True,
+        )
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -30,7 +30,7 @@ _DEFAULT_WINDOW = 500
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def drift(state: Path | None, reference: str | None, window: int, as_json: bool) -> int:
-    """Compare the latest films with the model's validation, or with an earlier night.
+    """Compare the latest films with validation, or with earlier ones.
 
     Identical bytes count once. Each part is tested, and all parts are printed: score, features of
     films, warnings, flag rate.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow
+from cxr_edge.cli.boundary import echo, missing_extra, quiet_tensorflow, say_warning
 from cxr_edge.cli.options import label_options
 from cxr_edge.model.files import FIRST_VERSION, PRECISIONS
+
+if TYPE_CHECKING:
+    from cxr_edge.model.spec import ModelSpec
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -111,4 +114,15 @@ def export(**options: Any) -> None:
             f"{file.name}: {file.bytes / 1e6:.2f} MB, differs from {file.parity.reference} by "
             f"{file.parity.max_abs_difference:.1e} on {file.parity.samples} x-rays",
             err=True,
+        )
+    _warn_of_chance(spec)
+
+
+def _warn_of_chance(spec: ModelSpec) -> None:
+    """The gate holds files against their source, which may have learnt nothing."""
+    points = spec.operating_points.values()
+    if all(point.sensitivity.low + point.specificity.low <= 1 for point in points):
+        say_warning(
+            f"{spec.name} is not told from chance on the films it was validated on",
+            tip=f"read {spec.name}.md; train on more films or for longer before anybody uses it",
         )

@@ -17,6 +17,13 @@ EXIT_LIMIT = 5  # a limit or stop rule was passed
 
 Command = Callable[..., Any]
 
+
+class Seconds(click.FloatRange):
+    """A time in seconds, so that the error for `2min` says what is wanted."""
+
+    name = "number of seconds"
+
+
 language_option = click.option(
     "--language", type=click.Choice(LANGUAGES), help="Language of the page.  [default: en]"
 )

@@ -9,8 +9,6 @@ import click
 from cxr_edge.cli.boundary import echo, say_warning
 from cxr_edge.errors import InputError
 
-_WHICH = "name the folder that holds the reports"
-
 
 @click.command()
 @click.argument("folder", default="reports", type=click.Path(path_type=Path))
@@ -36,13 +34,16 @@ def prune(folder: Path, age: str, dry_run: bool) -> int:
 
     limit = parse_age(age)
     try:
+        if not reports_in(folder):  # another folder would fill the disk without a word
+            say_warning(
+                f"no report lies in {display_name(folder)}",
+                tip="name the folder that holds the reports; folders below it are not searched",
+            )
         reports = outdated(folder, limit)
-        if not reports and not reports_in(folder):  # silence would let a disk fill
-            say_warning(f"no report lies in {display_name(folder)}", _WHICH)
     except OSError as error:
         raise InputError(
             f"the folder {display_name(folder)} cannot be read: {error.strerror}",
-            tip=_WHICH,
+            tip="name the folder that holds the reports",
         ) from error
     failed = 0
     for report in reports:

@@ -15,7 +15,7 @@ from cxr_edge.cli.states import chosen_state, state_option
 
 @click.group()
 def reads() -> None:
-    """Take back what readers answered on the page, and keep running figures.
+    """Take back what readers answered, and keep running figures.
 
     \b
     Example:

@@ -11,6 +11,7 @@ import click
 from cxr_edge.cli.boundary import say_warning
 from cxr_edge.cli.finished import any_state_option, finished_run, run_argument
 from cxr_edge.cli.options import EXIT_INCOMPLETE, language_option, parquet_option
+from cxr_edge.errors import ReportError
 
 
 @click.command()
@@ -73,9 +74,21 @@ def _render(name: str, folder: Path, out: Path, wishes: _Wishes) -> int:
         rows = RecordedRows(recorded, context.threshold, context.identity_fields)
         made = Report(rows, context, earlier=rows.earlier, parquet=wishes.parquet)
         write_report(made, out)
+        _show_among_nights(out)
         if not wishes.quiet:
             show.print_report(made, out, verbose=False)
         return 0 if made.counts.complete else EXIT_INCOMPLETE
+
+
+def _show_among_nights(out: Path) -> None:
+    """Readers open `latest`: it must not lead to the night before one whose report came late."""
+    from cxr_edge.report.nights import renew_index, renew_latest
+
+    try:
+        renew_latest(out)
+        renew_index(out.parent)
+    except (OSError, ReportError) as error:
+        say_warning(f"the link to the latest report, or the page of nights, stays old: {error}")
 
 
 def _warn_of_damage(rows: int) -> None:

@@ -18,11 +18,12 @@ _OURSELVES = "cxr-edge"
 
 @click.command()
 def sbom() -> None:
-    """List the installed software that cxr-edge needs, as CycloneDX 1.6 JSON.
+    """List the installed software that cxr-edge needs (CycloneDX).
 
-    cxr-edge with the extras that are installed, and all that those need: name, version, licence as
-    its metadata states it, and what needs what. The same installation gives the same bytes.
-    Libraries inside a wheel are not listed apart: they stand in the wheel's own licence files.
+    CycloneDX 1.6 JSON of cxr-edge with the extras that are installed, and all that those need:
+    name, version, licence as its metadata states it, and what needs what. The same installation
+    gives the same bytes. Libraries inside a wheel are not listed apart: they stand in the wheel's
+    own licence files.
 
     \b
     Example:

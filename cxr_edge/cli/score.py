@@ -15,6 +15,7 @@ import click
 from cxr_edge.cli.boundary import echo, exit_code_of, say_warning
 from cxr_edge.cli.options import (
     EXIT_INCOMPLETE,
+    Seconds,
     language_option,
     metrics_option,
     parquet_option,
@@ -66,7 +67,8 @@ if TYPE_CHECKING:
 @runtime_options
 @click.option(
     "--settle",
-    type=click.FloatRange(0, 86400),
+    type=Seconds(0, 86400),
+    metavar="SECONDS",
     default=DEFAULT_SETTLE_SECONDS,
     show_default=True,
     help="Seconds that a file must have been left alone to count as complete; 0 trusts all.",

@@ -38,7 +38,7 @@ from cxr_edge.hospital.send_job import DEFAULT_TITLE, SendJob
 @tls_option
 @state_option
 def send(state: Path | None, **options: Any) -> int:
-    """Send DICOM objects, such as the results of a run, to a PACS (C-STORE).
+    """Send DICOM objects, such as results, to a PACS (C-STORE).
 
     FOLDER is the folder of a report, or any other: every *.dcm below it is put into an outbox in
     the ledger, and all that waits there for this peer is sent. What was answered with Success is

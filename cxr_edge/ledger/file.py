@@ -103,7 +103,7 @@ def opened_for_reading(folder: Path) -> Iterator[sqlite3.Connection]:
             if not path.is_file() or not path.stat().st_size:  # a run that has only just begun
                 raise StateError(
                     f"there is no ledger in {display_name(folder)}",
-                    tip="give the --state of the run",
+                    tip="give --state the folder that score was given",
                 )
             descriptor = stack.enter_context(opened_folder(folder, to_read=True))
             for name in (LEDGER_NAME, *(f"{LEDGER_NAME}{each}" for each in _BESIDE)):

@@ -135,6 +135,18 @@ def point_latest(out: Path) -> None:
     sync_folder(out.parent)
 
 
+def renew_latest(out: Path) -> None:
+    """Lead `latest` to a report written again, where its night is newer than the one shown.
+
+    Raises:
+        ReportError, OSError: as `point_latest`.
+    """
+    link = out.parent / LATEST
+    made, shown = _report(out), _report(Path(os.path.realpath(link)))
+    if made and link.is_symlink() and (shown is None or shown.started < made.started):
+        point_latest(out)
+
+
 def write_index(folder: Path) -> None:
     """Write the page of all nights whose reports lie in a folder; another one's page stays.
 

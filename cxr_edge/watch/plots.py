@@ -36,14 +36,12 @@ class Plot:
         unit: of its values.
         lines: values by name, one per night; None where a night has none.
         band: lower and upper values around the first line.
-        is_count: whole numbers, and labelled as such.
     """
 
     title: str
     unit: str
     lines: dict[str, Values]
     band: tuple[Values, Values] | None = None
-    is_count: bool = False
     width: float = 640
     height: float = 120
 
@@ -52,7 +50,9 @@ class Plot:
         series = [*self.lines.values(), *(self.band or ())]
         values = [value for values in series for value in values if value is not None]
         low, high = min(values, default=0.0), max(values, default=1.0)
-        return (low, high) if high > low else (low - 0.5, high + 0.5)
+        if high > low:
+            return low, high
+        return (low - 0.5, high + 0.5) if low < 0 else (0.0, 2 * high or 1.0)
 
     def _x(self, night: int) -> float:
         nights = len(next(iter(self.lines.values())))
@@ -66,7 +66,7 @@ class Plot:
         """Label and height of the lowest, the middle and the highest value."""
         low, high = self._range
         for value in (low, (low + high) / 2, high):
-            yield f"{value:,.6g}" if self.is_count else _label(value), self._y(value)
+            yield _label(value), self._y(value)
 
     def line(self, values: Values) -> str:
         """Path through the nights; it breaks where one has no value."""
@@ -107,7 +107,7 @@ def plots(nights: Sequence[NightSummary]) -> list[Plot]:
         for name in ("value", "low", "high")
     )
     drawn = [
-        Plot("Files", "files", counts, is_count=True),
+        Plot("Files", "files", counts),
         Plot("Flag rate", "share of scored films, 95 % interval", {"rate": value}, (low, high)),
         _quantiles("Score", "probability", nights, lambda night: night.scores),
     ]
@@ -136,5 +136,6 @@ def _quantiles(
 
 
 def _label(value: float) -> str:
-    digits = 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+    whole = value.is_integer()  # a count
+    digits = 0 if whole else max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(digits, 4)}f}"

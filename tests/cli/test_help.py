@@ -100,3 +100,15 @@ def test_usage_error(arguments: list[str], run: Run) -> None:
     made = run(*arguments)
     assert (made.code, made.out) == (2, "")
     assert made.err.startswith("Usage: cxr-edge")
+
+
+def test_the_list_of_commands_cuts_none_short(run: Run) -> None:
+    assert "..." not in run("--help").out.split("Commands:")[1]
+
+
+def test_an_option_before_the_command_is_told_its_place(run: Run) -> None:
+    made = run("--settle", "0", "score", "films")
+    assert (made.code, made.err.splitlines()[-1]) == (
+        2,
+        "  tip: options stand behind the command: cxr-edge COMMAND --settle",
+    )

@@ -114,7 +114,8 @@ def test_a_state_folder_without_a_ledger(run: Run, tmp_path: Path) -> None:
     made = run("report", "--state", tmp_path, "--out", tmp_path / "again")
     assert (made.code, made.err) == (
         1,
-        f"error: there is no ledger in {tmp_path}\n  tip: give the --state of the run\n",
+        f"error: there is no ledger in {tmp_path}\n"
+        "  tip: give --state the folder that score was given\n",
     )
     assert names_in(tmp_path) == []
 

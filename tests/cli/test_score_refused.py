@@ -60,6 +60,7 @@ USAGE = {
     ),
     "report among the films by default": (["."], "error: the report folder reports/"),
     "unknown option": (["in", "--sieve"], "No such option"),
+    "a time with a unit": (["in", "--settle", "2min"], "'2min' is not a valid number of seconds"),
 }
 
 

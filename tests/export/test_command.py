@@ -6,14 +6,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from cxr_edge.cli.commands import cli
+from cxr_edge.cli.export import _warn_of_chance
 from cxr_edge.cli.export import export as export_command
+from cxr_edge.statistics.operating_points import Proportion
 from tests.export.networks import reads_keras_variables
+from tests.tiny import tiny_spec
 
 pytestmark = reads_keras_variables
 
@@ -102,3 +106,17 @@ def test_a_source_that_is_not_there() -> None:
     result = CliRunner().invoke(cli, ["export", "/nowhere.keras", "--name", "mine"])
     assert result.exit_code == 2
     assert "'/nowhere.keras' does not exist" in result.stderr
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.4, True), (0.9, False)], ids=["chance", "better"])
+def test_a_model_that_is_not_told_from_chance_is_said(
+    low: float, said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = tiny_spec()
+    share = Proportion(0.95, low, 1.0, 20)
+    points = {
+        name: replace(point, sensitivity=share, specificity=share)
+        for name, point in spec.operating_points.items()
+    }
+    _warn_of_chance(replace(spec, operating_points=points))
+    assert ("not told from chance" in capsys.readouterr().err) is said

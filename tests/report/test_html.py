@@ -78,7 +78,7 @@ OPENED = {
     f"PNG, 5 {TIMES} 4 pixels. warning low_resolution.",
     "2": "file cut short: The end of the file is missing: a copy broke off. File broken.jpg "
     "For engineers reason truncated.",
-    "5": "File ill.png. Same bytes as ill-again.png "
+    "5": "File ill.png. Same content as ill-again.png "
     f"For engineers probability 0.900000, threshold 0.500000. PNG, 64 {TIMES} 48 pixels.",
     "6": "File well.png For engineers probability 0.100000, threshold 0.500000. "
     f"TIFF, 64 {TIMES} 48 pixels. sha256 {'ab' * 32}",

@@ -98,7 +98,7 @@ def test_hostile_name_is_text(name: str) -> None:
     made = named(name)
     assert made.tags == named("name").tags
     (row,) = made.bands["flagged"]
-    assert row.texts["tag"] == f"AccessionNumber {name}"
+    assert row.texts["tag"] == f"AccessionNumber {name}Same content as {name}"
     assert row.texts["who"] == row.texts["path"] == row.texts["twin"] == name
 
 

@@ -19,6 +19,7 @@ from cxr_edge.report.nights import (
     outdated,
     parse_age,
     point_latest,
+    renew_latest,
     reports_in,
     write_index,
 )
@@ -83,10 +84,10 @@ def test_the_page_lists_the_nights(tmp_path: Path) -> None:
     links = [dict(attributes)["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == ["newer/triage.html", "older/triage.html"]
     rows = re.findall(r"<tr>(.*)</tr>", (tmp_path / "index.html").read_text())[1:]
-    cells = [re.findall(r"<td[^>]*>(?:<[^>]*>)?([^<]*)<", row) for row in rows]
+    cells = [re.findall(r"<td[^>]*>([^<]*)<", row) for row in rows]
     assert [row[1:] for row in cells] == [
-        ["newer", "8", "6", "0", "0", "1", "0", "0"],
-        ["older", "7", "5", "0", "0", "1", "0", "0"],
+        ["8", "0", "1", "0", "0", "6", "0", "newer"],
+        ["7", "0", "1", "0", "0", "5", "0", "older"],
     ]
     assert stat.S_IMODE((tmp_path / "index.html").stat().st_mode) == 0o600
 
@@ -190,3 +191,17 @@ def test_a_report_is_deleted_whole(tmp_path: Path) -> None:
 def test_no_age(text: str) -> None:
     with pytest.raises(InputError, match="no age"):
         parse_age(text)
+
+
+def test_latest_leads_to_a_report_that_came_late_and_never_back(tmp_path: Path) -> None:
+    night(tmp_path, "yesterday", 2)
+    point_latest(tmp_path / "yesterday")
+    renew_latest(night(tmp_path, "late", 1))
+    assert str((tmp_path / "latest").readlink()) == "late"
+    renew_latest(night(tmp_path, "old-again", 3))
+    assert str((tmp_path / "latest").readlink()) == "late"
+
+
+def test_latest_is_not_made_where_there_is_none(tmp_path: Path) -> None:
+    renew_latest(night(tmp_path, "aside", 1))
+    assert names_in(tmp_path) == ["aside"]

@@ -12,7 +12,7 @@ from cxr_edge.ledger.run import STUDY
 from cxr_edge.ledger.runs import open_ledger
 from cxr_edge.watch.history import History, read_history, table
 from cxr_edge.watch.page import render_page, write_page
-from cxr_edge.watch.plots import plots
+from cxr_edge.watch.plots import Plot, plots
 from tests.watch.nights import add_night, add_plain_nights
 
 
@@ -62,3 +62,15 @@ def test_lines_break_where_a_night_has_no_film(tmp_path: Path) -> None:
             add_night(ledger, name, scores)
     score = plots(read_history(tmp_path).nights)[2]
     assert re.sub(r"[\d. ]+", "", score.line(score.lines["median"])) == "MM"
+
+
+def test_an_axis_says_when_and_no_share_below_nought(tmp_path: Path) -> None:
+    add_plain_nights(tmp_path, 3)
+    history = read_history(tmp_path)
+    first, last = history.nights[0].started_utc[:10], history.nights[-1].started_utc[:10]
+    page = render_page(history).decode()
+    assert (f">{first}</text>" in page, f">{last}</text>" in page) == (True, True)
+    flat = Plot("Border", "share of the area", {"median": [0.0, 0.0]})
+    assert [label for label, _ in flat.ticks()] == ["0", "0.500", "1"]
+    flat = Plot("Size", "pixels", {"median": [50176.0, 50176.0]})
+    assert [label for label, _ in flat.ticks()] == ["0", "50,176", "100,352"]

@@ -26,7 +26,7 @@ _CHECK = (
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_rows_take_under_two_seconds(tmp_path: Path) -> None:
+def test_a_hundred_thousand_rows_take_under_two_seconds_of_cpu(tmp_path: Path) -> None:
     names = add_plain_nights(tmp_path, NIGHTS, films=500)
     with open_ledger(tmp_path) as ledger:
         ledger.connection.execute("BEGIN")
@@ -36,13 +36,13 @@ def test_a_hundred_thousand_rows_take_under_two_seconds(tmp_path: Path) -> None:
         ledger.connection.execute("COMMIT")
         (rows,) = ledger.connection.execute("SELECT COUNT(*) FROM item").fetchone()
     assert rows == NIGHTS * FILMS
-    began = time.monotonic()
+    began = time.process_time()  # others may use the machine
     history = read_history(tmp_path)
     render_page(history)
     assert len(history.nights) == NIGHTS
-    seen = time.monotonic()
+    seen = time.process_time()
     drift = run(DriftJob(tmp_path, names[0], 500))
-    ended = time.monotonic()
+    ended = time.process_time()
     assert isinstance(drift, Drift)
     assert seen - began < 2
     assert ended - seen < 2
