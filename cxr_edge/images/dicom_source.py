@@ -76,6 +76,8 @@ def _exact(dataset: Dataset, keyword: str, sets: list[str]) -> str | None:
     else:
         text = _joined(dataset, keyword)
     text = text.strip(" \0")
+    if dicom_study.is_name(keyword):  # groups that are not there
+        text = text.rstrip("=")
     is_sound = is_one_line(text) and _REPLACED not in text
     is_one = "\\" not in text or keyword in _MULTIPLE
     return text if is_sound and is_one and len(text) <= SOURCE_FIELDS[keyword] else None

@@ -145,6 +145,11 @@ def is_text(keyword: str) -> bool:
     return dictionary_VR(tag_of(keyword)) in _TEXT
 
 
+def is_name(keyword: str) -> bool:
+    """Whether the standard has the name of a person in an element."""
+    return dictionary_VR(tag_of(keyword)) == "PN"
+
+
 def is_of_its_kind(dataset: Dataset, keyword: str) -> bool:
     """Whether an element that is there has text, or not, as the standard has it.
 

@@ -126,6 +126,7 @@ LETTERS = {
     "Chinese": ("GB18030", "王小东".encode("gb18030"), "王小东"),
     "Latin 1 without its escape": ("\\ISO 2022 IR 100", b"M\xfcller^A ", "Müller^A"),
     "nothing but ASCII in a set that nobody knows": ("ISO_IR 999", b"Muller^A", "Muller^A"),
+    "groups that are not there": ("", b"Muller^A==", "Muller^A"),
     "nothing but ASCII in UTF-16": ("utf-16", b"Muller^A", "Muller^A"),
 }
 
