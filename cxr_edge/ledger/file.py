@@ -260,14 +260,20 @@ def _copied_files(path: Path) -> sqlite3.Connection:
     memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     files = [each for each in (path, path.with_name(path.name + _LOG)) if each.exists()]
     with tempfile.TemporaryDirectory(prefix="cxr-edge-", dir=memory) as folder:
-        before = [each.stat() for each in files]
+        before = list(map(_state_of, files))
         for each in files:
             shutil.copyfile(each, Path(folder, each.name))
-        if [each.stat()[:9] for each in files] != [facts[:9] for facts in before]:
+        if list(map(_state_of, files)) != before:
             raise StateError("the ledger is being written", tip="try again in a moment")
         connection = sqlite3.connect(Path(folder, path.name), isolation_level=None)
         with closing(connection):
             return _copied(connection)
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    """Facts that writing changes; reading changes others, such as the time of access."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _set_aside(path: Path) -> Path:

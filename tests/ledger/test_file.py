@@ -227,6 +227,42 @@ def test_reading_changes_nothing(version: int, tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def touched(change: Callable[[Path], None]) -> Callable[[Path, Path], None]:
+    """`shutil.copyfile`, with something done to the file that was copied."""
+
+    def copy(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes())
+        change(source)
+
+    return copy
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for the index of the log: the ledger is read from a copy."""
+    monkeypatch.setattr(ledger_file, "_readable", ledger_file._copied_files)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_reading_on_a_full_disk_is_no_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    last_read = touched(lambda path: os.utime(path, ns=(0, path.stat().st_mtime_ns)))
+    monkeypatch.setattr(ledger_file.shutil, "copyfile", last_read)
+    with read_ledger(tmp_path) as ledger:
+        assert len(everything(ledger.finished("first")[0])) == ROWS
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_copy_beside_a_writer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path)
+    written = touched(lambda path: os.utime(path, ns=(0, path.stat().st_mtime_ns + 1)))
+    monkeypatch.setattr(ledger_file.shutil, "copyfile", written)
+    with pytest.raises(StateError, match="is being written"), read_ledger(tmp_path):
+        pass
+
+
 def test_a_file_without_tables_is_given_none_by_reading(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / LEDGER_NAME)) as connection:
         connection.executescript("CREATE TABLE other (x);")
