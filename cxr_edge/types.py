@@ -26,6 +26,9 @@ IDENTITY_FIELDS = (
     ACQUIRED,
 )
 
+# Whose number a patient ID is. It is no column: two hospitals may count alike.
+ISSUER = "IssuerOfPatientID"
+
 OWN_NAME = "cxr-edge"  # Manufacturer of results
 # What results repeat of the header of their film, with the longest that the standard allows.
 SOURCE_FIELDS = {

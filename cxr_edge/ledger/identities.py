@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cxr_edge.ledger.checksums import checksum
-from cxr_edge.types import ACQUIRED, PATIENT_ID, STUDY_UID
+from cxr_edge.types import ACQUIRED, ISSUER, PATIENT_ID, STUDY_UID
 
 _EARLIER_SHOWN = 3
 MOST_FILMS = 100  # of a patient; an ID of more is a placeholder, such as ANONYMOUS
@@ -73,7 +73,7 @@ class Identities:
         }
 
     def earlier(self, sha256: str, run: int, day: str) -> list[EarlierScore]:
-        """The last scores of films with the same patient ID, but those of the same study.
+        """The last scores of films with the same patient ID and issuer, but of other studies.
 
         None for a patient ID of more than `MOST_FILMS`: it is a placeholder and no patient, and to
         go through its films for each of them costs the square of their number.
@@ -96,7 +96,8 @@ class Identities:
             other = self.of(key.hex())
             acquired = other.get(ACQUIRED) or modified
             in_time = not day or acquired[:_DAY] <= day
-            if in_time and (not study or other.get(STUDY_UID) != study):
+            is_same = other.get(ISSUER, "") == film.get(ISSUER, "")
+            if is_same and in_time and (not study or other.get(STUDY_UID) != study):
                 found.append(EarlierScore(acquired, probability))
         found.sort(key=lambda each: (each.acquired, each.probability), reverse=True)
         return found[:_EARLIER_SHOWN]

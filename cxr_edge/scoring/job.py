@@ -9,7 +9,14 @@ from pathlib import Path
 from cxr_edge.errors import InputError
 from cxr_edge.intake.settle import DEFAULT_SETTLE_SECONDS
 from cxr_edge.support.viewer_url import check_template
-from cxr_edge.types import DEFAULT_LANGUAGE, IDENTITY_FIELDS, LANGUAGES, PROBABILITY_DECIMALS, Place
+from cxr_edge.types import (
+    DEFAULT_LANGUAGE,
+    IDENTITY_FIELDS,
+    ISSUER,
+    LANGUAGES,
+    PROBABILITY_DECIMALS,
+    Place,
+)
 
 DEFAULT_MODEL = "cnn3_128"
 
@@ -110,6 +117,12 @@ class ScoreJob:
     def identity_fields(self) -> tuple[str, ...]:
         """Identity fields of the rows, each once."""
         return tuple(dict.fromkeys((*(IDENTITY_FIELDS if self.identify else ()), *self.id_tags)))
+
+    @property
+    def fields_read(self) -> tuple[str, ...]:
+        """The same, and what tells patients with the same ID apart."""
+        issuer = (ISSUER,) if self.identify else ()
+        return tuple(dict.fromkeys((*self.identity_fields, *issuer)))
 
 
 def check_one_threshold(

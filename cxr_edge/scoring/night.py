@@ -97,7 +97,7 @@ def run(job: ScoreJob, decoders: Decoders, observer: Observer) -> Night:
         clock = Clock()
         out = delivery.report_folder(job, clock, state)
         on_cluster = job.cluster is not None
-        work = Work(job.workers, job.batch_size, job.identity_fields, on_cluster)
+        work = Work(job.workers, job.batch_size, job.fields_read, on_cluster)
         content = proven(choice)
         with observer.signals_at_once():
             runner = load(choice, device, telling_of_cpu(observer), content)

@@ -76,6 +76,26 @@ def test_earlier_scores_of_the_patient(run: Run, studies: Path, tiny: Path, tmp_
     assert page(tmp_path / "again").text.count("Earlier:") == 2
 
 
+def test_one_number_of_two_hospitals_is_of_two_patients(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    films, later = tmp_path / "in", {"AcquisitionDate": "20991130"}
+    write_tree(films, {"a.dcm": film(-110, "P1", "1.1", IssuerOfPatientID="WEST")})
+    options = (films, "--model", tiny, "-q", "--identify", "--settle", "0")
+    run("score", *options, "--out", tmp_path / "one")
+    (films / "a.dcm").unlink()
+    for tilt, issuer in ((90, "WEST"), (80, "EAST")):
+        content = film(tilt, "P1", f"1.{tilt}", IssuerOfPatientID=issuer, **later)
+        write_tree(films, {f"{issuer}.dcm": content})
+    run("score", *options, "--out", tmp_path / "two")
+    rows = {row.texts["path"]: row.texts["tag"] for row in page(tmp_path / "two").rows()}
+    assert {path: text.count("Earlier:") for path, text in rows.items()} == {
+        "WEST.dcm": 1,
+        "EAST.dcm": 0,
+    }
+    assert "IssuerOfPatientID" not in csv_rows(tmp_path / "two")[0]
+
+
 HOSTILE = ("\x1b[31mred", "\u202eP1", "=1+1", "<b>P1</b>", "P" * 65_536, "\u00e9\u4e2d")
 
 

@@ -74,6 +74,20 @@ def test_earlier_scores_of_the_same_patient(ledger: Ledger, run: Run) -> None:
     assert [each.probability for each in before] == [0.2], "nothing of later nights"
 
 
+def test_one_number_of_two_issuers_is_of_two_patients(ledger: Ledger) -> None:
+    run = ledger.begin("first", SETTINGS)
+    for letter, issuer in zip("abcd", ("WEST", "EAST", "", "WEST"), strict=True):
+        identity = {**whose("P1", letter), "IssuerOfPatientID": issuer}
+        run.record(
+            [entry(f"{letter}.dcm", ord(letter) / 256, sha256=letter * 64, identity=identity)]
+        )
+    found = {each: run.identities.earlier(each * 64, run.number, "") for each in "abcd"}
+    assert {each: [score.probability for score in scores] for each, scores in found.items()} == {
+        **{"a": [ord("d") / 256], "d": [ord("a") / 256]},
+        **{"b": [], "c": []},
+    }
+
+
 def test_nobody_without_a_patient_id_has_earlier_films(ledger: Ledger) -> None:
     run = ledger.begin("first", SETTINGS)
     run.record([entry(f"{n}.dcm", sha256=n * 64, identity=whose("")) for n in "ab"])
