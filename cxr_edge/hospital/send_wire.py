@@ -246,6 +246,11 @@ def _question(transaction: str, objects: Iterable[Outgoing]) -> Dataset:
     return asked
 
 
+def _let_go(event: evt.Event) -> None:
+    """Let whoever connects, and then says nothing, not keep the process alive."""
+    event.assoc.dul.daemon = True  # not started yet
+
+
 @contextlib.contextmanager
 def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Iterator[None]:
     """Take the peer's answer in an association that it opens itself."""
@@ -259,7 +264,10 @@ def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Itera
     context = line.tls.for_server() if line.tls else None
     try:
         server = entity.start_server(
-            (listen.host, listen.port), block=False, evt_handlers=handlers, ssl_context=context
+            (listen.host, listen.port),
+            block=False,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, _let_go)],
+            ssl_context=context,
         )
     except OSError as error:
         raise InputError(f"nobody can listen on {listen}: {error.strerror}") from error
