@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
 )
+from pynetdicom.transport import AssociationSocket
 
 from cxr_edge.errors import InputError
 from cxr_edge.hospital.peers import Address, Receiver
@@ -47,6 +48,14 @@ class NoAssociationError(Exception):
 
 class NotOfferedError(NoAssociationError):
     """The peer offers none of the services that were proposed."""
+
+
+class _Entity(AE):
+    """An application entity whose process a peer that hangs does not keep alive."""
+
+    def _create_socket(self, assoc: Association, *arguments: Any) -> AssociationSocket:
+        assoc.dul.daemon = True  # the library's thread on the connection, which is about to start
+        return super()._create_socket(assoc, *arguments)
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class Line:
         association.release()
 
     def _entity(self) -> AE:
-        entity = AE(self.title)
+        entity = _Entity(self.title)
         entity.connection_timeout = entity.acse_timeout = self.seconds
         entity.dimse_timeout = entity.network_timeout = self.seconds
         return entity
@@ -237,6 +246,11 @@ def _question(transaction: str, objects: Iterable[Outgoing]) -> Dataset:
     return question
 
 
+def _let_go(event: evt.Event) -> None:
+    """Let whoever connects, and then says nothing, not keep the process alive."""
+    event.assoc.dul.daemon = True  # not started yet
+
+
 @contextlib.contextmanager
 def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Iterator[None]:
     """Listen for the peer's answer in an association that it opens."""
@@ -250,7 +264,10 @@ def _listening(line: Line, listen: Address | None, handlers: list[Any]) -> Itera
     context = line.tls.for_server() if line.tls else None
     try:
         server = entity.start_server(
-            (listen.host, listen.port), block=False, evt_handlers=handlers, ssl_context=context
+            (listen.host, listen.port),
+            block=False,
+            evt_handlers=[*handlers, (evt.EVT_CONN_OPEN, _let_go)],
+            ssl_context=context,
         )
     except OSError as error:
         raise InputError(f"nobody can listen on {listen}: {error.strerror}") from error

@@ -27,6 +27,12 @@ def _absent(module: str) -> Iterator[None]:
 # pydicom loads `requests`, where that is installed, to fetch its test files: a tenth of a second,
 # and a socket is opened.
 with _absent("requests"):
+    from pydicom.charset import (
+        STAND_ALONE_ENCODINGS,
+        convert_encodings,
+        default_encoding,
+        python_encoding,
+    )
     from pydicom.datadict import dictionary_VR, tag_for_keyword
     from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset
@@ -36,13 +42,17 @@ with _absent("requests"):
     from pydicom.uid import UID
 
 __all__ = [
+    "STAND_ALONE_ENCODINGS",
     "UID",
     "BaseTag",
     "Dataset",
     "MultiValue",
     "RawDataElement",
     "Tag",
+    "convert_encodings",
+    "default_encoding",
     "dictionary_VR",
+    "python_encoding",
     "read_dataset",
     "tag_for_keyword",
 ]

@@ -8,7 +8,14 @@ from __future__ import annotations
 import contextlib
 
 from cxr_edge.images import dicom_header, dicom_study
-from cxr_edge.images.dicom_library import Dataset, MultiValue
+from cxr_edge.images.dicom_library import (
+    STAND_ALONE_ENCODINGS,
+    Dataset,
+    MultiValue,
+    convert_encodings,
+    default_encoding,
+    python_encoding,
+)
 from cxr_edge.support.text import is_one_line
 from cxr_edge.types import SOURCE_FIELDS
 
@@ -23,6 +30,9 @@ _OF_REQUESTS = (
 )
 _MULTIPLE = ("PatientOrientation",)
 _REPLACED = "\ufffd"  # what a letter becomes that cannot be decoded
+_PLAIN = ("", "ISO_IR 6", "ISO 2022 IR 6")  # character sets of ASCII, which say nothing of others
+_LATIN_1 = "ISO 2022 IR 100"  # some writers leave its escape sequence out
+_ESCAPE = b"\x1b"
 
 
 def source_of(data: bytes) -> dict[str, str]:
@@ -38,37 +48,76 @@ def source_of(data: bytes) -> dict[str, str]:
     with contextlib.suppress(Exception):  # pydicom raises anything
         keywords = (*SOURCE_FIELDS, "SpecificCharacterSet", *_REQUESTS)
         dataset = dicom_header.read_elements(data, keywords)
-        declared = bool(dataset.get("SpecificCharacterSet"))
-        found = {keyword: _exact(dataset, keyword, declared) for keyword in SOURCE_FIELDS}
+        sets = _character_sets(dataset)
+        found = {keyword: _exact(dataset, keyword, sets) for keyword in SOURCE_FIELDS}
         for item in (item for each in _REQUESTS for item in dicom_study.items(dataset, each)):
             for keyword in _OF_REQUESTS:
-                found[keyword] = found[keyword] or _exact(item, keyword, declared)
+                found[keyword] = found[keyword] or _exact(item, keyword, sets)
         if all(found[each] for each in _DECISIVE) and None not in map(found.get, _PATIENT):
             return {keyword: value or "" for keyword, value in found.items()}
         return {keyword: value for keyword, value in found.items() if value and keyword == _CLASS}
     return {}
 
 
-def _exact(dataset: Dataset, keyword: str, declared: bool) -> str | None:
+def _character_sets(dataset: Dataset) -> list[str]:
+    stated = dataset.get("SpecificCharacterSet") or ""
+    return [str(each) for each in (stated if isinstance(stated, MultiValue) else [stated])]
+
+
+def _exact(dataset: Dataset, keyword: str, sets: list[str]) -> str | None:
     """A text as the header has it, without padding; None where that cannot be said."""
     if not dicom_study.has(dataset, keyword):
         return ""
-    text = None if declared else _undeclared(dataset, keyword)
-    if text is None:
-        value = dataset.get(keyword)
-        parts = value if isinstance(value, MultiValue) else [value]
-        text = "\\".join("" if each is None else str(each) for each in parts)
+    if not dicom_study.is_of_its_kind(dataset, keyword):
+        return None
+    content = dataset.get_item(keyword).value
+    if isinstance(content, bytes) and dicom_study.is_text(keyword):
+        text = _decoded(content, dataset, keyword, sets)
+    else:
+        text = _joined(dataset, keyword)
     text = text.strip(" \0")
+    if dicom_study.is_name(keyword):  # groups that are not there
+        text = text.rstrip("=")
     is_sound = is_one_line(text) and _REPLACED not in text
     is_one = "\\" not in text or keyword in _MULTIPLE
     return text if is_sound and is_one and len(text) <= SOURCE_FIELDS[keyword] else None
 
 
-def _undeclared(dataset: Dataset, keyword: str) -> str | None:
-    """Letters beyond ASCII in a header that names no character set: UTF-8 mostly, else Latin 1."""
-    content = dataset.get_item(keyword).value
-    if not isinstance(content, bytes) or content.isascii():
-        return None
+def _decoded(content: bytes, dataset: Dataset, keyword: str, sets: list[str]) -> str:
+    """Letters of a text; replaced where the header's character sets do not say which they are.
+
+    To pydicom, a set that it does not know is Latin 1.
+    """
+    before, escape, _ = content.partition(_ESCAPE)
+    if not escape and content.isascii():
+        return content.decode()
+    if not escape and all(each in _PLAIN for each in sets):
+        return _undeclared(content)
+    if not all(map(_is_known, sets)) or any(each in STAND_ALONE_ENCODINGS for each in sets[1:]):
+        return _REPLACED
+    if sets[0] in _PLAIN and _LATIN_1 not in sets and not before.isascii():
+        return _REPLACED  # of no set that is named
+    return _joined(dataset, keyword)
+
+
+def _joined(dataset: Dataset, keyword: str) -> str:
+    value = dataset.get(keyword)
+    parts = value if isinstance(value, MultiValue) else [value]
+    return "\\".join("" if each is None else str(each) for each in parts)
+
+
+def _is_known(character_set: str) -> bool:
+    """Of the standard, misspelt as pydicom knows it, or a name that Python has for one."""
+    if character_set in (*_PLAIN, *python_encoding):
+        return True
+    (encoding,) = convert_encodings(character_set)
+    with contextlib.suppress(LookupError, UnicodeError):  # base64 and its like; UTF-16
+        return encoding != default_encoding and b"Az".decode(encoding) == "Az"
+    return False
+
+
+def _undeclared(content: bytes) -> str:
+    """Letters beyond ASCII in a header that names no set for them: UTF-8 mostly, else Latin 1."""
     with contextlib.suppress(UnicodeDecodeError):
         return content.decode("utf-8")
     return content.decode("latin-1")

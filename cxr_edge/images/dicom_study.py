@@ -140,6 +140,25 @@ def has(dataset: Dataset, keyword: str) -> bool:
     return tag_of(keyword) in dataset.keys()  # noqa: SIM118 - a data set makes tags of what it asks
 
 
+def is_text(keyword: str) -> bool:
+    """Whether the standard has text in an element."""
+    return dictionary_VR(tag_of(keyword)) in _TEXT
+
+
+def is_name(keyword: str) -> bool:
+    """Whether the standard has the name of a person in an element."""
+    return dictionary_VR(tag_of(keyword)) == "PN"
+
+
+def is_of_its_kind(dataset: Dataset, keyword: str) -> bool:
+    """Whether an element that is there has text, or not, as the standard has it.
+
+    pydicom makes `b'12'`, or a number, of the letters of a patient ID that says it is binary.
+    """
+    vr = dataset.get_item(keyword).VR
+    return vr in (None, "UN") or (vr in _TEXT) == is_text(keyword)
+
+
 @functools.cache
 def tag_of(keyword: str) -> int:
     """The tag of a keyword that this package knows."""

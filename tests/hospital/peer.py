@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
 )
 
 from cxr_edge.hospital.send import Delivery, send
@@ -65,6 +67,26 @@ def serving(peer: Peer, **options: Any) -> Iterator[Peer]:
         yield peer
     finally:
         server.shutdown()
+
+
+def report(association: Any, asked: Dataset, failed: int = 0) -> None:
+    """The answer of a PACS that has lost the first objects."""
+    told, items = Dataset(), list(asked.ReferencedSOPSequence)
+    told.TransactionUID = asked.TransactionUID
+    for item in items[:failed]:
+        item.FailureReason = 0x0112
+    told.ReferencedSOPSequence = items[failed:]
+    if failed:
+        told.FailedSOPSequence = items[:failed]
+    association.send_n_event_report(
+        *(told, 2 if failed else 1),
+        *(StorageCommitmentPushModel, StorageCommitmentPushModelInstance),
+    )
+
+
+def on_the_same(association: Any, asked: Dataset) -> None:
+    time.sleep(0.5)
+    report(association, asked)
 
 
 def free_port() -> int:

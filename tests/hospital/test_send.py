@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    StorageCommitmentPushModel,
-    StorageCommitmentPushModelInstance,
-)
+from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined]
 
 from cxr_edge.hospital import send_objects
-from tests.hospital.peer import Peer, Sent, free_port, sent, serving
+from tests.hospital.peer import Peer, Sent, free_port, on_the_same, report, sent, serving
 from tests.hospital.receiving import contents, film, needs_dcmtk, write_films
 from tests.images import dicoms
 
@@ -136,26 +133,6 @@ def test_a_file_that_has_changed_meanwhile_is_not_sent(tmp_path: Path) -> None:
         made = sent(tmp_path / "other", port, tmp_path / "state")
     assert made.states == {"lost": 1, "sent": 1}
     assert (made.delivery.complete, len(peer.got)) == (False, 1)
-
-
-def report(association: Any, asked: Dataset, failed: int = 0) -> None:
-    """The answer of a PACS that has lost the first objects."""
-    told, items = Dataset(), list(asked.ReferencedSOPSequence)
-    told.TransactionUID = asked.TransactionUID
-    for item in items[:failed]:
-        item.FailureReason = 0x0112
-    told.ReferencedSOPSequence = items[failed:]
-    if failed:
-        told.FailedSOPSequence = items[:failed]
-    association.send_n_event_report(
-        *(told, 2 if failed else 1),
-        *(StorageCommitmentPushModel, StorageCommitmentPushModelInstance),
-    )
-
-
-def on_the_same(association: Any, asked: Dataset) -> None:
-    time.sleep(0.5)
-    report(association, asked)
 
 
 def on_the_same_with_a_loss(association: Any, asked: Dataset) -> None:

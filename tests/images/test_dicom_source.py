@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from cxr_edge.images import source_of
 from cxr_edge.types import SOURCE_FIELDS
-from tests.images.dicoms import DX, IMPLICIT, film
+from tests.images.dicoms import DX, IMPLICIT, PATIENT_ID, film
 from tests.images.films import jpeg
 
 UIDS = {"SOPInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.3.4", "StudyInstanceUID": "1.2.3.5"}
@@ -83,6 +85,76 @@ NOTHING: dict[str, dict[str, Any]] = {
 def test_no_more_than_the_class_where_it_could_be_filed_wrongly(elements: dict[str, Any]) -> None:
     found = source_of(film(**{"SpecificCharacterSet": "ISO_IR 192", **elements}))
     assert found == {"SOPClassUID": DX}
+
+
+def of_another_vr(data: bytes, keyword: str, vr: str) -> bytes:
+    """An element of a short text of four letters as one of a binary representation."""
+    tag = struct.pack("<HH", *divmod(tag_for_keyword(keyword) or 0, 1 << 16))
+    is_long = vr in ("OB", "OW", "UN")
+    length = struct.pack("<HL", 0, 4) if is_long else struct.pack("<H", 4)
+    at = data.index(tag)
+    assert data[at + 6 : at + 8] == struct.pack("<H", 4)
+    return data[: at + 4] + vr.encode() + length + data[at + 8 :]
+
+
+@pytest.mark.parametrize("vr", ["OB", "OW", "US", "UL", "SS", "AT", "FL"])
+def test_a_number_that_its_element_says_is_binary_is_none(vr: str) -> None:
+    data = film(**UIDS, PatientID="1234", AccessionNumber="A123")
+    assert source_of(of_another_vr(data, "PatientID", vr)) == {"SOPClassUID": DX}
+    assert source_of(of_another_vr(data, "AccessionNumber", vr))["AccessionNumber"] == ""
+
+
+@pytest.mark.parametrize("vr", ["UN", "SH", "IS", "LT"])
+def test_a_number_of_another_kind_of_text_is_the_same(vr: str) -> None:
+    data = film(**UIDS, PatientID="0012")
+    assert source_of(of_another_vr(data, "PatientID", vr))["PatientID"] == "0012"
+
+
+def named(character_set: str, name: bytes) -> bytes:
+    """A film in whose header a name stands as these bytes."""
+    data = film(**UIDS, SpecificCharacterSet="#" * 60, PatientName="?" * len(name))
+    stated = character_set.encode().ljust(60)
+    return data.replace(b"#" * 60, stated).replace(b"?" * len(name), name)
+
+
+LETTERS = {
+    "a set with another name": ("utf-8", "Müller^Zoë".encode(), "Müller^Zoë"),
+    "a set that is misspelt": ("ISO-IR 101", "Łuć^A ".encode("iso8859-2"), "Łuć^A"),
+    "the plain set, UTF-8 for all that": ("ISO_IR 6", "Müller^A ".encode(), "Müller^A"),
+    "the plain set, Latin 1 for all that": ("ISO_IR 6", b"M\xfcller^A ", "Müller^A"),
+    "Korean": ("\\ISO 2022 IR 149", b"Hong=\x1b$)C\xfb\xf3", "Hong=洪"),
+    "Chinese": ("GB18030", "王小东".encode("gb18030"), "王小东"),
+    "Latin 1 without its escape": ("\\ISO 2022 IR 100", b"M\xfcller^A ", "Müller^A"),
+    "nothing but ASCII in a set that nobody knows": ("ISO_IR 999", b"Muller^A", "Muller^A"),
+    "groups that are not there": ("", b"Muller^A==", "Muller^A"),
+    "nothing but ASCII in UTF-16": ("utf-16", b"Muller^A", "Muller^A"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("character_set", "name", "text"), LETTERS.values(), ids=LETTERS)
+def test_letters(character_set: str, name: bytes, text: str) -> None:
+    found = source_of(named(character_set, name))
+    assert (found["PatientName"], found["PatientID"]) == (text, PATIENT_ID)
+
+
+GUESSED = {
+    "a set that nobody knows": ("ISO_IR 999", b"M\xc3\xbcller^A"),
+    "one of them": ("\\ISO 2022 IR 999", b"M\xfcller^A "),
+    "an encoding of no text": ("base64", b"M\xfcller^A "),
+    "an encoding without ASCII": ("utf-16", b"M\xfcller^A "),
+    "a set that stands alone, behind another": ("ISO_IR 100\\ISO_IR 192", b"M\xc3\xbcller^A"),
+    "no escape to the set": ("\\ISO 2022 IR 87", b"\x8eR\x93c^A "),
+    "an escape to another set": ("\\ISO 2022 IR 87", b"Hong=\x1b$)C\xfb\xf3"),
+    "an escape, and no set": ("", b"Hong=\x1b$)C\xfb\xf3"),
+    "no letters of the set": ("GB18030", b"M\xff\xff^A "),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("character_set", "name"), GUESSED.values(), ids=GUESSED)
+def test_letters_that_could_only_be_guessed(character_set: str, name: bytes) -> None:
+    assert source_of(named(character_set, name)) == {"SOPClassUID": DX}
 
 
 @pytest.mark.filterwarnings("ignore")
