@@ -142,9 +142,9 @@ def _line(made: Made, out: Path) -> str:
         "without a DICOM header of a film": made.without_header,
         "whose UIDs, patient name or ID cannot be repeated exactly": made.not_repeatable,
         "gone, changed or unreadable": made.unreadable,
-        "not new": made.earlier,
+        "not new (--all)": made.earlier,
     }
     none = [f"{number} {why}" for why, number in left.items() if number]
     studies = "study" if made.studies == 1 else "studies"
-    text = f"{', '.join(files) or 'no results'} in {made.studies} {studies}: {out}"
+    text = f"{', '.join(files)} in {made.studies} {studies}: {out}" if files else "no results"
     return text + (f"; none for {', '.join(none)}" if none else "")

@@ -71,16 +71,23 @@ def against_words(model: ModelFigures, data: SetFigures) -> str:
     rows = against(model, data)
     if not rows:
         return "The model's spec holds no figures to compare these with."
-    sentences = [
-        f"{row.figure[0].upper()}{row.figure[1:]} is {row.verdict} than on {row.source}; the 95 % "
-        "intervals do not overlap."
-        for verdict in APART
-        for row in rows
-        if row.verdict == verdict
-    ]
+    apart: dict[tuple[str, str], list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.verdict != APART[0]):
+        if row.verdict in APART:
+            apart.setdefault((row.verdict, row.source), []).append(row.figure)
+    sentences = [_apart(figures, *where) for where, figures in apart.items()]
     if not sentences:
         return "Every figure's interval overlaps the spec's; on few films intervals are wide."
     return " ".join(sentences)
+
+
+def _apart(figures: list[str], verdict: str, source: str) -> str:
+    named = " and ".join(figures)
+    verb = "is" if len(figures) == 1 else "are"
+    return (
+        f"{named[0].upper()}{named[1:]} {verb} {verdict} than on {source}; the 95 % intervals do "
+        "not overlap."
+    )
 
 
 def sources(model: ModelFigures, data: SetFigures) -> str:

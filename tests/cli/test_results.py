@@ -360,3 +360,13 @@ def test_results_go_into_a_folder(run: Run, studies: Path, tiny: Path) -> None:
     refused = run("score", studies, "--model", tiny, "--out", "s3://bucket/report", "--results")
     assert refused.code == 2
     assert "--results writes into a folder" in refused.err
+
+
+def test_a_second_time_nothing_is_new_and_the_way_out_is_named(
+    run: Run, tiny: Path, tmp_path: Path
+) -> None:
+    films = write_tree(tmp_path / "one", {"film.dcm": study(1)})
+    for name in ("first", "second"):
+        assert run("score", films, "--model", tiny, "-q", "--out", tmp_path / name).code == 0
+    made = run("results", "--out", tmp_path / "results")
+    assert last_line(made) == "no results; none for 1 not new (--all)"

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_edge.evaluate.generalisation import VALIDATION, Against, against, against_words, sources
+from cxr_edge.evaluate.generalisation import (
+    VALIDATION,
+    Against,
+    _apart,
+    against,
+    against_words,
+    sources,
+)
 from cxr_edge.statistics.operating_points import Proportion
 from tests.evaluate.made import evaluation
 
@@ -80,4 +87,11 @@ def test_a_threshold_that_the_spec_has_not_measured_is_not_compared(
     assert against(bare, made.films) == []
     assert against_words(bare, made.films) == (
         "The model's spec holds no figures to compare these with."
+    )
+
+
+def test_figures_that_moved_alike_share_a_sentence() -> None:
+    assert _apart(["AUC", "sensitivity at balanced"], "lower here", "test_x") == (
+        "AUC and sensitivity at balanced are lower here than on test_x; the 95 % intervals do not "
+        "overlap."
     )
