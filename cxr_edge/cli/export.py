@@ -121,7 +121,7 @@ def export(**options: Any) -> None:
 def _warn_of_chance(spec: ModelSpec) -> None:
     """The gate holds files against their source, which may have learnt nothing."""
     points = spec.operating_points.values()
-    if all(point.sensitivity.low + point.specificity.low <= 1 for point in points):
+    if points and all(point.sensitivity.low + point.specificity.low <= 1 for point in points):
         say_warning(
             f"{spec.name} is not told from chance on the films it was validated on",
             tip=f"read {spec.name}.md; train on more films or for longer before anybody uses it",

@@ -58,7 +58,9 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     stand_in(
         "cxr_export.export",
         ExportJob=lambda **parts: parts,
-        export=lambda job: made.append(job) or SimpleNamespace(files={"onnx": exported}),
+        export=lambda job: (
+            made.append(job) or SimpleNamespace(files={"onnx": exported}, operating_points={})
+        ),
     )
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
     monkeypatch.chdir(tmp_path)
