@@ -12,7 +12,7 @@ from tests.cli.conftest import Run
 from tests.factories import chest, write_tree
 from tests.images import dicoms
 
-pytestmark = pytest.mark.usefixtures("undrawn", "few_trees")
+pytestmark = pytest.mark.usefixtures("few_trees")
 
 PER_CLASS = 6
 
