@@ -34,12 +34,13 @@ def prune(folder: Path, age: str, dry_run: bool) -> int:
 
     limit = parse_age(age)
     try:
-        if not reports_in(folder):  # another folder would fill the disk without a word
+        reports = outdated(folder, limit)
+        # Of a wrong folder nothing is deleted, and the disk would fill without a word.
+        if not reports and not reports_in(folder):
             say_warning(
                 f"no report lies in {display_name(folder)}",
                 tip="name the folder that holds the reports; folders below it are not searched",
             )
-        reports = outdated(folder, limit)
     except OSError as error:
         raise InputError(
             f"the folder {display_name(folder)} cannot be read: {error.strerror}",

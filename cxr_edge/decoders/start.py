@@ -109,11 +109,10 @@ class Decoders:
         Else each imports it with its first such film. Asked once: if the import crashes the server,
         the next one goes without.
         """
-        if not self._expects_dicom:
+        if self._server is not None and not self._expects_dicom:
             self._expects_dicom = True
-            if self._server is not None:
-                with suppress(OSError):
-                    self._server.expect_dicom()
+            with suppress(OSError):
+                self._server.expect_dicom()
 
     def begin(self, kind: int = DECODER) -> ForkedProcess:
         """Start one more process, see `forkserver`; DecoderError if the system refuses."""

@@ -37,9 +37,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     prison.limit_resources({resource.RLIMIT_CORE: 0})  # a core would hold films
     warnings.simplefilter("ignore")  # they may quote a file, and nobody reads them
-    _import_ahead("cxr_edge.images.raster")
     Image.preinit()
     prison.readable()
+    _import_ahead("cxr_edge.images.raster")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=int(sys.argv[1])) as control:
         works = {forkserver.READER: read_films, forkserver.DECODER: decode_films}
         forkserver.serve(control, works, _import_dicom)
@@ -52,7 +52,7 @@ def _import_dicom() -> None:
 
 
 def _import_ahead(module: str) -> None:
-    """Import it, and keep shared memory shared while garbage is collected."""
+    """Import a module; all memory so far stays shared while forks collect garbage."""
     importlib.import_module(module)
     gc.freeze()
 

@@ -16,7 +16,7 @@ from cxr_edge.images.dicom_library import (
     default_encoding,
     python_encoding,
 )
-from cxr_edge.support.text import is_one_line
+from cxr_edge.support.text import REPLACED, is_one_line
 from cxr_edge.types import SOURCE_FIELDS
 
 # Without these as they stand in the header, nothing can be filed.
@@ -29,7 +29,6 @@ _OF_REQUESTS = (
     *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
 )
 _MULTIPLE = ("PatientOrientation",)
-_REPLACED = "\ufffd"  # what a letter becomes that cannot be decoded
 _PLAIN = ("", "ISO_IR 6", "ISO 2022 IR 6")  # character sets of ASCII, which say nothing of others
 _LATIN_1 = "ISO 2022 IR 100"  # some writers leave its escape sequence out
 _ESCAPE = b"\x1b"
@@ -78,7 +77,7 @@ def _exact(dataset: Dataset, keyword: str, sets: list[str]) -> str | None:
     text = text.strip(" \0")
     if dicom_study.is_name(keyword):  # groups that are not there
         text = text.rstrip("=")
-    is_sound = is_one_line(text) and _REPLACED not in text
+    is_sound = is_one_line(text) and REPLACED not in text
     is_one = "\\" not in text or keyword in _MULTIPLE
     return text if is_sound and is_one and len(text) <= SOURCE_FIELDS[keyword] else None
 
@@ -94,9 +93,9 @@ def _decoded(content: bytes, dataset: Dataset, keyword: str, sets: list[str]) ->
     if not escape and all(each in _PLAIN for each in sets):
         return _undeclared(content)
     if not all(map(_is_known, sets)) or any(each in STAND_ALONE_ENCODINGS for each in sets[1:]):
-        return _REPLACED
+        return REPLACED
     if sets[0] in _PLAIN and _LATIN_1 not in sets and not before.isascii():
-        return _REPLACED  # of no set that is named
+        return REPLACED  # of no set that is named
     return _joined(dataset, keyword)
 
 
@@ -107,7 +106,7 @@ def _joined(dataset: Dataset, keyword: str) -> str:
 
 
 def _is_known(character_set: str) -> bool:
-    """Of the standard, misspelt as pydicom knows it, or a name that Python has for one."""
+    """Whether a set is the standard's, a known misspelling, or one that Python has a name for."""
     if character_set in (*_PLAIN, *python_encoding):
         return True
     (encoding,) = convert_encodings(character_set)

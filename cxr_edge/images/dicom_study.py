@@ -84,7 +84,7 @@ def is_id_tag(keyword: str) -> bool:
     tag = tag_for_keyword(keyword)
     if tag is None or not _FIRST_GROUP <= tag >> 16 < _PIXEL_GROUP:
         return False
-    return dictionary_VR(tag) in _TEXT
+    return is_text(keyword)
 
 
 def study(dataset: Dataset, views: tuple[str, ...] = ()) -> Study:
@@ -151,7 +151,7 @@ def is_name(keyword: str) -> bool:
 
 
 def is_of_its_kind(dataset: Dataset, keyword: str) -> bool:
-    """Whether an element that is there has text, or not, as the standard has it.
+    """Whether an element that is present has text where the standard has text, and only there.
 
     pydicom makes `b'12'`, or a number, of the letters of a patient ID that says it is binary.
     """

@@ -1,4 +1,4 @@
-"""Whom a film is of, as its header says: apart from its score, by the bytes of its file."""
+"""Identities of films from their headers: apart from scores, by the bytes of the file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cxr_edge.ledger.checksums import checksum
+from cxr_edge.support.text import REPLACED
 from cxr_edge.types import ACQUIRED, ISSUER, MAX_TEXT, PATIENT_ID, STUDY_UID
 
 _EARLIER_SHOWN = 3
 MOST_FILMS = 100  # of a patient; an ID of more is a placeholder, such as ANONYMOUS
 _DAY = len("2026-11-30")
-_REPLACED = "\ufffd"  # what a letter becomes that cannot be decoded
 
 _RECORD = "INSERT OR REPLACE INTO identity (checksum, sha256, field, value) VALUES (?, ?, ?, ?)"
 _FIELDS = "SELECT field, value, checksum FROM identity WHERE sha256 = ?"
@@ -114,4 +114,4 @@ class Identities:
 
 def _is_exact(text: str) -> bool:
     """Whether a header's text stands here as it is in the header, and says something."""
-    return bool(text) and _REPLACED not in text and len(text) < MAX_TEXT
+    return bool(text) and REPLACED not in text and len(text) < MAX_TEXT

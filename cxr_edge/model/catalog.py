@@ -154,20 +154,20 @@ def _what_was_meant(model: str) -> str:
     path = Path(model)
     if _is_file(path / "model.keras"):
         return "that is the run of a training: cxr-edge export makes a model of it"
-    if beside := _files_of(path):
-        return f"did you mean {beside[0]}?"
+    if beside := _file_beside(path):
+        return f"did you mean {beside}?"
     names = [spec.name for spec in bundled_specs()]
     near = get_close_matches(model.lower(), names if path.name == model else [], 1, _NEAR)
     slip = f"did you mean {near[0]}? " if near else ""
     return f"{slip}bundled: {', '.join(names)}; others by path, as in models/NAME.onnx"
 
 
-def _files_of(path: Path) -> list[Path]:
-    """Model files in a folder of that name, or of that name but for the suffix."""
+def _file_beside(path: Path) -> Path | None:
+    """A model file in a folder of that name, or of that name but for the suffix."""
     with contextlib.suppress(OSError, ValueError):
-        inside = sorted(path.glob("*.onnx"))
-        return inside or [each for each in [path.with_name(f"{path.name}.onnx")] if _is_file(each)]
-    return []
+        candidates = (*sorted(path.glob("*.onnx")), path.with_name(f"{path.name}.onnx"))
+        return next(filter(_is_file, candidates), None)
+    return None
 
 
 def _is_file(path: Path) -> bool:

@@ -14,10 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, SignatureRunner
 from numpy.typing import NDArray
 
 from cxr_edge.errors import DeviceError, ModelRefusedError
-from cxr_edge.model.spec import (
-    INPUT_NAME,
-    METADATA_KEY,
-)
+from cxr_edge.model.spec import INPUT_NAME, METADATA_KEY
 from cxr_edge.runtime.device import Device
 from cxr_edge.runtime.protocol import TensorShapes, predictions_of
 from cxr_edge.types import Predictions

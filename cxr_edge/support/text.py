@@ -6,6 +6,7 @@ import contextlib
 import os
 import unicodedata
 
+REPLACED = "\ufffd"  # what a letter becomes that cannot be decoded
 # Controls, separators of lines and of paragraphs, and what no encoding has.
 _NO_LETTERS = {"Cc", "Zl", "Zp", "Cs"}
 
