@@ -59,7 +59,7 @@ class Source:
 
     @property
     def patient(self) -> tuple[str, ...]:
-        """Whose film it is: ID and issuer; without an ID, name and birth date too."""
+        """Patient of the film: ID and issuer; without an ID, name and birth date too."""
         number = (self["PatientID"], self["IssuerOfPatientID"])
         person = (self["PatientName"], self["PatientBirthDate"])
         return number if self["PatientID"] else (*number, *person)

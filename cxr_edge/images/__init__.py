@@ -55,7 +55,7 @@ def is_dicom(data: bytes) -> bool:
 
 
 def identity_of(data: bytes, fields: Sequence[str]) -> dict[str, str]:
-    """Whom a film is of, whether it can be decoded or not; empty values where nothing is said.
+    """Identity of a film, decodable or not; values are empty where the header has none.
 
     Args:
         data: the whole file.

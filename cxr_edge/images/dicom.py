@@ -1,7 +1,8 @@
 """DICOM: one single-frame radiograph to grey levels, and the few header facts that scoring needs.
 
-This module and its siblings `dicom_*` are imported when a name promises DICOM: pydicom costs
-a quarter of a second and 40 MB. `docs/dicom.md` says what is read, from what, and what is refused.
+This module and its siblings `dicom_*` are imported when a name promises DICOM, or with the first
+such file: pydicom costs a quarter of a second and 40 MB. `docs/dicom.md` says what is read, from
+what, and what is refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whom a film is of, as its header says: read only where a run asks for it."""
+"""Identity of a film from its header, read only where a run asks for it."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def objects_below(url: Url) -> Iterator[FoundFile]:
 
 
 def _named_so(url: Url) -> Iterator[storage.Facts]:
-    """What `objects_below` finds; an object named like a folder hides none below it."""
+    """Objects that `objects_below` finds; one named like a folder hides none below it."""
     own = _facts(url) if url.key and not url.key.endswith("/") else None
     may_be_all: tuple[type[Exception], ...] = ()
     if own is not None:

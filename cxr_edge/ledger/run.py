@@ -222,7 +222,7 @@ class Run:
 
     @property
     def identities(self) -> Identities:
-        """Whom the films of all runs are of."""
+        """Identities of the films of all runs."""
         return Identities(self.connection)
 
     def unsettled(self) -> list[FoundFile]:

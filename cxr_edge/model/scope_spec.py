@@ -76,7 +76,7 @@ class ScopeTraining:
 
 @dataclass(frozen=True)
 class ScopeRate:
-    """Of `n` pictures, how many are at or above each threshold.
+    """Number of `n` pictures that are at or above each threshold.
 
     Attributes:
         adult: at the threshold that was found, also where the warning is off.
